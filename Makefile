@@ -1,0 +1,61 @@
+# make run    set everything up and start the web page with the shipped bundles
+# make test   set everything up and pass the tests
+# make help   the other targets
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+HOST ?= 127.0.0.1
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+.DEFAULT_GOAL := help
+
+.PHONY: help run test check format bench bundles evidence clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */\1\t/' | expand -t 12
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "secondread needs Python 3.11 or newer; found $$($(PYTHON) --version)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.reads: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing what reading and serving need …"
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.develops: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing what training and the tests need …"
+	@$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.reads
+
+run: $(VENV)/.reads  ## set everything up and start the web page (HOST, PORT)
+	@$(BIN)/secondread serve --host $(HOST) --port $(PORT)
+
+test: $(VENV)/.develops  ## set everything up and run the checks and tests
+	@$(MAKE) --no-print-directory check
+	@$(BIN)/python -m pytest -q
+
+check: $(VENV)/.develops  ## style, types and import order
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . || { echo "Run 'make format' and mend what is left."; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache | tail -n 4
+
+format: $(VENV)/.develops  ## let ruff put the code in order
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+bench: $(VENV)/.develops  ## training, cold and warm reading against a plain script; results in benchmarks/results
+	@$(BIN)/python -m benchmarks.cold_read
+	@$(BIN)/python -m benchmarks.warm_read
+	@$(BIN)/python -m benchmarks.training
+
+bundles: $(VENV)/.develops  ## train the shipped bundles again (SECONDREAD_DATA)
+	@test -n "$(SECONDREAD_DATA)" || { echo "Set SECONDREAD_DATA to the folder of the benchmark data."; exit 1; }
+	@for task in tuberculosis brain-tumour fracture; do \
+	  $(BIN)/secondread train --task $$task --model lenet --recipe paper --data "$(SECONDREAD_DATA)/$$task/manifest.csv" \
+	    --name paper --out runs/$$task-paper && \
+	  rm -rf src/secondread/bundles/$$task/paper && mkdir -p src/secondread/bundles/$$task && \
+	  cp -r runs/$$task-paper src/secondread/bundles/$$task/paper || exit 1; \
+	done
+
+clean:  ## remove the environment and caches
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

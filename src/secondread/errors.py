@@ -1,0 +1,125 @@
+"""Every mistake a user can make, as an exception whose sentence says what to do next.
+
+SecondReadError
+├── UsageError                 a name, an option or a table is wrong
+│   ├── UnknownName            no such task, model, bundle, recipe or operating point
+│   ├── TaskInvalid            a task file lacks a field or holds a wrong one
+│   ├── DataInvalid            a manifest or folder of images cannot be used
+│   └── ExtraMissing           an optional dependency is not installed
+├── CannotOpen                 a path does not exist or may not be read
+├── ImageError                 the bytes cannot become an image; `code` names the refusal
+│   ├── NotAnImage
+│   ├── ImageTooLarge
+│   ├── TruncatedImage
+│   └── UnsupportedImage
+├── BundleError
+│   ├── BundleDamaged          a file is missing or not what was written
+│   └── BundleForeign          not a bundle of ours, or of a version not known here
+├── OneClassOnly               a measure needs both classes
+├── DownloadError              a public original could not be fetched
+└── TrainingError              a run cannot start, go on or be exported
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class SecondReadError(Exception):
+    """A mistake that the user can mend; the message says how."""
+
+
+class UsageError(SecondReadError):
+    """A name, an option or a table is wrong."""
+
+
+class UnknownName(UsageError):
+    """No such task, model, bundle, recipe or operating point."""
+
+    @classmethod
+    def of(cls, kind: str, name: str, known: Iterable[str]) -> "UnknownName":
+        """An error that suggests the nearest of the known names."""
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+        near = near or [k for k in known if name and (k.startswith(name) or _initials(k) == name)][:1]
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known) or 'none'}"
+        return cls(f"unknown {kind} '{name}'; {hint}")
+
+
+def _initials(name: str) -> str:
+    """'tuberculosis' is often typed 'tb': first letter and the first letter of a later syllable."""
+    return name[:1] + name[2:3] if len(name) > 2 else name
+
+
+class TaskInvalid(UsageError):
+    """A task file lacks a field or holds a wrong one."""
+
+
+class DataInvalid(UsageError):
+    """A manifest or a folder of images cannot be used as it is."""
+
+
+class ExtraMissing(UsageError):
+    """An optional dependency is not installed."""
+
+    @classmethod
+    def of(cls, what: str, extra: str) -> "ExtraMissing":
+        """The sentence that names the extra to install."""
+        return cls(f"{what} needs the extra '{extra}': pip install 'secondread[{extra}]'")
+
+
+class CannotOpen(SecondReadError):
+    """A path does not exist or may not be read."""
+
+
+class ImageError(SecondReadError):
+    """The bytes cannot become an image; `code` names the refusal."""
+
+    code = "not_an_image"
+
+
+class NotAnImage(ImageError):
+    """The bytes carry no signature of an image format."""
+
+    code = "not_an_image"
+
+
+class ImageTooLarge(ImageError):
+    """More pixels or bytes than the limits allow; found before decoding."""
+
+    code = "too_large"
+
+
+class TruncatedImage(ImageError):
+    """The file ends early or its contents are damaged."""
+
+    code = "truncated"
+
+
+class UnsupportedImage(ImageError):
+    """An image, but of a kind that cannot be decoded here."""
+
+    code = "unsupported"
+
+
+class BundleError(SecondReadError):
+    """A bundle cannot be loaded."""
+
+
+class BundleDamaged(BundleError):
+    """A file of the bundle is missing or is not what was written."""
+
+
+class BundleForeign(BundleError):
+    """Not a bundle of this project, or of a version not known here."""
+
+
+class OneClassOnly(SecondReadError):
+    """A measure needs both classes and only one is there."""
+
+
+class DownloadError(SecondReadError):
+    """A public original could not be fetched whole."""
+
+
+class TrainingError(SecondReadError):
+    """A run cannot start, go on or be exported."""

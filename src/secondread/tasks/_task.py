@@ -1,0 +1,148 @@
+"""Reads task files: what people decide about a question, checked field by field."""
+
+import tomllib
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from secondread.errors import CannotOpen, TaskInvalid, UnknownName
+
+AUGMENTATIONS = ("rotation", "horizontal_flip", "vertical_flip", "contrast", "gaussian_blur")
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Source:
+    """A public collection of images: where it is and under which terms."""
+
+    name: str
+    title: str
+    page: str
+    terms: str
+    citation: str
+    url: str = ""  # empty: only by hand, from the page
+    sha256: str = ""  # empty: none published
+
+
+@dataclass(frozen=True)
+class Task:
+    """One question about one kind of image."""
+
+    name: str
+    title: str
+    question: str
+    modality: str
+    body_part: str
+    view: str
+    classes: tuple[str, str]  # negative, positive
+    channels: int  # 1 grey, 3 RGB
+    input_size: int  # pixels, square
+    target_sensitivity: float
+    target_specificity: float
+    augmentations: tuple[str, ...]
+    dicom_modalities: tuple[str, ...]  # PS3.3 C.7.3.1.1.1
+    dicom_body_parts: tuple[str, ...]  # PS3.16 annex L, as written by devices
+    words: dict[str, str]  # decision -> what is said to a person
+    intended_use: str
+    limits: tuple[str, ...]
+    sources: tuple[Source, ...]
+
+    @property
+    def positive_class(self) -> str:
+        """The name of the class that means disease is present."""
+        return self.classes[1]
+
+
+def list_tasks() -> list[str]:
+    """The names of the tasks that come with the package, sorted."""
+    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+
+
+@cache
+def load_task(name_or_path: str | Path) -> Task:
+    """The task of that name, or of a TOML file of the user's own.
+
+    Raises UnknownName, CannotOpen or TaskInvalid.
+    """
+    name = str(name_or_path)
+    if name.endswith(".toml") or "/" in name:
+        path = Path(name)
+        if not path.is_file():
+            raise CannotOpen(
+                f"no task file at '{name}'; give the path of a TOML file or one of: {', '.join(list_tasks())}"
+            )
+    else:
+        path = _FOLDER / f"{name}.toml"
+        if name not in list_tasks():
+            raise UnknownName.of("task", name, list_tasks())
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TaskInvalid(f"'{path}' is not valid TOML: {error}") from error
+    return _task_from(table, where=str(path))
+
+
+def match_dicom(modality: str, body_part: str) -> str | None:
+    """The one task whose DICOM values fit, or None where none or several do.
+
+    modality: (0008,0060); body_part: (0018,0015); either may be empty.
+    """
+    fits = []
+    for name in list_tasks():
+        task = load_task(name)
+        part_fits = body_part.upper().replace(" ", "") in task.dicom_body_parts
+        if modality.upper() in task.dicom_modalities and part_fits:
+            fits.append(name)
+    return fits[0] if len(fits) == 1 else None
+
+
+def _task_from(table: dict[str, Any], *, where: str) -> Task:
+    flat = {key: value for key, value in table.items() if key not in {"dicom", "use", "sources", "positive_class"}}
+    dicom, use = table.get("dicom", {}), table.get("use", {})
+    flat |= {
+        "classes": tuple(table.get("classes", ())),
+        "augmentations": tuple(table.get("augmentations", ())),
+        "dicom_modalities": tuple(dicom.get("modalities", ())),
+        "dicom_body_parts": tuple(dicom.get("body_parts", ())),
+        "intended_use": use.get("intended", ""),
+        "limits": tuple(use.get("limits", ())),
+        "sources": tuple(_source_from(entry, where=where) for entry in table.get("sources", ())),
+        "view": table.get("view", "any"),
+    }
+    known = {field.name for field in fields(Task)}
+    if missing := sorted(known - set(flat)):
+        raise TaskInvalid(f"'{where}' lacks: {', '.join(missing)}; copy a shipped task file and change it")
+    if extra := sorted(set(flat) - known):
+        raise TaskInvalid(f"'{where}' holds unknown fields: {', '.join(extra)}")
+    task = Task(**flat)
+    _check(task, table, where=where)
+    return task
+
+
+def _source_from(entry: dict[str, str], *, where: str) -> Source:
+    try:
+        return Source(**entry)
+    except TypeError as error:
+        raise TaskInvalid(f"'{where}': a [[sources]] entry is wrong: {error}") from error
+
+
+def _check(task: Task, table: dict[str, Any], *, where: str) -> None:
+    """Raise TaskInvalid for the first value out of its range."""
+    checks = [
+        (isinstance(task.name, str) and task.name.replace("-", "").isalnum(), "name: letters, digits and hyphens"),
+        (len(task.classes) == 2, "classes: two names, the negative one first"),
+        (
+            table.get("positive_class") == task.classes[-1:][0] if task.classes else False,
+            "positive_class: the second of classes",
+        ),
+        (task.channels in (1, 3), "channels: 1 (grey) or 3 (RGB)"),
+        (isinstance(task.input_size, int) and 32 <= task.input_size <= 2048, "input_size: 32 to 2048 pixels"),
+        (0 < task.target_sensitivity < 1, "target_sensitivity: between 0 and 1"),
+        (0 < task.target_specificity < 1, "target_specificity: between 0 and 1"),
+        (set(task.augmentations) <= set(AUGMENTATIONS), f"augmentations: any of {', '.join(AUGMENTATIONS)}"),
+        ({"positive", "negative", "uncertain"} <= set(task.words), "words: positive, negative and uncertain"),
+    ]
+    for holds, message in checks:
+        if not holds:
+            raise TaskInvalid(f"'{where}': {message}")
