@@ -1,0 +1,20 @@
+"""From bytes to model input: the only place where pixels are decoded."""
+
+from secondread.images._decode import decode, decode_frames, sniff
+from secondread.images._image import Image, Limits
+from secondread.images._prepare import Prepared, PrepareSpec, place_map, prepare
+from secondread.images._show import encode_png, to_display
+
+__all__ = [
+    "Image",
+    "Limits",
+    "PrepareSpec",
+    "Prepared",
+    "decode",
+    "decode_frames",
+    "encode_png",
+    "place_map",
+    "prepare",
+    "sniff",
+    "to_display",
+]

@@ -1,0 +1,125 @@
+"""DICOM through pydicom: from a checked file to frames as a person would see them."""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pydicom.uid as uids
+from pydicom.dataset import Dataset
+from pydicom.pixels import apply_color_lut, get_decoder, pixel_array
+
+from secondread.errors import ImageError, ImageTooLarge, TruncatedImage, UnsupportedImage
+from secondread.images._codestream import one_frame
+from secondread.images._dicom_file import open_dicom
+from secondread.images._dicom_grey import WHITE, grey_as_shown, text
+from secondread.images._image import Image, Limits
+
+# GDCM ends the process on some damaged frames, so it is asked last of all and from a process of its own (_gdcm.py).
+_PLUGINS = {
+    uids.JPEGBaseline8Bit: "pillow",
+    uids.JPEGExtended12Bit: "pillow",
+    uids.JPEGLossless: "gdcm-apart",
+    uids.JPEGLosslessSV1: "gdcm-apart",
+    uids.JPEGLSLossless: "gdcm-apart",
+    uids.JPEGLSNearLossless: "gdcm-apart",
+    uids.JPEG2000Lossless: "pylibjpeg",
+    uids.JPEG2000: "pylibjpeg",
+    uids.HTJ2KLossless: "pylibjpeg",
+    uids.HTJ2KLosslessRPCL: "pylibjpeg",
+    uids.HTJ2K: "pylibjpeg",
+    uids.RLELossless: "pydicom",
+}
+_NATIVE = (
+    uids.ImplicitVRLittleEndian,
+    uids.ExplicitVRLittleEndian,
+    uids.DeflatedExplicitVRLittleEndian,
+    uids.ExplicitVRBigEndian,
+)
+
+
+def decode_dicom(data: bytes, *, frame: int, limits: Limits) -> Image:
+    """One frame of a DICOM file. Raises ImageTooLarge, TruncatedImage or UnsupportedImage."""
+    return _translating(lambda: _frame(open_dicom(data, limits), frame))
+
+
+def decode_dicom_frames(data: bytes, *, limits: Limits) -> Iterator[Image]:
+    """Every frame in turn; the file is parsed once. Raises as `decode_dicom` does."""
+    ds = _translating(lambda: open_dicom(data, limits))
+    index, n_frames = 0, 1
+    while index < n_frames:
+        image = _translating(lambda index=index: _frame(ds, index))  # type: ignore[misc]
+        yield image
+        index, n_frames = index + 1, image.n_frames
+
+
+def _translating(work: Callable[[], Any]) -> Any:
+    """The outcome of `work`, whatever it raises turned into an ImageError."""
+    try:
+        return work()
+    except ImageError:
+        raise
+    except MemoryError as error:
+        raise ImageTooLarge("this DICOM file needs more memory than there is; export it smaller") from error
+    except Exception as error:  # damaged files make pydicom and its decoders raise nearly anything
+        reason = " ".join(str(error).split())
+        if "12-bit" in reason or "not support" in reason or "no available" in reason.lower():
+            raise UnsupportedImage(
+                f"this DICOM compression cannot be decoded here; send it uncompressed or as JPEG 2000 ({reason[:200]})"
+            ) from error
+        raise TruncatedImage(f"the DICOM file is damaged or cut short; send it again ({reason[:160]})") from error
+
+
+def _frame(ds: Dataset, frame: int) -> Image:
+    n_frames = int(ds.get("NumberOfFrames") or 1)
+    if not 0 <= frame < max(n_frames, 1):
+        raise UnsupportedImage(f"there is no frame {frame + 1}; the file has {n_frames}")
+    stored = _stored(ds, frame, n_frames)
+    pixels, notes = _colour(ds, stored) if _is_colour(ds) else grey_as_shown(ds, stored, frame)
+    return Image(
+        pixels,
+        full_scale=255 if pixels.dtype == np.uint8 else WHITE,
+        format="DICOM",
+        bit_depth=int(ds.get("BitsStored") or 8 * stored.itemsize),
+        photometric=text(ds, "PhotometricInterpretation"),
+        modality=text(ds, "Modality"),
+        body_part=text(ds, "BodyPartExamined"),
+        frame=frame,
+        n_frames=n_frames,
+        notes=notes,
+    )
+
+
+def _stored(ds: Dataset, frame: int, n_frames: int) -> np.ndarray:
+    """The frame's stored values, decompressed; YBR as RGB. (rows, columns) or (rows, columns, samples)."""
+    syntax = ds.file_meta.TransferSyntaxUID
+    if syntax in _NATIVE:
+        return pixel_array(ds, index=frame)
+    if syntax not in _PLUGINS:
+        raise UnsupportedImage(f"the DICOM transfer syntax {syntax.name} is not read here; send it uncompressed")
+    if _PLUGINS[syntax] == "gdcm-apart":
+        _add_gdcm(syntax)
+    return pixel_array(one_frame(ds, frame, n_frames), index=0, decoding_plugin=_PLUGINS[syntax])
+
+
+@cache
+def _add_gdcm(syntax: uids.UID) -> None:
+    """Make GDCM known to pydicom under a name of ours, once; the name leaves other users of pydicom alone."""
+    get_decoder(syntax).add_plugin("gdcm-apart", ("secondread.images._gdcm", "decode_frame"))
+
+
+def _is_colour(ds: Dataset) -> bool:
+    return int(ds.get("SamplesPerPixel") or 1) > 1 or text(ds, "PhotometricInterpretation") == "PALETTE COLOR"
+
+
+def _colour(ds: Dataset, stored: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """uint8 RGB; of deeper colour the upper 8 bits."""
+    if text(ds, "PhotometricInterpretation") == "PALETTE COLOR":
+        stored = apply_color_lut(stored, ds)
+        bits = 8 * stored.itemsize
+    else:
+        bits = int(ds.get("BitsStored") or 8)
+    if stored.ndim != 3 or stored.shape[2] not in (3, 4) or stored.dtype.kind != "u":
+        raise UnsupportedImage(f"pixel data of shape {stored.shape} are not a colour image; export the image as PNG")
+    rgb = stored[:, :, :3]
+    return np.ascontiguousarray(rgb if bits <= 8 else rgb >> (bits - 8)).astype(np.uint8, copy=False), ()

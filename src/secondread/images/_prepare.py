@@ -1,0 +1,141 @@
+"""One preprocessing for training, evaluation and serving; its recipe is stored in the bundle."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+
+from secondread.errors import BundleForeign
+from secondread.images._image import Image
+
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels
+
+
+@dataclass(frozen=True)
+class PrepareSpec:
+    """Which steps make a model's input. They run in the order of these fields."""
+
+    size: int = 128  # side of the square input, pixels
+    channels: int = 1  # 1 grey, 3 RGB
+    trim_border: bool = False  # cut away rows and columns that are uniformly dark
+    aspect: Literal["squash", "pad"] = "squash"  # to a square by stretching, or by black padding
+    window: tuple[float, float] | None = None  # percentiles shown as black and white, e.g. (1, 99)
+    clahe: float = 0.0  # clip limit of contrast-limited adaptive histogram equalisation (8 × 8 tiles); 0 is off
+    denoise_sigma: float = 0.0  # Gaussian noise reduction, pixels of the input; 0 is off
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON keeps it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, table: dict[str, Any]) -> "PrepareSpec":
+        """From JSON. Raises BundleForeign for a step that is not known here."""
+        try:
+            window = table.get("window")
+            return cls(**{**table, "window": tuple(window) if window else None})
+        except TypeError as error:
+            raise BundleForeign(f"the preprocessing asks for a step that is not known here: {error}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A model's input and where it came from.
+
+    pixels: uint8 (size, size, channels).
+    box: the part of the image, in its own pixels, that the input shows; larger than the image where padded.
+    """
+
+    pixels: np.ndarray
+    box: Box
+
+
+def prepare(image: Image, spec: PrepareSpec) -> Prepared:
+    """The image as the model sees it. Shrinking is done first, so that all later steps are cheap."""
+    box = _trim_box(image) if spec.trim_border else (0, 0, image.width, image.height)
+    x0, y0, x1, y1 = box
+    cut = image.pixels[y0:y1, x0:x1]
+    shrunk, shown = _to_square(cut, spec, box)
+    grey_or_rgb = _to_channels(shrunk, spec.channels)
+    levels = _to_uint8(grey_or_rgb, image.full_scale, spec.window)
+    if spec.clahe:
+        levels = _equalise(levels, spec.clahe)
+    if spec.denoise_sigma:
+        levels = cv2.GaussianBlur(levels, (0, 0), spec.denoise_sigma)
+    return Prepared(np.ascontiguousarray(levels.reshape(spec.size, spec.size, spec.channels)), shown)
+
+
+def place_map(values: np.ndarray, box: Box, *, width: int, height: int) -> np.ndarray:
+    """A map of the input (n, n) drawn at its place on an image of that size; 0 where the input showed nothing.
+
+    Returns float32 (height, width).
+    """
+    rows, columns = values.shape
+    x0, y0, x1, y1 = box
+    # warpAffine counts from pixel centres, a box from pixel edges: hence the halves.
+    scale_x, scale_y = (x1 - x0) / columns, (y1 - y0) / rows
+    to_image = np.array([[scale_x, 0, x0 + scale_x / 2 - 0.5], [0, scale_y, y0 + scale_y / 2 - 0.5]])
+    return cv2.warpAffine(
+        values.astype(np.float32), to_image, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+    )
+
+
+def _trim_box(image: Image) -> tuple[int, int, int, int]:
+    """The smallest box that holds all rows and columns brighter than 4 % of white somewhere beyond noise."""
+    step = max(1, min(image.width, image.height) // 512)
+    small = image.pixels[::step, ::step]
+    bright = (small if small.ndim == 2 else small.max(axis=2)) > 0.04 * image.full_scale
+    rows = np.flatnonzero(bright.mean(axis=1) > 0.01)
+    columns = np.flatnonzero(bright.mean(axis=0) > 0.01)
+    if len(rows) < 8 or len(columns) < 8:
+        return 0, 0, image.width, image.height
+    x1, y1 = min(image.width, (columns[-1] + 1) * step), min(image.height, (rows[-1] + 1) * step)
+    return int(columns[0]) * step, int(rows[0]) * step, int(x1), int(y1)
+
+
+def _to_square(cut: np.ndarray, spec: PrepareSpec, box: tuple[int, int, int, int]) -> tuple[np.ndarray, Box]:
+    height, width = cut.shape[:2]
+    x0, y0, x1, y1 = (float(side) for side in box)
+    if spec.aspect == "squash":
+        return _resize(cut, spec.size, spec.size), (x0, y0, x1, y1)
+    scale = spec.size / max(width, height)
+    new_width, new_height = max(1, round(width * scale)), max(1, round(height * scale))
+    left, top = (spec.size - new_width) // 2, (spec.size - new_height) // 2
+    square = np.zeros((spec.size, spec.size, *cut.shape[2:]), dtype=cut.dtype)
+    square[top : top + new_height, left : left + new_width] = _resize(cut, new_width, new_height)
+    pixel_x, pixel_y = width / new_width, height / new_height
+    shown_x, shown_y = x0 - left * pixel_x, y0 - top * pixel_y
+    return square, (shown_x, shown_y, shown_x + spec.size * pixel_x, shown_y + spec.size * pixel_y)
+
+
+def _resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Area averages when shrinking, which is free of aliasing; linear when enlarging."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    shrinks = width <= pixels.shape[1] and height <= pixels.shape[0]
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def _to_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
+    if channels == 1:
+        return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
+
+
+def _to_uint8(pixels: np.ndarray, full_scale: int, window: tuple[float, float] | None) -> np.ndarray:
+    if window is None and full_scale == 255 and pixels.dtype == np.uint8:
+        return pixels
+    black, white = (0.0, float(full_scale)) if window is None else np.percentile(pixels, window)
+    if white <= black:
+        black, white = 0.0, float(full_scale)
+    return np.round(np.clip((pixels.astype(np.float32) - black) / (white - black), 0, 1) * 255).astype(np.uint8)
+
+
+def _equalise(levels: np.ndarray, clip_limit: float) -> np.ndarray:
+    """CLAHE on the grey image, or on lightness where there is colour."""
+    clahe = cv2.createCLAHE(clipLimit=clip_limit, tileGridSize=(8, 8))
+    if levels.ndim == 2:
+        return clahe.apply(levels)
+    lab = cv2.cvtColor(levels, cv2.COLOR_RGB2LAB)
+    lab[:, :, 0] = clahe.apply(np.ascontiguousarray(lab[:, :, 0]))
+    return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
