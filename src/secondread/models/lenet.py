@@ -1,0 +1,97 @@
+"""The seed paper's network, in the plain form of its layers and in a fast form that computes the same.
+
+    conv 6@5×5 → tanh → average pool 2×2, stride 5 → conv 16@5×5 → tanh → the same pool → 256 → 120 → 84 → 1
+
+The pool reads 4 of every 25 activations; the plain form computes the other 21 and throws them away. A 2×2 mean
+at stride 5 of tanh(conv 5×5) is the mean of four tanh(conv at stride 5) whose kernels are shifted by one pixel.
+The four shifted kernels fit in 6×6 windows, so one 6×6 convolution of stride 5 with four zero-padded copies of
+the kernel, tanh, and a mean over the copies is the same function with the same parameters.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from secondread.errors import UsageError
+from secondread.models._types import MapGeometry
+
+_KERNEL = 5
+_POOL = 2
+_STRIDE = 5
+
+
+class LeNet(nn.Module):
+    """43,661 parameters with one channel, 43,961 with three, at 128 pixels.
+
+    form: 'fast' (default) or 'plain'; weights pass from one to the other unchanged.
+    Raises UsageError for an input too small for the two pools.
+    """
+
+    def __init__(
+        self, *, num_classes: int = 1, in_chans: int = 1, input_size: int = 128, form: Literal["fast", "plain"] = "fast"
+    ):
+        super().__init__()
+        self.form = form
+        self.conv1 = nn.Conv2d(in_chans, 6, _KERNEL)
+        self.conv2 = nn.Conv2d(6, 16, _KERNEL)
+        cells = _pooled(_pooled(input_size))
+        if cells < 1:
+            raise UsageError(f"lenet needs an input of at least 31 pixels, not {input_size}")
+        self.fc1 = nn.Linear(16 * cells * cells, 120)
+        self.fc2 = nn.Linear(120, 84)
+        self.fc3 = nn.Linear(84, num_classes)
+        # A cell of the last pool sees pixels 25i to 25i + 30, so its centre is 15.5 from the input's edge.
+        self.geometry = MapGeometry(first_centre=15.5, stride=25.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, in_chans, S, S) in 0–1 → logits (B, num_classes)."""
+        hidden = F.relu(self.fc1(self.features(x).flatten(1)))  # (B, 120)
+        return self.fc3(F.relu(self.fc2(hidden)))
+
+    def forward_map(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logit (B,) and gradient × activation at the last pool, summed over channels (B, cells, cells).
+
+        The head is two ReLU layers, so its gradient is known in closed form: with masks m where a ReLU is open,
+        d logit / d features = ((w3 · m2) W2 · m1) W1. No backward pass is needed, and the graph can be exported.
+        """
+        features = self.features(x)  # (B, 16, cells, cells)
+        before1 = self.fc1(features.flatten(1))  # (B, 120)
+        before2 = self.fc2(F.relu(before1))  # (B, 84)
+        logit = self.fc3(F.relu(before2))[:, 0]
+        to_hidden2 = self.fc3.weight[0] * (before2 > 0).to(x.dtype)
+        to_hidden1 = (to_hidden2 @ self.fc2.weight) * (before1 > 0).to(x.dtype)
+        gradient = (to_hidden1 @ self.fc1.weight).reshape(features.shape)
+        return logit, (gradient * features).sum(dim=1)
+
+    def features(self, x: Tensor) -> Tensor:
+        """x: (B, in_chans, S, S) → the last pool's output (B, 16, cells, cells)."""
+        stage = _fast_stage if self.form == "fast" else _plain_stage
+        return stage(stage(x, self.conv1), self.conv2)
+
+    def as_module(self) -> nn.Module:
+        """Itself, typed as a module."""
+        return self
+
+
+def _plain_stage(x: Tensor, conv: nn.Conv2d) -> Tensor:
+    return F.avg_pool2d(torch.tanh(conv(x)), _POOL, stride=_STRIDE)
+
+
+def _fast_stage(x: Tensor, conv: nn.Conv2d) -> Tensor:
+    kernels, biases = _shifted(conv.weight), conv.bias.repeat(4)  # type: ignore[union-attr]  # our convolutions have one
+    activations = torch.tanh(F.conv2d(x, kernels, biases, stride=_STRIDE))  # (B, 4·out, rows, columns)
+    batch, _, rows, columns = activations.shape
+    return activations.view(batch, 4, conv.out_channels, rows, columns).mean(dim=1)
+
+
+def _shifted(weight: Tensor) -> Tensor:
+    """(out, in, 5, 5) → (4·out, in, 6, 6): the kernel at each place of the 2×2 pool, zeros elsewhere."""
+    places = [(left, 1 - left, top, 1 - top) for top in (0, 1) for left in (0, 1)]
+    return torch.cat([F.pad(weight, place) for place in places])
+
+
+def _pooled(size: int) -> int:
+    """Cells along one side after a stage."""
+    return (size - _KERNEL + 1 - _POOL) // _STRIDE + 1
