@@ -1,0 +1,115 @@
+"""The paper's three plots, drawn from an evidence file."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from secondread.errors import ExtraMissing
+
+_INK, _GRID = "#1f2933", "#d9dee3"
+_POSITIVE, _NEGATIVE, _THRESHOLD = "#b3541e", "#2b6c99", "#d00000"
+
+
+def accuracy_plot(y_true: np.ndarray, probabilities: np.ndarray, *, threshold: float, title: str) -> bytes:
+    """Accuracy as a function of the threshold, with the majority baseline: the paper's accuracy score plot. PNG."""
+    figure, axes = _figure(title, "threshold", "accuracy")
+    steps = np.linspace(0, 1, 201)
+    accuracy = [np.mean((probabilities > step) == y_true) for step in steps]
+    axes.plot(steps, accuracy, color=_NEGATIVE, label="accuracy")
+    baseline = max(np.mean(y_true), 1 - np.mean(y_true))
+    axes.axhline(baseline, color=_INK, lw=1, ls=":", label=f"always the larger class: {baseline:.3f}")
+    here = float(np.mean((probabilities > threshold) == y_true))
+    axes.axvline(threshold, color=_THRESHOLD, ls="--", label=f"threshold {threshold:g}: accuracy {here:.3f}")
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    axes.legend(loc="lower left", frameon=False)
+    return _png(figure)
+
+
+def confidence_plot(y_true: np.ndarray, probabilities: np.ndarray, *, threshold: float, title: str) -> bytes:
+    """The probability of every image in the order of the split, threshold as a red dashed line: the paper's plot. PNG."""
+    figure, axes = _figure(title, "image of the split, in order", "probability")
+    index = np.arange(len(y_true))
+    axes.plot(index, probabilities, color=_GRID, lw=0.8, zorder=1)
+    for value, colour, name, marker in (
+        (False, _NEGATIVE, "disease absent", "o"),
+        (True, _POSITIVE, "disease present", "^"),
+    ):
+        chosen = y_true == value
+        axes.scatter(
+            index[chosen],
+            probabilities[chosen],
+            s=14,
+            color=colour,
+            marker=marker,
+            lw=0,
+            label=f"{name} (n = {chosen.sum()})",
+            zorder=2,
+        )
+    axes.axhline(threshold, color=_THRESHOLD, ls="--", label=f"threshold {threshold:g}", zorder=3)
+    axes.set(ylim=(-0.02, 1.02), xlim=(-1, len(y_true)))
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncol=3, frameon=False)
+    return _png(figure)
+
+
+def confusion_plot(counts: dict[str, int], *, classes: Sequence[str], title: str) -> bytes:
+    """The confusion matrix with counts and row shares. PNG."""
+    figure, axes = _figure(title, "read as", "in truth")
+    table = np.array([[counts["tn"], counts["fp"]], [counts["fn"], counts["tp"]]])
+    shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row in range(2):
+        for column in range(2):
+            colour = "white" if shares[row, column] > 0.6 else _INK
+            text = f"{table[row, column]}\n{shares[row, column]:.1%}"
+            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=13)
+    axes.set_xticks([0, 1], classes)
+    axes.set_yticks([0, 1], classes, rotation=90, va="center")
+    axes.grid(visible=False)
+    return _png(figure)
+
+
+def curves_plot(history: Sequence[dict[str, Any]], *, best_epoch: int, title: str) -> bytes:
+    """Loss and validation AUC, epoch by epoch. PNG."""
+    figure, axes = _figure(title, "epoch", "binary cross-entropy")
+    epochs = [line["epoch"] for line in history]
+    axes.plot(epochs, [line["loss"] for line in history], color=_NEGATIVE, label="training loss")
+    axes.plot(epochs, [line["val_loss"] for line in history], color=_NEGATIVE, ls=":", label="validation loss")
+    right = axes.twinx()
+    right.plot(epochs, [line["val_auc"] for line in history], color=_POSITIVE, label="validation AUC")
+    right.set(ylim=(0.4, 1), ylabel="ROC AUC")
+    axes.axvline(best_epoch, color=_THRESHOLD, ls="--", lw=1)
+    lines = axes.get_lines()[:2] + right.get_lines()
+    axes.legend(
+        lines,
+        [line.get_label() for line in lines],
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.14),
+        ncol=3,
+        frameon=False,
+    )
+    return _png(figure)
+
+
+def _figure(title: str, x: str, y: str) -> tuple[Any, Any]:
+    try:
+        from matplotlib.figure import Figure  # no pyplot: no global state, no display
+    except ModuleNotFoundError as error:
+        raise ExtraMissing.of("plots", "train") from error
+    figure = Figure(figsize=(7.2, 4.8), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, color=_INK, fontsize=11)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(visible=True, color=_GRID, lw=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return figure, axes
+
+
+def _png(figure: Any) -> bytes:
+    target = io.BytesIO()
+    figure.savefig(target, format="png", dpi=130, metadata={"Software": "secondread"})
+    return target.getvalue()
