@@ -1,0 +1,56 @@
+"""`secondread bundles`: the trained models at hand, and whether they are whole."""
+
+import json
+from typing import Any
+
+import click
+
+from secondread.cli._options import complete_bundles
+
+
+@click.command()
+@click.argument("reference", required=False, metavar="[NAME|PATH]", shell_complete=complete_bundles)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def bundles(reference: str | None, as_json: bool) -> None:
+    """List the shipped bundles, or check one and show its card.
+
+    A bundle that is damaged or not ours is refused with the reason, and the exit status is 1.
+    """
+    from secondread.reading import default_bundles, list_bundles, load_bundle
+
+    if reference is not None:
+        bundle = load_bundle(reference)
+        click.echo(
+            json.dumps(dict(bundle.record), indent=1, ensure_ascii=False)
+            if as_json
+            else bundle.card or f"{bundle.id} (no card)"
+        )
+        return
+    chosen = [load_bundle(name) for name in list_bundles()]
+    rows = [_row(bundle, default_bundles()) for bundle in chosen]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    for row in rows:
+        auc = row["test_roc_auc"]
+        measured = (
+            "not measured" if auc is None else f"test AUC {auc['value']:.3f} ({auc['low']:.3f}–{auc['high']:.3f})"
+        )
+        default = "  default" if row["default"] else ""
+        click.echo(
+            f"{click.style(row['id'], bold=True)}  {row['architecture']}  {row['parameters']:,} parameters  {measured}{default}"
+        )
+
+
+def _row(bundle: Any, default: dict[str, str]) -> dict[str, Any]:
+    test = (bundle.evidence or {"results": {}})["results"].get("test", {"metrics": {}})
+    return {
+        "id": bundle.id,
+        "task": bundle.task.name,
+        "name": bundle.name,
+        "architecture": bundle.record["model"]["architecture"],
+        "parameters": bundle.record["model"]["parameters"],
+        "operating_points": {name: point.threshold for name, point in bundle.operating_points.items()},
+        "test_roc_auc": test["metrics"].get("roc_auc"),
+        "default": default.get(bundle.task.name) == bundle.name,
+    }

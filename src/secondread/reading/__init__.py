@@ -1,0 +1,31 @@
+"""From an image to a reading: bundle, gate, model, heat map."""
+
+from secondread.reading._bundle import (
+    Bundle,
+    OperatingPoint,
+    add_to_bundle,
+    default_bundles,
+    list_bundles,
+    load_bundle,
+    write_bundle,
+)
+from secondread.reading._heatmap import HeatMap
+from secondread.reading._reader import AutoReader, Reader, load
+from secondread.reading._reading import Decision, Reading, Refusal
+
+__all__ = [
+    "AutoReader",
+    "Bundle",
+    "Decision",
+    "HeatMap",
+    "OperatingPoint",
+    "Reader",
+    "Reading",
+    "Refusal",
+    "add_to_bundle",
+    "default_bundles",
+    "list_bundles",
+    "load",
+    "load_bundle",
+    "write_bundle",
+]

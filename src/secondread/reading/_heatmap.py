@@ -1,0 +1,53 @@
+"""A class-activation map and its place on the image it came from."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from secondread.images import Image, encode_png, place_map, to_display
+from secondread.images._prepare import Box
+
+
+@dataclass(frozen=True, eq=False)
+class HeatMap:
+    """Where in the image the answer came from. It shows what the model used, not where disease is.
+
+    values: float32 (rows, columns), the model's own coarse map; above 0 speaks for the positive class.
+    box: the part of the image that the map covers, in pixels of the image.
+    width, height: of the image.
+    """
+
+    values: np.ndarray
+    box: Box
+    width: int
+    height: int
+
+    def strength(self, *, longest_side: int | None = None) -> np.ndarray:
+        """float32 in 0–1 (height, width) of the image, or shrunk so that no side exceeds `longest_side`.
+
+        The strongest cell that speaks for the positive class is 1; cells that speak against it are 0.
+        """
+        scale = 1.0 if longest_side is None else min(1.0, longest_side / max(self.width, self.height))
+        width, height = max(1, round(self.width * scale)), max(1, round(self.height * scale))
+        x0, y0, x1, y1 = (side * scale for side in self.box)
+        placed = place_map(np.maximum(self.values, 0), (x0, y0, x1, y1), width=width, height=height)
+        top = float(placed.max())
+        return placed / top if top > 0 else placed
+
+    def overlay_png(self, *, longest_side: int = 512) -> bytes:
+        """A PNG to lay over the image: colour map inferno (perceptually uniform), opaque where the map is strong."""
+        strength = self.strength(longest_side=longest_side)
+        levels = np.round(strength * 255).astype(np.uint8)
+        colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+        return encode_png(np.dstack([colours, levels]))
+
+    def blended_png(self, image: Image, *, longest_side: int = 1024) -> bytes:
+        """The image with this map laid over it, as one PNG to look at."""
+        pixels = to_display(image, longest_side=longest_side)
+        grey = pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
+        strength = cv2.resize(self.strength(longest_side=longest_side), (grey.shape[1], grey.shape[0]))
+        levels = np.round(strength * 255).astype(np.uint8)
+        colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+        share = 0.55 * strength[:, :, None]
+        return encode_png(np.round(grey * (1 - share) + colours * share).astype(np.uint8))

@@ -1,0 +1,260 @@
+"""A loaded bundle: bytes in, reading out. The only place where onnxruntime runs a model."""
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from secondread.errors import BundleDamaged, CannotOpen, ImageError
+from secondread.images import Image, Limits, Prepared, decode, prepare
+from secondread.reading._bundle import Bundle, OperatingPoint, default_bundles, load_bundle
+from secondread.reading._gate import check_image, check_prepared
+from secondread.reading._heatmap import HeatMap
+from secondread.reading._reading import Decision, Reading, Refusal
+from secondread.tasks import match_dicom
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+Source = str | os.PathLike[str] | bytes | np.ndarray | Image
+_DEFAULT_LIMITS = Limits()
+
+
+class Reads(Protocol):
+    """What a Reader and an AutoReader have in common."""
+
+    def read(
+        self, source: Source, *, operating_point: str | None = None, frame: int = 0, keep_image: bool = False
+    ) -> Reading:
+        """One image's answer."""
+        ...
+
+
+def load(
+    reference: str | Path, *, operating_point: str | None = None, limits: Limits = _DEFAULT_LIMITS
+) -> "Reader | AutoReader":
+    """A reader for a task ('fracture'), a shipped bundle ('fracture/paper'), a bundle's folder, or 'auto'.
+
+    'auto' takes the task from what a DICOM file says of itself.
+    Raises CannotOpen, UnknownName, BundleForeign or BundleDamaged.
+    """
+    if str(reference) == "auto":
+        return AutoReader(operating_point=operating_point, limits=limits)
+    return Reader.load(reference, operating_point=operating_point, limits=limits)
+
+
+class Reader:
+    """Reads images for one task with one bundle. Safe to share between threads."""
+
+    def __init__(self, bundle: Bundle, session: "InferenceSession", *, operating_point: OperatingPoint, limits: Limits):
+        self.bundle = bundle
+        self.task = bundle.task
+        self.operating_point = operating_point
+        self.limits = limits
+        self._session = session
+
+    @classmethod
+    def load(
+        cls, reference: str | Path, *, operating_point: str | None = None, limits: Limits = _DEFAULT_LIMITS
+    ) -> "Reader":
+        """Load and check a bundle. Raises CannotOpen, UnknownName, BundleForeign or BundleDamaged."""
+        bundle = load_bundle(reference)
+        return cls(
+            bundle,
+            _open_session(bundle.model_path),
+            operating_point=bundle.operating_point(operating_point),
+            limits=limits,
+        )
+
+    def read(
+        self, source: Source, *, operating_point: str | None = None, frame: int = 0, keep_image: bool = False
+    ) -> Reading:
+        """One image's answer: a path, the bytes of a file, an array (see Image.from_array) or a decoded Image.
+
+        A bad image is a Reading with a refusal, never an exception. frame: of a multi-frame file, from 0.
+        Raises CannotOpen if a path cannot be read, UnknownName for an operating point that the bundle lacks.
+        """
+        started = time.perf_counter()
+        point = self.operating_point if operating_point is None else self.bundle.operating_point(operating_point)
+        try:
+            image = open_image(source, frame=frame, limits=self.limits)
+        except ImageError as error:
+            return Reading(self.task.name, refusal=Refusal.of(error), elapsed=time.perf_counter() - started)
+        return self._read_image(image, point, started, keep_image)
+
+    def read_many(
+        self,
+        sources: Iterable[Source],
+        *,
+        operating_point: str | None = None,
+        keep_image: bool = False,
+        workers: int | None = None,
+    ) -> Iterator[Reading]:
+        """Readings in the order of the sources, on all cores, holding a few images at a time whatever their number.
+
+        A path that cannot be opened gives a reading with the refusal code 'cannot_open', so the others are still read.
+        """
+        yield from read_in_order(self, sources, operating_point=operating_point, keep_image=keep_image, workers=workers)
+
+    def _read_image(self, image: Image, point: OperatingPoint, started: float, keep_image: bool) -> Reading:
+        kept = image if keep_image else None
+        refusal = check_image(image, self.task)
+        if refusal is None:
+            prepared = prepare(image, self.bundle.prepare_spec)
+            refusal = check_prepared(prepared)
+        if refusal is not None:
+            return Reading(self.task.name, refusal=refusal, elapsed=time.perf_counter() - started, image=kept)
+        probability, values = self._run(prepared)
+        decision = decide(probability, point)
+        return Reading(
+            task=self.task.name,
+            bundle=self.bundle.id,
+            probability=probability,
+            decision=decision,
+            operating_point=point.name,
+            decision_text=self.task.words[decision],
+            warnings=_warnings(image),
+            heatmap=HeatMap(values, self._map_box(prepared, values), image.width, image.height),
+            elapsed=time.perf_counter() - started,
+            image=kept,
+        )
+
+    def _run(self, prepared: Prepared) -> tuple[float, np.ndarray]:
+        """Calibrated probability (6 decimals) and the coarse map, from one pass through the network."""
+        logits, maps = self._session.run(["logit", "cam"], {"image": prepared.pixels[None]})
+        scaled = float(logits[0]) / float(self.bundle.record["temperature"])
+        return round(float(1 / (1 + np.exp(-np.clip(scaled, -60, 60)))), 6), maps[0]
+
+    def _map_box(self, prepared: Prepared, values: np.ndarray) -> tuple[float, float, float, float]:
+        """The map's place on the image: its extent on the input, carried over to what the input shows."""
+        left, top, right, bottom = self.bundle.record["heatmap"]["extent"]  # shares of the input's side
+        x0, y0, x1, y1 = prepared.box
+        width, height = x1 - x0, y1 - y0
+        return x0 + left * width, y0 + top * height, x0 + right * width, y0 + bottom * height
+
+
+class AutoReader:
+    """Finds the task by what a DICOM file says of itself, and reads with that task's default bundle."""
+
+    def __init__(self, *, operating_point: str | None = None, limits: Limits = _DEFAULT_LIMITS):
+        self._operating_point = operating_point
+        self._readers: dict[str, Reader] = {}
+        self.limits = limits
+
+    def read(
+        self, source: Source, *, operating_point: str | None = None, frame: int = 0, keep_image: bool = False
+    ) -> Reading:
+        """As Reader.read; refused with 'task_unknown' where the file does not say what it shows."""
+        started = time.perf_counter()
+        try:
+            image = open_image(source, frame=frame, limits=self.limits)
+        except ImageError as error:
+            return Reading(None, refusal=Refusal.of(error), elapsed=time.perf_counter() - started)
+        task = match_dicom(image.modality, image.body_part)
+        if task is None:
+            elapsed = time.perf_counter() - started
+            return Reading(None, refusal=_task_unknown(image), elapsed=elapsed, image=image if keep_image else None)
+        reader = self._reader(task)
+        point = reader.bundle.operating_point(operating_point or self._operating_point)
+        return reader._read_image(image, point, started, keep_image)
+
+    def read_many(
+        self,
+        sources: Iterable[Source],
+        *,
+        operating_point: str | None = None,
+        keep_image: bool = False,
+        workers: int | None = None,
+    ) -> Iterator[Reading]:
+        """As Reader.read_many."""
+        yield from read_in_order(self, sources, operating_point=operating_point, keep_image=keep_image, workers=workers)
+
+    def _reader(self, task: str) -> Reader:
+        if task not in self._readers:
+            self._readers[task] = Reader.load(task, limits=self.limits)
+        return self._readers[task]
+
+
+def read_in_order(
+    reader: Reads, sources: Iterable[Source], *, operating_point: str | None, keep_image: bool, workers: int | None
+) -> Iterator[Reading]:
+    """Read on several threads, at most two images a worker in flight; decoding and inference both release the GIL."""
+    workers = workers or os.cpu_count() or 1
+
+    def one(source: Source) -> Reading:
+        try:
+            return reader.read(source, operating_point=operating_point, keep_image=keep_image)
+        except CannotOpen as error:
+            return Reading(None, refusal=Refusal("cannot_open", str(error)))
+
+    waiting: deque[Future[Reading]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for source in sources:
+                waiting.append(pool.submit(one, source))
+                if len(waiting) >= 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def open_image(source: Source, *, frame: int = 0, limits: Limits = _DEFAULT_LIMITS) -> Image:
+    """The decoded image of any kind of source. Raises CannotOpen or an ImageError."""
+    if isinstance(source, Image):
+        return source
+    if isinstance(source, np.ndarray):
+        return Image.from_array(source)
+    data = source if isinstance(source, bytes) else _read_file(Path(source), limits)
+    return decode(data, frame=frame, limits=limits)
+
+
+def decide(probability: float, point: OperatingPoint) -> Decision:
+    """What follows: uncertain inside the point's band where it has one, else positive above the threshold."""
+    if point.low is not None and point.high is not None and point.low < probability <= point.high:
+        return Decision.UNCERTAIN
+    return Decision.POSITIVE if probability > point.threshold else Decision.NEGATIVE
+
+
+def default_tasks() -> list[str]:
+    """The tasks that a shipped bundle reads for."""
+    return sorted(default_bundles())
+
+
+def _read_file(path: Path, limits: Limits) -> bytes:
+    try:
+        limits.check_bytes(path.stat().st_size)  # a huge file is refused before it is read
+        return path.read_bytes()
+    except OSError as error:
+        raise CannotOpen(f"cannot open '{path}': {error.strerror or error}") from error
+
+
+def _open_session(path: Path) -> "InferenceSession":
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # One thread a session: several images run side by side instead, and a small network gains nothing from more.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises bare RuntimeErrors of its own
+        raise BundleDamaged(f"{path} cannot be run: {error}") from error
+
+
+def _warnings(image: Image) -> tuple[str, ...]:
+    frames = (f"only frame {image.frame + 1} of {image.n_frames} was read",) if image.n_frames > 1 else ()
+    return (*frames, *image.notes)
+
+
+def _task_unknown(image: Image) -> Refusal:
+    said = ", ".join(filter(None, [image.modality, image.body_part]))
+    why = f"its DICOM facts ({said}) fit no task" if said else "the file does not say what it shows"
+    return Refusal("task_unknown", f"{why}; choose the task by hand: {', '.join(default_tasks())}")

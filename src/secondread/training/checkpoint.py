@@ -1,0 +1,67 @@
+"""What a training run needs to go on after an interruption: written aside after every epoch, then renamed."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from secondread.errors import TrainingError
+
+_NAME = "checkpoint.pt"
+
+
+@dataclass
+class Checkpoint:
+    """Where a run stands after its last whole epoch."""
+
+    fingerprint: str
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best_epoch: int = 0
+    best_auc: float = -1.0
+    best_weights: dict[str, Any] = field(default_factory=dict)
+    best_logits: np.ndarray | None = None  # of the validation images
+
+    @classmethod
+    def start(cls, fingerprint: str, model: nn.Module) -> "Checkpoint":
+        """Before the first epoch."""
+        return cls(fingerprint, best_weights=_copy(model))
+
+    def add(self, line: dict[str, Any], model: nn.Module, val_logits: np.ndarray) -> None:
+        """One more epoch; its weights are kept if its validation AUC is the best so far."""
+        self.history.append(line)
+        if line["val_auc"] > self.best_auc:
+            self.best_epoch, self.best_auc = line["epoch"], line["val_auc"]
+            self.best_weights, self.best_logits = _copy(model), val_logits
+
+
+def save_checkpoint(state: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> None:
+    """Write the run's state; a kill at any moment leaves the last whole one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = folder / f"{_NAME}.new"
+    logits = None if state.best_logits is None else torch.from_numpy(state.best_logits)
+    table = {**vars(state), "best_logits": logits, "weights": model.state_dict(), "optimizer": optimizer.state_dict()}
+    torch.save(table, aside)
+    aside.replace(folder / _NAME)
+
+
+def load_checkpoint(folder: Path, device: torch.device) -> tuple[Checkpoint, dict[str, Any], dict[str, Any]] | None:
+    """State, weights and optimizer state, or None where no run was. Raises TrainingError for a damaged file."""
+    path = folder / _NAME
+    if not path.is_file():
+        return None
+    try:
+        # weights_only: tensors and plain containers, nothing that could run code.
+        table = torch.load(path, map_location=device, weights_only=True)
+        weights, optimizer = table.pop("weights"), table.pop("optimizer")
+        logits = table.pop("best_logits")
+        state = Checkpoint(**table, best_logits=None if logits is None else logits.cpu().numpy())
+    except (RuntimeError, KeyError, TypeError, EOFError, OSError, ValueError) as error:
+        raise TrainingError(f"'{path}' is damaged; start anew with --fresh") from error
+    return state, weights, optimizer
+
+
+def _copy(model: nn.Module) -> dict[str, Any]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}

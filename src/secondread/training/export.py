@@ -1,0 +1,118 @@
+"""A trained network as ONNX: uint8 pixels in, logit and class-activation map out, equal to torch or refused."""
+
+import io
+import logging
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from secondread.errors import ExtraMissing, TrainingError
+
+OPSET = 18
+TOLERANCE = 1e-4  # largest difference of a logit between torch and ONNX Runtime, both float32
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An ONNX file and how near it is to the network it came from."""
+
+    model: bytes
+    cells: int  # rows (and columns) of the map
+    logit_difference: float  # largest seen
+    map_difference: float
+
+
+class _Served(nn.Module):
+    """What is exported: the scaling to 0–1 belongs to the file, so no caller can feed it the wrong range."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """image: uint8 (B, size, size, channels) → logit (B,), cam (B, rows, columns)."""
+        return self.model.forward_map(image.permute(0, 3, 1, 2).float() / 255)  # type: ignore[operator]
+
+
+def export_onnx(model: nn.Module, *, size: int, channels: int, images: np.ndarray | None = None) -> Exported:
+    """The network as ONNX with a parity check.
+
+    images: uint8 (n, size, size, channels) to compare on; noise is used besides.
+    Raises TrainingError if torch and ONNX Runtime differ by more than TOLERANCE.
+    """
+    served = _Served(model.cpu().eval())
+    data = _to_onnx(served, size=size, channels=channels)
+    noise = np.random.default_rng(0).integers(0, 256, (8, size, size, channels), dtype=np.uint8)
+    checked = noise if images is None else np.concatenate([noise, images[:64]])
+    with torch.inference_mode():
+        logit, cam = (output.numpy() for output in served(torch.from_numpy(np.array(checked))))
+    onnx_logit, onnx_cam = _run(data, checked)
+    logit_difference = float(np.abs(logit - onnx_logit).max())
+    map_difference = float(np.abs(cam - onnx_cam).max())
+    if not max(logit_difference, map_difference) <= TOLERANCE:
+        raise TrainingError(
+            f"the exported model differs from torch: logit by {logit_difference:.2g}, map by {map_difference:.2g} "
+            f"(allowed {TOLERANCE:g}); the bundle was not written"
+        )
+    return Exported(data, cam.shape[-1], logit_difference, map_difference)
+
+
+def _to_onnx(served: nn.Module, *, size: int, channels: int) -> bytes:
+    example = torch.zeros(2, size, size, channels, dtype=torch.uint8)
+    try:
+        with warnings.catch_warnings(), _quiet("torch.onnx"), torch.inference_mode():
+            warnings.simplefilter("ignore")  # the exporter's own deprecations; what matters is the parity check
+            program: Any = torch.onnx.export(
+                served,
+                (example,),
+                input_names=["image"],
+                output_names=["logit", "cam"],
+                opset_version=OPSET,
+                dynamo=True,
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                verbose=False,
+                optimize=True,
+            )
+    except ModuleNotFoundError as error:
+        raise ExtraMissing.of("exporting to ONNX", "train") from error
+    target = io.BytesIO()
+    program.save(target)
+    return _without_traces(target.getvalue())
+
+
+def _without_traces(data: bytes) -> bytes:
+    """The exporter notes stack traces with the paths of the machine that trained; those stay at home."""
+    import onnx
+
+    model = onnx.load_from_string(data)
+    holders = [model, model.graph, *model.graph.node, *model.graph.input, *model.graph.output]
+    for holder in [*holders, *model.graph.value_info, *model.graph.initializer]:
+        del holder.metadata_props[:]
+        holder.doc_string = ""
+    return model.SerializeToString()
+
+
+def _run(data: bytes, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    logit, cam = session.run(["logit", "cam"], {"image": images})
+    return logit, cam
+
+
+class _quiet:
+    """Lowers a logger to errors for a while."""
+
+    def __init__(self, name: str):
+        self._logger = logging.getLogger(name)
+
+    def __enter__(self) -> None:
+        self._level = self._logger.level
+        self._logger.setLevel(logging.ERROR)
+
+    def __exit__(self, *_: object) -> None:
+        self._logger.setLevel(self._level)
