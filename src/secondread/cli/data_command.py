@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -138,7 +139,11 @@ def _say_terms(source: Source) -> None:
 
 def _ask() -> bool:
     """The answer of a person at a terminal; without one, no."""
-    return click.get_text_stream("stdin").isatty() and click.confirm("  Do you accept these terms?")
+    return _at_terminal() and click.confirm("  Do you accept these terms?")
+
+
+def _at_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 @contextmanager
@@ -161,8 +166,7 @@ def _progress(name: str) -> Iterator[Callable[[int, int | None], None]]:
 def _show(summary: dict[str, Any]) -> None:
     from rich.console import Console
 
-    console = Console()
-    console.print(_table(summary))
+    Console(markup=False, emoji=False, highlight=False).print(_table(summary))
     for what in ("group", "patient"):
         if divided := summary[f"divided_{what}s"]:
             name, splits = next(iter(divided.items()))
@@ -172,19 +176,20 @@ def _show(summary: dict[str, Any]) -> None:
 
 
 def _table(summary: dict[str, Any]) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(
-        "split", "source", title=summary["folder"], caption="majority: accuracy of always giving the commoner answer"
-    )
-    for column in ("images", "negative", "positive", "groups", "patients", "majority"):
-        table.add_column(column, justify="right")
+    caption = "majority: accuracy of always giving the commoner answer"
+    table = Table(title=summary["folder"], caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in ("split", "source"):
+        table.add_column(column, overflow="fold")
+    for column in ("images", "neg", "pos", "groups", "patients", "majority"):
+        table.add_column(column, justify="right", min_width=max(5, len(column)))
     for name, split in summary["splits"].items():
         for source, counts in split["sources"].items():
             table.add_row(name or "none", source or "-", *_cells(counts))
         if len(split["sources"]) > 1:
             table.add_row(name or "none", "all", *_cells(split), style="bold")
-        table.add_section()
     table.add_row("all", "all", *_cells(summary), style="bold")
     return table
 

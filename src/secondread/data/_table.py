@@ -1,0 +1,168 @@
+"""Manifest tables: CSV read with every complaint naming its line, and written aside then renamed."""
+
+import csv
+import difflib
+import io
+import os
+from pathlib import Path
+
+from secondread.data._manifest import Manifest, Row, absolute, missing_file, some_of
+from secondread.data._words import label_of
+from secondread.errors import CannotOpen, DataInvalid
+from secondread.tasks import Task
+
+_REQUIRED = ("path", "label")
+_COLUMNS = ("path", "label", "class_name", "source", "patient", "group", "split", "mask", "note")
+_BINARY = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}  # the latter as a spreadsheet or data frame with gaps writes them
+
+
+def read_manifest(path: str | Path, *, task: Task | None = None, check: bool = True) -> Manifest:
+    """The manifest in a CSV file: comma, semicolon or tab, UTF-8, with the columns `path` and `label` at least.
+
+    task: lets labels be its class names as well as 0 and 1.
+    check: False reads a table with missing files and divided groups too, to report on them.
+    Raises CannotOpen, or DataInvalid with the line's number.
+    """
+    path = absolute(path)
+    lines = _lines(_text(path), where=path)
+    rows = tuple(_row(cells, path, number, task) for number, cells in lines)
+    if not rows:
+        raise DataInvalid(f"'{path}' has a header and no rows; add a line for each image")
+    _check_unique(rows, [number for number, _ in lines], where=path)
+    manifest = Manifest(rows, path.parent)
+    if check:
+        check_manifest(manifest, where=path)
+    return manifest
+
+
+def check_manifest(manifest: Manifest, *, where: Path) -> None:
+    """Raise DataInvalid if files are missing or a group lies in two splits."""
+    if gone := [missing_file(row) for row in manifest.missing()]:
+        raise DataInvalid(
+            f"'{where}': {len(gone)} of {len(manifest)} rows name a file that is not there: {some_of(gone)}; "
+            f"paths start from '{manifest.folder}'"
+        )
+    if divided := manifest.divided():
+        name, splits = next(iter(divided.items()))
+        raise DataInvalid(
+            f"'{where}': group '{name}' is in the splits {' and '.join(splits)} ({len(divided)} such groups); "
+            "keep a group in one split, or split anew with `secondread data split`"
+        )
+
+
+def write_manifest(manifest: Manifest, path: str | Path) -> None:
+    """Write the table aside, then rename it: a reader never finds half of it. Raises CannotOpen.
+
+    Paths are written relative to the table's folder.
+    """
+    path = absolute(path)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(_COLUMNS)
+            writer.writerows(_cells(row, manifest, path.parent) for row in manifest.rows)
+        aside.replace(path)
+    except OSError as error:
+        raise CannotOpen(f"cannot write '{path}': {error.strerror}") from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _text(path: Path) -> str:
+    if path.is_dir():
+        raise CannotOpen(f"'{path}' is a folder; give the CSV file in it")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CannotOpen(f"cannot read the manifest '{path}': {error.strerror}") from error
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataInvalid(f"'{path}' line {line} is not UTF-8; save the table as 'CSV UTF-8'") from error
+    if not text.strip():
+        raise DataInvalid(f"'{path}' is empty; its first line must be a header with the columns path,label")
+    return text
+
+
+def _lines(text: str, *, where: Path) -> list[tuple[int, dict[str, str]]]:
+    """Every row's line number and its cells by column."""
+    header_line = text.lstrip("\r\n").split("\n", 1)[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header_line.count))
+    header: list[str] = []
+    lines = []
+    try:
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if not header:
+                header = _header(cells, where=where)
+            elif len(cells) != len(header):
+                raise DataInvalid(
+                    f"'{where}' line {reader.line_num} has {len(cells)} cells where the header has {len(header)}; "
+                    "put a cell that holds a comma in quotes"
+                )
+            else:
+                stripped = (cell.strip() for cell in cells)
+                lines.append((reader.line_num, dict(zip(header, stripped, strict=True))))
+    except csv.Error as error:
+        raise DataInvalid(f"'{where}' line {reader.line_num} is not CSV: {error}") from error
+    return lines
+
+
+def _header(cells: list[str], *, where: Path) -> list[str]:
+    header = [cell.strip().lower() for cell in cells]
+    if absent := [column for column in _REQUIRED if column not in header]:
+        raise DataInvalid(
+            f"'{where}' line 1: the header lacks the column {' and '.join(absent)}; it has {', '.join(header)}"
+        )
+    if twice := sorted({column for column in header if column in _COLUMNS and header.count(column) > 1}):
+        raise DataInvalid(f"'{where}' line 1: the column {twice[0]} is there twice; delete one")
+    for column in header:
+        # A misspelt `patient` that is passed over would put a patient on both sides of a split.
+        near = difflib.get_close_matches(column, _COLUMNS, n=1, cutoff=0.8)
+        if near and column not in _COLUMNS and near[0] not in header:
+            raise DataInvalid(f"'{where}' line 1: unknown column '{column}'; did you mean '{near[0]}'? Rename it")
+    return header
+
+
+def _row(cells: dict[str, str], table: Path, number: int, task: Task | None) -> Row:
+    if not cells["path"]:
+        raise DataInvalid(f"'{table}' line {number} has no path; name an image or delete the line")
+    label = _BINARY.get(cells["label"])
+    if label is None and task:
+        label = label_of(cells["label"], task.classes)
+    if label is None:
+        classes = f" or one of the classes '{task.classes[0]}' and '{task.classes[1]}'" if task else ""
+        raise DataInvalid(f"'{table}' line {number}: label '{cells['label']}' is not 0 or 1{classes}")
+    texts = {column: cells.get(column, "") for column in ("class_name", "source", "patient", "group", "split", "note")}
+    if task and not texts["class_name"]:
+        texts["class_name"] = task.classes[label]
+    mask = absolute(table.parent / cells["mask"]) if cells.get("mask") else None
+    return Row(path=absolute(table.parent / cells["path"]), name=cells["path"], label=label, mask=mask, **texts)
+
+
+def _check_unique(rows: tuple[Row, ...], numbers: list[int], *, where: Path) -> None:
+    first: dict[Path, int] = {}
+    for row, number in zip(rows, numbers, strict=True):
+        if row.path in first:
+            raise DataInvalid(
+                f"'{where}' line {number}: '{row.name}' is already on line {first[row.path]}; delete one of them"
+            )
+        first[row.path] = number
+
+
+def _cells(row: Row, manifest: Manifest, folder: Path) -> list[str]:
+    name = row.name if folder == manifest.folder else _relative(row.path, folder)
+    mask = _relative(row.mask, folder) if row.mask else ""
+    note = " ".join(row.note.split())  # one image a line, whatever was noted
+    return [name, str(row.label), row.class_name, row.source, row.patient, row.group, row.split, mask, note]
+
+
+def _relative(path: Path, folder: Path) -> str:
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # another drive, on Windows
+        return str(path)
