@@ -37,9 +37,8 @@ def bundles(reference: str | None, as_json: bool) -> None:
             "not measured" if auc is None else f"test AUC {auc['value']:.3f} ({auc['low']:.3f}–{auc['high']:.3f})"
         )
         default = "  default" if row["default"] else ""
-        click.echo(
-            f"{click.style(row['id'], bold=True)}  {row['architecture']}  {row['parameters']:,} parameters  {measured}{default}"
-        )
+        size = f"{row['architecture']}  {row['parameters']:,} parameters"
+        click.echo(f"{click.style(row['id'], bold=True)}  {size}  {measured}{default}")
 
 
 def _row(bundle: Any, default: dict[str, str]) -> dict[str, Any]:

@@ -95,9 +95,8 @@ def train(
             progress=progress,
         )
     training: dict[str, Any] = bundle.record["training"]
-    click.echo(
-        f"{bundle.id}: best epoch {training['best_epoch']} of {training['epochs_run']}, validation AUC {training['best_val_auc']:.3f}"
-    )
+    best = f"best epoch {training['best_epoch']} of {training['epochs_run']}"
+    click.echo(f"{bundle.id}: {best}, validation AUC {training['best_val_auc']:.3f}")
     for split, result in (bundle.evidence or {"results": {}})["results"].items():
         click.echo(f"{split}: {_summary(result)}")
     click.echo(f"bundle in {bundle.folder}; learning curves in {out}.run/curves.png")

@@ -28,7 +28,7 @@ def accuracy_plot(y_true: np.ndarray, probabilities: np.ndarray, *, threshold: f
 
 
 def confidence_plot(y_true: np.ndarray, probabilities: np.ndarray, *, threshold: float, title: str) -> bytes:
-    """The probability of every image in the order of the split, threshold as a red dashed line: the paper's plot. PNG."""
+    """The probability of every image, in the order of the split, and the threshold as a red dashed line. PNG."""
     figure, axes = _figure(title, "image of the split, in order", "probability")
     index = np.arange(len(y_true))
     axes.plot(index, probabilities, color=_GRID, lw=0.8, zorder=1)

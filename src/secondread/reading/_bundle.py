@@ -122,7 +122,9 @@ def find_bundle(reference: str | Path) -> Path:
         return Path(name)
     if Path(name).suffix or name.startswith((".", "/")):
         raise CannotOpen(f"no bundle at '{name}'; give the folder that holds its {_RECORD}")
-    raise UnknownName.of("bundle", name, [*shipped, *default])
+    if "/" in name:
+        raise UnknownName.of("bundle", name, shipped)
+    raise UnknownName.of("task", name, default)
 
 
 def default_bundles() -> dict[str, str]:

@@ -18,13 +18,14 @@ def check_image(image: Image, task: Task) -> Refusal | None:
     if min(image.width, image.height) < _MIN_SIDE:
         return Refusal(
             "too_small",
-            f"the image has {image.width} × {image.height} pixels; at least {_MIN_SIDE} on each side are needed: send the original",
+            f"the image has {image.width} × {image.height} pixels; at least {_MIN_SIDE} on each side are needed: "
+            "send the original",
         )
     modality = image.modality.upper()
     if modality not in _NOT_SAYING and modality not in task.dicom_modalities:
         return Refusal(
             "wrong_kind",
-            f"the file says modality {modality}; this task reads a {task.modality} ({', '.join(task.dicom_modalities)})",
+            f"the file says modality {modality}; this task reads a {task.modality}: {', '.join(task.dicom_modalities)}",
         )
     part = image.body_part.upper().replace(" ", "")
     if part not in task.dicom_body_parts and part in _parts_of_other_tasks(task):

@@ -39,14 +39,19 @@ def _head(bundle: Bundle) -> str:
 
 
 def _use(bundle: Bundle) -> str:
-    limits = "\n".join(f"- {limit}" for limit in bundle.task.limits)
-    return f"## Intended use and limits\n\n{bundle.task.intended_use}\n\n{limits}\n- A heat map shows what the model used, not where disease is."
+    limits = [*bundle.task.limits, "A heat map shows what the model used, not where disease is."]
+    lines = "\n".join(f"- {limit}" for limit in limits)
+    return f"## Intended use and limits\n\n{bundle.task.intended_use}\n\n{lines}"
 
 
 def _data(bundle: Bundle) -> str:
     sources = "\n".join(f"| {source.name} | {source.title} | {source.terms} |" for source in bundle.task.sources)
-    splits = ", ".join(f"{name} {count:,}" for name, count in bundle.record["data"]["splits"].items())
-    return f"## Data and terms\n\n| source | what | terms |\n|---|---|---|\n{sources}\n\nImages: {splits}. Fingerprint `{bundle.record['data']['fingerprint'][:16]}`."
+    data = bundle.record["data"]
+    splits = ", ".join(f"{name} {count:,}" for name, count in data["splits"].items())
+    return (
+        f"## Data and terms\n\n| source | what | terms |\n|---|---|---|\n{sources}\n\n"
+        f"Images: {splits}. Fingerprint `{data['fingerprint'][:16]}`."
+    )
 
 
 def _split(name: str, result: dict[str, Any], evidence: dict[str, Any]) -> str:
@@ -88,8 +93,8 @@ def _claims(evidence: dict[str, Any]) -> str:
     if not rows:
         return ""
     return (
-        "## Beside the seed paper\n\nThe paper names neither its images nor a split by patient, so its figures cannot be "
-        "made again; they are quoted, not matched.\n\n"
+        "## Beside the seed paper\n\nThe paper names neither its images nor a split by patient, so its figures "
+        "cannot be made again; they are quoted, not matched.\n\n"
         "| % | paper, Table 1 | paper, its own confusion matrix | here, test split |\n|---|---|---|---|\n"
         + "\n".join(rows)
     )
@@ -105,8 +110,8 @@ def _percent(found: dict[str, float | None]) -> str:
 def _made(bundle: Bundle, evidence: dict[str, Any]) -> str:
     training = bundle.record["training"]
     return (
-        f"## How it was made\n\nRecipe {training['recipe']['name']}, random state {training['random_state']}, best epoch "
-        f"{training['best_epoch']} of {training['epochs_run']} by validation AUC ({training['best_val_auc']:.3f}), "
+        f"## How it was made\n\nRecipe {training['recipe']['name']}, random state {training['random_state']}, "
+        f"best epoch {training['best_epoch']} of {training['epochs_run']} by validation AUC ({training['best_val_auc']:.3f}), "
         f"{training['seconds']:.0f} s on {training['device']}, {bundle.record['created']}.\n\n"
         f"    {training['command']}\n    {evidence['command']}"
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ def load_checkpoint(folder: Path, device: torch.device) -> tuple[Checkpoint, dic
         weights, optimizer = table.pop("weights"), table.pop("optimizer")
         logits = table.pop("best_logits")
         state = Checkpoint(**table, best_logits=None if logits is None else logits.cpu().numpy())
-    except (RuntimeError, KeyError, TypeError, EOFError, OSError, ValueError) as error:
+    except (RuntimeError, KeyError, TypeError, EOFError, OSError, ValueError, UnpicklingError) as error:
         raise TrainingError(f"'{path}' is damaged; start anew with --fresh") from error
     return state, weights, optimizer
 

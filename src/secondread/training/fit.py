@@ -1,5 +1,6 @@
 """Trains a network on prepared images: resumable, reproducible, best epoch by validation."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -146,7 +147,7 @@ def _to_device(prepared: PreparedSet, device: torch.device) -> tuple[Tensor, Ten
 
 
 def _set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: int) -> None:
-    share = 0.5 * (1 + np.cos(np.pi * (epoch - 1) / recipe.epochs)) if recipe.scheduler == "cosine" else 1.0
+    share = 0.5 * (1 + math.cos(math.pi * (epoch - 1) / recipe.epochs)) if recipe.scheduler == "cosine" else 1.0
     for group in optimizer.param_groups:
         group["lr"] = recipe.learning_rate * share
 
@@ -171,7 +172,8 @@ def _resume(
     state, weights, optimizer_state = found
     if state.fingerprint != fingerprint:
         raise TrainingError(
-            f"'{run_folder}' holds a run with other data or settings; give the same ones, another --out, or --fresh to start anew"
+            f"'{run_folder}' holds a run with other data or settings; "
+            "give the same ones, another --out, or --fresh to start anew"
         )
     model.load_state_dict(weights)
     optimizer.load_state_dict(optimizer_state)

@@ -1,0 +1,205 @@
+"""The command line as people and programs use it: contracts, exit codes, one clear line for every error."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from secondread.cli.main import _COMMANDS, run, secondread
+from tests.phantoms import chest_phantom, dicom_bytes, encode
+from tests.reading.test_reader import CONTRACT
+
+
+def call(capsys, *args):
+    """Exit status, standard output, standard error."""
+    with pytest.raises(SystemExit) as stop:
+        run([str(arg) for arg in args])
+    out, err = capsys.readouterr()
+    return stop.value.code, out, err
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "2.png").write_bytes(encode(chest_phantom(128, random_state=1), "PNG"))
+    (tmp_path / "a" / "10.dcm").write_bytes(
+        dicom_bytes(chest_phantom(128, random_state=2), Modality="DX", BodyPartExamined="CHEST")
+    )
+    (tmp_path / "a" / ".hidden.png").write_bytes(b"")
+    (tmp_path / "notes.txt").write_text("not an image")
+    return tmp_path
+
+
+def test_read_json_keeps_the_contract(capsys, folder):
+    code, out, _ = call(capsys, "read", "--task", "tuberculosis", "--json", folder / "notes.txt", folder)
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert all(list(row) == CONTRACT for row in rows)
+    assert [row["path"].removeprefix(f"{folder}/") for row in rows] == ["notes.txt", "notes.txt", "a/10.dcm", "a/2.png"]
+    assert [row["refusal"] and row["refusal"]["code"] for row in rows] == ["not_an_image"] * 2 + [None] * 2
+    assert rows[3]["operating_point"] == "paper"
+
+
+def test_read_auto_finds_the_task_of_a_dicom_file(capsys, folder):
+    _, out, _ = call(capsys, "read", "--json", folder / "a" / "10.dcm", folder / "a" / "2.png")
+    first, second = (json.loads(line) for line in out.splitlines())
+    assert first["task"] == "tuberculosis"
+    assert second["refusal"]["code"] == "task_unknown"
+
+
+def test_read_writes_heat_maps_and_never_over_another(capsys, folder):
+    for _ in range(2):
+        call(capsys, "read", "--task", "tuberculosis", "--heatmaps", folder / "maps", folder / "a" / "2.png")
+    written = sorted(path.name for path in (folder / "maps").iterdir())
+    assert written == ["2-2.heatmap.png", "2.heatmap.png"]
+    _, out, _ = call(
+        capsys, "read", "--task", "tuberculosis", "--json", "--heatmaps", folder / "maps", folder / "a" / "2.png"
+    )
+    assert json.loads(out)["heatmap"] == str(folder / "maps" / "2-3.heatmap.png")
+
+
+def test_read_in_words_says_decision_score_and_why(capsys, folder):
+    code, out, _ = call(capsys, "read", "--task", "tuberculosis", folder / "a" / "2.png", folder / "notes.txt")
+    assert code == 0
+    assert "score" in out
+    assert "operating point paper" in out
+    assert "refused: this is not an image" in out
+
+
+def test_a_path_that_cannot_be_opened_exits_1_and_the_others_are_read(capsys, folder):
+    code, out, _ = call(capsys, "read", "--task", "fracture", "--json", folder / "gone.png", folder / "a" / "2.png")
+    first, second = (json.loads(line) for line in out.splitlines())
+    assert code == 1
+    assert first["refusal"]["code"] == "cannot_open"
+    assert second["decision"]
+
+
+MISTAKES = {
+    "unknown task": (["read", "--task", "tb", "x.png"], 2, "did you mean 'tuberculosis'?"),
+    "unknown command": (["raed", "x.png"], 2, "did you mean 'read'?"),
+    "no path": (["read"], 2, "Missing argument"),
+    "unknown option": (["read", "--hurry", "x.png"], 2, "No such option"),
+    "unknown point": (["read", "--task", "fracture", "--operating-point", "papr", "x.png"], 2, "did you mean 'paper'?"),
+    "bundle without task": (["read", "--bundle", "paper", "x.png"], 2, "needs --task"),
+    "missing bundle": (["read", "--bundle", "/no/such/bundle", "x.png"], 1, "no bundle at"),
+    "unknown model": (
+        ["train", "--task", "fracture", "--model", "lenett", "--data", "m.csv", "--out", "o"], 2, "did you mean 'lenet'?",
+    ),
+    "missing data": (["evaluate", "--task", "fracture", "--data", "none.csv", "--split", "test", "--out", "o"], None, "none.csv"),
+    "which task": (["evaluate", "--data", "none.csv", "--split", "test", "--out", "o"], 2, "which task?"),
+    "unknown shell": (["completion", "tcsh"], 2, "tcsh"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_clear_line_and_an_exit_code(capsys, tmp_path, monkeypatch, name, phantom_manifest):
+    monkeypatch.chdir(tmp_path)
+    args, expected, said = MISTAKES[name]
+    args = [str(phantom_manifest) if arg == "m.csv" else arg for arg in args]
+    code, out, err = call(capsys, *args)
+    assert code == expected if expected is not None else code in (1, 2)
+    assert said in err
+    assert "Traceback" not in err
+    assert out == ""
+
+
+def test_debug_shows_the_traceback():
+    with pytest.raises(Exception, match="unknown task"):
+        run(["--debug", "read", "--task", "tb", "x.png"])
+
+
+def test_a_defect_is_still_one_line(capsys, monkeypatch, folder):
+    monkeypatch.setattr("secondread.reading.load", lambda *a, **k: 1 / 0)
+    code, _, err = call(capsys, "read", folder)
+    assert code == 1
+    assert "defect" in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["", *_COMMANDS])
+def test_every_command_has_help(command):
+    result = CliRunner().invoke(secondread, [*command.split(), "--help"])
+    assert result.exit_code == 0
+    assert result.output.startswith("Usage:")
+
+
+def test_help_and_import_are_light():
+    """Neither torch, nor OpenCV, nor ONNX Runtime, nor the web framework."""
+    code = (
+        "import sys, secondread\n"
+        "from secondread.cli.main import run\n"
+        "try:\n    run(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'cv2', 'onnxruntime', 'flask', 'pydicom', 'sklearn', 'numpy'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_reading_never_imports_torch(folder):
+    code = (
+        "import sys\nfrom secondread.cli.main import run\n"
+        f"try:\n    run(['read', '--task', 'fracture', '--json', {str(folder / 'a' / '2.png')!r}])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'sklearn', 'matplotlib', 'rich', 'pydicom'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_lists_say_what_there_is(capsys):
+    assert "paper" in call(capsys, "models")[1]
+    assert "Does this chest X-ray" in call(capsys, "tasks")[1]
+    assert len(json.loads(call(capsys, "tasks", "--json")[1])) == 3
+    assert len(json.loads(call(capsys, "bundles", "--json")[1])) >= 3
+    assert call(capsys, "bundles", "fracture")[1].startswith("# Fracture")
+
+
+def test_completion_knows_commands_and_tasks(monkeypatch):
+    script = subprocess.run(
+        [sys.executable, "-m", "secondread.cli", "completion", "bash"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "_SECONDREAD_COMPLETE=bash_complete" in script
+    from click.shell_completion import ShellComplete
+
+    complete = ShellComplete(secondread, {}, "secondread", "_SECONDREAD_COMPLETE")
+    assert [item.value for item in complete.get_completions([], "ev")] == ["evaluate"]
+    assert [item.value for item in complete.get_completions(["read", "--task"], "tu")] == ["tuberculosis"]
+
+
+def test_evaluate_writes_evidence_plots_and_page(capsys, tmp_path, phantom_manifest, phantom_bundle):
+    out = tmp_path / "out"
+    code, said, _ = call(
+        capsys,
+        "evaluate",
+        "--data",
+        phantom_manifest,
+        "--split",
+        "test",
+        "--split",
+        "val",
+        "--bundle",
+        phantom_bundle,
+        "--out",
+        out,
+    )
+    assert code == 0
+    assert "roc_auc" in said
+    evidence = json.loads((out / "evidence.json").read_text())
+    assert list(evidence["results"]) == ["test", "val"]
+    for name in ("accuracy", "confidence", "confusion"):
+        assert (out / f"test-{name}.png").stat().st_size > 5000
+    page = (out / "index.html").read_text()
+    assert page.count("data:image/png;base64,") == 6
+    assert "http" not in page.replace("https://", "http://").split("<body>")[0], "nothing is fetched"
+    assert "no medical device" in page
+
+
+def test_evaluate_of_an_unknown_split_names_the_known_ones(capsys, tmp_path, phantom_manifest, phantom_bundle):
+    code, _, err = call(
+        capsys, "evaluate", "--data", phantom_manifest, "--split", "tset", "--bundle", phantom_bundle, "--out", tmp_path
+    )
+    assert code == 2
+    assert "test" in err

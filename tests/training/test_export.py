@@ -1,0 +1,56 @@
+"""ONNX from torch: parity, or no file at all."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from secondread.errors import TrainingError
+from secondread.models import create_model, list_models
+from secondread.models._types import MapGeometry
+from secondread.training.export import export_onnx
+
+
+@pytest.mark.parametrize("name", list(list_models()))
+@pytest.mark.parametrize("channels", [1, 3])
+def test_logit_and_map_come_from_one_pass_and_equal_torch(name, channels):
+    torch.manual_seed(3)
+    model = create_model(name, in_chans=channels)
+    exported = export_onnx(model, size=128, channels=channels)
+    images = np.random.default_rng(5).integers(0, 256, (3, 128, 128, channels), dtype=np.uint8)
+    session = onnxruntime.InferenceSession(exported.model, providers=["CPUExecutionProvider"])
+    logit, cam = session.run(["logit", "cam"], {"image": images})
+    with torch.inference_mode():
+        expected_logit, expected_cam = model.forward_map(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255)
+    np.testing.assert_allclose(logit, expected_logit.numpy(), atol=1e-5)
+    np.testing.assert_allclose(cam, expected_cam.numpy(), atol=1e-5)
+    assert exported.logit_difference < 1e-5
+
+
+def test_exported_file_holds_no_paths_of_this_machine():
+    exported = export_onnx(create_model("lenet", in_chans=1), size=128, channels=1)
+    text = exported.model.decode("latin-1")
+    assert "export.py" not in text
+    assert "stack_trace" not in text
+    onnx.checker.check_model(onnx.load_from_string(exported.model))
+
+
+class Unsteady(nn.Module):
+    """A network whose traced graph is not what it computes."""
+
+    geometry = MapGeometry(0, 1)
+
+    def __init__(self):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    def forward_map(self, x):
+        shift = 1.0 if torch.compiler.is_exporting() else 0.0
+        return x.mean(dim=(1, 2, 3)) + self.bias + shift, x.mean(dim=1)
+
+
+def test_a_model_that_exports_to_something_else_is_refused():
+    with pytest.raises(TrainingError, match="differs from torch"):
+        export_onnx(Unsteady(), size=16, channels=1)

@@ -1,0 +1,178 @@
+"""Training runs: they learn, they repeat exactly, and an interruption costs one epoch at most."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from secondread.data import load_data
+from secondread.errors import TrainingError
+from secondread.evidence import load_evidence
+from secondread.reading import Reader, load_bundle
+from secondread.tasks import load_task
+from secondread.training import load_recipe
+from secondread.training.fit import choose_device
+from secondread.training.train import Progress, train_bundle
+
+TASK = load_task("tuberculosis")
+
+
+def train(manifest, out, *, epochs=3, seed=0, **options):
+    recipe = load_recipe("paper", TASK, epochs=epochs, batch_size=8, learning_rate=0.003)
+    return train_bundle(
+        TASK, load_data(manifest, task=TASK), recipe, model_name="lenet", out=out, name="try", random_state=seed,
+        cache_folder=out.parent / "cache", measure=False, **options,
+    )  # fmt: skip
+
+
+def command(manifest, out, epochs):
+    return [
+        sys.executable, "-m", "secondread.cli", "train", "--task", "tuberculosis", "--data", str(manifest), "--out", str(out),
+        "--epochs", str(epochs), "--batch-size", "8", "--no-measure",
+    ]  # fmt: skip
+
+
+def test_phantoms_are_learnt_and_the_evidence_is_the_bundles_own(phantom_bundle):
+    bundle = load_bundle(phantom_bundle)
+    result = bundle.evidence["results"]["test"]
+    assert result["n"] == 24
+    assert result["metrics"]["roc_auc"]["value"] > 0.8
+    assert set(result["by_source"]) == {"site0", "site1", "site2"}
+    assert bundle.operating_points["paper"].threshold == 0.7
+    assert bundle.operating_points["paper"].n == 24
+    assert "no medical device" in bundle.card
+    assert load_evidence(phantom_bundle / "evidence.json") == bundle.evidence
+
+
+def test_same_seed_same_weights_other_seed_other_weights(phantom_manifest, tmp_path):
+    hashes = [
+        train(phantom_manifest, tmp_path / f"run{number}", seed=seed).record["model"]["sha256"]
+        for number, seed in enumerate([0, 0, 1])
+    ]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_training_leaves_the_global_generator_alone(phantom_manifest, tmp_path):
+    torch.manual_seed(11)
+    expected = torch.rand(3)
+    torch.manual_seed(11)
+    train(phantom_manifest, tmp_path / "run", epochs=1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_kill_in_the_middle_of_an_epoch_loses_at_most_that_epoch(phantom_manifest, tmp_path):
+    """The killed run, given the same command again, ends with the very weights of an undisturbed one."""
+    environment = {**os.environ, "SECONDREAD_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    whole = tmp_path / "whole" / "try"
+    killed = tmp_path / "killed" / "try"
+    subprocess.run(command(phantom_manifest, whole, 25), env=environment, check=True, capture_output=True)
+    process = subprocess.Popen(command(phantom_manifest, killed, 25), env=environment, stderr=subprocess.DEVNULL)
+    checkpoint = killed.with_name("try.run") / "checkpoint.pt"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.1)  # somewhere in a later epoch
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = len(torch.load(checkpoint, weights_only=True)["history"])
+    assert 1 <= done < 25
+    assert not killed.exists()
+    result = subprocess.run(command(phantom_manifest, killed, 25), env=environment, check=True, capture_output=True)
+    assert b"epoch 1/" not in result.stderr, "it went on instead of starting anew"
+    assert load_bundle(killed).record["model"]["sha256"] == load_bundle(whole).record["model"]["sha256"]
+    assert json.loads((killed.with_name("try.run") / "history.json").read_text())[-1]["epoch"] == 25
+
+
+def test_a_checkpoint_of_another_run_is_refused_unless_fresh(phantom_manifest, tmp_path):
+    train(phantom_manifest, tmp_path / "run", seed=0, epochs=1)
+    with pytest.raises(TrainingError, match="--fresh"):
+        train(phantom_manifest, tmp_path / "run", seed=1, epochs=1)
+    train(phantom_manifest, tmp_path / "run", seed=1, epochs=1, fresh=True)
+
+
+def test_a_damaged_checkpoint_is_named(phantom_manifest, tmp_path):
+    train(phantom_manifest, tmp_path / "run", epochs=1)
+    path = tmp_path / "run.run" / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(TrainingError, match="damaged"):
+        train(phantom_manifest, tmp_path / "run", epochs=1)
+
+
+def test_best_epoch_is_the_one_of_highest_validation_auc(phantom_manifest, tmp_path):
+    lines = []
+    bundle = train(
+        phantom_manifest, tmp_path / "run", epochs=5, progress=Progress(on_epoch=lambda e, n: lines.append(e))
+    )
+    aucs = [line.val_auc for line in lines]
+    assert bundle.record["training"]["best_epoch"] == 1 + int(np.argmax(aucs))
+    assert bundle.record["training"]["best_val_auc"] == pytest.approx(max(aucs), abs=1e-6)
+    assert (tmp_path / "run.run" / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_early_stop_waits_for_its_patience(phantom_manifest, tmp_path):
+    recipe = load_recipe("paper", TASK, epochs=40, batch_size=8, learning_rate=1e-9, patience=3)
+    bundle = train_bundle(
+        TASK, load_data(phantom_manifest, task=TASK), recipe, model_name="lenet", out=tmp_path / "run", name="try",
+        cache_folder=tmp_path / "cache", measure=False,
+    )  # fmt: skip
+    training = bundle.record["training"]
+    assert training["epochs_run"] == training["best_epoch"] + 3 < 40
+
+
+def test_one_class_in_training_is_refused(phantom_manifest, tmp_path):
+    manifest = load_data(phantom_manifest, task=TASK)
+    lines = phantom_manifest.read_text().splitlines()
+    only = [lines[0], *(line for line in lines[1:] if line.split(",")[1] == "0" or "train" not in line)]
+    path = phantom_manifest.with_name("one-class.csv")
+    path.write_text("\n".join(only) + "\n")
+    with pytest.raises(TrainingError, match="both classes"):
+        train(path, tmp_path / "run")
+    assert len(manifest.rows) == 96
+
+
+def test_reader_says_what_torch_said_on_validation(phantom_manifest, phantom_bundle):
+    """The operating point was measured with torch's logits; the reader, through ONNX, must measure the same."""
+    bundle = load_bundle(phantom_bundle)
+    val = load_data(phantom_manifest, task=TASK).split("val")
+    reader = Reader(
+        bundle,
+        Reader.load(phantom_bundle)._session,
+        operating_point=bundle.operating_point(),
+        limits=Reader.load(phantom_bundle).limits,
+    )
+    positive = [reading.decision == "positive" for reading in reader.read_many(row.path for row in val.rows)]
+    sensitivity = np.mean([p for p, row in zip(positive, val.rows, strict=True) if row.label])
+    assert sensitivity == pytest.approx(bundle.operating_point().sensitivity["value"], abs=1e-6)
+
+
+def test_device_is_cuda_then_mps_then_cpu(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device().type == "cuda"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device().type == "mps"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert choose_device().type == "cpu"
+
+
+def test_a_task_of_the_users_own_travels_in_its_bundle(phantom_manifest, tmp_path):
+    shipped = Path(train.__globals__["__file__"]).parents[2] / "src/secondread/tasks/tuberculosis.toml"
+    own = tmp_path / "effusion.toml"
+    own.write_text(shipped.read_text().replace('name = "tuberculosis"', 'name = "effusion"', 1))
+    task = load_task(own)
+    recipe = load_recipe("upright", task, epochs=1, batch_size=8)
+    train_bundle(
+        task, load_data(phantom_manifest, task=task), recipe, model_name="lenet", out=tmp_path / "own", name="own",
+        cache_folder=tmp_path / "cache", task_file=own,
+    )  # fmt: skip
+    own.unlink()
+    bundle = load_bundle(tmp_path / "own")
+    assert bundle.task.name == "effusion"
+    assert bundle.id.startswith("effusion/own@")
