@@ -198,14 +198,12 @@ def test_sixteen_bit_and_eight_bit_read_alike(reader):
     assert reader.read(deep).probability == pytest.approx(reader.read(array).probability, abs=1e-5)
 
 
-def test_heat_map_lies_where_the_network_looked(reader):
-    """Only what the map's strongest cell sees is changed; the answer moves with it."""
-    array = film(128, 4, disease=True)
-    strength = reader.read(array).heatmap.strength()
+def test_heat_map_points_at_what_tells_the_phantoms_apart(reader):
+    """The opacity lies in rows 32 to 64 and columns 25 to 64; a cell of the map is 25 pixels wide."""
+    strength = np.mean([reader.read(film(128, seed, disease=True)).heatmap.strength() for seed in range(6)], axis=0)
     row, column = np.unravel_index(strength.argmax(), strength.shape)
-    hidden = array.copy()
-    hidden[max(0, row - 20) : row + 20, max(0, column - 20) : column + 20] = int(np.median(array))
-    assert abs(reader.read(hidden).probability - reader.read(array).probability) > 0.01
+    assert 20 <= row <= 76
+    assert 13 <= column <= 76
 
 
 def test_heat_map_and_pictures_fit_an_image_that_is_not_square(reader):

@@ -1,6 +1,5 @@
 """Checks on compressed frames before a decoder sees them: one frame, of the size it should have, of bearable cost."""
 
-import copy
 import struct
 from collections.abc import Iterator
 
@@ -24,12 +23,10 @@ def one_frame(ds: Dataset, frame: int, n_frames: int) -> Dataset:
         offsets = (ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths)
     stream = get_frame(ds.PixelData, frame, number_of_frames=n_frames, extended_offsets=offsets)
     _check(stream, ds)
-    single = copy.copy(ds)
+    single = ds.group_dataset(0x0028)  # all that tells how pixels are stored
+    single.file_meta = ds.file_meta
+    single.add_new("NumberOfFrames", "IS", 1)  # not by assignment, which would change the element that both share
     single.PixelData = encapsulate([stream])
-    single.NumberOfFrames = 1
-    for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
-        if keyword in single:
-            del single[keyword]
     return single
 
 

@@ -1,7 +1,7 @@
 """DICOM through pydicom: from a checked file to frames as a person would see them."""
 
 from collections.abc import Callable, Iterator
-from functools import cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ _PLUGINS = {
     uids.HTJ2K: "pylibjpeg",
     uids.RLELossless: "pydicom",
 }
+_ADDING, _ADDED = Lock(), set[uids.UID]()
 _NATIVE = (
     uids.ImplicitVRLittleEndian,
     uids.ExplicitVRLittleEndian,
@@ -67,6 +68,8 @@ def _translating(work: Callable[[], Any]) -> Any:
             raise UnsupportedImage(
                 f"this DICOM compression cannot be decoded here; send it uncompressed or as JPEG 2000 ({reason[:200]})"
             ) from error
+        if reason.startswith("Unable to decode"):  # and then a list of decoders and their own words
+            reason = "its compressed pixels cannot be decoded"
         raise TruncatedImage(f"the DICOM file is damaged or cut short; send it again ({reason[:160]})") from error
 
 
@@ -102,10 +105,12 @@ def _stored(ds: Dataset, frame: int, n_frames: int) -> np.ndarray:
     return pixel_array(one_frame(ds, frame, n_frames), index=0, decoding_plugin=_PLUGINS[syntax])
 
 
-@cache
 def _add_gdcm(syntax: uids.UID) -> None:
     """Make GDCM known to pydicom under a name of ours, once; the name leaves other users of pydicom alone."""
-    get_decoder(syntax).add_plugin("gdcm-apart", ("secondread.images._gdcm", "decode_frame"))
+    with _ADDING:
+        if syntax not in _ADDED:
+            get_decoder(syntax).add_plugin("gdcm-apart", ("secondread.images._gdcm", "decode_frame"))
+            _ADDED.add(syntax)
 
 
 def _is_colour(ds: Dataset) -> bool:

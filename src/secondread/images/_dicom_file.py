@@ -1,6 +1,5 @@
 """Opens DICOM files within bounds: size once inflated, number of elements, length of sequences, rows and columns."""
 
-import io
 import zlib
 
 import pydicom
@@ -13,10 +12,11 @@ from pydicom.uid import (
 )
 
 from secondread.errors import ImageTooLarge, TruncatedImage, UnsupportedImage
+from secondread.images._bounded import BoundedReads
 from secondread.images._image import Limits
 
-# Each element costs two or three reads in pydicom and some microseconds: this is about a second.
-_MAX_READS = 300_000
+# Each element costs two or three reads in pydicom and some microseconds: this is most of a second.
+_MAX_READS = 150_000
 _MAX_SEQUENCE_BYTES = 4_000_000
 _PARSED_WHEN_ASKED = (  # sequences of known length stay bytes until asked for, and are then read without bounds
     "ModalityLUTSequence",
@@ -32,30 +32,12 @@ def open_dicom(data: bytes, limits: Limits) -> Dataset:
 
     Raises ImageTooLarge, UnsupportedImage, TruncatedImage, or whatever pydicom raises for damaged files.
     """
-    source = _CountedReads(_inflated(data, limits))
+    source = BoundedReads(_inflated(data, limits), max_reads=_MAX_READS)
     ds = pydicom.dcmread(source, force=data[128:132] != b"DICM")
     _set_transfer_syntax(ds)
     _check_sequences(ds)
     _check_pixels(ds, limits)
     return ds
-
-
-class _CountedReads(io.BytesIO):
-    """Bytes that refuse to be read in a great many small steps, or over and over."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
-        self._reads_left = _MAX_READS
-        self._bytes_left = 8 * len(data) + 1_000_000
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """As a file's. Raises ImageTooLarge once the bounds are passed."""
-        got = super().read(size)
-        self._reads_left -= 1
-        self._bytes_left -= len(got)
-        if self._reads_left < 0 or self._bytes_left < 0:
-            raise ImageTooLarge("this DICOM file holds far more elements than an image needs; send the image alone")
-        return got
 
 
 def _inflated(data: bytes, limits: Limits) -> bytes:

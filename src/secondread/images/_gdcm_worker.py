@@ -8,13 +8,14 @@ import gdcm
 
 def main() -> None:
     facts = json.loads(sys.argv[1])
-    _limit_memory(facts)
+    _limit(facts)
     image = _image(sys.stdin.buffer.read(), facts)
     pixels = image.GetBuffer().encode("utf-8", "surrogateescape")  # GDCM hands bytes out as text
     sys.stdout.buffer.write(pixels)
 
 
-def _limit_memory(facts: dict) -> None:
+def _limit(facts: dict) -> None:
+    """Bounds on memory and processor time, where the system knows them."""
     try:
         import resource
     except ImportError:  # not on Windows
@@ -22,6 +23,7 @@ def _limit_memory(facts: dict) -> None:
     size = facts["columns"] * facts["rows"] * facts["samples"] * facts["bits_allocated"] // 8
     limit = 10 * size + 1_000_000_000
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CPU, (facts["seconds"], facts["seconds"]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

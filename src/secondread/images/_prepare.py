@@ -54,10 +54,13 @@ def prepare(image: Image, spec: PrepareSpec) -> Prepared:
     """The image as the model sees it. Shrinking is done first, so that all later steps are cheap."""
     box = _trim_box(image) if spec.trim_border else (0, 0, image.width, image.height)
     x0, y0, x1, y1 = box
-    cut = image.pixels[y0:y1, x0:x1]
+    cut, full_scale = image.pixels[y0:y1, x0:x1], image.full_scale
+    if cut.dtype == np.uint8 and (spec.window is not None or spec.clahe):
+        # These steps stretch levels, and would show the rounding of an 8-bit average.
+        cut, full_scale = np.multiply(cut, np.uint16(257), dtype=np.uint16), full_scale * 257
     shrunk, shown = _to_square(cut, spec, box)
     grey_or_rgb = _to_channels(shrunk, spec.channels)
-    levels = _to_uint8(grey_or_rgb, image.full_scale, spec.window)
+    levels = _to_uint8(grey_or_rgb, full_scale, spec.window)
     if spec.clahe:
         levels = _equalise(levels, spec.clahe)
     if spec.denoise_sigma:
@@ -84,7 +87,9 @@ def _trim_box(image: Image) -> tuple[int, int, int, int]:
     """The smallest box that holds all rows and columns brighter than 4 % of white somewhere beyond noise."""
     step = max(1, min(image.width, image.height) // 512)
     small = image.pixels[::step, ::step]
-    bright = (small if small.ndim == 2 else small.max(axis=2)) > 0.04 * image.full_scale
+    if small.ndim == 3:  # ten times faster than small.max(axis=2)
+        small = np.maximum(np.maximum(small[:, :, 0], small[:, :, 1]), small[:, :, 2])
+    bright = small > 0.04 * image.full_scale
     rows = np.flatnonzero(bright.mean(axis=1) > 0.01)
     columns = np.flatnonzero(bright.mean(axis=0) > 0.01)
     if len(rows) < 8 or len(columns) < 8:

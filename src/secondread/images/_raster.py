@@ -1,6 +1,5 @@
 """PNG, JPEG, TIFF, WebP and BMP through Pillow, which checks as it decodes."""
 
-import io
 import struct
 from collections.abc import Callable
 from importlib import import_module
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from secondread.errors import ImageError, ImageTooLarge, TruncatedImage, UnsupportedImage
+from secondread.images._bounded import BoundedReads
 from secondread.images._image import Image, Limits
 from secondread.images._scans import check_scans
 
@@ -21,13 +21,14 @@ _PLUGINS = {
     "BMP": ("PIL.BmpImagePlugin", "BmpImageFile"),
 }
 _ORIENTATION = 0x0112  # EXIF 2.32, tag 274
+_MAX_READS = 1_000_000  # Pillow looks for a JPEG marker byte by byte: this is half a second of it
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # where row 0 and column 0 of the file belong
     2: np.fliplr,
     3: lambda pixels: np.rot90(pixels, 2),
     4: np.flipud,
     5: lambda pixels: np.swapaxes(pixels, 0, 1),
     6: lambda pixels: np.rot90(pixels, 3),
-    7: lambda pixels: np.rot90(np.fliplr(pixels), 1),
+    7: lambda pixels: np.swapaxes(pixels[::-1, ::-1], 0, 1),
     8: lambda pixels: np.rot90(pixels, 1),
 }
 
@@ -40,16 +41,14 @@ def decode_raster(data: bytes, kind: str, *, limits: Limits) -> Image:
         raise
     except MemoryError as error:
         raise ImageTooLarge(f"this {kind} file needs more memory than there is; export it smaller") from error
-    except (
-        Exception
-    ) as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error and more for damaged files
+    except Exception as error:  # Pillow raises nearly anything for damaged files, SyntaxError among it
         raise _translate(error, kind) from error
 
 
 def _decode(data: bytes, kind: str, limits: Limits) -> Image:
     _check_webp_canvas(data, kind, limits)
     module, name = _PLUGINS[kind]
-    picture = getattr(import_module(module), name)(io.BytesIO(data))
+    picture = getattr(import_module(module), name)(BoundedReads(data, max_reads=_MAX_READS))
     limits.check_size(*picture.size)
     if kind == "JPEG":
         check_scans(data, picture.width * picture.height)

@@ -80,7 +80,10 @@ def load_task(name_or_path: str | Path) -> Task:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TaskInvalid(f"'{path}' is not valid TOML: {error}") from error
-    return _task_from(table, where=str(path))
+    try:
+        return _task_from(table, where=str(path))
+    except (TypeError, AttributeError, ValueError) as error:  # a table where a list should be, and the like
+        raise TaskInvalid(f"'{path}' holds a value of a wrong kind: {error}") from error
 
 
 def match_dicom(modality: str, body_part: str) -> str | None:
@@ -138,11 +141,15 @@ def _check(task: Task, table: dict[str, Any], *, where: str) -> None:
         ),
         (task.channels in (1, 3), "channels: 1 (grey) or 3 (RGB)"),
         (isinstance(task.input_size, int) and 32 <= task.input_size <= 2048, "input_size: 32 to 2048 pixels"),
-        (0 < task.target_sensitivity < 1, "target_sensitivity: between 0 and 1"),
-        (0 < task.target_specificity < 1, "target_specificity: between 0 and 1"),
+        (_is_share(task.target_sensitivity), "target_sensitivity: between 0 and 1"),
+        (_is_share(task.target_specificity), "target_specificity: between 0 and 1"),
         (set(task.augmentations) <= set(AUGMENTATIONS), f"augmentations: any of {', '.join(AUGMENTATIONS)}"),
         ({"positive", "negative", "uncertain"} <= set(task.words), "words: positive, negative and uncertain"),
     ]
     for holds, message in checks:
         if not holds:
             raise TaskInvalid(f"'{where}': {message}")
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, float) and 0 < value < 1

@@ -1,0 +1,126 @@
+"""Task files: every shipped one is whole, and a user's own is checked field by field."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import secondread.tasks
+from secondread.errors import CannotOpen, TaskInvalid, UnknownName
+from secondread.tasks import AUGMENTATIONS, list_tasks, load_task, match_dicom
+
+SHIPPED = Path(secondread.tasks.__file__).parent
+WHOLE = (SHIPPED / "tuberculosis.toml").read_text(encoding="utf-8")
+
+
+def test_the_three_tasks_are_shipped() -> None:
+    assert {"brain-tumour", "fracture", "tuberculosis"} <= set(list_tasks())
+
+
+@pytest.mark.parametrize("name", list_tasks())
+def test_a_shipped_task_is_whole(name: str) -> None:
+    task = load_task(name)
+    assert task.name == name
+    assert task.positive_class == task.classes[1]
+    assert task.question.endswith("?")
+    assert set(task.augmentations) <= set(AUGMENTATIONS)
+    assert task.intended_use
+    assert task.limits
+    assert task.sources
+    assert all(source.page.startswith("https://") and source.terms and source.citation for source in task.sources)
+    assert all(source.url.startswith(("https://", "http://")) for source in task.sources if source.url)
+    assert len({source.name for source in task.sources}) == len(task.sources)
+
+
+def test_films_are_not_flipped_upside_down() -> None:
+    assert "vertical_flip" not in load_task("tuberculosis").augmentations
+
+
+@pytest.mark.parametrize(
+    ("modality", "body_part", "expected"),
+    [
+        ("DX", "CHEST", "tuberculosis"),
+        ("cr", "chest", "tuberculosis"),
+        ("MR", "BRAIN", "brain-tumour"),
+        ("MR", "HEAD", "brain-tumour"),
+        ("DX", "HAND", "fracture"),
+        ("DX", "", None),
+        ("", "CHEST", None),
+        ("CT", "CHEST", None),
+        ("US", "ABDOMEN", None),
+        ("", "", None),
+    ],
+)
+def test_dicom_facts_name_one_task_or_none(modality: str, body_part: str, expected: str | None) -> None:
+    assert match_dicom(modality, body_part) == expected
+
+
+def test_no_dicom_values_fit_two_tasks() -> None:
+    for name in list_tasks():
+        task = load_task(name)
+        for modality in task.dicom_modalities:
+            for part in task.dicom_body_parts:
+                assert match_dicom(modality, part) == name
+
+
+def test_a_mistyped_name_gets_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'tuberculosis'"):
+        load_task("tubercolosis")
+    with pytest.raises(UnknownName, match="did you mean 'tuberculosis'"):
+        load_task("tb")
+
+
+def test_a_task_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "silicosis.toml"
+    path.write_text(WHOLE.replace('name = "tuberculosis"', 'name = "silicosis"', 1), encoding="utf-8")
+    assert load_task(path).name == "silicosis"
+    assert load_task(str(path)) == load_task(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CannotOpen, match="nowhere"):
+        load_task(tmp_path / "nowhere.toml")
+
+
+WRONG = {
+    "not TOML": ("title = ", "title = = ", "valid TOML"),
+    "a lacking field": ('question = "', '# question = "', "lacks: question"),
+    "an unknown field": ("channels = 1", "channels = 1\ncolour = 1", "unknown fields: colour"),
+    "two channels": ("channels = 1", "channels = 2", "channels"),
+    "a tiny input": ("input_size = 128", "input_size = 8", "input_size"),
+    "certain sensitivity": ("target_sensitivity = 0.90", "target_sensitivity = 1.0", "target_sensitivity"),
+    "three classes": ('["normal", "tuberculosis"]', '["normal", "tuberculosis", "other"]', "classes"),
+    "one class": ('["normal", "tuberculosis"]', '["tuberculosis"]', "classes"),
+    "the wrong positive": ('positive_class = "tuberculosis"', 'positive_class = "normal"', "positive_class"),
+    "an unknown augmentation": ('"rotation"', '"shear"', "augmentations"),
+    "a word too few": ("uncertain = ", "unsure = ", "words"),
+    "a source without terms": ("terms = ", "conditions = ", "sources"),
+    "a number as text": ("target_specificity = 0.70", 'target_specificity = "high"', "target_specificity"),
+    "a number for tables": ("[dicom]", "[dicom_]\ndicom = 3\n[other]", "unknown fields"),
+    "a list of lists": ('["rotation", "horizontal_flip", "contrast", "gaussian_blur"]', '[["rotation"]]', "wrong kind"),
+    "text for a table": ("\n[words]\npositive", "\n[dicom.words]\npositive", "lacks: words"),
+    "a number for a name": ('name = "tuberculosis"', "name = 3", "name"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_task_file_says_what_is_wrong(case: str, tmp_path: Path) -> None:
+    before, after, word = WRONG[case]
+    assert before in WHOLE
+    path = tmp_path / "own.toml"
+    path.write_text(WHOLE.replace(before, after, 1), encoding="utf-8")
+    with pytest.raises(TaskInvalid, match=word) as caught:
+        load_task(path)
+    assert "own.toml" in str(caught.value)
+
+
+def test_tasks_are_frozen() -> None:
+    with pytest.raises(AttributeError):
+        load_task("fracture").channels = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", list_tasks())
+def test_nothing_learned_is_in_a_task_file(name: str) -> None:
+    """Thresholds and temperatures belong to bundles."""
+    table = tomllib.loads((SHIPPED / f"{name}.toml").read_text(encoding="utf-8"))
+    assert not {"threshold", "temperature", "operating_points", "weights"} & set(table)

@@ -1,0 +1,43 @@
+"""The numbers that ship with a bundle are what the command line gives today, image by image."""
+
+import json
+
+import pytest
+
+from secondread.cli.main import run
+from secondread.data import load_data
+from secondread.evidence import Prediction, summarise
+from secondread.reading import default_bundles, load_bundle
+from secondread.tasks import list_tasks
+
+pytestmark = pytest.mark.data
+
+
+@pytest.mark.parametrize("task", list_tasks())
+def test_read_json_over_the_test_split_reproduces_the_shipped_evidence_exactly(task, data_folder, capsys):
+    bundle = load_bundle(f"{task}/{default_bundles()[task]}")
+    test = load_data(data_folder / task / "manifest.csv", task=bundle.task).split("test")
+    with pytest.raises(SystemExit) as stop:
+        run(["read", "--task", task, "--json", *(str(row.path) for row in test.rows)])
+    assert stop.value.code == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["path"] for row in rows] == [str(row.path) for row in test.rows]
+    assert all(row["bundle"] == bundle.id for row in rows if row["refusal"] is None)
+    predictions = [
+        Prediction(row.name, row.label, row.source, group, read["probability"], (read["refusal"] or {}).get("code"))
+        for row, group, read in zip(test.rows, test.groups, rows, strict=True)
+    ]
+    shipped = bundle.evidence
+    assert [[p.path, p.label, p.probability, p.refusal] for p in predictions] == shipped["predictions"]["test"]
+    found, stated = summarise(predictions, shipped["operating_point"]["threshold"]), shipped["results"]["test"]
+    assert found == {key: stated[key] for key in found}
+    assert bundle.evidence["data"]["splits"]["test"] == len(rows)
+
+
+def test_the_shipped_weights_never_saw_the_measured_images(data_folder):
+    """No group of the training or validation split is in a measured one."""
+    for task in list_tasks():
+        manifest = load_data(data_folder / task / "manifest.csv")
+        groups = {name: set(manifest.split(name).groups) for name in manifest.splits()}
+        seen = groups["train"] | groups["val"]
+        assert all(not seen & measured for name, measured in groups.items() if name not in ("train", "val"))
