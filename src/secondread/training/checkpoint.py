@@ -22,6 +22,7 @@ class Checkpoint:
     history: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int = 0
     best_auc: float = -1.0
+    best_loss: float = float("inf")
     best_weights: dict[str, Any] = field(default_factory=dict)
     best_logits: np.ndarray | None = None  # of the validation images
 
@@ -31,10 +32,14 @@ class Checkpoint:
         return cls(fingerprint, best_weights=_copy(model))
 
     def add(self, line: dict[str, Any], model: nn.Module, val_logits: np.ndarray) -> None:
-        """One more epoch; its weights are kept if its validation AUC is the best so far."""
+        """One more epoch; its weights are kept if its validation AUC is the best so far.
+
+        Of equal ones the lower loss: a small validation set is soon ranked without a mistake, long before the
+        probabilities mean anything.
+        """
         self.history.append(line)
-        if line["val_auc"] > self.best_auc:
-            self.best_epoch, self.best_auc = line["epoch"], line["val_auc"]
+        if (line["val_auc"], -line["val_loss"]) > (self.best_auc, -self.best_loss):
+            self.best_epoch, self.best_auc, self.best_loss = line["epoch"], line["val_auc"], line["val_loss"]
             self.best_weights, self.best_logits = _copy(model), val_logits
 
 
