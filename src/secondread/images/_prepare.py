@@ -69,18 +69,24 @@ def prepare(image: Image, spec: PrepareSpec) -> Prepared:
 
 
 def place_map(values: np.ndarray, box: Box, *, width: int, height: int) -> np.ndarray:
-    """A map of the input (n, n) drawn at its place on an image of that size; 0 where the input showed nothing.
+    """A map of the input (rows, columns) drawn at its place on an image of that size; 0 where the input showed nothing.
 
-    Returns float32 (height, width).
+    Returns float32 (height, width). Bilinear between the centres of the cells, which is separable: one small matrix
+    for each axis.
     """
     rows, columns = values.shape
     x0, y0, x1, y1 = box
-    # warpAffine counts from pixel centres, a box from pixel edges: hence the halves.
-    scale_x, scale_y = (x1 - x0) / columns, (y1 - y0) / rows
-    to_image = np.array([[scale_x, 0, x0 + scale_x / 2 - 0.5], [0, scale_y, y0 + scale_y / 2 - 0.5]])
-    return cv2.warpAffine(
-        values.astype(np.float32), to_image, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
-    )
+    down = _interpolation(height, rows, start=y0, stop=y1)
+    across = _interpolation(width, columns, start=x0, stop=x1)
+    # OpenCV's product of small matrices, since a threaded BLAS costs a hundred times as much beside other threads.
+    placed = cv2.gemm(down, values.astype(np.float32), 1, None, 0)
+    return cv2.gemm(placed, across, 1, None, 0, flags=cv2.GEMM_2_T)
+
+
+def _interpolation(pixels: int, cells: int, *, start: float, stop: float) -> np.ndarray:
+    """float32 (pixels, cells): how much of each cell, spread evenly from `start` to `stop`, a pixel's centre takes."""
+    position = (np.arange(pixels, dtype=np.float32) + 0.5 - start) * (cells / (stop - start)) - 0.5
+    return np.maximum(0, 1 - np.abs(position[:, None] - np.arange(cells, dtype=np.float32)))
 
 
 def _trim_box(image: Image) -> tuple[int, int, int, int]:

@@ -1,5 +1,7 @@
 """Whether an image may be read at all: the checks that need no learning."""
 
+from functools import cache
+
 import numpy as np
 
 from secondread.images import Image, Prepared
@@ -28,14 +30,15 @@ def check_image(image: Image, task: Task) -> Refusal | None:
             f"the file says modality {modality}; this task reads a {task.modality}: {', '.join(task.dicom_modalities)}",
         )
     part = image.body_part.upper().replace(" ", "")
-    if part not in task.dicom_body_parts and part in _parts_of_other_tasks(task):
+    if part not in task.dicom_body_parts and part in _parts_of_other_tasks(task.name):
         return Refusal("wrong_part", f"the file says body part {part}; this task reads: {task.body_part}")
     return None
 
 
 def check_prepared(prepared: Prepared) -> Refusal | None:
     """Refuse what holds no picture: one grey from edge to edge."""
-    low, high = np.percentile(prepared.pixels, [2, 98])
+    shares = np.cumsum(np.bincount(prepared.pixels.ravel(), minlength=256)) / prepared.pixels.size
+    low, high = np.searchsorted(shares, [0.02, 0.98])  # percentiles; a histogram costs a tenth of sorting
     if high - low < _MIN_SPREAD:
         return Refusal(
             "blank", "the image is blank (nearly one grey throughout); check the export and send the picture itself"
@@ -43,5 +46,6 @@ def check_prepared(prepared: Prepared) -> Refusal | None:
     return None
 
 
-def _parts_of_other_tasks(task: Task) -> set[str]:
-    return {part for name in list_tasks() if name != task.name for part in load_task(name).dicom_body_parts}
+@cache
+def _parts_of_other_tasks(task: str) -> frozenset[str]:
+    return frozenset(part for name in list_tasks() if name != task for part in load_task(name).dicom_body_parts)
