@@ -45,7 +45,7 @@ def make_films(folder: Path, *, n: int, height: int, width: int, distinct: int) 
     """JPEG films of noise over soft shapes, as large and as hard to decode as real ones. `distinct` of them differ."""
     rng = np.random.default_rng(0)
     files = []
-    for number in range(distinct):
+    for _ in range(distinct):
         soft = cv2.resize(rng.random((12, 10)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
         film = np.clip(soft * 200 + rng.normal(0, 4, soft.shape) + 20, 0, 255).astype(np.uint8)
         files.append(cv2.imencode(".jpg", film, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())

@@ -1,4 +1,4 @@
-"""One image, from process start to printed result: `secondread read --json` against a torch script of the same network."""
+"""One image, from process start to printed result: `secondread read --json` against a torch script."""
 
 import json
 import statistics

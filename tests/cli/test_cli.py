@@ -85,9 +85,15 @@ MISTAKES = {
     "bundle without task": (["read", "--bundle", "paper", "x.png"], 2, "needs --task"),
     "missing bundle": (["read", "--bundle", "/no/such/bundle", "x.png"], 1, "no bundle at"),
     "unknown model": (
-        ["train", "--task", "fracture", "--model", "lenett", "--data", "m.csv", "--out", "o"], 2, "did you mean 'lenet'?",
+        ["train", "--task", "fracture", "--model", "lenett", "--data", "m.csv", "--out", "o"],
+        2,
+        "did you mean 'lenet'?",
     ),
-    "missing data": (["evaluate", "--task", "fracture", "--data", "none.csv", "--split", "test", "--out", "o"], None, "none.csv"),
+    "missing data": (
+        ["evaluate", "--task", "fracture", "--data", "none.csv", "--split", "test", "--out", "o"],
+        None,
+        "none.csv",
+    ),
     "which task": (["evaluate", "--data", "none.csv", "--split", "test", "--out", "o"], 2, "which task?"),
     "unknown shell": (["completion", "tcsh"], 2, "tcsh"),
 }  # fmt: skip
@@ -141,7 +147,8 @@ def test_help_and_import_are_light():
 def test_reading_never_imports_torch(folder):
     code = (
         "import sys\nfrom secondread.cli.main import run\n"
-        f"try:\n    run(['read', '--task', 'fracture', '--json', {str(folder / 'a' / '2.png')!r}])\nexcept SystemExit:\n    pass\n"
+        f"try:\n    run(['read', '--task', 'fracture', '--json', {str(folder / 'a' / '2.png')!r}])\n"
+        "except SystemExit:\n    pass\n"
         "heavy = {'torch', 'sklearn', 'matplotlib', 'rich', 'pydicom'} & set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )

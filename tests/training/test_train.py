@@ -34,8 +34,8 @@ def train(manifest, out, *, epochs=3, seed=0, **options):
 
 def command(manifest, out, epochs):
     return [
-        sys.executable, "-m", "secondread.cli", "train", "--task", "tuberculosis", "--data", str(manifest), "--out", str(out),
-        "--epochs", str(epochs), "--batch-size", "8", "--no-measure",
+        sys.executable, "-m", "secondread.cli", "train", "--task", "tuberculosis",
+        "--data", str(manifest), "--out", str(out), "--epochs", str(epochs), "--batch-size", "8", "--no-measure",
     ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from secondread.errors import BundleForeign
 from secondread.images._image import Image
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels
+_NOTHING = np.zeros((0, 0), dtype=np.float32)  # what a product adds nothing of
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,8 @@ def place_map(values: np.ndarray, box: Box, *, width: int, height: int) -> np.nd
     down = _interpolation(height, rows, start=y0, stop=y1)
     across = _interpolation(width, columns, start=x0, stop=x1)
     # OpenCV's product of small matrices, since a threaded BLAS costs a hundred times as much beside other threads.
-    placed = cv2.gemm(down, values.astype(np.float32), 1, None, 0)
-    return cv2.gemm(placed, across, 1, None, 0, flags=cv2.GEMM_2_T)
+    placed = cv2.gemm(down, values.astype(np.float32), 1, _NOTHING, 0)
+    return cv2.gemm(placed, across, 1, _NOTHING, 0, flags=cv2.GEMM_2_T)
 
 
 def _interpolation(pixels: int, cells: int, *, start: float, stop: float) -> np.ndarray:

@@ -109,9 +109,10 @@ def _percent(found: dict[str, float | None]) -> str:
 
 def _made(bundle: Bundle, evidence: dict[str, Any]) -> str:
     training = bundle.record["training"]
+    best = f"best epoch {training['best_epoch']} of {training['epochs_run']}"
     return (
         f"## How it was made\n\nRecipe {training['recipe']['name']}, random state {training['random_state']}, "
-        f"best epoch {training['best_epoch']} of {training['epochs_run']} by validation AUC ({training['best_val_auc']:.3f}), "
+        f"{best} by validation AUC ({training['best_val_auc']:.3f}), "
         f"{training['seconds']:.0f} s on {training['device']}, {bundle.record['created']}.\n\n"
         f"    {training['command']}\n    {evidence['command']}"
     )
