@@ -17,7 +17,7 @@ from secondread.data._manifest import Manifest, Row, digest_of, new_digest
 from secondread.errors import CannotOpen, DataInvalid, ExtraMissing, ImageError
 from secondread.images import PrepareSpec, decode, prepare
 
-PREPROCESSING_VERSION = 1  # raise it when `images.decode` or `images.prepare` give other pixels for the same file
+PREPROCESSING_VERSION = 2  # raise it when `images.decode` or `images.prepare` give other pixels for the same file
 _ASIDE = ".part"
 _CHUNK = 256  # images copied at a time
 _LISTED = 5  # unreadable images named in an error

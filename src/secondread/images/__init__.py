@@ -1,6 +1,8 @@
 """From bytes to model input: the only place where pixels are decoded."""
 
 from secondread.images._decode import decode, decode_frames, sniff
+from secondread.images._facts import quantisation
+from secondread.images._hash import perceptual_hash
 from secondread.images._image import Image, Limits
 from secondread.images._prepare import Prepared, PrepareSpec, place_map, prepare
 from secondread.images._show import encode_png, to_display
@@ -13,8 +15,10 @@ __all__ = [
     "decode",
     "decode_frames",
     "encode_png",
+    "perceptual_hash",
     "place_map",
     "prepare",
+    "quantisation",
     "sniff",
     "to_display",
 ]

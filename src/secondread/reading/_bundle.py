@@ -34,6 +34,8 @@ class OperatingPoint:
     weights_sha256: str
     low: float | None = None  # the uncertain band, where there is one
     high: float | None = None
+    guarantee: Mapping[str, Any] | None = None  # what was proven of it on validation data, or that it was not
+    uncertain: Mapping[str, Any] | None = None  # share of images in the band
 
 
 @dataclass(frozen=True, eq=False)

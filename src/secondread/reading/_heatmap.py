@@ -31,9 +31,9 @@ class HeatMap:
         scale = 1.0 if longest_side is None else min(1.0, longest_side / max(self.width, self.height))
         width, height = max(1, round(self.width * scale)), max(1, round(self.height * scale))
         x0, y0, x1, y1 = (side * scale for side in self.box)
-        placed = place_map(np.maximum(self.values, 0), (x0, y0, x1, y1), width=width, height=height)
-        top = float(placed.max())
-        return placed / top if top > 0 else placed
+        towards = np.maximum(self.values, 0)
+        top = float(towards.max())
+        return place_map(towards / top if top > 0 else towards, (x0, y0, x1, y1), width=width, height=height)
 
     def overlay_png(self, *, longest_side: int = 512) -> bytes:
         """A PNG to lay over the image: colour map inferno (perceptually uniform), opaque where the map is strong."""

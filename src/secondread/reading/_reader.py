@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from secondread.errors import BundleDamaged, CannotOpen, ImageError
+from secondread.evidence import apply_calibration
 from secondread.images import Image, Limits, Prepared, decode, prepare
 from secondread.reading._bundle import Bundle, OperatingPoint, default_bundles, load_bundle
 from secondread.reading._gate import check_image, check_prepared
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 Source = str | os.PathLike[str] | bytes | np.ndarray | Image
 _DEFAULT_LIMITS = Limits()
+_BATCH = 8  # paths handed to a worker at once
 
 
 class Reads(Protocol):
@@ -127,8 +129,7 @@ class Reader:
     def _run(self, prepared: Prepared) -> tuple[float, np.ndarray]:
         """Calibrated probability (6 decimals) and the coarse map, from one pass through the network."""
         logits, maps = self._session.run(["logit", "cam"], {"image": prepared.pixels[None]})
-        scaled = float(logits[0]) / float(self.bundle.record["temperature"])
-        return round(float(1 / (1 + np.exp(-np.clip(scaled, -60, 60)))), 6), maps[0]
+        return round(float(apply_calibration(self.bundle.record, logits)[0]), 6), maps[0]
 
     def _map_box(self, prepared: Prepared, values: np.ndarray) -> tuple[float, float, float, float]:
         """The map's place on the image: its extent on the input, carried over to what the input shows."""
@@ -183,7 +184,7 @@ class AutoReader:
 def read_in_order(
     reader: Reads, sources: Iterable[Source], *, operating_point: str | None, keep_image: bool, workers: int | None
 ) -> Iterator[Reading]:
-    """Read on several threads, at most two images a worker in flight; decoding and inference both release the GIL."""
+    """Read on several threads, at most two batches a worker in flight; decoding and inference both release the GIL."""
     workers = workers or os.cpu_count() or 1
 
     def one(source: Source) -> Reading:
@@ -192,18 +193,37 @@ def read_in_order(
         except CannotOpen as error:
             return Reading(None, refusal=Refusal("cannot_open", str(error)))
 
-    waiting: deque[Future[Reading]] = deque()
+    def some(batch: list[Source]) -> list[Reading]:
+        return [one(source) for source in batch]
+
+    waiting: deque[Future[list[Reading]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for source in sources:
-                waiting.append(pool.submit(one, source))
+            for batch in _batches(sources, most=1 if keep_image else _BATCH, workers=workers):
+                waiting.append(pool.submit(some, batch))
                 if len(waiting) >= 2 * workers:
-                    yield waiting.popleft().result()
+                    yield from waiting.popleft().result()
             while waiting:
-                yield waiting.popleft().result()
+                yield from waiting.popleft().result()
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _batches(sources: Iterable[Source], *, most: int, workers: int) -> Iterator[list[Source]]:
+    """Paths in batches that grow from one, since handing over small images one by one costs as much as reading them.
+
+    What is already in memory goes alone, so that no more of it is held than must be.
+    """
+    batch: list[Source] = []
+    given = 0
+    for source in sources:
+        batch.append(source)
+        if not isinstance(source, str | os.PathLike) or len(batch) >= min(most, 1 + given // (2 * workers)):
+            yield batch
+            given, batch = given + 1, []
+    if batch:
+        yield batch
 
 
 def open_image(source: Source, *, frame: int = 0, limits: Limits = _DEFAULT_LIMITS) -> Image:

@@ -1,0 +1,156 @@
+"""The shapes of requests and answers, as the OpenAPI document shows them."""
+
+from apiflask import Schema
+from apiflask.fields import Boolean, Dict, File, Float, Integer, List, Nested, String
+
+
+def _help(text: str) -> dict[str, str]:
+    return {"description": text}
+
+
+class ReadingForm(Schema):
+    """What a client sends: images, and how they are to be read."""
+
+    image = List(
+        File(error_messages={"invalid": "send a file, not text"}),
+        required=True,
+        error_messages={"required": "send one or many files in this form field"},
+        metadata=_help("one or many files: PNG, JPEG, TIFF, WebP, BMP or DICOM"),
+    )
+    task = String(load_default="auto", metadata=_help("a task's name, or auto: told from the facts in a DICOM file"))
+    bundle = String(load_default="", metadata=_help("a bundle of that task; empty: the task's own choice"))
+    operating_point = String(
+        load_default="", metadata=_help("an operating point of the bundle; empty: the bundle's own choice")
+    )
+
+
+class RefusalOut(Schema):
+    """Why an image was not read."""
+
+    code = String(required=True, metadata=_help("for programs: not_an_image, unsupported, truncated, too_large, …"))
+    message = String(required=True, metadata=_help("for people: what is wrong and what to do"))
+
+
+class DisplayOut(Schema):
+    """What a page needs to show a reading."""
+
+    image = String(
+        required=True, allow_none=True, metadata=_help("preview as a data: URI; null where nothing was decoded")
+    )
+    width = Integer(required=True, allow_none=True, metadata=_help("of the image, pixels"))
+    height = Integer(required=True, allow_none=True, metadata=_help("of the image, pixels"))
+    format = String(required=True, allow_none=True)
+    bit_depth = Integer(required=True, allow_none=True, metadata=_help("as stored"))
+    modality = String(required=True, allow_none=True, metadata=_help("DICOM (0008,0060)"))
+    body_part = String(required=True, allow_none=True, metadata=_help("DICOM (0018,0015)"))
+    frame = Integer(required=True, allow_none=True, metadata=_help("the frame that was read, from 1"))
+    n_frames = Integer(required=True, allow_none=True)
+    notes = List(String(), required=True, metadata=_help("what was done to the pixels that a reader should know"))
+    elapsed_ms = Float(required=True, metadata=_help("from bytes to answer"))
+    task_title = String(required=True, allow_none=True)
+    decision_text = String(required=True, allow_none=True, metadata=_help("the decision in the task's words"))
+    threshold = Float(required=True, allow_none=True, metadata=_help("of the operating point"))
+    band = List(
+        Float(), required=True, allow_none=True, metadata=_help("probabilities between these two bounds are uncertain")
+    )
+
+
+class ReadingOut(Schema):
+    """One image's answer: the shape of `secondread read --json`, and what a page shows."""
+
+    path = String(required=True, allow_none=True, metadata=_help("the file's name as the client gave it"))
+    task = String(required=True, allow_none=True)
+    bundle = String(required=True, allow_none=True, metadata=_help("task/name@first digits of its hash"))
+    probability = Float(required=True, allow_none=True, metadata=_help("of the positive class, calibrated"))
+    score = Integer(required=True, allow_none=True, metadata=_help("0 to 100"))
+    decision = String(required=True, allow_none=True, metadata={"enum": ["positive", "negative", "uncertain", None]})
+    operating_point = String(required=True, allow_none=True)
+    warnings = List(String(), required=True, allow_none=True)
+    heatmap = String(required=True, allow_none=True, metadata=_help("a PNG to lay over the image, as a data: URI"))
+    refusal = Nested(RefusalOut, required=True, allow_none=True, metadata=_help("set where the image was not read"))
+    display = Nested(DisplayOut, required=True)
+
+
+class ReadingsOut(Schema):
+    """The answers in the order of the files sent."""
+
+    readings = List(Nested(ReadingOut), required=True)
+
+
+class TaskOut(Schema):
+    """One question about one kind of image."""
+
+    name = String(required=True)
+    title = String(required=True)
+    question = String(required=True)
+    modality = String(required=True)
+    body_part = String(required=True)
+    view = String(required=True)
+    classes = List(String(), required=True, metadata=_help("negative, positive"))
+    positive_class = String(required=True)
+    target_sensitivity = Float(required=True)
+    target_specificity = Float(required=True)
+    intended_use = String(required=True)
+    limits = List(String(), required=True)
+
+
+class TasksOut(Schema):
+    """The tasks known here."""
+
+    tasks = List(Nested(TaskOut), required=True)
+
+
+class OperatingPointOut(Schema):
+    """A threshold with its bounds of uncertainty."""
+
+    name = String(required=True)
+    threshold = Float(required=True)
+    band = List(Float(), required=True, allow_none=True)
+    chosen = Boolean(required=True, metadata=_help("used where none is asked for"))
+
+
+class EvidenceOut(Schema):
+    """What was measured at one operating point on one set of images."""
+
+    operating_point = String(required=True)
+    split = String(required=True, metadata=_help("the set of images: val, test, external, …"))
+    measure = String(required=True)
+    value = Float(required=True)
+    low = Float(required=True, allow_none=True, metadata=_help("of the interval"))
+    high = Float(required=True, allow_none=True)
+    n = Integer(required=True, allow_none=True, metadata=_help("images the value rests on"))
+
+
+class BundleOut(Schema):
+    """A trained model that can be asked for."""
+
+    name = String(required=True)
+    task = String(required=True)
+    id = String(required=True, metadata=_help("as readings name it"))
+    operating_points = List(Nested(OperatingPointOut), required=True)
+    measured = List(Nested(EvidenceOut), required=True)
+    card = String(required=True, metadata=_help("the model card, Markdown"))
+    evidence = Dict(required=True, allow_none=True, metadata=_help("all that was measured, as kept in the bundle"))
+
+
+class BundlesOut(Schema):
+    """The bundles installed here."""
+
+    bundles = List(Nested(BundleOut), required=True)
+
+
+class HealthOut(Schema):
+    """The server answers."""
+
+    status = String(required=True, metadata={"enum": ["ok"]})
+    version = String(required=True)
+
+
+class ProblemOut(Schema):
+    """What is wrong with a request (RFC 9457)."""
+
+    type = String(required=True)
+    title = String(required=True)
+    status = Integer(required=True)
+    detail = String(required=True, metadata=_help("what is wrong and what to do"))
+    code = String(required=True, metadata=_help("for programs"))

@@ -1,0 +1,16 @@
+"""The one page."""
+
+from apiflask import APIBlueprint
+from flask import current_app, render_template
+
+from secondread import __version__
+from secondread.tasks import list_tasks, load_task
+
+pages = APIBlueprint("pages", __name__, enable_openapi=False)
+
+
+@pages.get("/")
+def index() -> str:
+    """The page where images are dropped and readings appear."""
+    tasks = [load_task(name) for name in list_tasks()]
+    return render_template("index.html", tasks=tasks, version=__version__, settings=current_app.config)

@@ -1,0 +1,125 @@
+"""Runs the application under waitress: threads, limits, and who may reach it."""
+
+import errno
+import ipaddress
+import json
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from apiflask import APIFlask
+from waitress import create_server
+from waitress.channel import HTTPChannel
+from waitress.task import ErrorTask
+
+from secondread.errors import SecondReadError, UsageError
+from secondread.web._problems import MEDIA_TYPE, problem_body
+from secondread.web.app import create_app
+
+
+def serve(
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    allow_remote: bool = False,
+    config: Mapping[str, Any] | None = None,
+    on_listening: Callable[[str], None] | None = None,
+) -> None:
+    """Serve until interrupted.
+
+    port: 0 takes a free one. allow_remote: needed for an address that others can reach, since there is no login.
+    on_listening: called once with the address of the page, when it can be opened.
+    Raises UsageError for an address or a port that cannot be used.
+    """
+    app = create_app(config)
+    server = open_server(app, host=host, port=port, allow_remote=allow_remote)
+    if on_listening is not None:
+        on_listening(address_of(server, host))
+    threading.Thread(target=_warm_up, args=(app,), name="warm-up", daemon=True).start()
+    try:
+        server.run()
+    finally:
+        server.close()
+
+
+def open_server(app: APIFlask, *, host: str = "127.0.0.1", port: int = 8000, allow_remote: bool = False) -> Any:
+    """A waitress server that listens; `run()` serves. Raises UsageError."""
+    if not allow_remote and not _is_loopback(host):
+        raise UsageError(
+            f"'{host}' can be reached by others and there is no login; serve on 127.0.0.1, "
+            "or allow it with --allow-remote behind a proxy that asks who is there"
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise _cannot_listen(error, host, port) from error
+    server = create_server(
+        app,
+        sockets=[listening],
+        threads=app.config["THREADS"],
+        # Past this waitress hangs up; up to it the application takes the body in and answers in words.
+        max_request_body_size=2 * app.config["MAX_CONTENT_LENGTH"],
+        channel_timeout=60,
+        ident="secondread",
+    )
+    server.channel_class = _Channel
+    return server
+
+
+def address_of(server: Any, host: str) -> str:
+    """Where the page is, as a person types it."""
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{server.effective_port}/"
+
+
+def _warm_up(app: APIFlask) -> None:
+    """Load the models while the page opens, so that the first reading is as fast as the next."""
+    try:
+        app.extensions["secondread"].bundled()
+    except SecondReadError as error:
+        app.logger.error("a model cannot be loaded: %s", error)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _cannot_listen(error: OSError, host: str, port: int) -> UsageError:
+    if error.errno == errno.EADDRINUSE:
+        return UsageError(f"port {port} is in use; stop the other server or choose another with --port")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return UsageError(f"port {port} may not be used by you; choose one from 1024 with --port")
+    reason = (error.strerror or str(error)).partition(" (")[0]
+    return UsageError(f"cannot listen on '{host}', port {port}: {reason}; give an address of this machine")
+
+
+class _ProblemTask(ErrorTask):
+    """Waitress's own refusals (a broken request, a body far too large) in the shape of all others."""
+
+    def execute(self) -> None:
+        """Answer and close."""
+        self.request.error = _AsProblem(self.request.error)
+        super().execute()
+
+
+class _AsProblem:
+    def __init__(self, error: Any):
+        self._error = error
+
+    def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
+        status, _, _ = self._error.to_response(ident)
+        body = json.dumps(problem_body(self._error.code, str(self._error.body))).encode()
+        return (
+            status,
+            [("Content-Type", MEDIA_TYPE), ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")],
+            body,
+        )
+
+
+class _Channel(HTTPChannel):
+    error_task_class = _ProblemTask

@@ -1,0 +1,164 @@
+// Wires the page together: files come in, are read one by one, and become cards.
+
+import { fetchBundles, fetchTasks, readFile } from "./api.js";
+import { announce, byId, el } from "./dom.js";
+import { listen } from "./intake.js";
+import { bind } from "./keys.js";
+import { Queue } from "./queue.js";
+import { Results, sayResult } from "./results.js";
+import { Viewer } from "./viewer.js";
+
+const facts = { tasks: [], bundles: [] };
+const viewer = new Viewer((result) => result?.element.focus());
+const results = new Results(facts, {
+  readAs: (result, task) => take([again(result, task)]),
+  retry: (result) => take([again(result)]),
+  enlarge: (result) => viewer.show(result, results.visible),
+});
+const queue = new Queue(read, showProgress);
+const knowsFacts = loadFacts();
+let batches = 0;
+
+listen(take);
+results.onChange = askWhatTheyShow;
+for (const radio of radios()) radio.addEventListener("change", showChoices);
+byId("bundle").addEventListener("change", showPoints);
+byId("cancel").addEventListener("click", cancel);
+byId("download").addEventListener("click", () => results.download());
+byId("clear").addEventListener("click", () => results.remove(results.all));
+
+async function loadFacts() {
+  [facts.tasks, facts.bundles] = await Promise.all([fetchTasks(), fetchBundles()]);
+  showChoices();
+}
+
+function radios() {
+  return [...document.querySelectorAll("input[name=task]")];
+}
+
+function chosenTask() {
+  return radios().find(({ checked }) => checked).value;
+}
+
+/** Queues files as they are to be read now: a choice made later does not change what was dropped before. */
+function take(items) {
+  const bundle = byId("bundle-choice").hidden ? "" : byId("bundle").value;
+  const point = byId("point-choice").hidden ? "" : byId("point").value;
+  const asked = { task: chosenTask(), bundle, point };
+  const batch = ++batches;
+  const numbered = items.map((item, index) => ({ order: { batch, index }, ...item }));
+  queue.add(numbered.map((item) => ({ ...item, asked: item.task ? { task: item.task } : item.asked ?? asked })));
+}
+
+/** A file to be read once more, its card to be replaced; with another task where one is given. */
+function again(result, task) {
+  const { file, name, order, asked } = result;
+  return { file, name, order, asked, before: result, task };
+}
+
+async function read(item, signal) {
+  const most = Number(byId("main").dataset.maxFileMb);
+  try {
+    if (item.file.size > most * 1e6) return finish(item, null, `the file has more than the ${most} MB allowed; export it smaller`);
+    const [entry] = await Promise.all([readFile(item.file, item.name, item.asked, signal), knowsFacts]);
+    finish(item, entry);
+  } catch (error) {
+    if (error.name !== "AbortError") finish(item, null, error.message);
+  }
+}
+
+function finish(item, entry, problem) {
+  const result = results.show(item, entry, problem);
+  result.asked = item.asked;
+  if (queue.total <= 3) sayResult(result);
+}
+
+function showProgress({ done, total, current, busy }) {
+  queue.total = total;
+  const started = byId("progress").hidden && busy;
+  byId("progress").hidden = !busy;
+  byId("progress-bar").max = total;
+  byId("progress-bar").value = done;
+  byId("progress-text").textContent = `${done} of ${total} read · ${current.join(", ")}`;
+  if (total <= 3) return;
+  if (started) announce(`Reading ${total} images`);
+  if (!busy) announce(`${total} images done`);
+}
+
+function cancel() {
+  if (!queue.busy) return false;
+  const left = queue.cancel();
+  announce(`Cancelled; ${left} not read`);
+  return true;
+}
+
+/** Where several images do not say what they show, one answer serves for all. */
+function askWhatTheyShow(all) {
+  const open = all.filter(({ entry }) => entry?.refusal?.code === "task_unknown");
+  byId("asking").hidden = open.length < 2;
+  if (open.length < 2) return;
+  byId("asking-text").textContent = `${open.length} images do not say what they show. Read all as`;
+  const as = (task) => () => take(open.map((result) => again(result, task)));
+  byId("asking-tasks").replaceChildren(...facts.tasks.map(({ name, title }) => el("button", { type: "button", onclick: as(name) }, title)));
+}
+
+/** The model and operating point are asked for only where there is a choice. */
+function showChoices() {
+  const mine = facts.bundles.filter(({ task }) => task === chosenTask());
+  byId("bundle").replaceChildren(...mine.map(({ name }) => el("option", { value: name }, name)));
+  byId("bundle-choice").hidden = mine.length < 2;
+  showPoints();
+}
+
+function showPoints() {
+  const mine = facts.bundles.filter(({ task }) => task === chosenTask());
+  const points = (mine.find(({ name }) => name === byId("bundle").value) ?? mine[0])?.operating_points ?? [];
+  const options = points.map(({ name, threshold, chosen }) => el("option", { value: name, selected: chosen }, `${name} (${threshold.toFixed(3)})`));
+  byId("point").replaceChildren(...options);
+  byId("point-choice").hidden = points.length < 2;
+}
+
+function focused() {
+  return results.visible.find(({ element }) => element.contains(document.activeElement));
+}
+
+function move(by) {
+  if (viewer.open) return viewer.step(by);
+  const cards = results.visible;
+  const at = cards.indexOf(focused());
+  const next = at < 0 ? 0 : Math.min(cards.length - 1, Math.max(0, at + by));
+  cards[next]?.element.focus();
+}
+
+function heat(act) {
+  if (viewer.open) return act(viewer);
+  const mine = focused() ? [focused()] : results.visible;
+  mine.forEach(({ picture }) => picture && act(picture));
+}
+
+function toggleHeat() {
+  if (viewer.open) return viewer.toggle();
+  const mine = (focused() ? [focused()] : results.visible).filter(({ picture }) => picture?.controls);
+  const on = !mine.some(({ element }) => element.querySelector(".heat:not([hidden])"));
+  mine.forEach(({ picture }) => picture.toggle(on));
+}
+
+bind([
+  [["o"], "Choose images", () => byId("choose").click()],
+  [["f"], "Choose a folder", () => byId("choose-folder").click()],
+  [["0", "1", "2", "3"], "Read as: automatic, first, second, third task", (key) => radios()[Number(key)]?.click()],
+  [["j", "k"], "Next or previous reading", (key) => move(key === "j" ? 1 : -1)],
+  [["h"], "Heat map on or off: of the reading in focus, else of all", toggleHeat],
+  [["[", "]"], "Heat map weaker or stronger", (key) => heat((one) => one.nudge(key === "[" ? -10 : 10))],
+  [["e"], "Enlarge the reading in focus, else the newest", () => !viewer.open && enlarge()],
+  [["d"], "Download all readings as JSON", () => results.all.length && results.download()],
+  [["x"], "Clear all", () => results.remove(results.all)],
+  [["u"], "Undo", () => results.undo()],
+  [["t"], "Theme", () => byId("theme").click()],
+  [["Esc"], "Cancel reading, close what is open", () => !viewer.open && cancel()],
+]);
+
+function enlarge() {
+  const result = focused() ?? results.visible[0];
+  if (result?.imageUrl) viewer.show(result, results.visible);
+}

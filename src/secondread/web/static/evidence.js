@@ -1,0 +1,52 @@
+// What is known of the model behind a reading: measured numbers and limits.
+
+import { el } from "./dom.js";
+
+const NAMES = { sensitivity: "Sensitivity", specificity: "Specificity", roc_auc: "ROC AUC" };
+
+/** What was measured at the reading's operating point, row by row. */
+function rowsFor(entry, bundles) {
+  const bundle = bundles.find(({ id }) => id === entry.bundle);
+  return (bundle?.measured ?? []).filter((row) => row.operating_point === entry.operating_point);
+}
+
+/** Sensitivity and specificity in short, from the test images where there are any; null where nothing was measured. */
+export function evidenceInShort(entry, bundles) {
+  const rows = rowsFor(entry, bundles);
+  const split = (rows.find((row) => row.split.startsWith("test")) ?? rows[0])?.split;
+  const rates = rows.filter((row) => row.split === split && row.measure !== "roc_auc");
+  if (!rates.length) return null;
+  return [...rates.map(rate), `on ${split}`].map((text) => el("div", {}, text));
+}
+
+function rate({ measure, value, low, high }) {
+  const interval = low === null || high === null ? "" : ` (${Math.round(100 * low)}–${Math.round(100 * high)})`;
+  return `${measure} ${Math.round(100 * value)} %${interval}`;
+}
+
+/** The disclosure with all that was measured at the reading's operating point; null where nothing was. */
+export function evidence(entry, bundles) {
+  const rows = rowsFor(entry, bundles);
+  if (!rows.length) return null;
+  const head = ["Measured on", "Value", "95 % interval", "Images"].map((text) => el("th", { scope: "col" }, text));
+  const parts = Object.entries(Object.groupBy(rows, ({ split }) => split));
+  const table = el("table", {}, el("thead", {}, el("tr", {}, head)), parts.map(part));
+  return el("details", {}, el("summary", {}, "Evidence at this operating point"), el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Evidence" }, table));
+}
+
+function part([split, rows]) {
+  return el("tbody", {}, el("tr", {}, el("th", { colspan: "4", scope: "rowgroup" }, split)), rows.map(measured));
+}
+
+function measured({ measure, value, low, high, n }) {
+  const interval = low === null || high === null ? "–" : `${low.toFixed(3)} – ${high.toFixed(3)}`;
+  const numbers = [value.toFixed(3), interval, n === null ? "–" : n.toLocaleString("en")];
+  return el("tr", {}, el("td", {}, NAMES[measure] ?? measure), numbers.map((text) => el("td", { class: "number" }, text)));
+}
+
+/** The disclosure with the known limits of the task. */
+export function knownLimits(task) {
+  if (!task?.limits.length) return null;
+  const limits = el("ul", {}, task.limits.map((limit) => el("li", {}, limit)));
+  return el("details", {}, el("summary", {}, "Known limits"), el("p", {}, task.intended_use), limits);
+}

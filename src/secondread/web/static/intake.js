@@ -1,0 +1,86 @@
+// Takes in files: dropped, pasted, chosen, or a whole folder.
+
+import { byId } from "./dom.js";
+
+const CLUTTER = /^(\..*|Thumbs\.db|desktop\.ini|DICOMDIR)$/i;
+
+/** Calls onFiles([{ file, name }, …]) for every way files can come in. */
+export function listen(onFiles) {
+  const give = (found) => found.length && onFiles(found);
+  for (const [button, input] of [["choose", "files"], ["choose-folder", "folder"]]) {
+    byId(button).addEventListener("click", () => byId(input).click());
+    byId(input).addEventListener("change", (event) => {
+      give(fromList(event.target.files));
+      event.target.value = ""; // the same file can be chosen again
+    });
+  }
+  document.addEventListener("paste", (event) => {
+    const files = [...(event.clipboardData?.files ?? [])];
+    if (files.length) event.preventDefault();
+    give(files.map((file) => ({ file, name: file.name || "pasted image" })));
+  });
+  listenForDrops(give);
+}
+
+function listenForDrops(give) {
+  const curtain = byId("curtain");
+  const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
+  let depth = 0; // dragenter and dragleave come for every element on the way
+  const settle = () => {
+    depth = 0;
+    curtain.hidden = true;
+  };
+  addEventListener("dragenter", (event) => {
+    if (!carriesFiles(event)) return;
+    depth += 1;
+    curtain.hidden = false;
+  });
+  addEventListener("dragleave", (event) => {
+    depth -= 1;
+    if (depth <= 0 || event.relatedTarget === null) settle();
+  });
+  addEventListener("dragover", (event) => {
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    event.dataTransfer.dropEffect = "copy";
+  });
+  addEventListener("drop", async (event) => {
+    settle();
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    give(await fromDrop(event.dataTransfer));
+  });
+}
+
+function fromList(list) {
+  const files = [...list].map((file) => ({ file, name: file.webkitRelativePath || file.name }));
+  return files.filter(({ file, name }) => !name.includes("/") || !CLUTTER.test(file.name));
+}
+
+/** Files and the contents of folders. Entries must be taken before the event is over, so first all, then the walk. */
+async function fromDrop(transfer) {
+  const items = [...transfer.items].filter((item) => item.kind === "file");
+  const taken = items.map((item) => ({ entry: item.webkitGetAsEntry?.(), file: item.getAsFile() }));
+  const found = [];
+  for (const { entry, file } of taken) {
+    if (entry?.isDirectory) found.push(...(await walk(entry)));
+    else if (file) found.push({ file, name: file.name });
+  }
+  return found;
+}
+
+async function walk(folder) {
+  const found = [];
+  const reader = folder.createReader();
+  for (;;) {
+    const entries = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)); // a hundred at a time
+    if (!entries.length) return found;
+    for (const entry of entries) {
+      if (entry.isDirectory) found.push(...(await walk(entry)));
+      else if (!CLUTTER.test(entry.name)) {
+        const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+        found.push({ file, name: entry.fullPath.replace(/^\//, "") });
+      }
+    }
+  }
+}

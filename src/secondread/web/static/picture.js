@@ -1,0 +1,55 @@
+// An image with its heat map over it, and the controls of the heat map.
+
+import { el, remember, remembered } from "./dom.js";
+
+/** What the next image starts with: the reader's last choice. */
+const last = { on: remembered("heatmap", "on") === "on", strength: Number(remembered("heatmap-strength", "55")) };
+
+/** { frame, controls, toggle, nudge } for a result; controls is null where there is no heat map. */
+export function picture(result) {
+  const { display } = result.entry;
+  const base = el("img", { class: "base", src: result.imageUrl, alt: `The image ${result.name}`, draggable: "false" });
+  const frame = el("div", { class: "frame" }, base);
+  frame.style.setProperty("--ratio", `${display.width} / ${display.height}`);
+  frame.style.setProperty("--wide", display.width / display.height);
+  if (!result.heatmapUrl) return { frame, controls: null, toggle() {}, nudge() {} };
+  const alt = "Heat map: what the model used, not where disease is";
+  const heat = el("img", { class: "heat", src: result.heatmapUrl, alt, draggable: "false" });
+  frame.append(heat);
+  return { frame, ...controlsOf(heat) };
+}
+
+function controlsOf(heat) {
+  const state = { ...last };
+  const button = el("button", { type: "button", class: "heat-switch", "aria-keyshortcuts": "h" }, "Heat map");
+  const slider = el("input", { type: "range", min: "5", max: "100", step: "5", "aria-label": "Strength of the heat map" });
+  const value = el("output", { class: "number" });
+  const show = () => {
+    heat.hidden = !state.on;
+    heat.style.opacity = state.strength / 100;
+    button.setAttribute("aria-pressed", state.on);
+    slider.value = state.strength;
+    slider.disabled = !state.on;
+    slider.setAttribute("aria-valuetext", `${state.strength} percent`);
+    value.textContent = `${state.strength} %`;
+    Object.assign(last, state);
+    remember("heatmap", state.on ? "on" : "off");
+    remember("heatmap-strength", state.strength);
+  };
+  const toggle = (on = !state.on) => {
+    state.on = on;
+    show();
+  };
+  const nudge = (step) => {
+    state.strength = Math.min(100, Math.max(5, state.strength + step));
+    state.on = true;
+    show();
+  };
+  button.addEventListener("click", () => toggle());
+  slider.addEventListener("input", () => {
+    state.strength = Number(slider.value);
+    show();
+  });
+  show();
+  return { controls: el("div", { class: "heat-controls" }, button, slider, value), toggle, nudge };
+}

@@ -1,0 +1,30 @@
+// The probability as a bar, with the operating point marked on it.
+
+import { el, percent } from "./dom.js";
+
+/** The bar for an entry that was read. */
+export function probabilityBar({ probability, operating_point: point, decision, display }) {
+  const { threshold, band } = display;
+  const bar = el("div", { class: `probability ${decision}`, role: "img", "aria-label": inWords(probability, point, display) });
+  const track = el("div", { class: "track" });
+  bar.style.setProperty("--p", probability);
+  if (band) {
+    track.append(el("i", { class: "band" }));
+    bar.style.setProperty("--low", band[0]);
+    bar.style.setProperty("--high", band[1]);
+  }
+  track.append(el("i", { class: "fill" }));
+  bar.append(track);
+  if (threshold !== null) {
+    bar.style.setProperty("--t", threshold);
+    track.append(el("i", { class: "tick" }));
+    bar.append(el("div", { class: "tick-name" }, el("span", {}, `${point} `, el("b", {}, threshold.toFixed(3)))));
+  }
+  return bar;
+}
+
+function inWords(probability, point, { threshold, band }) {
+  const mark = threshold === null ? "" : `; positive above the operating point ${point} at ${percent(threshold)}`;
+  const unsure = band ? `; uncertain between ${percent(band[0])} and ${percent(band[1])}` : "";
+  return `Probability ${percent(probability)}${mark}${unsure}`;
+}

@@ -1,0 +1,152 @@
+// The readings on the page: newest first, filtered, removed with undo, downloaded.
+
+import { blobOf, dataUriOf } from "./api.js";
+import { makeCard } from "./card.js";
+import { announce, byId, el, icon, percent } from "./dom.js";
+
+const KINDS = [["positive", "Positive"], ["uncertain", "Uncertain"], ["negative", "Negative"], ["refused", "Not read"]];
+
+export class Results {
+  #all = []; // the newest batch first, each in the order of its files
+  #removed = []; // what Undo brings back
+  #shown = "all";
+  #count = 0;
+
+  /** facts: { tasks, bundles }; acts: { readAs, retry, enlarge }. */
+  constructor(facts, acts) {
+    this.facts = facts;
+    this.acts = { ...acts, close: (result) => this.remove([result]) };
+    byId("undo").addEventListener("click", () => this.undo());
+    byId("toast-close").addEventListener("click", () => this.#forget());
+  }
+
+  get all() {
+    return [...this.#all];
+  }
+
+  get visible() {
+    return this.#all.filter(({ element }) => !element.hidden);
+  }
+
+  /** Shows the entry of the API for a file, or the problem that kept it from being sent, instead of `before` if given. */
+  show({ file, name, order, before }, entry, problem = null) {
+    const status = problem ? "failed" : entry.refusal ? "refused" : entry.decision;
+    const result = { id: ++this.#count, file, name, order, entry, problem, status };
+    if (entry?.display.image) result.imageUrl = URL.createObjectURL(blobOf(entry.display.image));
+    if (entry?.heatmap) {
+      result.heatmap = blobOf(entry.heatmap);
+      result.heatmapUrl = URL.createObjectURL(result.heatmap);
+    }
+    if (entry) entry.display.image = entry.heatmap = null; // kept as bytes, outside the page's memory
+    makeCard(result, this.facts, this.acts);
+    this.#put(result, before);
+    return result;
+  }
+
+  remove(results) {
+    if (!results.length) return;
+    this.#forget();
+    this.#removed = results.map((result) => ({ result, at: this.#all.indexOf(result) }));
+    const focused = results.some(({ element }) => element.contains(document.activeElement));
+    for (const { element } of results) element.remove();
+    this.#all = this.#all.filter((result) => !results.includes(result));
+    this.#refresh();
+    const what = results.length === 1 ? `${results[0].name} removed` : `${results.length} readings removed`;
+    byId("toast-text").textContent = what;
+    byId("toast").hidden = false;
+    if (focused || results.length > 1) byId("undo").focus();
+  }
+
+  undo() {
+    for (const { result, at } of this.#removed) {
+      this.#all.splice(at, 0, result);
+      byId("results").insertBefore(result.element, byId("results").children[at] ?? null);
+    }
+    const back = this.#removed[0]?.result.element;
+    this.#removed = [];
+    byId("toast").hidden = true;
+    this.#refresh();
+    back?.focus();
+  }
+
+  /** The contract of `secondread read --json` for every reading, in the order they were given, as one file. */
+  async download() {
+    const rows = [];
+    for (const { entry, heatmap } of this.all.sort(asGiven)) {
+      if (!entry) continue;
+      const { display, ...contract } = entry;
+      rows.push({ ...contract, heatmap: heatmap ? await dataUriOf(heatmap) : null });
+    }
+    const text = JSON.stringify({ readings: rows }, null, 1);
+    const address = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+    const stamp = new Date().toISOString().slice(0, 19).replaceAll(":", "");
+    el("a", { href: address, download: `readings-${stamp}.json` }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 60_000);
+  }
+
+  #put(result, before) {
+    const at = before ? this.#all.indexOf(before) : -1;
+    if (at >= 0) {
+      const focused = before.element.contains(document.activeElement);
+      this.#all[at] = result;
+      before.element.replaceWith(result.element);
+      release(before);
+      if (focused) result.element.focus();
+    } else {
+      const place = this.#all.findIndex((other) => inOrder(result, other) < 0);
+      const index = place < 0 ? this.#all.length : place;
+      byId("results").insertBefore(result.element, this.#all[index]?.element ?? null);
+      this.#all.splice(index, 0, result);
+    }
+    this.#refresh();
+  }
+
+  #forget() {
+    for (const { result } of this.#removed) release(result);
+    this.#removed = [];
+    byId("toast").hidden = true;
+  }
+
+  #refresh() {
+    const counts = Object.groupBy(this.#all, kindOf);
+    if (this.#shown !== "all" && !counts[this.#shown]) this.#shown = "all";
+    for (const result of this.#all) result.element.hidden = this.#shown !== "all" && kindOf(result) !== this.#shown;
+    byId("summary").hidden = this.#all.length === 0;
+    document.body.classList.toggle("working", this.#all.length > 0);
+    this.#refreshFilters(counts);
+    this.onChange?.(this.#all);
+  }
+
+  #refreshFilters(counts) {
+    const focused = document.activeElement?.dataset?.kind;
+    const kinds = KINDS.filter(([kind]) => counts[kind]).map(([kind, text]) => [kind, text, counts[kind].length]);
+    byId("filters").replaceChildren(...[["all", "All", this.#all.length], ...kinds].map(([kind, text, n]) => this.#filter(kind, text, n)));
+    if (focused) byId("filters").querySelector(`[data-kind="${focused}"]`)?.focus();
+  }
+
+  #filter(kind, text, n) {
+    const choose = () => {
+      this.#shown = kind;
+      this.#refresh();
+    };
+    const pressed = this.#shown === kind ? "true" : "false";
+    const mark = kind === "all" ? null : icon(kind);
+    return el("button", { type: "button", class: `filter ${kind}`, "data-kind": kind, "aria-pressed": pressed, onclick: choose }, mark, `${text} `, el("b", { class: "number" }, String(n)));
+  }
+}
+
+/** Two files are read at a time, so answers may overtake each other; their order on the page does not change. */
+const inOrder = (a, b) => b.order.batch - a.order.batch || a.order.index - b.order.index;
+const asGiven = (a, b) => a.order.batch - b.order.batch || a.order.index - b.order.index;
+const kindOf = ({ status }) => (status === "failed" ? "refused" : status);
+
+function release({ imageUrl, heatmapUrl }) {
+  for (const url of [imageUrl, heatmapUrl]) if (url) URL.revokeObjectURL(url);
+}
+
+/** Says a result to a screen reader. */
+export function sayResult({ name, status, entry, problem }) {
+  if (problem) announce(`${name}: not sent. ${problem}`);
+  else if (status === "refused") announce(`${name}: not read. ${entry.refusal.message}`);
+  else announce(`${name}: ${status}, ${percent(entry.probability)}. ${entry.display.decision_text}`);
+}

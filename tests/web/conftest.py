@@ -1,0 +1,56 @@
+"""The application in this process, and the real server in another one."""
+
+import io
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import TestResponse, encode_multipart
+
+from secondread.web import create_app
+
+_SERVE = "from secondread.web import serve; serve(port=0, on_listening=lambda address: print(address, flush=True))"
+
+
+@pytest.fixture(scope="module")
+def client() -> FlaskClient:
+    """A client of the application as it is shipped."""
+    return create_app().test_client()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator["Server"]:
+    """The shipped application under waitress on a free port."""
+    process = subprocess.Popen([sys.executable, "-c", _SERVE], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield Server(process.stdout.readline().strip(), process.pid)
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+        process.stdout.close()
+
+
+class Server:
+    """Where it listens, with a slash at the end, and its process."""
+
+    def __init__(self, address: str, pid: int):
+        self.address = address
+        self.pid = pid
+
+
+def post(client: FlaskClient, *files: tuple[str, bytes], **form: Any) -> TestResponse:
+    """Send files, as (name, bytes), to be read."""
+    body, content_type = multipart(*files, **form)
+    return client.post("/api/v1/readings", data=body, content_type=content_type)
+
+
+def multipart(*files: tuple[str, bytes], **form: Any) -> tuple[bytes, str]:
+    """Body and content type of a form; as bytes, since a test client leaves its temporary files open."""
+    images = [FileStorage(io.BytesIO(data), name) for name, data in files]
+    boundary, body = encode_multipart({"image": images, **form})
+    return body, f"multipart/form-data; boundary={boundary}"

@@ -1,0 +1,168 @@
+"""The HTTP API: its contract, its statuses, its description."""
+
+import base64
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from flask.testing import FlaskClient
+from openapi_schema_validator import OAS31Validator
+from openapi_spec_validator import validate
+
+from secondread.reading import list_bundles, load
+from secondread.tasks import list_tasks, load_task
+from secondread.web import create_app
+from tests.phantoms import bone_phantom, brain_phantom, chest_phantom, dicom_bytes, encode
+from tests.web.conftest import post
+
+CONTRACT = ["path", "task", "bundle", "probability", "score", "decision", "operating_point", "warnings"]
+CONTRACT += ["heatmap", "refusal"]
+CHEST = encode(chest_phantom((300, 240), random_state=1), "PNG")
+PHANTOMS = {"tuberculosis": chest_phantom, "brain-tumour": brain_phantom, "fracture": bone_phantom}
+REFUSED = {
+    "text": b"not an image",
+    "gif": b"GIF89a" + bytes(40),
+    "cut": CHEST[: len(CHEST) // 2],
+    "blank": encode(np.full((200, 200), 90, np.uint8), "PNG"),
+}
+
+
+@pytest.mark.parametrize("task", list_tasks())
+def test_a_reading_has_the_keys_of_the_contract_in_order_and_says_what_the_reader_says(
+    client: FlaskClient, task: str
+) -> None:
+    data = encode(PHANTOMS[task](256, random_state=3, lesion=True), "PNG")
+    answer = post(client, ("folder/a b.png", data), task=task)
+    assert answer.status_code == 200
+    (entry,) = answer.json["readings"]
+    assert list(entry) == [*CONTRACT, "display"]
+    display = entry.pop("display")
+    assert entry == load(task).read(data).to_dict(path="folder/a b.png", heatmap=entry["heatmap"])
+    assert display["decision_text"] == load_task(task).words[entry["decision"]]
+    assert (entry["probability"] > display["threshold"]) == (entry["decision"] == "positive")
+
+
+def test_preview_and_heat_map_lie_over_each_other(client: FlaskClient) -> None:
+    big = encode(chest_phantom((2400, 1800), random_state=1), "JPEG")
+    (entry,) = post(client, ("a.jpg", big), task="tuberculosis").json["readings"]
+    preview, heatmap = picture(entry["display"]["image"]), picture(entry["heatmap"])
+    assert preview.shape[:2] == (1024, 768)
+    assert heatmap.shape == (512, 384, 4)
+    assert (entry["display"]["width"], entry["display"]["height"]) == (1800, 2400)
+
+
+def test_files_are_answered_in_the_order_sent(client: FlaskClient) -> None:
+    names = [f"{number}.png" for number in (3, 1, 2)]
+    answer = post(client, *((name, CHEST) for name in names), task="tuberculosis")
+    assert [entry["path"] for entry in answer.json["readings"]] == names
+
+
+@pytest.mark.parametrize(
+    ("kinds", "status", "codes"),
+    [
+        (["text"], 415, ["not_an_image"]),
+        (["gif"], 415, ["unsupported"]),
+        (["text", "gif"], 415, ["not_an_image", "unsupported"]),
+        (["cut"], 422, ["truncated"]),
+        (["blank"], 422, ["blank"]),
+        (["text", "cut"], 422, ["not_an_image", "truncated"]),
+    ],
+)
+def test_status_fits_when_every_file_is_refused(
+    client: FlaskClient, kinds: list[str], status: int, codes: list[str]
+) -> None:
+    answer = post(client, *((f"{kind}.png", REFUSED[kind]) for kind in kinds), task="tuberculosis")
+    assert answer.status_code == status
+    for entry, code in zip(answer.json["readings"], codes, strict=True):
+        assert entry["refusal"]["code"] == code
+        assert [key for key in CONTRACT if entry[key] is not None] == ["path", "refusal"]
+
+
+def test_one_refused_file_does_not_stop_the_others(client: FlaskClient) -> None:
+    answer = post(client, ("a.png", REFUSED["text"]), ("b.png", CHEST), task="tuberculosis")
+    assert answer.status_code == 200
+    assert [entry["refusal"] is None for entry in answer.json["readings"]] == [False, True]
+
+
+def test_too_large_a_file_is_refused_alone() -> None:
+    client = create_app({"MAX_FILE_MB": 1}).test_client()
+    huge = CHEST + bytes(1_000_000)
+    assert post(client, ("a.png", huge), task="tuberculosis").status_code == 413
+    answer = post(client, ("a.png", huge), ("b.png", CHEST), task="tuberculosis")
+    assert answer.status_code == 200
+    assert answer.json["readings"][0]["refusal"]["code"] == "too_large"
+
+
+def test_too_many_pixels_are_refused() -> None:
+    client = create_app({"MAX_MEGAPIXELS": 1}).test_client()
+    answer = post(client, ("a.png", encode(chest_phantom(1100, random_state=1), "PNG")), task="tuberculosis")
+    assert (answer.status_code, answer.json["readings"][0]["refusal"]["code"]) == (413, "too_large")
+
+
+def test_a_dicom_file_says_its_own_task_and_others_are_asked_for(client: FlaskClient) -> None:
+    film = dicom_bytes(chest_phantom(256, random_state=1), Modality="DX", BodyPartExamined="CHEST")
+    by_itself, unknown = post(client, ("a.dcm", film), ("b.png", CHEST)).json["readings"]
+    assert by_itself["task"] == "tuberculosis"
+    assert by_itself["display"]["modality"] == "DX"
+    assert by_itself["display"]["task_title"] == "Tuberculosis"
+    assert unknown["refusal"]["code"] == "task_unknown"
+    assert unknown["display"]["image"] is not None  # so that a person can see what it is
+
+
+def test_the_uncertain_band_is_shown() -> None:
+    reader = load("tuberculosis")
+    reader.operating_point = replace(reader.operating_point, low=0.0, high=1.0)
+    client = create_app({"READERS": {"tuberculosis": reader}}).test_client()
+    (entry,) = post(client, ("a.png", CHEST), task="tuberculosis").json["readings"]
+    assert (entry["decision"], entry["display"]["band"]) == ("uncertain", [0.0, 1.0])
+
+
+@pytest.mark.parametrize("bundle", list_bundles())
+def test_a_bundle_and_an_operating_point_can_be_asked_for(client: FlaskClient, bundle: str) -> None:
+    task, _, name = bundle.partition("/")
+    for point in load(bundle).bundle.operating_points:
+        for asked in ({"task": task, "bundle": name}, {"task": task, "bundle": bundle}, {"bundle": bundle}):
+            data = encode(PHANTOMS[task](200, random_state=1), "PNG")
+            (entry,) = post(client, ("a.png", data), operating_point=point, **asked).json["readings"]
+            assert entry["bundle"].startswith(f"{bundle}@")
+            assert entry["operating_point"] == point
+
+
+def test_every_shipped_bundle_is_listed_with_what_was_measured(client: FlaskClient) -> None:
+    listed = client.get("/api/v1/bundles").json["bundles"]
+    assert sorted(f"{row['task']}/{row['name']}" for row in listed) == list_bundles()
+    for row in listed:
+        assert sum(point["chosen"] for point in row["operating_points"]) == 1
+        assert {"sensitivity", "specificity"} <= {one["measure"] for one in row["measured"]}
+        assert all(one["low"] <= one["value"] <= one["high"] and one["n"] > 0 for one in row["measured"])
+        assert "predictions" not in (row["evidence"] or {})
+
+
+def test_every_task_is_listed_with_its_limits(client: FlaskClient) -> None:
+    listed = client.get("/api/v1/tasks").json["tasks"]
+    assert [row["name"] for row in listed] == list_tasks()
+    assert all(row["limits"] and row["intended_use"] for row in listed)
+
+
+def test_the_description_is_valid_and_answers_keep_to_it(client: FlaskClient) -> None:
+    description = client.get("/api/v1/openapi.json").json
+    validate(description)
+    assert description["openapi"].startswith("3.1")
+    film = dicom_bytes(chest_phantom(256, random_state=1))
+    answers = {
+        "ReadingsOut": post(client, ("a.png", REFUSED["text"]), ("b.png", CHEST), ("c.dcm", film)).json,
+        "TasksOut": client.get("/api/v1/tasks").json,
+        "BundlesOut": client.get("/api/v1/bundles").json,
+        "HealthOut": client.get("/healthz").json,
+        "Problem": client.get("/nowhere").json,
+    }
+    for name, answer in answers.items():
+        schema = {"$ref": f"#/components/schemas/{name}", "components": description["components"]}
+        assert not list(OAS31Validator(schema).iter_errors(answer)), name
+
+
+def picture(data_uri: str) -> np.ndarray:
+    head, _, body = data_uri.partition(",")
+    assert head == "data:image/png;base64"
+    return cv2.imdecode(np.frombuffer(base64.b64decode(body), np.uint8), cv2.IMREAD_UNCHANGED)

@@ -1,0 +1,283 @@
+"""The page in a real browser, against the real server."""
+
+import base64
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from tests.phantoms import bone_phantom, chest_phantom, dicom_bytes, encode
+from tests.web.conftest import Server
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = shutil.which("chromium")
+QUIET = ["no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"]
+QUIET += ["disable-component-update", "disable-sync"]
+CHEST = encode(chest_phantom((600, 500), random_state=1, lesion=True), "PNG")
+FILM = dicom_bytes(chest_phantom(256, random_state=2), Modality="DX", BodyPartExamined="CHEST")
+DROP = """files => {
+  const transfer = new DataTransfer();
+  for (const [name, body] of files) {
+    const bytes = Uint8Array.from(atob(body), (letter) => letter.charCodeAt(0));
+    transfer.items.add(new File([bytes], name));
+  }
+  for (const kind of ["dragenter", "dragover", "drop"]) {
+    document.body.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: transfer }));
+  }
+}"""
+PASTE = """body => {
+  const transfer = new DataTransfer();
+  const bytes = Uint8Array.from(atob(body), (letter) => letter.charCodeAt(0));
+  transfer.items.add(new File([bytes], "image.png", { type: "image/png" }));
+  const options = { bubbles: true, cancelable: true, clipboardData: transfer };
+  document.body.dispatchEvent(new ClipboardEvent("paste", options));
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[f"--{flag}" for flag in QUIET])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, server: Server) -> Iterator[Page]:
+    """The page, opened; afterwards the browser must have nothing to complain of but answers that say why not."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    complaints: list[str] = []
+    grave = ("error", "warning")
+    page.on("console", lambda message: complaints.append(message.text) if message.type in grave else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("filechooser", lambda chooser: None)  # from now on no chooser opens a window, however fast a key comes
+    page.goto(server.address)
+    yield page
+    context.close()
+    refused = re.compile(r"Failed to load resource: the server responded with a status of (413|415|422|503) ")
+    assert [text for text in complaints if not refused.match(text)] == []
+
+
+def test_a_dropped_image_gets_a_decision_and_a_heat_map(page: Page) -> None:
+    ask_for(page, "Tuberculosis")
+    drop(page, ("film.png", CHEST))
+    card = page.get_by_role("listitem").filter(has_text="film.png")
+    expect(card.locator(".decision strong")).to_have_text(re.compile("^(Positive|Negative|Uncertain)$"))
+    expect(card.get_by_role("img", name=re.compile("^Probability .* operating point"))).to_be_visible()
+    assert natural_width(card.get_by_alt_text("The image film.png")) == 500
+    assert natural_width(card.get_by_alt_text(re.compile("^Heat map"))) > 0
+    assert card.get_by_alt_text(re.compile("^Heat map")).bounding_box() == card.locator("img.base").bounding_box()
+    expect(card.locator(".facts")).to_contain_text(re.compile("Read in.*ms"))
+    expect(card.locator(".facts")).to_contain_text(re.compile("sensitivity [0-9]+ % .*specificity [0-9]+ % "))
+    card.get_by_text("Evidence at this operating point").click()
+    expect(card.get_by_role("row", name=re.compile("^Sensitivity")).first).to_be_visible()
+    card.get_by_text("Known limits").click()
+    expect(card).to_contain_text("Not a diagnosis")
+
+
+def test_a_dicom_film_is_read_without_asking(page: Page) -> None:
+    drop(page, ("film.dcm", FILM))
+    expect(page.locator(".card .facts")).to_contain_text("Tuberculosis")
+    expect(page.locator(".card .facts")).to_contain_text("DX CHEST · DICOM")
+
+
+def test_a_text_file_named_png_is_told_apart(page: Page) -> None:
+    drop(page, ("holiday.png", b"Dear all, the photo is attached."))
+    card = page.locator(".card")
+    expect(card.locator(".decision strong")).to_have_text("Not read")
+    expect(card.locator(".reason")).to_have_text(
+        "This is not an image; send a PNG, JPEG, TIFF, WebP, BMP or DICOM file."
+    )
+
+
+def test_a_name_is_shown_as_text_whatever_it_holds(page: Page) -> None:
+    name = "<img src=x onerror=alert(1)>.png"
+    drop(page, (name, b"text"))
+    expect(page.locator(".card h2")).to_have_text(name)
+
+
+def test_images_that_do_not_say_what_they_show_are_asked_for_at_once(page: Page) -> None:
+    bone = encode(bone_phantom(256, random_state=1), "JPEG")
+    drop(page, ("a.jpg", bone), ("b.jpg", bone), ("c.jpg", bone))
+    page.locator(".card").get_by_role("button", name="Fracture").nth(1).click()
+    expect(page.locator(".card.refused")).to_have_count(2)
+    expect(page.locator("#asking")).to_contain_text("2 images do not say what they show")
+    page.locator("#asking").get_by_role("button", name="Fracture").click()
+    expect(page.locator(".card.refused")).to_have_count(0)
+    expect(page.locator("#asking")).to_be_hidden()
+    assert page.locator(".card h2").all_inner_texts() == ["a.jpg", "b.jpg", "c.jpg"]
+
+
+def test_newest_first_and_each_batch_in_its_own_order(page: Page) -> None:
+    ask_for(page, "Tuberculosis")
+    drop(page, *((f"{number}.png", CHEST) for number in range(4)))
+    expect(page.locator(".card")).to_have_count(4)
+    drop(page, ("later.png", CHEST))
+    expect(page.locator(".card")).to_have_count(5)
+    assert page.locator(".card h2").all_inner_texts() == ["later.png", "0.png", "1.png", "2.png", "3.png"]
+
+
+def test_an_image_can_be_pasted_or_chosen(page: Page) -> None:
+    ask_for(page, "Tuberculosis")
+    page.evaluate(PASTE, base64.b64encode(CHEST).decode())
+    expect(page.locator(".card h2")).to_have_text("image.png")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose images").click()
+    chooser.value.set_files({"name": "chosen.png", "mimeType": "image/png", "buffer": CHEST})
+    expect(page.locator(".card h2").first).to_have_text("chosen.png")
+
+
+def test_a_folder_is_walked_and_clutter_left_out(page: Page, tmp_path: Path) -> None:
+    ask_for(page, "Tuberculosis")
+    for name in ("study/a.png", "study/deeper/b.png", "study/.DS_Store", "study/Thumbs.db"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(CHEST)
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose a folder").click()
+    chooser.value.set_files(tmp_path / "study")
+    expect(page.locator("#progress")).to_be_hidden()
+    expect(page.locator(".card")).to_have_count(2)
+    assert sorted(page.locator(".card h2").all_inner_texts()) == ["study/a.png", "study/deeper/b.png"]
+
+
+def test_everything_works_from_the_keyboard(page: Page) -> None:
+    press = page.keyboard.press
+    press("?")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    press("Escape")
+    press("3")
+    expect(page.get_by_role("radio", name="Tuberculosis")).to_be_checked()
+    with page.expect_file_chooser() as chooser:
+        press("o")
+    chooser.value.set_files([{"name": name, "mimeType": "", "buffer": CHEST} for name in ("a.png", "b.png")])
+    expect(page.locator(".card")).to_have_count(2)
+    press("j")
+    press("j")
+    expect(page.locator(".card").nth(1)).to_be_focused()
+    press("h")
+    expect(page.locator(".heat").nth(1)).to_be_hidden()
+    expect(page.locator(".heat").nth(0)).to_be_visible()
+    press("]")
+    expect(page.locator(".heat").nth(1)).to_have_css("opacity", "0.65")
+    press("e")
+    expect(page.get_by_role("dialog")).to_contain_text("b.png")
+    press("k")
+    expect(page.get_by_role("dialog")).to_contain_text("a.png")
+    press("Escape")
+    expect(page.locator(".card").nth(0)).to_be_focused()
+    press("x")
+    expect(page.locator(".card")).to_have_count(0)
+    expect(page.get_by_role("button", name="Undo")).to_be_focused()
+    press("Enter")
+    expect(page.locator(".card")).to_have_count(2)
+
+
+def test_focus_is_always_seen_and_reaches_the_card(page: Page) -> None:
+    ask_for(page, "Tuberculosis")
+    drop(page, ("a.png", CHEST))
+    expect(page.locator(".card")).to_have_count(1)
+    page.locator("body").click(position={"x": 5, "y": 790})
+    reached = set()
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.textContent.trim() || document.activeElement.ariaLabel"))
+        focused = page.locator(":focus-visible")
+        if focused.count() and not focused.evaluate("one => one.matches('.tasks input')"):
+            assert focused.evaluate("one => getComputedStyle(one).outlineStyle") != "none"
+    assert {"Heat map", "Strength of the heat map", "Enlarge a.png", "Remove a.png", "Known limits"} <= reached
+
+
+def test_single_keys_can_be_turned_off(page: Page) -> None:
+    page.keyboard.press("?")
+    page.get_by_label("Single-key shortcuts are on").uncheck()
+    page.keyboard.press("Escape")
+    page.keyboard.press("3")
+    expect(page.get_by_role("radio", name="Automatic")).to_be_checked()
+
+
+def test_the_download_is_the_contract_of_the_command_line(page: Page) -> None:
+    ask_for(page, "Tuberculosis")
+    drop(page, ("a.png", CHEST), ("b.png", b"text"))
+    expect(page.locator(".card")).to_have_count(2)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download JSON").click()
+    first, second = json.loads(download.value.path().read_text())["readings"]
+    contract = ["path", "task", "bundle", "probability", "score", "decision", "operating_point", "warnings"]
+    assert list(first) == list(second) == [*contract, "heatmap", "refusal"]
+    assert (first["path"], second["refusal"]["code"]) == ("a.png", "not_an_image")
+    assert first["heatmap"].startswith("data:image/png;base64,")
+
+
+def test_many_images_can_be_cancelled_and_filtered(page: Page) -> None:
+    ask_for(page, "Tuberculosis")
+    slow = encode(np.tile(chest_phantom(500, random_state=1), (3, 3)), "PNG")
+    drop(page, ("text.png", b"text"), *((f"{number}.png", slow) for number in range(16)))
+    expect(page.locator(".card").nth(1)).to_be_attached()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#progress")).to_be_hidden()
+    assert page.locator(".card").count() < 17
+    page.locator("#filters").get_by_role("button", name="Not read").click()
+    expect(page.locator(".card:visible")).to_have_count(1)
+
+
+def test_trouble_with_the_server_is_told_and_can_be_tried_again(page: Page) -> None:
+    ask_for(page, "Tuberculosis")
+    trouble = {"status": 503, "json": {"detail": "the model cannot be loaded"}}
+    page.route("**/api/v1/readings", lambda route: route.fulfill(**trouble), times=1)
+    drop(page, ("a.png", CHEST))
+    expect(page.locator(".card .reason")).to_contain_text("The model cannot be loaded.")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator(".card .facts")).to_contain_text("Tuberculosis")
+    expect(page.locator(".card")).to_have_count(1)
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_dark_and_light_follow_the_system_and_can_be_chosen(page: Page, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    assert (lightness(page) < 0.2) == (scheme == "dark")
+    theme = page.get_by_role("button", name=re.compile("^Theme"))
+    theme.click()
+    expect(theme).to_have_text("Theme: dark")
+    assert lightness(page) < 0.2
+    page.reload()
+    assert lightness(page) < 0.2
+    theme.click()
+    assert lightness(page) > 0.8
+
+
+def test_a_phone_shows_everything_without_scrolling_sideways(page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    drop(page, ("a-very-long-name-" * 12 + ".png", CHEST), ("film.dcm", FILM), ("b.png", b"text"))
+    expect(page.locator(".card")).to_have_count(3)
+    page.get_by_text("Evidence at this operating point").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def drop(page: Page, *files: tuple[str, bytes]) -> None:
+    page.evaluate(DROP, [[name, base64.b64encode(data).decode()] for name, data in files])
+
+
+def ask_for(page: Page, title: str) -> None:
+    page.get_by_text(title, exact=True).click()
+    expect(page.get_by_role("radio", name=title)).to_be_checked()
+
+
+def natural_width(image: Locator) -> int:
+    expect(image).to_be_visible()
+    return int(image.evaluate("image => image.decode().then(() => image.naturalWidth)"))
+
+
+def lightness(page: Page) -> float:
+    """Of the page's ground, 0–1."""
+    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    return sum(int(part) for part in re.findall(r"\d+", colour)[:3]) / 765
