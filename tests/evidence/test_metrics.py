@@ -3,11 +3,20 @@
 import numpy as np
 import pytest
 import sklearn.metrics
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from secondread.errors import OneClassOnly
-from secondread.evidence import METRICS, average_precision, bootstrap, clopper_pearson, confusion, roc_auc
+from secondread.errors import DataInvalid, OneClassOnly, UnknownName
+from secondread.evidence import (
+    MEASURES,
+    METRICS,
+    average_precision,
+    bootstrap,
+    brier,
+    clopper_pearson,
+    confusion,
+    roc_auc,
+)
 
 cases = st.integers(0, 10_000).map(lambda seed: make_case(seed))
 
@@ -53,8 +62,40 @@ def test_rates_agree_with_scikit_learn(case):
         "f1": sklearn.metrics.f1_score(y, predicted, zero_division=np.nan),
         "specificity": sklearn.metrics.recall_score(~y, ~predicted),
     }
-    for name, rate in METRICS.items():
-        assert float(rate(*cells)) == pytest.approx(expected[name], nan_ok=True), name
+    for name, value in expected.items():
+        assert float(METRICS[name](*cells)) == pytest.approx(value, nan_ok=True), name
+
+
+@given(cases)
+def test_brier_agrees_with_scikit_learn(case):
+    y, s = case
+    assert brier(y, s) == pytest.approx(sklearn.metrics.brier_score_loss(y, s))
+    assert brier(~y, 1 - s) == pytest.approx(brier(y, s))
+
+
+@given(cases)
+def test_likelihood_ratios_agree_with_scikit_learn(case):
+    y, s = case
+    counts = confusion(y, s > 0.5)
+    assume(counts.fp and counts.tn)  # else scikit-learn warns instead
+    cells = (counts.tp, counts.fp, counts.tn, counts.fn)
+    expected = sklearn.metrics.class_likelihood_ratios(y, s > 0.5)
+    assert [float(METRICS[name](*cells)) for name in ("lr_positive", "lr_negative")] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("cells", "positive", "negative"),
+    [
+        ((90, 10, 90, 10), 9.0, 1 / 9),
+        ((231, 32, 54, 27), 2.406, 0.1667),  # liver scans, Altman & Bland, BMJ 1994
+        ((5, 0, 5, 5), np.inf, 0.5),
+        ((10, 10, 0, 0), 1.0, np.nan),
+        ((0, 3, 7, 0), np.nan, np.nan),  # no positives
+    ],
+)
+def test_likelihood_ratios_of_a_table(cells, positive, negative):
+    assert float(METRICS["lr_positive"](*cells)) == pytest.approx(positive, rel=1e-3, nan_ok=True)
+    assert float(METRICS["lr_negative"](*cells)) == pytest.approx(negative, rel=1e-3, nan_ok=True)
 
 
 def test_one_class_is_an_error_with_a_name():
@@ -84,9 +125,10 @@ def test_clopper_pearson_gives_the_published_intervals(successes, n, low, high):
 def test_bootstrap_holds_the_value_and_does_not_depend_on_order(case):
     y, s = case
     groups = [f"g{i // 2}" for i in range(len(y))]
-    found = bootstrap(y, s, threshold=0.5, groups=groups, n_resamples=200)
+    found = bootstrap(y, s, threshold=0.5, groups=groups, n_resamples=200, measures=MEASURES)
+    assert tuple(found) == MEASURES
     for name, interval in found.items():
-        if interval["value"] is not None:
+        if None not in interval.values():
             assert interval["low"] <= interval["high"], name
             assert interval["low"] >= 0, name
     assert found["roc_auc"]["value"] == pytest.approx(roc_auc(y, s), abs=1e-6)
@@ -113,3 +155,26 @@ def test_bootstrap_covers_the_truth_about_as_often_as_it_says():
         found = bootstrap(y, s, threshold=0.5, groups=[str(i) for i in range(120)], n_resamples=300)["roc_auc"]
         hits += found["low"] <= 0.760250 <= found["high"]
     assert 178 <= hits <= 200
+
+
+def test_an_unbounded_ratio_has_no_upper_end_and_stays_json():
+    """Without a false alarm the positive likelihood ratio is infinite; JSON has no such number."""
+    y = np.arange(40) < 20
+    found = bootstrap(
+        y, np.where(y, 0.9, 0.1), threshold=0.5, groups=[str(i) for i in range(40)], measures=("lr_positive",)
+    )
+    assert found["lr_positive"] == {"value": None, "low": None, "high": None}
+    scores = np.where(y, 0.9, 0.1)
+    scores[25] = 0.8
+    ratio = bootstrap(y, scores, threshold=0.5, groups=[str(i) for i in range(40)], measures=("lr_positive",))
+    assert ratio["lr_positive"]["value"] == 20
+    assert ratio["lr_positive"]["low"] > 1
+    assert ratio["lr_positive"]["high"] is None
+
+
+def test_bootstrap_names_what_it_cannot_measure():
+    y = np.array([True, False])
+    with pytest.raises(UnknownName, match="did you mean 'brier'"):
+        bootstrap(y, np.array([0.1, 0.2]), threshold=0.5, groups=["a", "b"], measures=("briar",))
+    with pytest.raises(DataInvalid, match="between 0 and 1"):
+        bootstrap(y, np.array([-3.0, 2.0]), threshold=0.5, groups=["a", "b"], measures=("brier",))

@@ -11,7 +11,8 @@ from secondread.cli._options import complete_bundles
 @click.command()
 @click.argument("reference", required=False, metavar="[NAME|PATH]", shell_complete=complete_bundles)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def bundles(reference: str | None, as_json: bool) -> None:
+@click.option("--markdown", is_flag=True, help="The shipped bundles' evidence as a Markdown table.")
+def bundles(reference: str | None, as_json: bool, markdown: bool) -> None:
     """List the shipped bundles, or check one and show its card.
 
     A bundle that is damaged or not ours is refused with the reason, and the exit status is 1.
@@ -27,6 +28,9 @@ def bundles(reference: str | None, as_json: bool) -> None:
         )
         return
     chosen = [load_bundle(name) for name in list_bundles()]
+    if markdown:
+        click.echo(_markdown(chosen))
+        return
     rows = [_row(bundle, default_bundles()) for bundle in chosen]
     if as_json:
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
@@ -53,3 +57,35 @@ def _row(bundle: Any, default: dict[str, str]) -> dict[str, Any]:
         "test_roc_auc": test["metrics"].get("roc_auc"),
         "default": default.get(bundle.task.name) == bundle.name,
     }
+
+
+_COLUMNS = ("bundle", "measured on", "n (positive)", "ROC AUC", "sensitivity", "specificity", "accuracy")
+
+
+def _markdown(bundles: list[Any]) -> str:
+    """One line for each bundle and measured source, and the accuracy that the seed paper claims beside it."""
+    from secondread.evidence import PAPER_CLAIMS
+
+    lines = [_line([*_COLUMNS, "the paper's accuracy"]), "|---" * (len(_COLUMNS) + 1) + "|"]
+    for bundle in bundles:
+        claimed = PAPER_CLAIMS.get(bundle.task.name, {}).get("table_1", {}).get("accuracy")
+        for split, result in (bundle.evidence or {"results": {}})["results"].items():
+            whole = f"{split}, {result['source']}" if "source" in result else split
+            parts = {whole: result, **{f"{split}, {name}": part for name, part in result.get("by_source", {}).items()}}
+            for title, part in parts.items():
+                cells = [_interval(part, key) for key in ("roc_auc", "recall", "specificity", "accuracy")]
+                said = f"{claimed} %" if claimed and title == whole and split == "test" else ""
+                count = f"{part['n']} ({part['n_positive']})"
+                lines.append(_line([f"{bundle.task.name}/{bundle.name}", title, count, *cells, said]))
+    return "\n".join(lines)
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _interval(part: dict[str, Any], key: str) -> str:
+    found = part["metrics"].get(key)
+    if not found or found["value"] is None:
+        return "–"
+    return f"{found['value']:.2f} ({found['low']:.2f}–{found['high']:.2f})"

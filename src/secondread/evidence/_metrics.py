@@ -75,6 +75,20 @@ def weighted_average_precision(y_true: np.ndarray, y_score: np.ndarray, weights:
     return _ratio((precision * positives).sum(axis=1), positives.sum(axis=1))
 
 
+def brier(y_true: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean squared distance between probability and outcome: 0 best, 0.25 for always saying a half. Brier 1950.
+
+    y_true: bool (n,); probabilities: float (n,). NaN without images.
+    """
+    return float(weighted_brier(y_true, probabilities, np.ones((1, len(y_true))))[0])
+
+
+def weighted_brier(y_true: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The Brier score of every row of weights at once; shapes as `weighted_roc_auc`."""
+    squares = (np.asarray(y_true, dtype=np.float64) - probabilities) ** 2
+    return _ratio(weights @ squares, weights.sum(axis=1))
+
+
 Cells = np.ndarray | np.float64 | int
 Rates = Callable[[Cells, Cells, Cells, Cells], np.ndarray]
 METRICS: dict[str, Rates] = {  # name → function of weighted tp, fp, tn, fn; NaN where it is not defined
@@ -83,6 +97,9 @@ METRICS: dict[str, Rates] = {  # name → function of weighted tp, fp, tn, fn; N
     "recall": lambda tp, fp, tn, fn: _ratio(tp, tp + fn),  # also called sensitivity
     "f1": lambda tp, fp, tn, fn: _ratio(2 * tp, 2 * tp + fp + fn),
     "specificity": lambda tp, fp, tn, fn: _ratio(tn, tn + fp),
+    # how many times likelier this answer is with disease than without; infinite where it never comes without
+    "lr_positive": lambda tp, fp, tn, fn: _likelihood_ratio(_ratio(tp, tp + fn), _ratio(fp, tn + fp)),
+    "lr_negative": lambda tp, fp, tn, fn: _likelihood_ratio(_ratio(fn, tp + fn), _ratio(tn, tn + fp)),
 }
 
 
@@ -96,3 +113,9 @@ def _ranked(y_score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _ratio(above: Cells, below: Cells, *, empty: float = np.nan) -> np.ndarray:
     above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
     return np.divide(above, below, out=np.full(np.broadcast(above, below).shape, empty), where=below > 0)
+
+
+def _likelihood_ratio(with_disease: np.ndarray, without: np.ndarray) -> np.ndarray:
+    """Infinite where only the second is 0; NaN where both are, or where a class is missing."""
+    infinite = np.where((without == 0) & (with_disease > 0), np.inf, np.nan)
+    return np.divide(with_disease, without, out=infinite, where=without > 0)

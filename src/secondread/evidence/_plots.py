@@ -1,4 +1,4 @@
-"""The paper's three plots, drawn from an evidence file."""
+"""The pictures of an evaluation: the paper's three plots, and ROC, precision–recall and reliability."""
 
 import io
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from secondread.errors import ExtraMissing
+from secondread.evidence._metrics import average_precision, roc_auc
 
 _INK, _GRID = "#1f2933", "#d9dee3"
 _POSITIVE, _NEGATIVE, _THRESHOLD = "#b3541e", "#2b6c99", "#d00000"
@@ -90,6 +91,64 @@ def curves_plot(history: Sequence[dict[str, Any]], *, best_epoch: int, title: st
         frameon=False,
     )
     return _png(figure)
+
+
+def roc_plot(y_true: np.ndarray, probabilities: np.ndarray, *, threshold: float, title: str) -> bytes:
+    """Sensitivity against false alarms for every threshold, with the operating point. PNG. Both classes are needed."""
+    figure, axes = _figure(title, "1 − specificity", "sensitivity")
+    false_alarms, found = _swept(y_true, probabilities)
+    axes.plot(false_alarms, found, color=_NEGATIVE, label=f"ROC AUC {roc_auc(y_true, probabilities):.3f}")
+    axes.plot([0, 1], [0, 1], color=_INK, lw=1, ls=":", label="chance: 0.500")
+    above = probabilities > threshold
+    here = (np.mean(above[~y_true]), np.mean(above[y_true]))
+    said = f"threshold {threshold:g}: sensitivity {here[1]:.3f}, specificity {1 - here[0]:.3f}"
+    axes.plot(*here, "o", color=_THRESHOLD, label=said)
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    axes.legend(loc="lower right", frameon=False)
+    return _png(figure)
+
+
+def pr_plot(y_true: np.ndarray, probabilities: np.ndarray, *, threshold: float, title: str) -> bytes:
+    """Precision against recall for every threshold, with the operating point. PNG. A positive is needed."""
+    figure, axes = _figure(title, "recall (sensitivity)", "precision")
+    false_alarms, found = _swept(y_true, probabilities)
+    tp, fp = found[1:] * y_true.sum(), false_alarms[1:] * (~y_true).sum()
+    precision = tp / (tp + fp)
+    label = f"average precision {average_precision(y_true, probabilities):.3f}"
+    axes.step(found, np.r_[precision[0], precision], where="pre", color=_NEGATIVE, label=label)
+    axes.axhline(y_true.mean(), color=_INK, lw=1, ls=":", label=f"chance: {y_true.mean():.3f}")
+    above = probabilities > threshold
+    if above.any():
+        here = (np.mean(above[y_true]), np.mean(y_true[above]))
+        axes.plot(*here, "o", color=_THRESHOLD, label=f"threshold {threshold:g}: precision {here[1]:.3f}")
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    axes.legend(loc="lower left", frameon=False)
+    return _png(figure)
+
+
+def reliability_plot(table: Sequence[dict[str, Any]], *, title: str, error: float | None = None) -> bytes:
+    """What came true against what was said, bin by bin, from `reliability`. error: to be named. PNG."""
+    figure, axes = _figure(title, "mean probability of the bin", "share of positives, 95 % interval")
+    axes.plot([0, 1], [0, 1], color=_INK, lw=1, ls=":", label="what was said comes true")
+    said = np.array([row["said"] for row in table])
+    value, low, high = (np.array([row["observed"][key] for row in table]) for key in ("value", "low", "high"))
+    reach = np.maximum([value - low, high - value], 0)
+    label = f"{sum(row['n'] for row in table)} images" + ("" if error is None else f", calibration error {error:.3f}")
+    axes.errorbar(said, value, yerr=reach, fmt="o-", color=_NEGATIVE, ecolor=_NEGATIVE, elinewidth=1, label=label)
+    for row, x, y in zip(table, said, high, strict=True):
+        axes.annotate(str(row["n"]), (x, y), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=7)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.06))
+    axes.legend(loc="upper left", frameon=False)
+    return _png(figure)
+
+
+def _swept(y_true: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shares of negatives and of positives at or above every distinct probability, from none to all of them."""
+    order = np.argsort(-probabilities, kind="stable")
+    last = np.flatnonzero(np.r_[np.diff(probabilities[order]) != 0, True])
+    shares = (np.cumsum(here[order])[last] / max(here.sum(), 1) for here in (~y_true, y_true))
+    false_alarms, found = (np.r_[0.0, share] for share in shares)
+    return false_alarms, found
 
 
 def _figure(title: str, x: str, y: str) -> tuple[Any, Any]:

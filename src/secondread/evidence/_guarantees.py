@@ -1,0 +1,98 @@
+"""Thresholds with a promise: the furthest one whose sensitivity, or specificity, is proven on validation data."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from secondread.evidence._clusters import effective_size, intraclass_correlation, normal_scores
+from secondread.evidence._proportions import lower_bound
+
+STEPS = 1_000_000  # probabilities are given with six decimals; whole numbers of these compare without surprises
+
+
+@dataclass(frozen=True)
+class Guarantee:
+    """That a rate is at least the target, with this confidence, in images like those it was proven on."""
+
+    on: str  # sensitivity or specificity
+    target: float
+    confidence: float
+    holds: bool
+    lower_bound: float  # one-sided, at the chosen threshold
+    n: int  # images of the class that the rate is about
+    n_effective: float  # what they are worth in independent images
+    n_needed: int  # images of such groups below which not even a faultless model could prove it
+    worst_case: bool  # images of one group were counted as wholly alike, whatever was seen of their likeness
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in a bundle's record."""
+        return asdict(self)
+
+    def in_words(self) -> str:
+        """For `chosen_by`, the card and the command line."""
+        promise = f"{self.on} at least {self.target:g} with {100 * self.confidence:g} % confidence"
+        if self.holds:
+            return promise
+        return (
+            f"{promise} is not reached: {self.n} images are worth {self.n_effective:.1f} independent ones, "
+            f"and {self.n_needed} such images are needed at least; chosen by the observed {self.on} instead"
+        )
+
+
+def furthest_cut(
+    margins: np.ndarray, groups: np.ndarray, *, on: str, target: float, confidence: float, worst_case: bool = False
+) -> tuple[int, Guarantee]:
+    """The largest cut for which `margin >= cut` is proven to hold for a share `target` of images; and the proof.
+
+    margins: int (n,), of the images of one class; groups: int (n,), what belongs together.
+
+    The cuts are tested from the safest (all images pass) onwards, and the first that cannot be proven ends it: testing
+    in a fixed order needs no correction for the number of tests (Learn then Test: Angelopoulos, Bates, Candès, Jordan &
+    Lei 2021). That the cuts are the margins seen does no harm, as the share falls with the cut: to end beyond the true
+    boundary, the test at the boundary itself must have erred, and it does so with a chance of 1 − confidence at most
+    (Bates et al., Journal of the ACM 2021). Each test is a one-sided Clopper–Pearson bound, exact for independent
+    images. Images of one group are not: they count as `effective_size`, with the likeness of groups taken from the
+    margins' ranks or from the passes at this very cut, whichever is larger. This presumes that groups differ by
+    degrees: a rare kind of patient who is always missed, and whom the validation set may not hold, is beyond it.
+    With `worst_case`, images of one group count as wholly alike, which holds against that too, for many more groups.
+    Where no cut is proven, the largest whose observed share reaches the target is returned, with `holds` False.
+    """
+    likeness = 1.0 if worst_case else intraclass_correlation(normal_scores(margins), groups)
+    cuts = np.unique(margins)
+    proofs = [_prove(margins >= cuts[0], groups, likeness, confidence)]
+    while len(proofs) < len(cuts) and proofs[-1].bound >= target:
+        proofs.append(_prove(margins >= cuts[len(proofs)], groups, likeness, confidence))
+    proven = sum(proof.bound >= target for proof in proofs)
+    if proven:
+        cut, proof = cuts[proven - 1], proofs[proven - 1]
+    else:
+        cut = max(cut for cut in cuts if np.mean(margins >= cut) >= target)
+        proof = _prove(margins >= cut, groups, likeness, confidence)
+    return int(cut), Guarantee(
+        on=on,
+        target=target,
+        confidence=confidence,
+        holds=proven > 0,
+        lower_bound=round(proof.bound, 6),
+        n=len(margins),
+        n_effective=round(proof.size, 1),
+        n_needed=int(np.ceil(images_needed(target, confidence) * len(margins) / proofs[0].size - 1e-9)),
+        worst_case=worst_case,
+    )
+
+
+def images_needed(target: float, confidence: float) -> int:
+    """The fewest independent images that can prove a rate, all of them passing: target ** n ≤ 1 − confidence."""
+    return int(np.ceil(np.log(1 - confidence) / np.log(target) - 1e-9))
+
+
+@dataclass(frozen=True)
+class _Proof:
+    size: float  # in independent images
+    bound: float
+
+
+def _prove(passes: np.ndarray, groups: np.ndarray, likeness: float, confidence: float) -> _Proof:
+    size = effective_size(passes, groups, confidence=confidence, least_correlation=likeness)
+    return _Proof(size, lower_bound(float(passes.mean()) * size, size, confidence=confidence))
