@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Source = str | os.PathLike[str] | bytes | np.ndarray | Image
 _DEFAULT_LIMITS = Limits()
-_BATCH = 8  # paths handed to a worker at once
+_BATCH = 32  # paths handed to a worker at once
 
 
 class Reads(Protocol):
