@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,8 @@ class Audit:
             "format": FORMAT,
             "version": VERSION,
             "findings": [asdict(finding) for finding in self.findings],
-            "balance": self.summary,
+            "balance": self.summary
+            | {"folder": Path(self.summary["folder"]).name},  # where it lay matters to no one else
             "unreadable": [{"path": one.row.name, "code": one.code, "why": one.why} for one in self.unreadable],
             "copies": copies,
             "shortcuts": [asdict(shortcut) for shortcut in self.shortcuts],

@@ -79,11 +79,11 @@ def _unreadable(looks: Looks) -> list[Finding]:
 
 
 def _shortcut(one: Shortcut) -> Finding:
-    measured = f"AUC {one.auc:.3f} ({one.low:.3f}–{one.high:.3f}, n = {one.n})"
+    measured = f"AUC {one.auc:.3f} ({one.low:.3f}–{one.high:.3f}, n = {one.n:,})"
     what = "the label" if one.target == "label" else "the source"
     inside = f" inside {one.source}" if one.source else ""
     by = f"; '{one.strongest}' does most" if one.strongest else ""
-    text = f"From {one.title} alone, {what}{inside} can be told: {measured}{by}."
+    text = f"Given only {one.title}, a small model tells {what}{inside}: {measured}{by}."
     return Finding(("shortcut",), one.level, 1, text)
 
 
@@ -94,7 +94,7 @@ def _balance(summary: dict[str, Any]) -> list[Finding]:
             answer = "negative" if split["negatives"] >= split["positives"] else "positive"
             text = (
                 f"Always answering '{answer}' is right in {split['majority_accuracy']:.1%} of "
-                f"{name or 'all images'} (n = {split['n']}): accuracy alone says little."
+                f"{name or 'all images'} (n = {split['n']:,}): accuracy alone says little."
             )
             found.append(Finding(("balance",), "note", split["n"], text))
     return found

@@ -68,11 +68,11 @@ GLANCES = (
     Glance("container", "size, format and compression", _container, _CONTAINER, note=0.55, alarm=0.60),
     # Bytes and border follow content too: a fuller slice compresses worse and shows more disease, which reaches 0.7
     # in collections whose files are otherwise alike. Hence the higher bar.
-    Glance("facts", "all file facts, bytes and border brightness too", _facts, _FACTS, note=0.65, alarm=0.80),
+    Glance("facts", "all file facts with bytes and border brightness", _facts, _FACTS, note=0.65, alarm=0.80),
     # Margins, collimation and markers; but shoulders and the size of a head lie there as well.
     Glance("border", "the border ring (8 %)", _border, (), note=0.65, alarm=0.80),
     # A blurred picture may well show disease: this is the figure that a model must beat, no proof of a fault.
-    Glance("thumbnail", "a picture of 16 × 16 pixels, linear", _small, (), note=0.75, alarm=None),
+    Glance("thumbnail", "16 × 16 pixels", _small, (), note=0.75, alarm=None),
 )
 # Where the name of the source nearly gives the label, whatever tells sources apart is rewarded in training.
 SOURCE_NAME = Glance("source name", "the name of the source", _source, (), note=0.60, alarm=0.75)

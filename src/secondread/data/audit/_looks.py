@@ -5,15 +5,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from secondread.data._manifest import Manifest, Row, new_digest
 from secondread.errors import ImageError
-from secondread.images import PrepareSpec, decode, prepare, quantisation
+from secondread.images import Image, decode, quantisation, to_display
 
 SIDE = 64  # pixels of a thumbnail: ribs and slices still differ, 10,000 of them are 40 MB
 RING = 5  # pixels: 8 % of a thumbnail's side
-_SPEC = PrepareSpec(size=SIDE)
 
 Progress = Callable[[str, int, int], None]  # what, done, total
 
@@ -102,6 +102,18 @@ def ring_of(thumbnails: np.ndarray) -> np.ndarray:
     return np.stack(sides, axis=1).astype(np.float32)
 
 
+def thumbnail_of(image: Image) -> np.ndarray:
+    """uint8 (SIDE, SIDE), grey, stretched to a square.
+
+    Not a model's input: areas are averaged without leaving out an odd row, so that a mirrored film gives just the
+    mirrored thumbnail.
+    """
+    shown = to_display(image, longest_side=4 * SIDE)
+    grey = shown if shown.ndim == 2 else cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY)
+    shrinks = min(grey.shape) >= SIDE
+    return cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
 def _look_at(row: Row) -> _Look | Unreadable:
     try:
         data = row.path.read_bytes()
@@ -110,7 +122,7 @@ def _look_at(row: Row) -> _Look | Unreadable:
         return Unreadable(row, "cannot_open", error.strerror or str(error))
     except ImageError as error:
         return Unreadable(row, error.code, str(error))
-    thumbnail = prepare(image, _SPEC).pixels[:, :, 0]
+    thumbnail = thumbnail_of(image)
     facts = Facts(
         n_bytes=len(data),
         format=image.format,

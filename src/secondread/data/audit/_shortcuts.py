@@ -53,7 +53,9 @@ def label_shortcuts(
     labels = np.array([row.label for row in looks.rows], dtype=int)
     sources = np.array([row.source for row in looks.rows])
     names = np.unique(sources[chosen])
-    parts = {"": chosen} | ({str(name): chosen & (sources == name) for name in names} if len(names) > 1 else {})
+    parts = {"": chosen}
+    if len(names) > 1:
+        parts |= {str(name): chosen & (sources == name) for name in names if name}  # unnamed is no source
     work = [
         (source, part, glance)
         for source, part in parts.items()
@@ -151,7 +153,7 @@ def _cross_validated(
     for train, test in folds.split(inputs, classes, groups):
         if len(np.unique(classes[train])) < 2:
             continue
-        model = _model(glance, random_state).fit(inputs[train], classes[train])
+        model = _model(glance, n_classes, random_state).fit(inputs[train], classes[train])
         scores[test] = 0
         scores[np.ix_(test, model.classes_)] = model.predict_proba(inputs[test])
         if glance.columns:
@@ -159,12 +161,16 @@ def _cross_validated(
     return scores, glance.columns[int(importance.argmax())] if importance.any() else ""
 
 
-def _model(glance: Glance, random_state: int) -> Any:
-    """A forest where facts work in combination and by exact value; else logistic regression, firmly shrunk."""
+def _model(glance: Glance, n_classes: int, random_state: int) -> Any:
+    """A forest where facts work in combination and by exact value; else a linear model, firmly shrunk."""
     if glance.columns:
         from sklearn.ensemble import RandomForestClassifier
 
-        return RandomForestClassifier(100, min_samples_leaf=3, n_jobs=-1, random_state=random_state)
+        return RandomForestClassifier(100, min_samples_leaf=3, random_state=random_state)
+    if n_classes > 2:  # in one step, where logistic regression of many sources takes minutes
+        from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+        return LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
