@@ -30,15 +30,38 @@ from secondread.cli._options import bundle_reference, command_line, complete_bun
 )
 @click.option("--operating-point", metavar="NAME", default=None, help="Default: the bundle's first.")
 @click.option(
+    "--prevalence",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=None,
+    metavar="SHARE",
+    help="Share of the diseased where it is to be used, as 0.02, for predictive values; default: the split's own.",
+)
+@click.option(
+    "--no-gallery",
+    is_flag=True,
+    help="Leave pictures of the worst readings out of the page; evidence.json never holds any.",
+)
+@click.option(
     "--out",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
     help="Where evidence.json, the plots and the page go.",
 )
 def evaluate(
-    data: Path, splits: tuple[str, ...], bundle: str | None, task: str | None, operating_point: str | None, out: Path
+    data: Path,
+    splits: tuple[str, ...],
+    bundle: str | None,
+    task: str | None,
+    operating_point: str | None,
+    prevalence: float | None,
+    no_gallery: bool,
+    out: Path,
 ) -> None:
-    """Measure a bundle on a split: metrics with intervals, plots, and a page to look at."""
+    """Measure a bundle on a split: metrics with intervals, plots, heat maps, and a page to look at.
+
+    The page shows the worst readings as pictures of your images, so keep it where they may be; --no-gallery leaves
+    them out.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -46,7 +69,7 @@ def evaluate(
     from secondread.data import load_data
     from secondread.reading import Reader
     from secondread.training import evaluate as evaluate_bundle
-    from secondread.training.evaluate import write_evaluation
+    from secondread.training.evaluate import failures_of, write_evaluation
 
     reference = bundle_reference(task or _task_of(data, bundle), bundle)
     reader = Reader.load(reference, operating_point=operating_point)
@@ -60,9 +83,11 @@ def evaluate(
             splits,
             reader=reader,
             command=command_line(),
+            prevalence=prevalence,
             on_read=lambda split, done, total: progress.update(rows[split], completed=done, total=total),
         )
-    page = write_evaluation(evidence, reader.bundle, out)
+    gallery = None if no_gallery else failures_of(reader, manifest, evidence)
+    page = write_evaluation(evidence, reader.bundle, out, gallery=gallery)
     table = Table(
         "measure",
         *evidence["results"],

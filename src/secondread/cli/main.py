@@ -18,6 +18,7 @@ _COMMANDS = {  # name → module of this package, in the order of --help
     "recalibrate": "recalibrate_command",
     "data": "data_command",
     "audit": "audit_command",
+    "gate": "gate_command",
     "tasks": "tasks_command",
     "models": "models_command",
     "bundles": "bundles_command",

@@ -10,6 +10,7 @@ from secondread.reading._bundle import (
     write_bundle,
 )
 from secondread.reading._heatmap import HeatMap
+from secondread.reading._learned_gate import Gate, load_gate, shipped_gate, write_gate
 from secondread.reading._reader import AutoReader, Reader, load
 from secondread.reading._reading import Decision, Reading, Refusal
 
@@ -17,6 +18,7 @@ __all__ = [
     "AutoReader",
     "Bundle",
     "Decision",
+    "Gate",
     "HeatMap",
     "OperatingPoint",
     "Reader",
@@ -27,5 +29,8 @@ __all__ = [
     "list_bundles",
     "load",
     "load_bundle",
+    "load_gate",
+    "shipped_gate",
     "write_bundle",
+    "write_gate",
 ]

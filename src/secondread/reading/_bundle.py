@@ -2,16 +2,15 @@
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from secondread.errors import BundleDamaged, BundleError, BundleForeign, CannotOpen, UnknownName
+from secondread.errors import BundleDamaged, CannotOpen, UnknownName
 from secondread.images import PrepareSpec
+from secondread.reading._files import read_json, read_record, record_hash, write_file, write_folder
 from secondread.tasks import Task, load_task
 
 FORMAT, VERSION = "secondread-bundle", 1
@@ -91,7 +90,7 @@ class Bundle:
         path = self.folder / _EVIDENCE
         if not path.is_file():
             return None
-        table = _read_json(path)
+        table = read_json(path)
         if table.get("bundle") != self.id:
             raise BundleDamaged(
                 f"{path} was measured on {table.get('bundle')}, not on {self.id}; run `secondread evaluate` again"
@@ -140,15 +139,7 @@ def load_bundle(reference: str | Path) -> Bundle:
     Raises CannotOpen, UnknownName, BundleForeign or BundleDamaged.
     """
     folder = find_bundle(reference)
-    if not (folder / _RECORD).is_file():
-        raise BundleForeign(f"'{folder}' is not a bundle: it holds no {_RECORD}")
-    record = _read_json(folder / _RECORD)
-    if record.get("format") != FORMAT:
-        raise BundleForeign(f"'{folder}' is not a bundle of secondread (its {_RECORD} has no format '{FORMAT}')")
-    if record.get("version") != VERSION:
-        raise BundleForeign(f"'{folder}' has version {record.get('version')}; this secondread reads version {VERSION}")
-    if record.get("sha256") != _record_hash(record):
-        raise BundleDamaged(f"{folder / _RECORD} is not as it was written; copy the bundle again")
+    record = read_record(folder / _RECORD, format_name=FORMAT, version=VERSION)
     model = folder / _MODEL
     if not model.is_file():
         raise BundleDamaged(f"{model} is missing; copy the bundle again")
@@ -164,60 +155,18 @@ def write_bundle(folder: Path, *, record: Mapping[str, Any], model: bytes, task_
     record: everything of bundle.json but format, version and hashes. task_file: for a task that is not shipped.
     Raises BundleError if `folder` holds something that is not a bundle.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / _RECORD).is_file():
-        raise BundleError(f"'{folder}' holds other files; give an empty or a new folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        aside.chmod(0o755)
-        full = {"format": FORMAT, "version": VERSION, **record}
-        full["model"] = {**record["model"], "sha256": hashlib.sha256(model).hexdigest()}
-        full["sha256"] = _record_hash(full)
-        (aside / _MODEL).write_bytes(model)
-        (aside / _RECORD).write_text(json.dumps(full, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        if task_file is not None:
-            shutil.copyfile(task_file, aside / _TASK)
-        _swap(aside, folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    full = {"format": FORMAT, "version": VERSION, **record}
+    full["model"] = {**record["model"], "sha256": hashlib.sha256(model).hexdigest()}
+    full["sha256"] = record_hash(full)
+    text = json.dumps(full, indent=1, ensure_ascii=False) + "\n"
+    files = {_MODEL: model, _RECORD: text.encode()}
+    if task_file is not None:
+        files[_TASK] = task_file.read_bytes()
+    write_folder(folder, files, marker=_RECORD)
     return load_bundle(folder)
 
 
 def add_to_bundle(bundle: Bundle, *, evidence: Mapping[str, Any], card: str) -> None:
     """Put evidence and card, measured on this very bundle, beside its weights."""
-    _write(bundle.folder / _EVIDENCE, json.dumps(evidence, indent=1, ensure_ascii=False) + "\n")
-    _write(bundle.folder / _CARD, card)
-
-
-def _swap(aside: Path, folder: Path) -> None:
-    """Rename `aside` to `folder`; what stood there goes only once the new one is complete."""
-    if not folder.exists():
-        aside.rename(folder)
-        return
-    old = folder.with_name(f".{folder.name}-old")
-    shutil.rmtree(old, ignore_errors=True)
-    folder.rename(old)
-    aside.rename(folder)
-    shutil.rmtree(old)
-
-
-def _write(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.new")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
-
-
-def _record_hash(record: Mapping[str, Any]) -> str:
-    """SHA-256 of the record without its own hash, in canonical JSON."""
-    rest = {key: value for key, value in record.items() if key != "sha256"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise BundleDamaged(f"{path} cannot be read ({error}); copy the bundle again") from error
-    if not isinstance(table, dict):
-        raise BundleForeign(f"{path} is not a record of secondread")
-    return table
+    write_file(bundle.folder / _EVIDENCE, json.dumps(evidence, indent=1, ensure_ascii=False) + "\n")
+    write_file(bundle.folder / _CARD, card)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from secondread.errors import BundleDamaged, CannotOpen, ImageError
+from secondread.errors import CannotOpen, ImageError
 from secondread.evidence import apply_calibration
 from secondread.images import Image, Limits, Prepared, decode, prepare
 from secondread.reading._bundle import Bundle, OperatingPoint, default_bundles, load_bundle
 from secondread.reading._gate import check_image, check_prepared
 from secondread.reading._heatmap import HeatMap
 from secondread.reading._reading import Decision, Reading, Refusal
+from secondread.reading._session import open_session
 from secondread.tasks import match_dicom
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Reader:
         bundle = load_bundle(reference)
         return cls(
             bundle,
-            _open_session(bundle.model_path),
+            open_session(bundle.model_path),
             operating_point=bundle.operating_point(operating_point),
             limits=limits,
         )
@@ -254,19 +255,6 @@ def _read_file(path: Path, limits: Limits) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise CannotOpen(f"cannot open '{path}': {error.strerror or error}") from error
-
-
-def _open_session(path: Path) -> "InferenceSession":
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    # One thread a session: several images run side by side instead, and a small network gains nothing from more.
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises bare RuntimeErrors of its own
-        raise BundleDamaged(f"{path} cannot be run: {error}") from error
 
 
 def _warnings(image: Image) -> tuple[str, ...]:

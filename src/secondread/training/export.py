@@ -45,12 +45,12 @@ def export_onnx(model: nn.Module, *, size: int, channels: int, images: np.ndarra
     Raises TrainingError if torch and ONNX Runtime differ by more than TOLERANCE.
     """
     served = _Served(model.cpu().eval())
-    data = _to_onnx(served, size=size, channels=channels)
+    data = to_onnx(served, size=size, channels=channels, outputs=["logit", "cam"])
     noise = np.random.default_rng(0).integers(0, 256, (8, size, size, channels), dtype=np.uint8)
     checked = noise if images is None else np.concatenate([noise, images[:64]])
     with torch.inference_mode():
         logit, cam = (output.numpy() for output in served(torch.from_numpy(np.array(checked))))
-    onnx_logit, onnx_cam = _run(data, checked)
+    onnx_logit, onnx_cam = run_onnx(data, checked, outputs=["logit", "cam"])
     logit_difference = float(np.abs(logit - onnx_logit).max())
     map_difference = float(np.abs(cam - onnx_cam).max())
     if not max(logit_difference, map_difference) <= TOLERANCE:
@@ -61,7 +61,8 @@ def export_onnx(model: nn.Module, *, size: int, channels: int, images: np.ndarra
     return Exported(data, cam.shape[-1], logit_difference, map_difference)
 
 
-def _to_onnx(served: nn.Module, *, size: int, channels: int) -> bytes:
+def to_onnx(served: nn.Module, *, size: int, channels: int, outputs: list[str]) -> bytes:
+    """A module of one input `image`, uint8 (batch, size, size, channels), as ONNX without traces of this machine."""
     example = torch.zeros(2, size, size, channels, dtype=torch.uint8)
     try:
         with warnings.catch_warnings(), _quiet("torch.onnx"), torch.inference_mode():
@@ -70,7 +71,7 @@ def _to_onnx(served: nn.Module, *, size: int, channels: int) -> bytes:
                 served,
                 (example,),
                 input_names=["image"],
-                output_names=["logit", "cam"],
+                output_names=outputs,
                 opset_version=OPSET,
                 dynamo=True,
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
@@ -96,12 +97,12 @@ def _without_traces(data: bytes) -> bytes:
     return model.SerializeToString()
 
 
-def _run(data: bytes, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def run_onnx(data: bytes, images: np.ndarray, *, outputs: list[str]) -> list[np.ndarray]:
+    """The named outputs for a batch of images."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    logit, cam = session.run(["logit", "cam"], {"image": images})
-    return logit, cam
+    return session.run(outputs, {"image": images})
 
 
 class _quiet:
