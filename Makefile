@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check format bench bundles evidence clean
+.PHONY: help run test check format bench gate bundles evidence paper data-folder clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */\1\t/' | expand -t 12
@@ -47,15 +47,37 @@ bench: $(VENV)/.develops  ## training, cold and warm reading against a plain scr
 	@$(BIN)/python -m benchmarks.cold_read
 	@$(BIN)/python -m benchmarks.warm_read
 	@$(BIN)/python -m benchmarks.training
+	@$(BIN)/python -m benchmarks.audit_growth
 
-bundles: $(VENV)/.develops  ## train the shipped bundles again (SECONDREAD_DATA)
-	@test -n "$(SECONDREAD_DATA)" || { echo "Set SECONDREAD_DATA to the folder of the benchmark data."; exit 1; }
+# the gate first: a bundle's evidence holds for the gate that it was measured with
+gate: $(VENV)/.develops data-folder  ## train the shipped gate again; then the bundles must follow (SECONDREAD_DATA)
+	@$(BIN)/secondread gate train --data "$(SECONDREAD_DATA)" --out runs/gate
+	@rm -rf src/secondread/bundles/gate && cp -r runs/gate src/secondread/bundles/gate
+
+bundles: $(VENV)/.develops data-folder  ## train the shipped bundles again, with their evidence (SECONDREAD_DATA)
 	@for task in tuberculosis brain-tumour fracture; do \
 	  $(BIN)/secondread train --task $$task --model lenet --recipe paper --data "$(SECONDREAD_DATA)/$$task/manifest.csv" \
-	    --name paper --out runs/$$task-paper && \
+	    --gate --name paper --out runs/$$task-paper && \
 	  rm -rf src/secondread/bundles/$$task/paper && mkdir -p src/secondread/bundles/$$task && \
 	  cp -r runs/$$task-paper src/secondread/bundles/$$task/paper || exit 1; \
 	done
+
+evidence: $(VENV)/.develops data-folder  ## measure gate, data and shipped bundles; pages in runs/evidence (SECONDREAD_DATA)
+	@mkdir -p runs/evidence
+	@$(BIN)/secondread gate measure --data "$(SECONDREAD_DATA)" --out benchmarks/results/gate.json >/dev/null
+	@for task in tuberculosis brain-tumour fracture; do \
+	  $(BIN)/secondread audit --data "$(SECONDREAD_DATA)/$$task/manifest.csv" --task $$task --out runs/evidence/$$task-audit && \
+	  $(BIN)/secondread evaluate --data "$(SECONDREAD_DATA)/$$task/manifest.csv" --split test --bundle $$task/paper \
+	    --out runs/evidence/$$task || exit 1; \
+	done
+	@echo "Pages: runs/evidence/*/index.html"
+
+data-folder:
+	@test -n "$(SECONDREAD_DATA)" || { echo "Set SECONDREAD_DATA to the folder of the benchmark data."; exit 1; }
+
+paper: $(VENV)/.develops data-folder  ## the seed paper's network on an honest and a leaking split (SECONDREAD_DATA, TASKS)
+	@$(BIN)/secondread compare-paper --data "$(SECONDREAD_DATA)" $(TASKS:%=--task %) \
+	  --out benchmarks/results --page docs/paper-comparison.md
 
 clean:  ## remove the environment and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

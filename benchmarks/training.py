@@ -29,7 +29,7 @@ from secondread.tasks import Task, load_task
 from secondread.training.fit import fit, predict_logits
 from secondread.training.recipes import Recipe, load_recipe, prepare_spec_of
 
-SEEDS = range(5)
+SEEDS = range(3)
 
 
 class PlainImages(Dataset):
@@ -67,17 +67,21 @@ def plain_augment(image: np.ndarray, recipe: Recipe) -> np.ndarray:
 
 
 def train_plain(manifest: Manifest, task: Task, recipe: Recipe, *, workers: int, seed: int) -> tuple[float, float]:
-    """Seconds for the whole training, and AUC on the test split at the best epoch by validation."""
+    """Seconds for the whole training, and AUC on the test split at the best epoch by validation.
+
+    Seconds are the median epoch times their number, since other programs come and go.
+    """
     torch.manual_seed(seed)
     np.random.seed(seed)  # noqa: NPY002
     network = plain_network(task.channels)
-    started = time.perf_counter()
     train = PlainImages(manifest.split("train"), task.channels, recipe)
     loader = DataLoader(train, batch_size=recipe.batch_size, shuffle=True, num_workers=workers)
     val = DataLoader(PlainImages(manifest.split("val"), task.channels, None), batch_size=256, num_workers=workers)
     optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
     best_auc, best_state = -1.0, network.state_dict()
+    epochs = []
     for epoch in range(recipe.epochs):
+        started = time.perf_counter()
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / recipe.epochs))
         network.train()
@@ -88,7 +92,8 @@ def train_plain(manifest: Manifest, task: Task, recipe: Recipe, *, workers: int,
         auc = plain_auc(network, val)
         if auc > best_auc:
             best_auc, best_state = auc, {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    seconds = time.perf_counter() - started
+        epochs.append(time.perf_counter() - started)
+    seconds = recipe.epochs * statistics.median(epochs)
     network.load_state_dict(best_state)
     test = DataLoader(PlainImages(manifest.split("test"), task.channels, None), batch_size=256)
     return seconds, plain_auc(network, test)
@@ -111,11 +116,11 @@ def train_ours(manifest: Manifest, task: Task, recipe: Recipe, *, seed: int, fol
     train, val = (
         prepared_cache(manifest.split(name), spec, folder=folder, on_bad="raise") for name in ("train", "val")
     )
+    prepared = time.perf_counter() - started
     result = fit(model, train, val, recipe, random_state=seed, run_folder=folder / "run")
-    seconds = time.perf_counter() - started
+    seconds = prepared + recipe.epochs * statistics.median(line.seconds for line in result.history)
     test = prepared_cache(manifest.split("test"), spec, folder=folder, on_bad="raise")
-    images = torch.from_numpy(np.array(test.images)).permute(0, 3, 1, 2)
-    return seconds, float(roc_auc_score(test.labels, predict_logits(result.model, images)))
+    return seconds, float(roc_auc_score(test.labels, predict_logits(result.model, np.array(test.images))))
 
 
 def main() -> None:

@@ -196,10 +196,11 @@ def test_evaluate_writes_evidence_plots_and_page(capsys, tmp_path, phantom_manif
     assert "roc_auc" in said
     evidence = json.loads((out / "evidence.json").read_text())
     assert list(evidence["results"]) == ["test", "val"]
-    for name in ("accuracy", "confidence", "confusion"):
+    plots = ("accuracy", "confidence", "confusion", "roc", "pr", "reliability")
+    for name in plots:
         assert (out / f"test-{name}.png").stat().st_size > 5000
     page = (out / "index.html").read_text()
-    assert page.count("data:image/png;base64,") == 6
+    assert page.count("data:image/png;base64,") == 2 * len(plots)
     assert "http" not in page.replace("https://", "http://").split("<body>")[0], "nothing is fetched"
     assert "no medical device" in page
 

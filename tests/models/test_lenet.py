@@ -99,3 +99,17 @@ def test_geometry_names_the_pixels_that_a_cell_sees():
         seen = torch.nonzero(pixels.grad[0, 0].abs().sum(dim=1))[:, 0]
         centre = (float(seen.min()) + float(seen.max()) + 1) / 2
         assert centre == fast.geometry.first_centre + cell * fast.geometry.stride
+
+
+@pytest.mark.parametrize("form", ["plain", "fast"])
+def test_one_grey_channel_counts_as_three_equal_ones(form):
+    torch.manual_seed(2)
+    model = create_model("lenet", in_chans=3, form=form).double()
+    grey = torch.rand(3, 1, 128, 128, dtype=torch.float64)
+    model(grey).sum().backward()
+    first = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+    model.zero_grad()
+    model(grey.expand(-1, 3, -1, -1)).sum().backward()
+    torch.testing.assert_close(model(grey), model(grey.expand(-1, 3, -1, -1)), rtol=0, atol=1e-9)
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.grad, first[name], rtol=0, atol=1e-9, msg=name)

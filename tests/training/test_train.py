@@ -141,12 +141,7 @@ def test_reader_says_what_torch_said_on_validation(phantom_manifest, phantom_bun
     """The operating point was measured with torch's logits; the reader, through ONNX, must measure the same."""
     bundle = load_bundle(phantom_bundle)
     val = load_data(phantom_manifest, task=TASK).split("val")
-    reader = Reader(
-        bundle,
-        Reader.load(phantom_bundle)._session,
-        operating_point=bundle.operating_point(),
-        limits=Reader.load(phantom_bundle).limits,
-    )
+    reader = Reader.load(phantom_bundle)
     positive = [reading.decision == "positive" for reading in reader.read_many(row.path for row in val.rows)]
     sensitivity = np.mean([p for p, row in zip(positive, val.rows, strict=True) if row.label])
     assert sensitivity == pytest.approx(bundle.operating_point().sensitivity["value"], abs=1e-6)

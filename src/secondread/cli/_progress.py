@@ -55,7 +55,7 @@ def training_progress(console: Console) -> "Iterator[TrainingProgress]":
             if not console.is_terminal and (epoch.epoch % 10 == 0 or epoch.epoch in (1, epochs)):
                 console.print(said, highlight=False)  # a log file gets lines instead of bars
 
-        def on_step(epoch: int, step: int, steps: int, loss: float) -> None:
+        def on_step(epoch: int, steps: int, step: int, loss: float) -> None:
             advance("steps", step, steps, f"epoch {epoch}  loss {loss:.3f}")
 
         yield TrainingProgress(

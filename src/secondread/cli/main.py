@@ -18,6 +18,7 @@ _COMMANDS = {  # name → module of this package, in the order of --help
     "recalibrate": "recalibrate_command",
     "data": "data_command",
     "audit": "audit_command",
+    "compare-paper": "compare_paper_command",
     "gate": "gate_command",
     "tasks": "tasks_command",
     "models": "models_command",
@@ -35,7 +36,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        return getattr(import_module(f"secondread.cli.{_COMMANDS[cmd_name]}"), cmd_name)
+        return getattr(import_module(f"secondread.cli.{_COMMANDS[cmd_name]}"), cmd_name.replace("-", "_"))
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         try:

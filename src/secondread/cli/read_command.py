@@ -43,6 +43,7 @@ _COLOURS = {"positive": "red", "negative": "green", "uncertain": "yellow"}
     default=None,
     help="Write the image with its heat map into this folder.",
 )
+@click.option("--no-gate", is_flag=True, help="Read even what looks unlike anything learnt from; for research.")
 @limit_options
 def read(
     paths: tuple[Path, ...],
@@ -51,6 +52,7 @@ def read(
     operating_point: str | None,
     as_json: bool,
     heatmaps: Path | None,
+    no_gate: bool,
     max_megapixels: int,
     max_megabytes: int,
 ) -> None:
@@ -62,7 +64,7 @@ def read(
     from secondread.reading import load
 
     limits = Limits(max_pixels=max_megapixels * 1_000_000, max_bytes=max_megabytes * 1_000_000)
-    reader = load(bundle_reference(task, bundle), operating_point=operating_point, limits=limits)
+    reader = load(bundle_reference(task, bundle), operating_point=operating_point, limits=limits, gate=not no_gate)
     if heatmaps is not None:
         heatmaps.mkdir(parents=True, exist_ok=True)
     unopened = 0

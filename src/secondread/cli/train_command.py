@@ -42,6 +42,7 @@ from secondread.cli._options import command_line, complete_tasks
 )
 @click.option("--fresh", is_flag=True, help="Forget an interrupted run in OUT.run.")
 @click.option("--no-measure", is_flag=True, help="Leave the test split unread: no evidence yet.")
+@click.option("--gate", is_flag=True, help="Let the shipped gate refuse what is unlike its own training images.")
 def train(
     task: str,
     model: str,
@@ -56,6 +57,7 @@ def train(
     patience: int | None,
     fresh: bool,
     no_measure: bool,
+    gate: bool,
 ) -> None:
     """Train a network and write a bundle, with its evidence.
 
@@ -91,6 +93,7 @@ def train(
             command=command_line(),
             fresh=fresh,
             measure=not no_measure,
+            gate=gate,
             task_file=Path(task) if task.endswith(".toml") else None,
             progress=progress,
         )

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from secondread.evidence._calibration import fit_platt as fit_platt
     from secondread.evidence._calibration import fit_temperature as fit_temperature
     from secondread.evidence._calibration import undo_calibration as undo_calibration
+    from secondread.evidence._checklists import CHECKLISTS as CHECKLISTS
+    from secondread.evidence._checklists import Item as Item
+    from secondread.evidence._checklists import answers as answers
+    from secondread.evidence._checklists import load_checklist as load_checklist
     from secondread.evidence._compare import AucComparison as AucComparison
     from secondread.evidence._compare import compare_auc as compare_auc
     from secondread.evidence._evidence import Prediction as Prediction
@@ -21,9 +25,22 @@ if TYPE_CHECKING:
     from secondread.evidence._evidence import load_evidence as load_evidence
     from secondread.evidence._evidence import summarise as summarise
     from secondread.evidence._evidence import write_evidence as write_evidence
+    from secondread.evidence._heatmap_words import WHAT_A_HEAT_MAP_IS_NOT as WHAT_A_HEAT_MAP_IS_NOT
+    from secondread.evidence._heatmap_words import heatmap_in_words as heatmap_in_words
     from secondread.evidence._intervals import MEASURES as MEASURES
     from secondread.evidence._intervals import RANK_MEASURES as RANK_MEASURES
     from secondread.evidence._intervals import bootstrap as bootstrap
+    from secondread.evidence._lesions import Lesions as Lesions
+    from secondread.evidence._lesions import load_lesions as load_lesions
+    from secondread.evidence._localisation import TOLERANCE as TOLERANCE
+    from secondread.evidence._localisation import MapMeasures as MapMeasures
+    from secondread.evidence._localisation import Target as Target
+    from secondread.evidence._localisation import baselines as baselines
+    from secondread.evidence._localisation import body_of as body_of
+    from secondread.evidence._localisation import grouped_means as grouped_means
+    from secondread.evidence._localisation import localisation_table as localisation_table
+    from secondread.evidence._localisation import rank_correlation as rank_correlation
+    from secondread.evidence._localisation import share_outside as share_outside
     from secondread.evidence._metrics import METRICS as METRICS
     from secondread.evidence._metrics import Counts as Counts
     from secondread.evidence._metrics import average_precision as average_precision
@@ -53,6 +70,8 @@ if TYPE_CHECKING:
     from secondread.evidence._recalibrate import recalibrated_record as recalibrated_record
     from secondread.evidence._reliability import expected_calibration_error as expected_calibration_error
     from secondread.evidence._reliability import reliability as reliability
+    from secondread.evidence._report import Failure as Failure
+    from secondread.evidence._report import format_interval as format_interval
     from secondread.evidence._report import write_report as write_report
     from secondread.evidence._site import SiteScores as SiteScores
     from secondread.evidence._site import read_site_scores as read_site_scores
@@ -61,6 +80,7 @@ if TYPE_CHECKING:
     from secondread.evidence._subgroups import bands as bands
     from secondread.evidence._subgroups import facts_of as facts_of
     from secondread.evidence._subgroups import subgroups as subgroups
+    from secondread.evidence._thresholds import threshold_table as threshold_table
 
 _NAMES = {
     "_calibration": (
@@ -72,9 +92,23 @@ _NAMES = {
         "fit_temperature",
         "undo_calibration",
     ),
+    "_checklists": ("CHECKLISTS", "Item", "answers", "load_checklist"),
     "_compare": ("AucComparison", "compare_auc"),
     "_evidence": ("Prediction", "build_evidence", "load_evidence", "summarise", "write_evidence"),
+    "_heatmap_words": ("WHAT_A_HEAT_MAP_IS_NOT", "heatmap_in_words"),
     "_intervals": ("MEASURES", "RANK_MEASURES", "bootstrap"),
+    "_lesions": ("Lesions", "load_lesions"),
+    "_localisation": (
+        "TOLERANCE",
+        "MapMeasures",
+        "Target",
+        "baselines",
+        "body_of",
+        "grouped_means",
+        "localisation_table",
+        "rank_correlation",
+        "share_outside",
+    ),
     "_metrics": ("Counts", "METRICS", "average_precision", "brier", "confusion", "roc_auc"),
     "_operating_points": (
         "PAPER_THRESHOLD",
@@ -99,9 +133,10 @@ _NAMES = {
     "_proportions": ("clopper_pearson",),
     "_recalibrate": ("Targets", "at_the_site", "recalibrated_record"),
     "_reliability": ("expected_calibration_error", "reliability"),
-    "_report": ("write_report",),
+    "_report": ("Failure", "format_interval", "write_report"),
     "_site": ("SiteScores", "read_site_scores", "warnings_about"),
     "_subgroups": ("LESION_SIZE", "bands", "facts_of", "subgroups"),
+    "_thresholds": ("threshold_table",),
 }
 _HOME = {name: f"{__name__}.{module}" for module, names in _NAMES.items() for name in names}
 __all__ = sorted(_HOME)

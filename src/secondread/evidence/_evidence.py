@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from secondread.errors import DataInvalid
-from secondread.evidence._intervals import bootstrap
+from secondread.evidence._intervals import MEASURES, bootstrap
 from secondread.evidence._metrics import confusion
+from secondread.evidence._reliability import reliability
+from secondread.evidence._thresholds import threshold_table
 
-FORMAT, VERSION = "secondread-evidence", 1
+FORMAT, VERSION = "secondread-evidence", 2
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,25 @@ def build_evidence(
     data: Mapping[str, Any],
     command: str,
     date: str,
+    thresholds: Mapping[str, float] | None = None,
+    prevalence: float | None = None,
+    details: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Everything measured of a bundle at one operating point, split by split, with the predictions behind it.
 
     operating_point: {name, threshold}. data: {manifest, fingerprint}. Accuracy and the like count images above the
     threshold as positive; refused images are counted apart. Intervals: 95 %, bootstrap by group.
+    thresholds: the bundle's operating points, name → threshold; default: the one measured at. prevalence: see
+    `threshold_table`. details: split → further entries of its results (subgroups, heatmap).
+    Raises UsageError for a prevalence that is no share.
     """
     threshold = float(operating_point["threshold"])
+    named = {str(operating_point["name"]): threshold} if thresholds is None else thresholds
+    more = details or {}
+    results = {
+        name: _results(rows, threshold) | _sweep(rows, named, prevalence) | dict(more.get(name, {}))
+        for name, rows in splits.items()
+    }
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -55,7 +69,7 @@ def build_evidence(
         "data": dict(data),
         "operating_point": {"name": operating_point["name"], "threshold": threshold},
         "intervals": "95 %, percentile bootstrap of 2,000 resamples by group",
-        "results": {name: _results(rows, threshold) for name, rows in splits.items()},
+        "results": results,
         "predictions": {name: [_compact(row) for row in rows] for name, rows in splits.items()},
     }
 
@@ -68,9 +82,14 @@ def summarise(predictions: Sequence[Prediction], threshold: float) -> dict[str, 
         return counts | {"confusion": None, "metrics": {}}
     y_true = np.array([row.label for row in read], dtype=bool)
     scores = np.array([row.probability for row in read], dtype=np.float64)
-    metrics = bootstrap(y_true, scores, threshold=threshold, groups=[row.group for row in read])
-    groups = len({row.group for row in read})
-    return counts | {"n_groups": groups, "confusion": asdict(confusion(y_true, scores > threshold)), "metrics": metrics}
+    groups_of = [row.group for row in read]
+    metrics = bootstrap(y_true, scores, threshold=threshold, groups=groups_of, measures=MEASURES)
+    n_groups = len(set(groups_of))
+    return counts | {
+        "n_groups": n_groups,
+        "confusion": asdict(confusion(y_true, scores > threshold)),
+        "metrics": metrics,
+    }
 
 
 def load_evidence(path: Path) -> dict[str, Any]:
@@ -105,6 +124,16 @@ def _results(rows: Sequence[Prediction], threshold: float) -> dict[str, Any]:
     refused = [row.refusal for row in rows if row.refusal]
     whole["refusals"] = {code: refused.count(code) for code in sorted(set(refused))}
     return whole
+
+
+def _sweep(rows: Sequence[Prediction], named: Mapping[str, float], prevalence: float | None) -> dict[str, Any]:
+    """What does not hang on one threshold: the threshold table, and whether probabilities come true."""
+    read = [row for row in rows if row.probability is not None]
+    y_true = np.array([row.label for row in read], dtype=bool)
+    scores = np.array([row.probability for row in read], dtype=np.float64)
+    groups = [row.group for row in read]
+    table = threshold_table(y_true, scores, groups=groups, named=named, prevalence=prevalence)
+    return {"thresholds": table, "reliability": reliability(y_true, scores, groups=groups) if read else []}
 
 
 def _of(rows: Iterable[Prediction], source: str) -> list[Prediction]:

@@ -26,6 +26,7 @@ class LeNet(nn.Module):
     """43,661 parameters with one channel, 43,961 with three, at 128 pixels.
 
     form: 'fast' (default) or 'plain'; weights pass from one to the other unchanged.
+    A network of three channels takes grey images of one channel too, and answers as for three equal ones.
     Raises UsageError for an input too small for the two pools.
     """
 
@@ -76,14 +77,19 @@ class LeNet(nn.Module):
 
 
 def _plain_stage(x: Tensor, conv: nn.Conv2d) -> Tensor:
-    return F.avg_pool2d(torch.tanh(conv(x)), _POOL, stride=_STRIDE)
+    return F.avg_pool2d(torch.tanh(F.conv2d(x, _kernels(x, conv), conv.bias)), _POOL, stride=_STRIDE)
 
 
 def _fast_stage(x: Tensor, conv: nn.Conv2d) -> Tensor:
-    kernels, biases = _shifted(conv.weight), conv.bias.repeat(4)  # type: ignore[union-attr]  # our convolutions have one
+    kernels, biases = _shifted(_kernels(x, conv)), conv.bias.repeat(4)  # type: ignore[union-attr]  # our convolutions have one
     activations = torch.tanh(F.conv2d(x, kernels, biases, stride=_STRIDE))  # (B, 4·out, rows, columns)
     batch, _, rows, columns = activations.shape
     return activations.view(batch, 4, conv.out_channels, rows, columns).mean(dim=1)
+
+
+def _kernels(x: Tensor, conv: nn.Conv2d) -> Tensor:
+    """The convolution's kernels; for one grey channel their sum, which is what three equal channels would give."""
+    return conv.weight.sum(dim=1, keepdim=True) if x.shape[1] == 1 != conv.in_channels else conv.weight
 
 
 def _shifted(weight: Tensor) -> Tensor:

@@ -48,6 +48,11 @@ class Gate:
     record: Mapping[str, Any]
     session: "InferenceSession"
 
+    @property
+    def id(self) -> str:
+        """The first eight digits of its hash."""
+        return str(self.record["sha256"])[:8]
+
     @cached_property
     def spec(self) -> PrepareSpec:
         """The preprocessing that it was trained with."""

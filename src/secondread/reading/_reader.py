@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from secondread.errors import CannotOpen, ImageError
+from secondread.errors import BundleDamaged, CannotOpen, ImageError
 from secondread.evidence import apply_calibration
 from secondread.images import Image, Limits, Prepared, decode, prepare
 from secondread.reading._bundle import Bundle, OperatingPoint, default_bundles, load_bundle
 from secondread.reading._gate import check_image, check_prepared
 from secondread.reading._heatmap import HeatMap
+from secondread.reading._learned_gate import Gate, Verdict, shipped_gate
 from secondread.reading._reading import Decision, Reading, Refusal
 from secondread.reading._session import open_session
 from secondread.tasks import match_dicom
@@ -39,31 +40,50 @@ class Reads(Protocol):
 
 
 def load(
-    reference: str | Path, *, operating_point: str | None = None, limits: Limits = _DEFAULT_LIMITS
+    reference: str | Path,
+    *,
+    operating_point: str | None = None,
+    limits: Limits = _DEFAULT_LIMITS,
+    gate: bool = True,
 ) -> "Reader | AutoReader":
     """A reader for a task ('fracture'), a shipped bundle ('fracture/paper'), a bundle's folder, or 'auto'.
 
-    'auto' takes the task from what a DICOM file says of itself.
+    'auto' takes the task from what a DICOM file says of itself, or from what the gate sees.
+    gate: whether the learned gate may refuse; without it only what needs no learning is refused.
     Raises CannotOpen, UnknownName, BundleForeign or BundleDamaged.
     """
     if str(reference) == "auto":
-        return AutoReader(operating_point=operating_point, limits=limits)
-    return Reader.load(reference, operating_point=operating_point, limits=limits)
+        return AutoReader(operating_point=operating_point, limits=limits, gate=gate)
+    return Reader.load(reference, operating_point=operating_point, limits=limits, gate=gate)
 
 
 class Reader:
     """Reads images for one task with one bundle. Safe to share between threads."""
 
-    def __init__(self, bundle: Bundle, session: "InferenceSession", *, operating_point: OperatingPoint, limits: Limits):
+    def __init__(
+        self,
+        bundle: Bundle,
+        session: "InferenceSession",
+        *,
+        operating_point: OperatingPoint,
+        limits: Limits,
+        gate: Gate | None,
+    ):
         self.bundle = bundle
         self.task = bundle.task
         self.operating_point = operating_point
         self.limits = limits
+        self.gate = gate
         self._session = session
 
     @classmethod
     def load(
-        cls, reference: str | Path, *, operating_point: str | None = None, limits: Limits = _DEFAULT_LIMITS
+        cls,
+        reference: str | Path,
+        *,
+        operating_point: str | None = None,
+        limits: Limits = _DEFAULT_LIMITS,
+        gate: bool = True,
     ) -> "Reader":
         """Load and check a bundle. Raises CannotOpen, UnknownName, BundleForeign or BundleDamaged."""
         bundle = load_bundle(reference)
@@ -72,6 +92,7 @@ class Reader:
             open_session(bundle.model_path),
             operating_point=bundle.operating_point(operating_point),
             limits=limits,
+            gate=gate_of(bundle) if gate else None,
         )
 
     def read(
@@ -104,12 +125,17 @@ class Reader:
         """
         yield from read_in_order(self, sources, operating_point=operating_point, keep_image=keep_image, workers=workers)
 
-    def _read_image(self, image: Image, point: OperatingPoint, started: float, keep_image: bool) -> Reading:
+    def _read_image(
+        self, image: Image, point: OperatingPoint, started: float, keep_image: bool, verdict: Verdict | None = None
+    ) -> Reading:
+        """verdict: the gate's, where it has looked already."""
         kept = image if keep_image else None
         refusal = check_image(image, self.task)
         if refusal is None:
             prepared = prepare(image, self.bundle.prepare_spec)
             refusal = check_prepared(prepared)
+        if refusal is None and self.gate is not None:
+            refusal = self.gate.refusal(verdict or self.gate.judge(image), self.task)
         if refusal is not None:
             return Reading(self.task.name, refusal=refusal, elapsed=time.perf_counter() - started, image=kept)
         probability, values = self._run(prepared)
@@ -143,9 +169,10 @@ class Reader:
 class AutoReader:
     """Finds the task by what a DICOM file says of itself, and reads with that task's default bundle."""
 
-    def __init__(self, *, operating_point: str | None = None, limits: Limits = _DEFAULT_LIMITS):
+    def __init__(self, *, operating_point: str | None = None, limits: Limits = _DEFAULT_LIMITS, gate: bool = True):
         self._operating_point = operating_point
         self._readers: dict[str, Reader] = {}
+        self._gate = gate
         self.limits = limits
 
     def read(
@@ -157,13 +184,18 @@ class AutoReader:
             image = open_image(source, frame=frame, limits=self.limits)
         except ImageError as error:
             return Reading(None, refusal=Refusal.of(error), elapsed=time.perf_counter() - started)
+        verdict = None
         task = match_dicom(image.modality, image.body_part)
+        learned = shipped_gate() if self._gate else None
+        if task is None and learned is not None:
+            verdict = learned.judge(image)
+            task = learned.task_of(verdict)
         if task is None:
             elapsed = time.perf_counter() - started
             return Reading(None, refusal=_task_unknown(image), elapsed=elapsed, image=image if keep_image else None)
         reader = self._reader(task)
         point = reader.bundle.operating_point(operating_point or self._operating_point)
-        return reader._read_image(image, point, started, keep_image)
+        return reader._read_image(image, point, started, keep_image, verdict)
 
     def read_many(
         self,
@@ -178,7 +210,7 @@ class AutoReader:
 
     def _reader(self, task: str) -> Reader:
         if task not in self._readers:
-            self._readers[task] = Reader.load(task, limits=self.limits)
+            self._readers[task] = Reader.load(task, limits=self.limits, gate=self._gate)
         return self._readers[task]
 
 
@@ -225,6 +257,20 @@ def _batches(sources: Iterable[Source], *, most: int, workers: int) -> Iterator[
             given, batch = given + 1, []
     if batch:
         yield batch
+
+
+def gate_of(bundle: Bundle) -> Gate | None:
+    """The gate that the bundle was measured with; None for a bundle without one, such as one of the user's own.
+
+    Raises BundleDamaged if another gate has taken its place: the bundle's evidence would no longer hold.
+    """
+    wanted = bundle.record.get("gate")
+    if wanted is None:
+        return None
+    found = shipped_gate()
+    if found is None or found.id != wanted:
+        raise BundleDamaged(f"{bundle.id} was measured with gate {wanted}, not with the one at hand; train it again")
+    return found
 
 
 def open_image(source: Source, *, frame: int = 0, limits: Limits = _DEFAULT_LIMITS) -> Image:

@@ -2,31 +2,25 @@
 
 from typing import Any
 
-from secondread.evidence import compare_with_paper
+from secondread.evidence import compare_with_paper, format_interval
 from secondread.reading import Bundle
-
-_METRICS = (
-    ("accuracy", "accuracy"),
-    ("precision", "precision"),
-    ("recall", "recall (sensitivity)"),
-    ("f1", "F1"),
-    ("specificity", "specificity"),
-    ("roc_auc", "ROC AUC"),
-    ("average_precision", "average precision"),
-)
+from secondread.training._card_checklists import checklist_sections
+from secondread.training._card_measured import measured_sections
 
 
 def write_card(bundle: Bundle, evidence: dict[str, Any]) -> str:
-    """The card in Markdown, from the bundle's record and its evidence."""
+    """The card in Markdown, from the bundle's record and its evidence. It holds no pixels."""
     sections = [
-        _head(bundle),
         _use(bundle),
+        _model(bundle),
         _data(bundle),
-        *(_split(name, result, evidence) for name, result in evidence["results"].items()),
+        *measured_sections(bundle, evidence),
         _claims(evidence),
         _made(bundle, evidence),
     ]
-    return "\n\n".join(section for section in sections if section) + "\n"
+    told = [section for section in sections if section]
+    titles = [section.split("\n", 1)[0].removeprefix("## ") for section in told]
+    return "\n\n".join([_head(bundle), *told, *checklist_sections(titles)]) + "\n"
 
 
 def _head(bundle: Bundle) -> str:
@@ -44,50 +38,38 @@ def _use(bundle: Bundle) -> str:
     return f"## Intended use and limits\n\n{bundle.task.intended_use}\n\n{lines}"
 
 
+def _model(bundle: Bundle) -> str:
+    model, prepare = bundle.record["model"], bundle.record["prepare"]
+    channels = "grey" if prepare["channels"] == 1 else "RGB"
+    return (
+        f"## The model\n\nA convolutional neural network, `{model['architecture']}` ({model['parameters']:,} "
+        "parameters; its file under `src/secondread/models` says how it is built), read once for each image: one "
+        "network, no ensemble. It sees the pixels of one image and nothing else, so no person judges or types in a "
+        f"predictor. Input: {prepare['size']} × {prepare['size']} {channels}. Output: the chance of disease between "
+        f"0 and 1, and a coarse heat map ({bundle.record['heatmap']['method']}). `model.onnx` is the whole model, "
+        "weights included."
+    )
+
+
 def _data(bundle: Bundle) -> str:
     sources = "\n".join(f"| {source.name} | {source.title} | {source.terms} |" for source in bundle.task.sources)
     data = bundle.record["data"]
     splits = ", ".join(f"{name} {count:,}" for name, count in data["splits"].items())
     return (
         f"## Data and terms\n\n| source | what | terms |\n|---|---|---|\n{sources}\n\n"
-        f"Images: {splits}. Fingerprint `{data['fingerprint'][:16]}`."
+        f"Images: {splits}. Fingerprint `{data['fingerprint'][:16]}`.\n\n"
+        "Collected before this model and for other purposes, so the study is retrospective. Splits keep groups whole: "
+        "a patient where the manifest names one, else what it groups (near-duplicates, neighbouring numbers), else the "
+        "single image; a manifest that divides a group is refused. `train` fitted the weights, `val` chose the epoch, "
+        "the calibration and the operating points; every other split was only read, after all was fixed. An image "
+        "without a label is in no split."
     )
-
-
-def _split(name: str, result: dict[str, Any], evidence: dict[str, Any]) -> str:
-    point = evidence["operating_point"]
-    columns = {f"all of {name}": result, **result.get("by_source", {})}
-    head = (
-        "| measure | "
-        + " | ".join(f"{title} (n = {part['n']}, {part['n_positive']} positive)" for title, part in columns.items())
-        + " |"
-    )
-    rows = [
-        f"| {title} | " + " | ".join(_cell(part, key) for part in columns.values()) + " |" for key, title in _METRICS
-    ]
-    counts = result["confusion"]
-    matrix = (
-        f"TP {counts['tp']}, FN {counts['fn']}, TN {counts['tn']}, FP {counts['fp']}" if counts else "no image was read"
-    )
-    return (
-        f"## Measured on {name}\n\nAt the operating point {point['name']} (positive above {point['threshold']:g}). "
-        f"{evidence['intervals']}.\n\n{head}\n|---|{'---|' * len(columns)}\n"
-        + "\n".join(rows)
-        + f"\n\n{matrix}; refused: {result['n_refused']}."
-    )
-
-
-def _cell(part: dict[str, Any], key: str) -> str:
-    found = part["metrics"].get(key)
-    if not found or found["value"] is None:
-        return "–"
-    return f"{found['value']:.3f} ({found['low']:.3f}–{found['high']:.3f})"
 
 
 def _claims(evidence: dict[str, Any]) -> str:
     """The seed paper's figures beside ours; its table and its matrices disagree, so both stand here."""
     rows = [
-        f"| {row['name']} | {row['table']:.1f} | {row['matrix']:.1f} | {_percent(row['ours'])} |"
+        f"| {row['name']} | {row['table']:.1f} | {row['matrix']:.1f} | {format_interval(row['ours'], 100, 1)} |"
         for row in compare_with_paper(evidence)
     ]
     if not rows:
@@ -100,19 +82,17 @@ def _claims(evidence: dict[str, Any]) -> str:
     )
 
 
-def _percent(found: dict[str, float | None]) -> str:
-    if found["value"] is None:
-        return "–"
-    value, low, high = (100 * found[key] for key in ("value", "low", "high"))  # type: ignore[operator]
-    return f"{value:.1f} ({low:.1f}–{high:.1f})"
-
-
 def _made(bundle: Bundle, evidence: dict[str, Any]) -> str:
     training = bundle.record["training"]
     best = f"best epoch {training['best_epoch']} of {training['epochs_run']}"
+    steps = ", ".join(f"{key} {value}" for key, value in bundle.record["prepare"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in training["versions"].items())
+    commands = "\n".join(f"    {line}" for line in dict.fromkeys([training["command"], evidence["command"]]))
     return (
         f"## How it was made\n\nRecipe {training['recipe']['name']}, random state {training['random_state']}, "
         f"{best} by validation AUC ({training['best_val_auc']:.3f}), "
-        f"{training['seconds']:.0f} s on {training['device']}, {bundle.record['created']}.\n\n"
-        f"    {training['command']}\n    {evidence['command']}"
+        f"{training['seconds']:.0f} s on {training['device']}, {bundle.record['created']}. Weights start as the "
+        "framework draws them from that random state, unless the recipe says otherwise; the classes are neither "
+        f"weighted nor drawn evenly unless it says so. Preprocessing: {steps}; recipe and all else are in "
+        f"`bundle.json`.\n\n{commands}\n\nVersions: {versions}."
     )

@@ -1,13 +1,25 @@
 """Reads whole splits with a bundle, exactly as it is served, and writes down what comes out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from secondread.data import Manifest
-from secondread.evidence import Prediction, build_evidence, write_evidence, write_report
+from secondread.evidence import (
+    Failure,
+    Lesions,
+    Prediction,
+    build_evidence,
+    facts_of,
+    load_lesions,
+    subgroups,
+    write_evidence,
+    write_report,
+)
 from secondread.reading import Bundle, Reader, Reading
+from secondread.training.gallery import worst_failures
+from secondread.training.localise import Observation, heatmap_table, observe
 
 OnRead = Callable[[str, int, int], None]  # split, images read, images in all
 
@@ -32,17 +44,25 @@ def evaluate(
     *,
     reader: Reader,
     command: str,
+    prevalence: float | None = None,
     on_read: OnRead | None = None,
 ) -> dict[str, Any]:
     """The evidence of a bundle on the named splits, at the reader's operating point. Nothing is fitted or chosen here.
 
-    Raises DataInvalid for a split that the manifest lacks.
+    prevalence: share of the diseased where the reader is to be used, for predictive values; default: each split's own.
+    Raises DataInvalid for a split that the manifest lacks, UsageError for a prevalence that is no share.
     """
     parts = {name: manifest.split(name) for name in splits}
-    found = {}
+    found, details = {}, {}
     for name, part in parts.items():
         tell = None if on_read is None else lambda done, total, split=name: on_read(split, done, total)
-        found[name] = predictions_of(reader, part, on_read=tell)
+        lesions = load_lesions(part)
+        seen = observations_of(reader, part, lesions, on_read=tell)
+        found[name] = [one.prediction for one in seen]
+        details[name] = {
+            "subgroups": _subgroups(part, seen, reader.operating_point.threshold),
+            "heatmap": heatmap_table(reader, part, seen, lesions),
+        }
     point = reader.operating_point
     return build_evidence(
         found,
@@ -50,16 +70,65 @@ def evaluate(
         weights_sha256=bundle.record["model"]["sha256"],
         task=bundle.task.name,
         operating_point={"name": point.name, "threshold": point.threshold},
+        thresholds=thresholds_of(bundle),
+        prevalence=prevalence,
+        details=details,
         data={"fingerprint": manifest.fingerprint(), "splits": {name: len(part.rows) for name, part in parts.items()}},
         command=command,
         date=date.today().isoformat(),
     )
 
 
-def write_evaluation(evidence: dict[str, Any], bundle: Bundle, folder: Path) -> Path:
-    """evidence.json, the plots and the page in a folder. Returns the page's path."""
+def observations_of(
+    reader: Reader, manifest: Manifest, lesions: Lesions, *, on_read: Callable[[int, int], None] | None = None
+) -> list[Observation]:
+    """As `predictions_of`, with the size of every image and how its heat map did."""
+    readings = reader.read_many((row.path for row in manifest.rows), keep_image=True)
+    seen = []
+    for row, group, reading in zip(manifest.rows, manifest.groups, readings, strict=True):
+        prediction = _prediction(row.name, row.label, row.source, group, reading)
+        seen.append(observe(row, prediction, reading, lesions))
+        if on_read is not None:
+            on_read(len(seen), len(manifest.rows))
+    return seen
+
+
+def thresholds_of(bundle: Bundle) -> dict[str, float]:
+    """Operating point → threshold; a point with a band is made of two others, which stand for themselves."""
+    return {name: point.threshold for name, point in bundle.operating_points.items() if point.low is None}
+
+
+def failures_of(reader: Reader, manifest: Manifest, evidence: Mapping[str, Any]) -> dict[str, list[Failure]]:
+    """split → its worst readings, as pictures for the page. They show the user's images: they belong there alone."""
+    gallery = {}
+    for split, rows in evidence["predictions"].items():
+        predictions = [Prediction(path, label, "", "", value, refusal) for path, label, value, refusal in rows]
+        gallery[split] = worst_failures(reader, manifest.split(split), predictions)
+    return gallery
+
+
+def write_evaluation(
+    evidence: dict[str, Any], bundle: Bundle, folder: Path, *, gallery: Mapping[str, Sequence[Failure]] | None = None
+) -> Path:
+    """evidence.json, the plots and the page in a folder. Returns the page's path.
+
+    gallery: see `failures_of`; None leaves it out.
+    """
     write_evidence(evidence, folder / "evidence.json")
-    return write_report(evidence, bundle.task, folder)
+    return write_report(evidence, bundle.task, folder, gallery=gallery)
+
+
+def _subgroups(manifest: Manifest, seen: Sequence[Observation], threshold: float) -> dict[str, Any]:
+    """Of the images that could be decoded: of the others there is nothing to group by."""
+    pairs = [(row, one) for row, one in zip(manifest.rows, seen, strict=True) if one.size is not None]
+    if not pairs:
+        return {}
+    facts = facts_of(
+        Manifest(tuple(row for row, _ in pairs), manifest.folder),
+        image_sizes=[one.size for _, one in pairs if one.size is not None],
+        lesion_shares=[one.lesion_share for _, one in pairs],
+    )
+    return subgroups([one.prediction for _, one in pairs], facts, threshold=threshold)
 
 
 def _prediction(name: str, label: int, source: str, group: str, reading: Reading) -> Prediction:

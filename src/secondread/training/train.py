@@ -15,10 +15,11 @@ import numpy as np
 import torch
 
 from secondread.data import Manifest, PreparedSet, prepared_cache
+from secondread.errors import TrainingError
 from secondread.evidence import curves_plot, measure_operating_point
 from secondread.images import PrepareSpec
 from secondread.models import create_model
-from secondread.reading import Bundle, Reader, add_to_bundle, write_bundle
+from secondread.reading import Bundle, Reader, add_to_bundle, shipped_gate, write_bundle
 from secondread.tasks import Task
 from secondread.training.card import write_card
 from secondread.training.evaluate import evaluate
@@ -53,6 +54,7 @@ def train_bundle(
     command: str = "",
     fresh: bool = False,
     measure: bool = True,
+    gate: bool = False,
     task_file: Path | None = None,
     cache_folder: Path | None = None,
     progress: Progress = Progress(),
@@ -60,7 +62,8 @@ def train_bundle(
     """Train a network on the manifest's `train` split and write a bundle to `out`.
 
     The best epoch and the operating point come from `val`; with `measure`, the other splits are read once and become
-    the bundle's evidence. The run's state is kept in the folder `<out>.run`; calling again goes on from there.
+    the bundle's evidence. With `gate`, the shipped gate guards it: right for images like those it was taught with.
+    The run's state is kept in the folder `<out>.run`; calling again goes on from there.
     Raises DataInvalid, TrainingError, BundleError or UnknownName.
     """
     spec = prepare_spec_of(task)
@@ -90,6 +93,7 @@ def train_bundle(
     )
     exported = export_onnx(result.model, size=spec.size, channels=spec.channels, images=val.images)
     record = _record(task, name, spec, result, exported, val, settings, manifest, command)
+    record["gate"] = _gate_for(task) if gate else None
     bundle = write_bundle(out, record=record, model=exported.model, task_file=task_file)
     _write_curves(result, run_folder, title=f"{task.title}: {model_name}, recipe {recipe.name}")
     if measure:
@@ -106,6 +110,13 @@ def measure_bundle(
     evidence = evaluate(bundle, manifest, splits, reader=reader, command=command, on_read=progress.on_read)
     add_to_bundle(bundle, evidence=evidence, card=write_card(bundle, evidence))
     return evidence
+
+
+def _gate_for(task: Task) -> str:
+    found = shipped_gate()
+    if found is None or not found.knows(task):
+        raise TrainingError(f"no shipped gate knows the task '{task.name}'; leave out --gate")
+    return found.id
 
 
 def _prepared(

@@ -46,6 +46,7 @@ SETTINGS = (
     Setting("max_megapixels", 64, "largest image that is decoded, in millions of pixels of one frame"),
     Setting("threads", 6, "requests served at once; readings among them are bounded by parallel_readings"),
     Setting("parallel_readings", 2, "images decoded and read at once; bounds the memory and suits two cores"),
+    Setting("gate", "on", "'off' reads even what looks unlike anything learnt from; for research"),
     Setting("preview_pixels", 1024, "longest side of the preview sent with a reading"),
     Setting("heatmap_pixels", 512, "longest side of the heat map sent with a reading"),
     Setting(

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from apiflask import APIFlask
@@ -41,7 +42,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> APIFlask:
     Raises UsageError for a key that is not known or a variable that is not a number.
     """
     config = dict(config or {})
-    ready, load_reader = config.pop("READERS", None), config.pop("LOAD", load)
+    ready, load_reader = config.pop("READERS", None), config.pop("LOAD", None)
     if unknown := sorted(set(config) - {row.key for row in SETTINGS}):
         raise UsageError(f"no such setting: {', '.join(unknown)}; known: {', '.join(row.key for row in SETTINGS)}")
     app = APIFlask(
@@ -57,6 +58,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> APIFlask:
     _configure(app)
     limits = Limits(max_pixels=app.config["MAX_MEGAPIXELS"] * 10**6, max_bytes=app.config["MAX_FILE_MB"] * 10**6)
     parallel = app.config["PARALLEL_READINGS"]
+    load_reader = load_reader or partial(load, gate=app.config["GATE"] != "off")
     app.extensions["secondread"] = Readers(limits=limits, parallel=parallel, ready=ready, load=load_reader)
     _security.register(app)
     _problems.register(app)

@@ -1,0 +1,118 @@
+"""`secondread compare-paper`: the seed paper's figures beside an honest and a leaking split."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from secondread.cli._options import command_line, complete_tasks
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from secondread.training.fit import Epoch
+
+_NAME = "paper-comparison"
+
+
+@click.command("compare-paper")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder that holds a folder with a manifest.csv for each task.",
+)
+@click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_tasks,
+    help="May be given again; default: tuberculosis, which takes minutes. The others take longer.",
+)
+@click.option("--copies", type=click.IntRange(1), default=5, show_default=True, help="Copies of each image that leak.")
+@click.option(
+    "--folds", type=click.IntRange(2), default=5, show_default=True, help="Networks that read the same images unseen."
+)
+@click.option("--epochs", type=click.IntRange(1), default=None, help="Default: the paper's 50.")
+@click.option("--random-state", type=int, default=0, show_default=True, help="Of weights, copies and split.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help=f"Where {_NAME}.json goes; tasks it already holds stay in it.",
+)
+@click.option(
+    "--page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help=f"Where the page in Markdown goes; default: {_NAME}.md beside it.",
+)
+def compare_paper(
+    data: Path,
+    tasks: tuple[str, ...],
+    copies: int,
+    folds: int,
+    epochs: int | None,
+    random_state: int,
+    out: Path,
+    page: Path | None,
+) -> None:
+    """Train the paper's network on an honest and on a leaking split, and set both beside the paper's claims.
+
+    Copies of images are written to a temporary folder and removed again.
+    """
+    from rich.console import Console
+
+    from secondread.cli._progress import bars
+    from secondread.data import load_data
+    from secondread.tasks import load_task
+    from secondread.training import load_recipe
+    from secondread.training._comparison_page import comparison_page
+    from secondread.training.paper_comparison import compare
+
+    table = _read(out / f"{_NAME}.json")
+    with bars(Console(stderr=True)) as progress:
+        rows: dict[str, TaskID] = {}
+
+        def tell(run: str, epoch: "Epoch", epochs: int) -> None:
+            if run not in rows:
+                rows[run] = progress.add_task(run, total=epochs, said="")
+            progress.update(rows[run], completed=epoch.epoch, said=f"val AUC {epoch.val_auc:.3f}")
+
+        for name in tasks or ("tuberculosis",):
+            task = load_task(name)
+            table[name] = compare(
+                task,
+                load_data(data / name / "manifest.csv", task=task),
+                load_recipe("paper", task, epochs=epochs),
+                copies=copies,
+                folds=folds,
+                random_state=random_state,
+                command=command_line(),
+                on_epoch=tell,
+            )
+            _write(out / f"{_NAME}.json", json.dumps(table, indent=1, ensure_ascii=False) + "\n")
+    target = page or out / f"{_NAME}.md"
+    _write(target, comparison_page(table))
+    click.echo(f"page: {target}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    from secondread.errors import DataInvalid
+
+    if not path.is_file():
+        return {}
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataInvalid(f"'{path}' holds something else ({error}); name another --out") from error
+    return dict(table)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.new")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
