@@ -12,7 +12,8 @@ from secondread import load
 from secondread.errors import CannotOpen, UnknownName
 from secondread.images import Image, Limits, decode
 from secondread.reading import Decision, Reader, Reading
-from secondread.reading._reader import decide, read_in_order
+from secondread.reading._many import read_in_order
+from secondread.reading._reader import decide
 from tests.phantoms import bone_phantom, brain_phantom, chest_phantom, dicom_bytes, encode
 from tests.trained import film
 

@@ -90,7 +90,8 @@ def test_an_epoch_holds_every_image_once_and_repeats_exactly():
     recipe = replace(PAPER, augmentations=(), batch_size=16)
 
     def epoch(seed):
-        return list(epoch_batches(prepared, images, recipe, rng=np.random.default_rng(seed)))
+        batches = epoch_batches(prepared, images, recipe, rng=np.random.default_rng(seed))
+        return [(np.round(255 * pixels), labels) for pixels, labels in batches]
 
     first, again, other = epoch(0), epoch(0), epoch(1)
     values = np.concatenate([x[:, 0, 0, 0] for x, _ in first])

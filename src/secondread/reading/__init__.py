@@ -1,5 +1,6 @@
 """From an image to a reading: bundle, gate, model, heat map."""
 
+from secondread.reading._auto import AutoReader, load
 from secondread.reading._bundle import (
     Bundle,
     OperatingPoint,
@@ -11,7 +12,7 @@ from secondread.reading._bundle import (
 )
 from secondread.reading._heatmap import HeatMap
 from secondread.reading._learned_gate import Gate, load_gate, shipped_gate, write_gate
-from secondread.reading._reader import AutoReader, Reader, load
+from secondread.reading._reader import Reader
 from secondread.reading._reading import Decision, Reading, Refusal
 
 __all__ = [

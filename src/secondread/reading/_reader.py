@@ -1,60 +1,26 @@
-"""A loaded bundle: bytes in, reading out. The only place where onnxruntime runs a model."""
+"""A loaded bundle: bytes in, reading out."""
 
-import os
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from secondread.errors import BundleDamaged, CannotOpen, ImageError
+from secondread.errors import BundleDamaged, ImageError
 from secondread.evidence import apply_calibration
-from secondread.images import Image, Limits, Prepared, decode, prepare
-from secondread.reading._bundle import Bundle, OperatingPoint, default_bundles, load_bundle
+from secondread.images import Image, Limits, Prepared, prepare
+from secondread.reading._bundle import Bundle, OperatingPoint, load_bundle
 from secondread.reading._gate import check_image, check_prepared
 from secondread.reading._heatmap import HeatMap
 from secondread.reading._learned_gate import Gate, Verdict, shipped_gate
+from secondread.reading._many import read_in_order
 from secondread.reading._reading import Decision, Reading, Refusal
 from secondread.reading._session import open_session
-from secondread.tasks import match_dicom
+from secondread.reading._source import DEFAULT_LIMITS, Source, open_image
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
-
-Source = str | os.PathLike[str] | bytes | np.ndarray | Image
-_DEFAULT_LIMITS = Limits()
-_BATCH = 32  # paths handed to a worker at once
-
-
-class Reads(Protocol):
-    """What a Reader and an AutoReader have in common."""
-
-    def read(
-        self, source: Source, *, operating_point: str | None = None, frame: int = 0, keep_image: bool = False
-    ) -> Reading:
-        """One image's answer."""
-        ...
-
-
-def load(
-    reference: str | Path,
-    *,
-    operating_point: str | None = None,
-    limits: Limits = _DEFAULT_LIMITS,
-    gate: bool = True,
-) -> "Reader | AutoReader":
-    """A reader for a task ('fracture'), a shipped bundle ('fracture/paper'), a bundle's folder, or 'auto'.
-
-    'auto' takes the task from what a DICOM file says of itself, or from what the gate sees.
-    gate: whether the learned gate may refuse; without it only what needs no learning is refused.
-    Raises CannotOpen, UnknownName, BundleForeign or BundleDamaged.
-    """
-    if str(reference) == "auto":
-        return AutoReader(operating_point=operating_point, limits=limits, gate=gate)
-    return Reader.load(reference, operating_point=operating_point, limits=limits, gate=gate)
 
 
 class Reader:
@@ -82,7 +48,7 @@ class Reader:
         reference: str | Path,
         *,
         operating_point: str | None = None,
-        limits: Limits = _DEFAULT_LIMITS,
+        limits: Limits = DEFAULT_LIMITS,
         gate: bool = True,
     ) -> "Reader":
         """Load and check a bundle. Raises CannotOpen, UnknownName, BundleForeign or BundleDamaged."""
@@ -166,99 +132,6 @@ class Reader:
         return x0 + left * width, y0 + top * height, x0 + right * width, y0 + bottom * height
 
 
-class AutoReader:
-    """Finds the task by what a DICOM file says of itself, and reads with that task's default bundle."""
-
-    def __init__(self, *, operating_point: str | None = None, limits: Limits = _DEFAULT_LIMITS, gate: bool = True):
-        self._operating_point = operating_point
-        self._readers: dict[str, Reader] = {}
-        self._gate = gate
-        self.limits = limits
-
-    def read(
-        self, source: Source, *, operating_point: str | None = None, frame: int = 0, keep_image: bool = False
-    ) -> Reading:
-        """As Reader.read; refused with 'task_unknown' where the file does not say what it shows."""
-        started = time.perf_counter()
-        try:
-            image = open_image(source, frame=frame, limits=self.limits)
-        except ImageError as error:
-            return Reading(None, refusal=Refusal.of(error), elapsed=time.perf_counter() - started)
-        verdict = None
-        task = match_dicom(image.modality, image.body_part)
-        learned = shipped_gate() if self._gate else None
-        if task is None and learned is not None:
-            verdict = learned.judge(image)
-            task = learned.task_of(verdict)
-        if task is None:
-            elapsed = time.perf_counter() - started
-            return Reading(None, refusal=_task_unknown(image), elapsed=elapsed, image=image if keep_image else None)
-        reader = self._reader(task)
-        point = reader.bundle.operating_point(operating_point or self._operating_point)
-        return reader._read_image(image, point, started, keep_image, verdict)
-
-    def read_many(
-        self,
-        sources: Iterable[Source],
-        *,
-        operating_point: str | None = None,
-        keep_image: bool = False,
-        workers: int | None = None,
-    ) -> Iterator[Reading]:
-        """As Reader.read_many."""
-        yield from read_in_order(self, sources, operating_point=operating_point, keep_image=keep_image, workers=workers)
-
-    def _reader(self, task: str) -> Reader:
-        if task not in self._readers:
-            self._readers[task] = Reader.load(task, limits=self.limits, gate=self._gate)
-        return self._readers[task]
-
-
-def read_in_order(
-    reader: Reads, sources: Iterable[Source], *, operating_point: str | None, keep_image: bool, workers: int | None
-) -> Iterator[Reading]:
-    """Read on several threads, at most two batches a worker in flight; decoding and inference both release the GIL."""
-    workers = workers or os.cpu_count() or 1
-
-    def one(source: Source) -> Reading:
-        try:
-            return reader.read(source, operating_point=operating_point, keep_image=keep_image)
-        except CannotOpen as error:
-            return Reading(None, refusal=Refusal("cannot_open", str(error)))
-
-    def some(batch: list[Source]) -> list[Reading]:
-        return [one(source) for source in batch]
-
-    waiting: deque[Future[list[Reading]]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for batch in _batches(sources, most=1 if keep_image else _BATCH, workers=workers):
-                waiting.append(pool.submit(some, batch))
-                if len(waiting) >= 2 * workers:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-def _batches(sources: Iterable[Source], *, most: int, workers: int) -> Iterator[list[Source]]:
-    """Paths in batches that grow from one, since handing over small images one by one costs as much as reading them.
-
-    What is already in memory goes alone, so that no more of it is held than must be.
-    """
-    batch: list[Source] = []
-    given = 0
-    for source in sources:
-        batch.append(source)
-        if not isinstance(source, str | os.PathLike) or len(batch) >= min(most, 1 + given // (2 * workers)):
-            yield batch
-            given, batch = given + 1, []
-    if batch:
-        yield batch
-
-
 def gate_of(bundle: Bundle) -> Gate | None:
     """The gate that the bundle was measured with; None for a bundle without one, such as one of the user's own.
 
@@ -273,16 +146,6 @@ def gate_of(bundle: Bundle) -> Gate | None:
     return found
 
 
-def open_image(source: Source, *, frame: int = 0, limits: Limits = _DEFAULT_LIMITS) -> Image:
-    """The decoded image of any kind of source. Raises CannotOpen or an ImageError."""
-    if isinstance(source, Image):
-        return source
-    if isinstance(source, np.ndarray):
-        return Image.from_array(source)
-    data = source if isinstance(source, bytes) else _read_file(Path(source), limits)
-    return decode(data, frame=frame, limits=limits)
-
-
 def decide(probability: float, point: OperatingPoint) -> Decision:
     """What follows: uncertain inside the point's band where it has one, else positive above the threshold."""
     if point.low is not None and point.high is not None and point.low < probability <= point.high:
@@ -290,25 +153,6 @@ def decide(probability: float, point: OperatingPoint) -> Decision:
     return Decision.POSITIVE if probability > point.threshold else Decision.NEGATIVE
 
 
-def default_tasks() -> list[str]:
-    """The tasks that a shipped bundle reads for."""
-    return sorted(default_bundles())
-
-
-def _read_file(path: Path, limits: Limits) -> bytes:
-    try:
-        limits.check_bytes(path.stat().st_size)  # a huge file is refused before it is read
-        return path.read_bytes()
-    except OSError as error:
-        raise CannotOpen(f"cannot open '{path}': {error.strerror or error}") from error
-
-
 def _warnings(image: Image) -> tuple[str, ...]:
     frames = (f"only frame {image.frame + 1} of {image.n_frames} was read",) if image.n_frames > 1 else ()
     return (*frames, *image.notes)
-
-
-def _task_unknown(image: Image) -> Refusal:
-    said = ", ".join(filter(None, [image.modality, image.body_part]))
-    why = f"its DICOM facts ({said}) fit no task" if said else "the file does not say what it shows"
-    return Refusal("task_unknown", f"{why}; choose the task by hand: {', '.join(default_tasks())}")

@@ -12,7 +12,7 @@ from secondread.training.recipes import Recipe
 
 _AHEAD = 3  # batches made before they are asked for
 
-Batch = tuple[np.ndarray, np.ndarray]  # uint8 (batch, size, size, channels), float32 labels (batch,)
+Batch = tuple[np.ndarray, np.ndarray]  # float32 (batch, channels, size, size) in 0–1, float32 labels (batch,)
 
 
 def epoch_batches(
@@ -26,7 +26,8 @@ def epoch_batches(
     pieces = [order[start : start + recipe.batch_size] for start in range(0, len(order), recipe.batch_size)]
 
     def make(piece: np.ndarray) -> Batch:
-        return augment(images[piece], recipe, rng=rng), prepared.labels[piece].astype(np.float32)
+        pixels = augment(images[piece], recipe, rng=rng).transpose(0, 3, 1, 2)
+        return np.multiply(pixels, np.float32(1 / 255), order="C"), prepared.labels[piece].astype(np.float32)
 
     waiting: deque[Future[Batch]] = deque()
     with ThreadPoolExecutor(max_workers=1) as maker:

@@ -150,7 +150,7 @@ def _train_epoch(
     for step, (images, labels) in enumerate(batches, start=1):
         optimizer.zero_grad(set_to_none=True)
         target = torch.from_numpy(labels).to(device)
-        loss = F.binary_cross_entropy_with_logits(model(_to_input(images, device))[:, 0], target)
+        loss = F.binary_cross_entropy_with_logits(model(torch.from_numpy(images).to(device))[:, 0], target)
         loss.backward()
         optimizer.step()
         value = float(loss.detach())

@@ -43,18 +43,20 @@ def train_gate(
     manifests: Mapping[str, Manifest],
     *,
     epochs: int = 14,
+    n_outliers: int = 6000,
     random_state: int = 0,
     command: str = "",
     on_epoch: Callable[[int, int, float, float], None] | None = None,
 ) -> tuple[bytes, dict[str, Any]]:
     """A gate for these tasks: its ONNX file, and its record (kinds, thresholds, how it was made).
 
-    manifests: task name → manifest. on_epoch(epoch, epochs, loss, accuracy on the threshold part).
+    manifests: task name → manifest. n_outliers: pictures of other kinds that teach; a fifth as many set thresholds.
+    on_epoch(epoch, epochs, loss, accuracy on the threshold part).
     Raises TrainingError if the exported gate differs from torch.
     """
     kinds = [*sorted(manifests), OTHER, INVERTED]
-    teach = gather(manifests, "teach", kinds, n_outliers=6000, random_state=random_state)
-    check = gather(manifests, "check", kinds, n_outliers=1200, random_state=random_state + 1)
+    teach = gather(manifests, "teach", kinds, n_outliers=n_outliers, random_state=random_state)
+    check = gather(manifests, "check", kinds, n_outliers=n_outliers // 5, random_state=random_state + 1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(random_state)
         net = GateNet(num_classes=len(kinds))
