@@ -10,7 +10,7 @@ from typing import Any
 from pydicom import uid
 from pydicom.pixels.decoders.base import DecodeRunner
 
-from secondread.errors import TruncatedImage
+from secondread.errors import TruncatedImage, UnsupportedImage
 
 _SYNTAXES = (uid.JPEGLossless, uid.JPEGLosslessSV1, uid.JPEGLSLossless, uid.JPEGLSNearLossless)
 DECODER_DEPENDENCIES = dict.fromkeys(_SYNTAXES, ("python-gdcm>=3.0.24",))  # asked for by pydicom
@@ -30,7 +30,7 @@ def decode_frame(stream: bytes, runner: DecodeRunner) -> bytes:
     if runner.transfer_syntax in uid.JPEGLSTransferSyntaxes:
         bits_stored = runner.get_option("jls_precision", bits_stored)
         if bits_stored in (6, 7):
-            raise NotImplementedError("GDCM does not support JPEG-LS of 6 or 7 bits")
+            raise UnsupportedImage("GDCM does not support JPEG-LS of 6 or 7 bits")
         runner.set_option("planar_configuration", 0)  # GDCM gives JPEG-LS by pixel
         runner.set_option("bits_allocated", 8 if bits_stored <= 8 else 16)
     facts: dict[str, Any] = {

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,4 @@ class Classifier(Protocol):
 
     def forward_map(self, x: "Tensor") -> "tuple[Tensor, Tensor]":
         """Logits (batch,) and class-activation map (batch, rows, columns) from one forward pass."""
-        ...
-
-    def as_module(self) -> "nn.Module":
-        """Itself, typed as a module."""
         ...

@@ -71,10 +71,6 @@ class LeNet(nn.Module):
         stage = _fast_stage if self.form == "fast" else _plain_stage
         return stage(stage(x, self.conv1), self.conv2)
 
-    def as_module(self) -> nn.Module:
-        """Itself, typed as a module."""
-        return self
-
 
 def _plain_stage(x: Tensor, conv: nn.Conv2d) -> Tensor:
     return F.avg_pool2d(torch.tanh(F.conv2d(x, _kernels(x, conv), conv.bias)), _POOL, stride=_STRIDE)

@@ -10,9 +10,8 @@ from secondread.tasks import Task, list_tasks, load_task
 
 _MIN_SIDE = 32  # pixels; below it nothing a reader looks for can be seen
 _MIN_SPREAD = 8  # grey levels between the 2nd and the 98th percentile of the model's input
-_NOT_SAYING = frozenset(
-    {"", "OT", "SC", "UNKNOWN"}
-)  # modalities that devices and converters write when they do not know
+# modalities that devices and converters write when they do not know
+_NOT_SAYING = frozenset({"", "OT", "SC", "UNKNOWN"})
 
 
 def check_image(image: Image, task: Task) -> Refusal | None:

@@ -16,7 +16,7 @@ import torch
 
 from secondread.data import Manifest, PreparedSet, prepared_cache
 from secondread.errors import TrainingError
-from secondread.evidence import curves_plot, measure_operating_point
+from secondread.evidence import PAPER_THRESHOLD, curves_plot, measure_operating_point
 from secondread.images import PrepareSpec
 from secondread.models import create_model
 from secondread.reading import Bundle, Reader, add_to_bundle, shipped_gate, write_bundle
@@ -27,7 +27,6 @@ from secondread.training.export import Exported, export_onnx
 from secondread.training.fit import Epoch, FitResult, fit
 from secondread.training.recipes import Recipe, prepare_spec_of
 
-PAPER_THRESHOLD = 0.7
 # Read once, after everything is fixed: the test split, and hospitals never used to fit or choose anything.
 _MEASURED = ("test", "external", "external-negatives", "localisation")
 
