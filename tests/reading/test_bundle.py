@@ -29,7 +29,7 @@ def test_every_task_has_a_default_bundle_that_loads():
         assert bundle.task.name == task
         assert bundle.evidence["results"]["test"]["n"] > 0
         assert bundle.card.startswith(f"# {bundle.task.title}")
-        assert Reader.load(task).operating_point.threshold == 0.7
+        assert Reader.load(task).operating_point.name == "paper"
 
 
 def test_shipped_bundles_stay_small():

@@ -49,9 +49,20 @@ def test_a_verdict_becomes_a_refusal_with_a_code_and_a_sentence(seen, task, code
     assert refusal is None or len(refusal.message) > 30
 
 
-def test_auto_believes_the_gate_only_when_it_is_sure():
+def test_a_right_picture_passes_though_another_kind_is_likelier():
+    loose = {**LIMITS, "probability": 0.2}
+    gate = Gate({**GATE.record, "thresholds": dict.fromkeys(TASKS, loose)}, session=None)
+    seen = verdict("other", sure=0.6)
+    seen.probabilities[KINDS.index("fracture")] = 0.3
+    assert gate.refusal(seen, load_task("fracture")) is None
+    assert gate.refusal(seen, load_task("tuberculosis")).code == "wrong_kind"
+    assert gate.task_of(seen) == "fracture"
+
+
+def test_auto_finds_the_task_only_where_the_gate_lets_the_picture_pass():
     assert GATE.task_of(verdict("fracture")) == "fracture"
-    assert GATE.task_of(verdict("fracture", sure=0.6)) is None
+    assert GATE.task_of(verdict("fracture", sure=0.45)) is None
+    assert GATE.task_of(verdict("fracture", distance=11.0)) is None
     assert GATE.task_of(verdict("other")) is None
 
 
@@ -62,7 +73,7 @@ def gate_folder(tmp_path_factory):
     manifests = {task: write_manifest_of(folder / task, draw) for task, draw in DRAW.items()}
     os.environ["SECONDREAD_CACHE"], before = str(folder / "cache"), os.environ.get("SECONDREAD_CACHE")
     try:
-        model, record = train_gate(manifests, epochs=60, n_outliers=240)
+        model, record = train_gate(manifests, epochs=40, n_outliers=160)
     finally:
         os.environ.pop("SECONDREAD_CACHE")
         if before is not None:

@@ -23,7 +23,7 @@ def gate() -> None:
 @gate.command()
 @click.option("--data", required=True, type=_FOLDER, help="A folder with a folder for each task.")
 @click.option("--out", required=True, type=_NEW_FOLDER, help="Where gate.onnx and gate.json go.")
-@click.option("--epochs", default=14, show_default=True, type=click.IntRange(1))
+@click.option("--epochs", default=30, show_default=True, type=click.IntRange(1))
 @click.option("--random-state", default=0, show_default=True)
 def train(data: Path, out: Path, epochs: int, random_state: int) -> None:
     """Train a gate on every task's images under DATA and on pictures of other kinds."""

@@ -1,6 +1,7 @@
 """The gate's network: small enough to cost a fraction of a reading, with features at two depths.
 
-four 3×3 convolutions of stride 2 (12, 24, 48, 48 channels), batch norm, ReLU → mean → kinds
+four 3×3 convolutions of stride 2 (12, 24, 48, 96 channels), batch norm, ReLU
+→ means of the last two stages, greatest values of the last → kinds
 """
 
 from itertools import pairwise
@@ -8,8 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-WIDTHS = (12, 24, 48, 48)
-FEATURES = 48  # channels at either depth
+WIDTHS = (12, 24, 48, 96)
 
 
 class GateNet(nn.Module):
@@ -19,15 +19,15 @@ class GateNet(nn.Module):
         super().__init__()
         channels = (in_chans, *WIDTHS)
         self.stages = nn.ModuleList(_stage(a, b) for a, b in pairwise(channels))
-        self.head = nn.Linear(WIDTHS[-1], num_classes)
+        self.head = nn.Linear(WIDTHS[-2] + 2 * WIDTHS[-1], num_classes)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x: (B, in_chans, S, S) in 0–1 → logits (B, num_classes), features (B, 48) after stages three and four."""
+        """x: (B, in_chans, S, S) in 0–1 → logits (B, num_classes), means of stages three (B, 48) and four (B, 96)."""
         for stage in self.stages[:-1]:
             x = stage(x)
-        low = x.mean(dim=(2, 3))
-        high = self.stages[-1](x).mean(dim=(2, 3))
-        return self.head(high), low, high
+        last = self.stages[-1](x)
+        low, high = x.mean(dim=(2, 3)), last.mean(dim=(2, 3))
+        return self.head(torch.cat([low, high, last.amax(dim=(2, 3))], dim=1)), low, high
 
 
 def _stage(in_chans: int, out_chans: int) -> nn.Sequential:
@@ -43,14 +43,12 @@ class GatedDistances(nn.Module):
     """
 
     def __init__(self, net: GateNet, *, whitening: list[Tensor], means: list[list[Tensor]]):
-        """whitening: two (48, 48); means: for each depth, for each task, whitened (n_sources, 48)."""
+        """whitening: (48, 48) and (96, 96); means: for each depth, for each task, whitened (n_sources, 48 or 96)."""
         super().__init__()
         self.net = net
         for depth, matrix in enumerate(whitening):
             self.register_buffer(f"whitening{depth}", matrix)
-            for task, rows in enumerate(means[depth]):
-                self.register_buffer(f"means{depth}_{task}", rows)
-        self.n_tasks = len(means[0])
+            self.register_buffer(f"means{depth}", _stacked(means[depth]))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """image: uint8 (B, S, S, 3) → logits (B, kinds), distances (B, 2, tasks)."""
@@ -58,10 +56,15 @@ class GatedDistances(nn.Module):
         return logits, torch.stack([self._nearest(depth, f) for depth, f in enumerate(features)], dim=1)
 
     def _nearest(self, depth: int, features: Tensor) -> Tensor:
-        whitened = features @ getattr(self, f"whitening{depth}")  # (B, 48)
-        columns = []
-        for task in range(self.n_tasks):
-            means = getattr(self, f"means{depth}_{task}")  # (n_sources, 48)
-            squares = ((whitened[:, None] - means[None]) ** 2).sum(dim=2)  # (B, n_sources)
-            columns.append(squares.min(dim=1).values.sqrt())
-        return torch.stack(columns, dim=1)
+        whitened = features @ getattr(self, f"whitening{depth}")  # (B, 48 or 96)
+        away = whitened[:, None, None] - getattr(self, f"means{depth}")  # (B, tasks, n_sources, 48 or 96)
+        return (away * away).sum(dim=3).amin(dim=2).sqrt()
+
+
+def _stacked(means: list[Tensor]) -> Tensor:
+    """As one tensor (tasks, n_sources, 48 or 96): few large steps run faster than many small ones.
+
+    A task of fewer sources has its first mean again, which makes none nearer.
+    """
+    most = max(len(rows) for rows in means)
+    return torch.stack([torch.cat([rows, rows[:1].expand(most - len(rows), -1)]) for rows in means])

@@ -4,6 +4,7 @@ from secondread.reading._auto import AutoReader, load
 from secondread.reading._bundle import (
     Bundle,
     OperatingPoint,
+    add_card,
     add_to_bundle,
     default_bundles,
     list_bundles,
@@ -25,6 +26,7 @@ __all__ = [
     "Reader",
     "Reading",
     "Refusal",
+    "add_card",
     "add_to_bundle",
     "default_bundles",
     "list_bundles",

@@ -75,6 +75,11 @@ class AutoReader:
         """As Reader.read_many."""
         yield from read_in_order(self, sources, operating_point=operating_point, keep_image=keep_image, workers=workers)
 
+    @property
+    def readers(self) -> tuple[Reader, ...]:
+        """Those that were needed so far, one a task."""
+        return tuple(self._readers.values())
+
     def _reader(self, task: str) -> Reader:
         if task not in self._readers:
             self._readers[task] = Reader.load(task, limits=self.limits, gate=self._gate)

@@ -169,4 +169,9 @@ def write_bundle(folder: Path, *, record: Mapping[str, Any], model: bytes, task_
 def add_to_bundle(bundle: Bundle, *, evidence: Mapping[str, Any], card: str) -> None:
     """Put evidence and card, measured on this very bundle, beside its weights."""
     write_file(bundle.folder / _EVIDENCE, json.dumps(evidence, indent=1, ensure_ascii=False) + "\n")
+    add_card(bundle, card)
+
+
+def add_card(bundle: Bundle, card: str) -> None:
+    """Put a card, in Markdown, beside the weights."""
     write_file(bundle.folder / _CARD, card)

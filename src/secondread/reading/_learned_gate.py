@@ -15,7 +15,7 @@ from secondread.images import Image, PrepareSpec, prepare
 from secondread.reading._files import read_record, record_hash, write_folder
 from secondread.reading._reading import Refusal
 from secondread.reading._session import open_session
-from secondread.tasks import Task
+from secondread.tasks import Task, load_task
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -24,7 +24,6 @@ FORMAT, VERSION = "secondread-gate", 1
 _MODEL, _RECORD = "gate.onnx", "gate.json"
 _SHIPPED = Path(__file__).parents[1] / "bundles" / "gate"
 _OTHER, _INVERTED = "other", "inverted"
-_SURE = 0.9  # probability at which `--task auto` believes the gate
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,15 +70,11 @@ class Gate:
 
     def refusal(self, verdict: Verdict, task: Task) -> Refusal | None:
         """Why this picture may not be read for that task, or None."""
-        if verdict.kind == _INVERTED:
-            return Refusal("inverted", "bright and dark look swapped; invert the image, or send the original file")
-        if verdict.kind == _OTHER:
-            return Refusal("wrong_kind", f"this does not look like a {task.modality}; send one, or choose another task")
-        if verdict.kind != task.name:
-            return _other_task(verdict.kind, task)
         limits = self.record["thresholds"][task.name]
         index = verdict.kinds.index(task.name)
         low, high = verdict.distances[:, index]
+        if verdict.probabilities[index] < limits["probability"] and verdict.kind != task.name:
+            return _of_another_kind(verdict.kind, task)
         far = low > limits["distance_low"] or high > limits["distance_high"]
         if far or verdict.probabilities[index] < limits["probability"]:
             return Refusal(
@@ -90,9 +85,10 @@ class Gate:
         return None
 
     def task_of(self, verdict: Verdict) -> str | None:
-        """The task whose kind of picture this surely is, or None."""
-        sure = verdict.probabilities.max() >= _SURE
-        return verdict.kind if sure and verdict.kind in self.record["thresholds"] else None
+        """The likeliest task, if its gate lets the picture pass; else None."""
+        tasks = [kind for kind in verdict.kinds if kind in self.record["thresholds"]]
+        likeliest = max(tasks, key=lambda task: verdict.probabilities[verdict.kinds.index(task)])
+        return likeliest if self.refusal(verdict, load_task(likeliest)) is None else None
 
 
 @cache
@@ -118,11 +114,14 @@ def write_gate(folder: Path, *, record: Mapping[str, Any], model: bytes) -> None
     write_folder(folder, {_MODEL: model, _RECORD: text.encode()}, marker=_RECORD)
 
 
-def _other_task(kind: str, task: Task) -> Refusal:
-    """A picture for another task: the same kind of film of another part, or another kind altogether."""
-    from secondread.tasks import load_task
-
+def _of_another_kind(kind: str, task: Task) -> Refusal:
+    """A picture for another task, of no kind that is read, or with bright and dark swapped."""
+    if kind == _INVERTED:
+        return Refusal("inverted", "bright and dark look swapped; invert the image, or send the original file")
+    if kind == _OTHER:
+        return Refusal("wrong_kind", f"this does not look like a {task.modality}; send one, or choose another task")
     other = load_task(kind)
-    if set(other.dicom_modalities) & set(task.dicom_modalities):
-        return Refusal("wrong_part", f"this looks like a {other.modality}; this task reads a {task.modality}")
-    return Refusal("wrong_kind", f"this looks like a {other.modality}; this task reads a {task.modality}")
+    part = set(other.dicom_modalities) & set(task.dicom_modalities)  # the same kind of film, of another part
+    return Refusal(
+        "wrong_part" if part else "wrong_kind", f"this looks like a {other.modality}; this task reads a {task.modality}"
+    )

@@ -19,15 +19,19 @@ from torch.nn import functional as F
 from secondread.data import Manifest, prepared_cache
 from secondread.errors import TrainingError
 from secondread.images import Image, PrepareSpec, prepare
-from secondread.models.gatenet import FEATURES, GatedDistances, GateNet
+from secondread.models.gatenet import GatedDistances, GateNet
 from secondread.training.export import TOLERANCE, run_onnx, to_onnx
+from secondread.training.gate_augment import invert, vary
 from secondread.training.outliers import draw_outliers
 
 SPEC = PrepareSpec(size=64, channels=3, aspect="pad")
 OTHER, INVERTED = "other", "inverted"
 _SHARED = ("localisation", "external-negatives")  # divided by group between teaching, thresholds and measuring
-_KEPT = 0.997  # share of the validation pictures of a task that each threshold lets pass
-_SLACK = 1.15  # distances of another day's pictures are a little larger
+_BATCH, _LEARNING_RATE = 128, 0.01
+_OUTLIERS_DRAWN, _INVERTED_DRAWN = 0.3, 0.12  # shares of what teaches: of all; of the tasks' own pictures
+_KEPT = 0.995  # share of every source's threshold pictures that each threshold lets pass
+_LEAST, _MOST = 0.1, 0.5  # bounds of the probability asked for
+_TIMES_VARIED = 4  # each threshold picture, beside itself: another hospital's lie further off
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Pictures:
 def train_gate(
     manifests: Mapping[str, Manifest],
     *,
-    epochs: int = 14,
+    epochs: int = 30,
     n_outliers: int = 6000,
     random_state: int = 0,
     command: str = "",
@@ -67,7 +71,7 @@ def train_gate(
     record = {
         "kinds": kinds,
         "prepare": SPEC.to_dict(),
-        "thresholds": _thresholds(data, check, kinds),
+        "thresholds": _thresholds(data, check, kinds, random_state=random_state),
         "created": date.today().isoformat(),
         "training": {"command": command, "epochs": epochs, "random_state": random_state, "n": len(teach.images)},
         "data": {name: manifest.fingerprint() for name, manifest in sorted(manifests.items())},
@@ -113,24 +117,20 @@ def _fit(
     random_state: int,
     on_epoch: Callable[[int, int, float, float], None] | None,
 ) -> None:
-    """AdamW, one cycle; every source is drawn as often as the square root of its size."""
-    x = torch.from_numpy(teach.images).permute(0, 3, 1, 2)
-    y = torch.from_numpy(teach.kinds)
-    x_check, y_check = torch.from_numpy(check.images).permute(0, 3, 1, 2), torch.from_numpy(check.kinds)
-    names, of = np.unique(teach.sources, return_inverse=True)
-    weights = torch.from_numpy(1 / np.sqrt(np.bincount(of, minlength=len(names)))[of])
-    steps = len(x) // 128
-    optimizer = torch.optim.AdamW(net.parameters(), lr=0.004, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.004, total_steps=steps * epochs)
+    """AdamW, one cycle; the tasks are drawn equally, and their sources by the square root of their size."""
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    share = _shares(teach, kinds)
+    steps = len(share) // _BATCH
+    optimizer = torch.optim.AdamW(net.parameters(), lr=_LEARNING_RATE, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=steps * epochs)
+    rng = np.random.default_rng(random_state)
     for epoch in range(1, epochs + 1):
-        generator = torch.Generator().manual_seed(random_state * 100_003 + epoch)
-        order = torch.multinomial(weights, steps * 128, replacement=True, generator=generator)
         net.train()
         total = 0.0
-        for batch in order.split(128):
-            images, targets = _vary(x[batch].float() / 255, y[batch], kinds, generator)
+        for batch in rng.choice(len(share), (steps, _BATCH), p=share):
+            images, targets = _varied(teach.images[batch], teach.kinds[batch], kinds, rng)
             optimizer.zero_grad(set_to_none=True)
-            loss = F.cross_entropy(net(images)[0], targets, label_smoothing=0.02)
+            loss = F.cross_entropy(net(_as_input(images))[0], torch.from_numpy(targets))
             loss.backward()
             optimizer.step()
             schedule.step()
@@ -138,35 +138,44 @@ def _fit(
         if on_epoch is not None:
             net.eval()
             with torch.inference_mode():
-                right = (net(x_check.float() / 255)[0].argmax(dim=1) == y_check).float().mean()
-            on_epoch(epoch, epochs, total / steps, float(right))
+                right = net(_as_input(check.images))[0].argmax(dim=1).numpy() == check.kinds
+            on_epoch(epoch, epochs, total / steps, float(right.mean()))
 
 
-def _vary(x: Tensor, y: Tensor, kinds: Sequence[str], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Turned, scaled, moved, mirrored, brighter or darker, noisier; one medical picture in eight inverted."""
-    n = len(x)
+def _shares(teach: Pictures, kinds: Sequence[str]) -> np.ndarray:
+    """How often each picture is drawn; they sum to 1."""
+    names, of = np.unique(teach.sources, return_inverse=True)
+    shares = 1 / np.sqrt(np.bincount(of, minlength=len(names)))[of]
+    n_tasks = len(set(kinds) - {OTHER, INVERTED})
+    for number, kind in enumerate(kinds):
+        own = teach.kinds == number  # none is 'inverted' yet
+        if not own.any():
+            continue
+        shares[own] *= (_OUTLIERS_DRAWN if kind == OTHER else (1 - _OUTLIERS_DRAWN) / n_tasks) / shares[own].sum()
+    return np.asarray(shares / shares.sum())
 
-    def between(low: float, high: float, *shape: int) -> Tensor:
-        return low + (high - low) * torch.rand(n, *shape, generator=generator)
 
-    angle, scale = between(-0.2, 0.2), between(0.85, 1.15)
-    mirror = torch.randint(0, 2, (n,), generator=generator) * 2.0 - 1
-    cos, sin = angle.cos() * scale, angle.sin() * scale
-    rows = [mirror * cos, -mirror * sin, between(-0.1, 0.1), sin, cos, between(-0.1, 0.1)]
-    grid = F.affine_grid(torch.stack(rows, dim=1).view(n, 2, 3), list(x.shape), align_corners=False)
-    x = F.grid_sample(x, grid, align_corners=False)
-    x = x.clamp(min=1e-4) ** between(0.6, 1.6, 1, 1, 1) * between(0.6, 1.25, 1, 1, 1)
-    x = x + torch.randn(x.shape, generator=generator) * between(0.0, 0.03, 1, 1, 1)
-    inverted = (torch.rand(n, generator=generator) < 0.125) & (y < kinds.index(OTHER))
-    x = torch.where(inverted[:, None, None, None], 1 - x, x)
-    return x.clamp(0, 1), torch.where(inverted, torch.full_like(y, kinds.index(INVERTED)), y)
+def _varied(
+    images: np.ndarray, targets: np.ndarray, kinds: Sequence[str], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Every picture varied; some of the tasks' own inverted, and named so."""
+    inverted = (rng.random(len(images)) < _INVERTED_DRAWN) & (targets < kinds.index(OTHER))
+    pictures = [
+        vary(invert(image, whole=rng.random() < 0.4) if flip else image, rng)
+        for image, flip in zip(images, inverted, strict=True)
+    ]
+    return np.stack(pictures), np.where(inverted, kinds.index(INVERTED), targets)
+
+
+def _as_input(images: np.ndarray) -> Tensor:
+    """uint8 (n, side, side, 3) → (n, 3, side, side) in 0–1, as GateNet takes it."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
 
 
 @torch.inference_mode()
 def _with_distances(net: GateNet, teach: Pictures, kinds: Sequence[str]) -> GatedDistances:
     """Means of every source of a task, and the whitening by the covariance within sources, at both depths."""
-    x = torch.from_numpy(teach.images).permute(0, 3, 1, 2)
-    parts = [net(batch.float() / 255)[1:] for batch in x.split(512)]
+    parts = [net(_as_input(teach.images[start : start + 512]))[1:] for start in range(0, len(teach.images), 512)]
     sources = np.array(teach.sources)
     tasks = [kind for kind in kinds if kind not in (OTHER, INVERTED)]
     whitening, means = [], []
@@ -177,7 +186,7 @@ def _with_distances(net: GateNet, teach: Pictures, kinds: Sequence[str]) -> Gate
         ]
         spread = torch.cat([rows - rows.mean(dim=0) for rows in inside])
         covariance = spread.T @ spread / len(spread)
-        covariance += 0.01 * covariance.diagonal().mean() * torch.eye(FEATURES, dtype=torch.float64)
+        covariance += 0.01 * covariance.diagonal().mean() * torch.eye(len(covariance), dtype=torch.float64)
         values, vectors = torch.linalg.eigh(covariance)
         white = vectors / values.sqrt()
         whitening.append(white.float())
@@ -192,18 +201,26 @@ def _with_distances(net: GateNet, teach: Pictures, kinds: Sequence[str]) -> Gate
     return GatedDistances(net, whitening=whitening, means=means)
 
 
-def _thresholds(data: bytes, check: Pictures, kinds: Sequence[str]) -> dict[str, dict[str, float]]:
-    """For each task: the least probability of its kind and the greatest distances that its own pictures need."""
-    logits, distances = run_onnx(data, check.images, outputs=["logits", "distances"])
+def _thresholds(
+    data: bytes, check: Pictures, kinds: Sequence[str], *, random_state: int
+) -> dict[str, dict[str, float]]:
+    """For each task: the least probability of its kind and the greatest distances that its own pictures need.
+
+    They are looked at as they are and varied. A threshold suits every source of the task, not the largest alone.
+    """
+    rng = np.random.default_rng(random_state)
+    varied = [vary(picture, rng) for _ in range(_TIMES_VARIED) for picture in check.images]
+    images, sources = np.concatenate([check.images, np.stack(varied)]), np.tile(check.sources, 1 + _TIMES_VARIED)
+    logits, distances = run_onnx(data, images, outputs=["logits", "distances"])
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities = shifted / shifted.sum(axis=1, keepdims=True)
     found = {}
     for index, task in enumerate(kind for kind in kinds if kind not in (OTHER, INVERTED)):
-        own = check.kinds == index
-        found[task] = {
-            "probability": round(float(min(0.5, np.quantile(probabilities[own, index], 1 - _KEPT))), 6),
-            "distance_low": round(float(np.quantile(distances[own, 0, index], _KEPT)) * _SLACK, 6),
-            "distance_high": round(float(np.quantile(distances[own, 1, index], _KEPT)) * _SLACK, 6),
+        own = [sources == name for name in np.unique(sources) if name.startswith(f"{task}/")]
+        needed = min(float(np.quantile(probabilities[rows, index], 1 - _KEPT)) for rows in own)
+        found[task] = {"probability": round(min(max(needed, _LEAST), _MOST), 6)} | {
+            name: round(max(float(np.quantile(distances[rows, depth, index], _KEPT)) for rows in own), 6)
+            for depth, name in enumerate(("distance_low", "distance_high"))
         }
     return found
 

@@ -17,6 +17,7 @@ Drawer = Callable[[np.random.Generator], np.ndarray]  # → uint8 (height, width
 _TAUGHT_PHOTOS = (
     "china.jpg", "astronaut.png", "chelsea.png", "brick.png", "coins.png", "grass.png", "motorcycle_left.png",
     "hubble_deep_field.jpg", "ihc.png", "page.png", "color.png", "clock_motion.png", "retina.jpg",
+    "cell.png", "horse.png", "logo.png", "microaneurysms.png", "phantom.png",
 )  # fmt: skip
 _HELD_OUT_PHOTOS = (
     "flower.jpg", "coffee.png", "rocket.jpg", "camera.png", "gravel.png", "moon.png", "text.png",
