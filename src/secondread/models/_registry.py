@@ -3,15 +3,80 @@
 from importlib import import_module
 from typing import Any
 
-from secondread.errors import ExtraMissing, UnknownName
+from secondread.errors import ExtraMissing, UnknownName, UsageError
 
-_HOME = {  # name → module, class, what it is
+_HOME = {  # name → module, class or function, what it is
     "lenet": (
         "secondread.models.lenet",
         "LeNet",
         "the paper's network: two 5×5 convolutions, tanh, average pools of stride 5",
     ),
+    "lenet-overlap": (
+        "secondread.models.lenet_overlap",
+        "LeNetOverlap",
+        "the paper's network with overlapping pools, at equal parameters",
+    ),
+    "cbam": (
+        "secondread.models.cbam",
+        "CBAMNet",
+        "a small residual network with channel and spatial attention",
+    ),
+    "multiscale": (
+        "secondread.models.multiscale",
+        "MultiScaleNet",
+        "a small residual network with three dilations in every block",
+    ),
+    "capsule": (
+        "secondread.models.capsule",
+        "CapsuleNet",
+        "a small capsule network with routing by agreement",
+    ),
+    "unet": (
+        "secondread.models.unet",
+        "UNetClassifier",
+        "a U-Net that outlines lesions, followed by a classifier",
+    ),
+    "efficientnet-lite0": (
+        "secondread.models.efficientnet_lite",
+        "efficientnet_lite0",
+        "inverted residuals made for phones; ImageNet weights at 224 pixels",
+    ),
+    "efficientnet-lite1": (
+        "secondread.models.efficientnet_lite",
+        "efficientnet_lite1",
+        "efficientnet-lite0, a tenth deeper; ImageNet weights at 240 pixels",
+    ),
+    "efficientnet-lite2": (
+        "secondread.models.efficientnet_lite",
+        "efficientnet_lite2",
+        "efficientnet-lite0, a tenth wider and a fifth deeper; ImageNet weights at 260 pixels",
+    ),
+    "lesion-lite0": (
+        "secondread.models.lesion_lite",
+        "lesion_lite0",
+        "efficientnet-lite0 that scores every place; the image's score is made of its places'",
+    ),
+    "lesion-lite1": (
+        "secondread.models.lesion_lite",
+        "lesion_lite1",
+        "efficientnet-lite1 that scores every place; the image's score is made of its places'",
+    ),
+    "lesion-lite2": (
+        "secondread.models.lesion_lite",
+        "lesion_lite2",
+        "efficientnet-lite2 that scores every place; the image's score is made of its places'",
+    ),
+    "resnet18": ("secondread.models.resnet", "resnet18", "residual network of 18 layers, MONAI's"),
+    "resnet50": ("secondread.models.resnet", "resnet50", "residual network of 50 layers, MONAI's"),
+    "densenet121": ("secondread.models.densenet", "DenseNet", "densely connected network of 121 layers, MONAI's"),
+    "vgg16": ("secondread.models.vgg", "VGG16", "thirteen 3×3 convolutions and a mean in place of the wide head"),
+    "vit": (
+        "secondread.models.vit",
+        "VisionTransformer",
+        "tiny vision transformer, patches of 16 pixels, MONAI's blocks",
+    ),
 }
+_PRETRAINED = tuple(f"{family}-lite{size}" for family in ("efficientnet", "lesion") for size in (0, 1, 2))
 
 
 def list_models() -> dict[str, str]:
@@ -19,19 +84,36 @@ def list_models() -> dict[str, str]:
     return {name: summary for name, (_, _, summary) in _HOME.items()}
 
 
-def create_model(name: str, *, num_classes: int = 1, in_chans: int, input_size: int = 128, **options: Any) -> Any:
-    """A freshly initialised network; weights come from torch's global generator.
+def has_pretrained(name: str) -> bool:
+    """Whether there are ImageNet weights for the network of that name."""
+    return name in _PRETRAINED
+
+
+def create_model(
+    name: str,
+    *,
+    num_classes: int = 1,
+    in_chans: int,
+    input_size: int = 128,
+    pretrained: bool = False,
+    **options: Any,
+) -> Any:
+    """A network, freshly initialised by torch's global generator, or with ImageNet weights where it has them.
 
     num_classes: 1 for a yes/no question (one logit). in_chans: 1 grey, 3 RGB. input_size: pixels, square.
-    Raises UnknownName, or ExtraMissing without torch.
+    Raises UnknownName, UsageError for weights it lacks, or ExtraMissing without torch or the weights' package.
     """
     if name not in _HOME:
         raise UnknownName.of("model", name, _HOME)
+    if pretrained:
+        if not has_pretrained(name):
+            raise UsageError(f"'{name}' has no pretrained weights; networks that have: {', '.join(_PRETRAINED)}")
+        options["pretrained"] = True
     module, cls, _ = _HOME[name]
     try:
         home = import_module(module)
     except ModuleNotFoundError as error:
-        if error.name != "torch":
+        if error.name not in ("torch", "monai"):
             raise
         raise ExtraMissing.of("training and networks", "train") from error
     return getattr(home, cls)(num_classes=num_classes, in_chans=in_chans, input_size=input_size, **options)

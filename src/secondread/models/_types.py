@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -31,4 +31,8 @@ class Classifier(Protocol):
 
     def forward_map(self, x: "Tensor") -> "tuple[Tensor, Tensor]":
         """Logits (batch,) and class-activation map (batch, rows, columns) from one forward pass."""
+        ...
+
+    def stages(self) -> "list[nn.Module]":
+        """Parts from input to head, for freezing and learning rates by depth; each parameter is in exactly one."""
         ...

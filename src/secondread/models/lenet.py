@@ -30,6 +30,8 @@ class LeNet(nn.Module):
     Raises UsageError for an input too small for the two pools.
     """
 
+    map_method = "gradient × activation at the last pool"
+
     def __init__(
         self, *, num_classes: int = 1, in_chans: int = 1, input_size: int = 128, form: Literal["fast", "plain"] = "fast"
     ):
@@ -65,6 +67,10 @@ class LeNet(nn.Module):
         to_hidden1 = (to_hidden2 @ self.fc2.weight) * (before1 > 0).to(x.dtype)
         gradient = (to_hidden1 @ self.fc1.weight).reshape(features.shape)
         return logit, (gradient * features).sum(dim=1)
+
+    def stages(self) -> list[nn.Module]:
+        """The two convolutions and the three linear layers."""
+        return [self.conv1, self.conv2, self.fc1, self.fc2, self.fc3]
 
     def features(self, x: Tensor) -> Tensor:
         """x: (B, in_chans, S, S) → the last pool's output (B, 16, cells, cells)."""
