@@ -55,8 +55,8 @@ def test_a_recalibrated_bundle_reads_with_the_same_weights_and_the_new_probabili
     assert new.evidence is None, "what was measured of the old bundle is not said of the new one"
     picture = encode(chest_phantom(128, random_state=1), "PNG")
     before, after = (
-        Reader.load(BUNDLE).read(picture).probability,
-        Reader.load(tmp_path / "ours").read(picture).probability,
+        Reader.load(BUNDLE, gate=False).read(picture).probability,
+        Reader.load(tmp_path / "ours", gate=False).read(picture).probability,
     )
     logit = undo_calibration(old.record, np.array([before]))
     assert after == pytest.approx(float(apply_calibration(new.record, logit)[0]), abs=2e-6)
@@ -81,6 +81,37 @@ def test_the_record_says_where_it_comes_from_and_its_points_load(capsys, tmp_pat
     assert {key: new.record[key] for key in ("prepare", "heatmap", "training", "data")} == {
         key: old.record[key] for key in ("prepare", "heatmap", "training", "data")
     }
+
+
+def test_the_worst_case_counts_fewer_images_and_is_recorded(capsys, tmp_path):
+    """Six images a patient, hardly alike: by what was seen they count nearly in full, at worst as one."""
+    rows = [row | {"patient": f"p{i // 6}"} for i, row in enumerate(make_rows())]
+    site = write(tmp_path / "site.csv", rows)
+    sizes = []
+    for out, more in (("seen", ()), ("worst", ("--worst-case",))):
+        assert recalibrate(capsys, site, tmp_path / out, *more)[0] == 0
+        new = load_bundle(tmp_path / out)
+        assert new.record["recalibrated_from"]["worst_case"] == bool(more)
+        sizes.append(new.operating_point("screening").guarantee["n_effective"])
+    assert sizes[1] < sizes[0] / 1.5
+
+
+def test_the_papers_point_goes_on_deciding_as_before(capsys, tmp_path, site):
+    recalibrate(capsys, site, tmp_path / "ours", "--method", "platt")
+    old, new = (load_bundle(bundle) for bundle in (BUNDLE, tmp_path / "ours"))
+    thresholds = [
+        undo_calibration(one.record, np.array([one.operating_point("paper").threshold])) for one in (old, new)
+    ]
+    assert thresholds[0] == pytest.approx(thresholds[1], abs=1e-4)
+
+
+def test_the_new_card_says_what_was_fitted_and_whose_the_old_figures_are(capsys, tmp_path, site):
+    recalibrate(capsys, site, tmp_path / "ours")
+    old, new = load_bundle(BUNDLE), load_bundle(tmp_path / "ours")
+    assert new.card.startswith(f"# {new.task.title}: ours\n\n`{new.id}`")
+    assert "Fitted anew to a site (site.csv, n = 240" in new.card
+    assert f"{new.operating_point('screening').threshold:g}" in new.card
+    assert new.card.index(f"Below is the card of `{old.id}`") < new.card.index(old.card[:100])
 
 
 def test_old_and_new_points_are_printed_with_the_intervals_of_the_site(capsys, tmp_path, site):
@@ -151,7 +182,7 @@ def test_few_images_are_warned_of(capsys, tmp_path):
     assert code == 0
     assert "the intervals are wide" in err
     assert "follows chance" in err
-    assert "is not reached" in said
+    assert "not proven with 90 % confidence" in said
 
 
 def change(line, **cells):

@@ -11,10 +11,15 @@ from scipy.special import ndtr, ndtri
 
 from secondread.errors import OneClassOnly
 from secondread.evidence import (
+    CALIBRATION_METHODS,
+    PAPER_THRESHOLD,
     ValidationSet,
+    apply_calibration,
+    calibrated_paper_threshold,
     choose_operating_points,
     clopper_pearson,
     confirm_point,
+    fit_calibration,
     measure_operating_point,
     screening_point,
 )
@@ -111,7 +116,7 @@ def test_too_few_images_are_said_not_hidden():
     point = screening_point(on, target=0.9)
     assert not point["guarantee"]["holds"]
     assert point["guarantee"]["n_needed"] == 22
-    assert "not reached" in point["chosen_by"]
+    assert "not proven" in point["chosen_by"]
     assert "22 such images" in point["chosen_by"]
     assert point["sensitivity"]["value"] == 1, "the observed rate reaches the target all the same"
     more = np.arange(44) < 22
@@ -169,6 +174,24 @@ def test_effective_size_lies_between_patients_alike_and_images_alone(seed):
     assert effective_size(hits, groups, confidence=0.9, least_correlation=1.0) <= size <= len(groups)
     assert 0 <= intraclass_correlation(hits, groups) <= 1
     assert intraclass_correlation(groups.astype(float), groups) == 1
+
+
+@pytest.mark.parametrize("method", CALIBRATION_METHODS)
+def test_the_papers_point_decides_alike_under_every_calibration(method):
+    """Positive is 0.7 of the network's own probability, wherever calibration takes it."""
+    rng = np.random.default_rng(0)
+    logits = np.round(rng.normal(0, 3, 400), 2)
+    y = rng.random(400) < 1 / (1 + np.exp(-logits / 2.5))
+    calibration = fit_calibration(method, logits, y)
+    threshold = calibrated_paper_threshold(calibration)
+    own = np.round(1 / (1 + np.exp(-logits)), 6)
+    assert ((np.round(apply_calibration(calibration, logits), 6) > threshold) == (own > PAPER_THRESHOLD)).all()
+    assert (threshold == PAPER_THRESHOLD) == (method == "none")
+
+
+def test_the_papers_point_leaves_what_is_certain_positive():
+    calibration = {"temperature": 0.05}
+    assert np.round(apply_calibration(calibration, np.array([1.5])), 6) > calibrated_paper_threshold(calibration)
 
 
 def simulate(n_groups, size, correlation, *, target=0.9, repeats=500):

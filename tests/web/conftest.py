@@ -1,6 +1,7 @@
 """The application in this process, and the real server in another one."""
 
 import io
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,14 +19,15 @@ _SERVE = "from secondread.web import serve; serve(port=0, on_listening=lambda ad
 
 @pytest.fixture(scope="module")
 def client() -> FlaskClient:
-    """A client of the application as it is shipped."""
-    return create_app().test_client()
+    """A client of the application as it is shipped, but for the gate, which lets no phantom pass."""
+    return create_app({"GATE": "off"}).test_client()
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator["Server"]:
-    """The shipped application under waitress on a free port."""
-    process = subprocess.Popen([sys.executable, "-c", _SERVE], stdout=subprocess.PIPE, text=True)
+    """The shipped application under waitress on a free port, without the gate."""
+    environment = {**os.environ, "SECONDREAD_GATE": "off"}
+    process = subprocess.Popen([sys.executable, "-c", _SERVE], stdout=subprocess.PIPE, text=True, env=environment)
     try:
         assert process.stdout is not None
         yield Server(process.stdout.readline().strip(), process.pid)

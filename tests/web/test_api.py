@@ -13,6 +13,7 @@ from openapi_spec_validator import validate
 from secondread.reading import list_bundles, load
 from secondread.tasks import list_tasks, load_task
 from secondread.web import create_app
+from secondread.web._measured import _at
 from tests.phantoms import bone_phantom, brain_phantom, chest_phantom, dicom_bytes, encode
 from tests.web.conftest import post
 
@@ -38,7 +39,7 @@ def test_a_reading_has_the_keys_of_the_contract_in_order_and_says_what_the_reade
     (entry,) = answer.json["readings"]
     assert list(entry) == [*CONTRACT, "display"]
     display = entry.pop("display")
-    assert entry == load(task).read(data).to_dict(path="folder/a b.png", heatmap=entry["heatmap"])
+    assert entry == load(task, gate=False).read(data).to_dict(path="folder/a b.png", heatmap=entry["heatmap"])
     assert display["decision_text"] == load_task(task).words[entry["decision"]]
     assert (entry["probability"] > display["threshold"]) == (entry["decision"] == "positive")
 
@@ -111,7 +112,7 @@ def test_a_dicom_file_says_its_own_task_and_others_are_asked_for(client: FlaskCl
 
 
 def test_the_uncertain_band_is_shown() -> None:
-    reader = load("tuberculosis")
+    reader = load("tuberculosis", gate=False)
     reader.operating_point = replace(reader.operating_point, low=0.0, high=1.0)
     client = create_app({"READERS": {"tuberculosis": reader}}).test_client()
     (entry,) = post(client, ("a.png", CHEST), task="tuberculosis").json["readings"]
@@ -137,6 +138,31 @@ def test_every_shipped_bundle_is_listed_with_what_was_measured(client: FlaskClie
         assert {"sensitivity", "specificity"} <= {one["measure"] for one in row["measured"]}
         assert all(one["low"] <= one["value"] <= one["high"] and one["n"] > 0 for one in row["measured"])
         assert "predictions" not in (row["evidence"] or {})
+
+
+def test_every_operating_point_of_a_bundle_is_listed_with_its_promise_and_its_figures(phantom_bundle) -> None:
+    reader = load(phantom_bundle)
+    client = create_app({"READERS": {"tuberculosis/phantom": reader}}).test_client()
+    bundles = client.get("/api/v1/bundles").json["bundles"]
+    (listed,) = (row for row in bundles if row["name"] == "phantom")
+    points = {row["name"]: row for row in listed["operating_points"]}
+    assert list(points) == list(reader.bundle.operating_points)
+    assert points["paper"]["guaranteed"] is None
+    assert points["screening"]["guaranteed"] is False
+    assert points["screening"]["chosen_by"].startswith("not proven with 90 % confidence")
+    for name in points:
+        found = {(row["split"][:4], row["measure"]) for row in listed["measured"] if row["operating_point"] == name}
+        assert {(split, rate) for split in ("val ", "test") for rate in ("sensitivity", "specificity")} <= found
+
+
+def test_a_band_is_measured_by_both_its_ends_and_by_the_share_inside() -> None:
+    interval = {"value": 0.5, "low": 0.4, "high": 0.6}
+    rate = {"value": 0.8, "low": 0.7, "high": 0.9}
+    rows = [{"threshold": 0.2, "sensitivity": rate, "specificity": interval}]
+    rows += [{"threshold": 0.6, "sensitivity": interval, "specificity": rate}]
+    table = {"thresholds": {"rows": rows}, "uncertain": {"triage": interval}, "metrics": {"roc_auc": rate}}
+    point = replace(load("tuberculosis").operating_point, name="triage", threshold=0.6, low=0.2, high=0.6)
+    assert _at(point, table) == {"sensitivity": rate, "specificity": rate, "uncertain": interval, "roc_auc": rate}
 
 
 def test_every_task_is_listed_with_its_limits(client: FlaskClient) -> None:

@@ -84,6 +84,24 @@ def test_a_dropped_image_gets_a_decision_and_a_heat_map(page: Page) -> None:
     expect(card).to_contain_text("Not a diagnosis")
 
 
+def test_every_operating_point_can_be_chosen_and_says_what_is_proven(page: Page, server: Server) -> None:
+    listed = page.request.get(f"{server.address}api/v1/bundles").json()["bundles"]
+    (bundle,) = (one for one in listed if one["task"] == "tuberculosis" and one["name"] == "paper")
+    ask_for(page, "Tuberculosis")
+    if page.locator("#bundle-choice").is_visible():
+        page.locator("#bundle").select_option("paper")
+    values = page.locator("#point option").evaluate_all("options => options.map((one) => one.value)")
+    assert values == [point["name"] for point in bundle["operating_points"]]
+    if len(values) > 1:
+        page.locator("#point").select_option(values[-1])
+    drop(page, ("film.png", CHEST))
+    expect(page.locator(".card .facts")).to_contain_text(re.compile("Promise(nothing promised|proven|not proven)"))
+    page.get_by_text("Evidence at this operating point").click()
+    expect(page.locator(".card details p").first).to_have_text(
+        f"{values[-1]}: {bundle['operating_points'][-1]['chosen_by']}."
+    )
+
+
 def test_a_dicom_film_is_read_without_asking(page: Page) -> None:
     drop(page, ("film.dcm", FILM))
     expect(page.locator(".card .facts")).to_contain_text("Tuberculosis")

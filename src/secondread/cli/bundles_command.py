@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from secondread.cli._options import complete_bundles
+from secondread.cli._points import point_in_words
 
 
 @click.command()
@@ -21,10 +22,11 @@ def bundles(reference: str | None, as_json: bool, markdown: bool) -> None:
 
     if reference is not None:
         bundle = load_bundle(reference)
+        points = bundle.operating_points.values()
         click.echo(
             json.dumps(dict(bundle.record), indent=1, ensure_ascii=False)
             if as_json
-            else bundle.card or f"{bundle.id} (no card)"
+            else bundle.card or "\n".join([f"{bundle.id} (no card)", *map(point_in_words, points)])
         )
         return
     chosen = [load_bundle(name) for name in list_bundles()]

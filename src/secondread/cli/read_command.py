@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from secondread.cli._options import bundle_reference, complete_bundles, complete_tasks, limit_options
+from secondread.cli._points import point_in_words
 
 if TYPE_CHECKING:
     from secondread.reading import Reading
@@ -61,7 +62,7 @@ def read(
     Exit status: 0 when every path was read or refused with a reason, 1 when a path could not be opened.
     """
     from secondread.images import Limits
-    from secondread.reading import load
+    from secondread.reading import Reader, load
 
     limits = Limits(max_pixels=max_megapixels * 1_000_000, max_bytes=max_megabytes * 1_000_000)
     reader = load(bundle_reference(task, bundle), operating_point=operating_point, limits=limits, gate=not no_gate)
@@ -75,6 +76,9 @@ def read(
         unopened += reading.refusal is not None and reading.refusal.code == "cannot_open"
         row = reading.to_dict(path=str(path), heatmap=None if picture is None else str(picture))
         click.echo(json.dumps(row, ensure_ascii=False) if as_json else _in_words(reading, path))
+    if not as_json:
+        for used in (reader,) if isinstance(reader, Reader) else reader.readers:
+            click.echo(point_in_words(used.bundle.operating_point(operating_point)))
     if unopened:
         raise click.exceptions.Exit(1)
 

@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     help="Of the guarantees of screening and confirm.",
 )
 @click.option(
+    "--worst-case",
+    is_flag=True,
+    help="Count images of one patient as wholly alike: holds against rare kinds of patients too, and needs many more.",
+)
+@click.option(
     "--method",
     type=click.Choice(["temperature", "platt", "isotonic"]),
     default="temperature",
@@ -41,7 +46,9 @@ if TYPE_CHECKING:
     help="platt also mends another share of diseased images; isotonic wants hundreds of images.",
 )
 @click.option("--name", default=None, help="The new bundle's name; default: that of the folder.")
-def recalibrate(bundle: str, scores: Path, out: Path, confidence: float, method: str, name: str | None) -> None:
+def recalibrate(
+    bundle: str, scores: Path, out: Path, confidence: float, worst_case: bool, method: str, name: str | None
+) -> None:
     """Fit temperature and operating points to a site, from local scores and outcomes.
 
     The weights stay as they are; a new bundle is written beside the old one.
@@ -60,7 +67,7 @@ def recalibrate(bundle: str, scores: Path, out: Path, confidence: float, method:
     site = read_site_scores(scores, record=old.record, bundle_id=old.id)
     for warning in warnings_about(site, method=method):
         click.echo(f"note: {warning}", err=True)
-    targets = Targets(old.task.target_sensitivity, old.task.target_specificity, confidence)
+    targets = Targets(old.task.target_sensitivity, old.task.target_specificity, confidence, worst_case)
     try:
         record = recalibrated_record(
             old.record,
@@ -85,15 +92,18 @@ def recalibrate(bundle: str, scores: Path, out: Path, confidence: float, method:
 
 
 def _write(old: "Bundle", record: dict[str, Any], out: Path) -> "Bundle":
-    from secondread.reading import write_bundle
+    from secondread.reading import add_card, write_bundle
+    from secondread.training.card import recalibrated_card
 
     task_file = old.folder / "task.toml"
-    return write_bundle(
+    new = write_bundle(
         out,
         record=record,
         model=old.model_path.read_bytes(),
         task_file=task_file if task_file.is_file() else None,
     )
+    add_card(new, recalibrated_card(new, old))
+    return new
 
 
 def _table(before: dict[str, Any], after: dict[str, Any], *, n: int, n_positive: int) -> Any:

@@ -49,12 +49,14 @@ if TYPE_CHECKING:
     from secondread.evidence._metrics import roc_auc as roc_auc
     from secondread.evidence._operating_points import PAPER_THRESHOLD as PAPER_THRESHOLD
     from secondread.evidence._operating_points import ValidationSet as ValidationSet
+    from secondread.evidence._operating_points import calibrated_paper_threshold as calibrated_paper_threshold
     from secondread.evidence._operating_points import choose_operating_points as choose_operating_points
     from secondread.evidence._operating_points import confirm_point as confirm_point
     from secondread.evidence._operating_points import measure_operating_point as measure_operating_point
     from secondread.evidence._operating_points import paper_point as paper_point
     from secondread.evidence._operating_points import screening_point as screening_point
     from secondread.evidence._operating_points import triage_point as triage_point
+    from secondread.evidence._paired import compare_runs as compare_runs
     from secondread.evidence._paper import PAPER_CLAIMS as PAPER_CLAIMS
     from secondread.evidence._paper import compare_with_paper as compare_with_paper
     from secondread.evidence._plots import accuracy_plot as accuracy_plot
@@ -76,6 +78,8 @@ if TYPE_CHECKING:
     from secondread.evidence._site import SiteScores as SiteScores
     from secondread.evidence._site import read_site_scores as read_site_scores
     from secondread.evidence._site import warnings_about as warnings_about
+    from secondread.evidence._study_plots import difference_plot as difference_plot
+    from secondread.evidence._study_plots import search_plot as search_plot
     from secondread.evidence._subgroups import LESION_SIZE as LESION_SIZE
     from secondread.evidence._subgroups import bands as bands
     from secondread.evidence._subgroups import facts_of as facts_of
@@ -113,6 +117,7 @@ _NAMES = {
     "_operating_points": (
         "PAPER_THRESHOLD",
         "ValidationSet",
+        "calibrated_paper_threshold",
         "choose_operating_points",
         "confirm_point",
         "measure_operating_point",
@@ -120,6 +125,7 @@ _NAMES = {
         "screening_point",
         "triage_point",
     ),
+    "_paired": ("compare_runs",),
     "_paper": ("PAPER_CLAIMS", "compare_with_paper"),
     "_plots": (
         "accuracy_plot",
@@ -135,6 +141,7 @@ _NAMES = {
     "_reliability": ("expected_calibration_error", "reliability"),
     "_report": ("Failure", "format_interval", "write_report"),
     "_site": ("SiteScores", "read_site_scores", "warnings_about"),
+    "_study_plots": ("difference_plot", "search_plot"),
     "_subgroups": ("LESION_SIZE", "bands", "facts_of", "subgroups"),
     "_thresholds": ("threshold_table",),
 }

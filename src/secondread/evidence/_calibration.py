@@ -7,7 +7,7 @@ import numpy as np
 
 from secondread.errors import DataInvalid, OneClassOnly, UnknownName
 
-CALIBRATION_METHODS = ("temperature", "platt", "isotonic")
+CALIBRATION_METHODS = ("temperature", "platt", "isotonic", "none")
 _COLDEST, _HOTTEST = 0.05, 20.0  # beyond these a temperature says that the data cannot decide it
 _LARGEST_LOGIT = 60.0
 _KEYS = ("temperature", "bias", "isotonic", "calibration")
@@ -35,8 +35,8 @@ def undo_calibration(record: Mapping[str, Any], probabilities: np.ndarray) -> np
 def fit_calibration(method: str, logits: np.ndarray, y_true: np.ndarray) -> dict[str, Any]:
     """The entries of a bundle's record that `apply_calibration` reads, and `calibration`, the method in words.
 
-    method: 'temperature', 'platt' (temperature and bias: also mends another prevalence) or 'isotonic'.
-    Raises UnknownName, OneClassOnly or DataInvalid.
+    method: 'temperature', 'platt' (temperature and bias: also mends another prevalence), 'isotonic', or 'none', which
+    leaves the network's own probabilities. Raises UnknownName, OneClassOnly or DataInvalid.
     """
     if method == "temperature":
         words = "temperature by least negative log-likelihood"
@@ -49,6 +49,8 @@ def fit_calibration(method: str, logits: np.ndarray, y_true: np.ndarray) -> dict
         words = "centred isotonic regression"
         fitted = {"temperature": fit_temperature(logits, y_true), "isotonic": fit_isotonic(logits, y_true)}
         return fitted | {"calibration": words}
+    if method == "none":
+        return {"temperature": 1.0, "calibration": "none: the probability is the network's own"}
     raise UnknownName.of("calibration method", method, CALIBRATION_METHODS)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from secondread.errors import DataInvalid
 from secondread.evidence._intervals import MEASURES, bootstrap
+from secondread.evidence._localisation import grouped_means
 from secondread.evidence._metrics import confusion
 from secondread.evidence._reliability import reliability
 from secondread.evidence._thresholds import threshold_table
@@ -40,6 +41,7 @@ def build_evidence(
     command: str,
     date: str,
     thresholds: Mapping[str, float] | None = None,
+    bands: Mapping[str, tuple[float, float]] | None = None,
     prevalence: float | None = None,
     details: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
@@ -47,15 +49,16 @@ def build_evidence(
 
     operating_point: {name, threshold}. data: {manifest, fingerprint}. Accuracy and the like count images above the
     threshold as positive; refused images are counted apart. Intervals: 95 %, bootstrap by group.
-    thresholds: the bundle's operating points, name → threshold; default: the one measured at. prevalence: see
-    `threshold_table`. details: split → further entries of its results (subgroups, heatmap).
+    thresholds: the bundle's operating points, name → threshold; default: the one measured at. bands: operating
+    point → the two ends of its uncertain band. prevalence: see `threshold_table`.
+    details: split → further entries of its results (subgroups, heatmap).
     Raises UsageError for a prevalence that is no share.
     """
     threshold = float(operating_point["threshold"])
     named = {str(operating_point["name"]): threshold} if thresholds is None else thresholds
     more = details or {}
     results = {
-        name: _results(rows, threshold) | _sweep(rows, named, prevalence) | dict(more.get(name, {}))
+        name: _results(rows, threshold) | _sweep(rows, named, bands or {}, prevalence) | dict(more.get(name, {}))
         for name, rows in splits.items()
     }
     return {
@@ -126,14 +129,29 @@ def _results(rows: Sequence[Prediction], threshold: float) -> dict[str, Any]:
     return whole
 
 
-def _sweep(rows: Sequence[Prediction], named: Mapping[str, float], prevalence: float | None) -> dict[str, Any]:
+def _sweep(
+    rows: Sequence[Prediction],
+    named: Mapping[str, float],
+    bands: Mapping[str, tuple[float, float]],
+    prevalence: float | None,
+) -> dict[str, Any]:
     """What does not hang on one threshold: the threshold table, and whether probabilities come true."""
     read = [row for row in rows if row.probability is not None]
     y_true = np.array([row.label for row in read], dtype=bool)
     scores = np.array([row.probability for row in read], dtype=np.float64)
     groups = [row.group for row in read]
     table = threshold_table(y_true, scores, groups=groups, named=named, prevalence=prevalence)
-    return {"thresholds": table, "reliability": reliability(y_true, scores, groups=groups) if read else []}
+    return {
+        "thresholds": table,
+        "uncertain": {name: _share_inside(scores, groups, band) for name, band in bands.items()},
+        "reliability": reliability(y_true, scores, groups=groups) if read else [],
+    }
+
+
+def _share_inside(scores: np.ndarray, groups: Sequence[str], band: tuple[float, float]) -> dict[str, float | None]:
+    low, high = band
+    inside = (scores > low) & (scores <= high)
+    return grouped_means(inside[:, None], groups)[0]
 
 
 def _of(rows: Iterable[Prediction], source: str) -> list[Prediction]:

@@ -31,12 +31,13 @@ class Guarantee:
 
     def in_words(self) -> str:
         """For `chosen_by`, the card and the command line."""
-        promise = f"{self.on} at least {self.target:g} with {100 * self.confidence:g} % confidence"
+        sure = f"with {100 * self.confidence:g} % confidence"
         if self.holds:
-            return promise
+            return f"{self.on} at least {self.target:g} {sure}"
         return (
-            f"{promise} is not reached: {self.n} images are worth {self.n_effective:.1f} independent ones, "
-            f"and {self.n_needed} such images are needed at least; chosen by the observed {self.on} instead"
+            f"not proven {sure} that {self.on} is at least {self.target:g}: {self.n} images are worth "
+            f"{self.n_effective:.1f} independent ones, and {self.n_needed} such images are needed at least; "
+            f"chosen by the observed {self.on} instead"
         )
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from secondread.errors import OneClassOnly
+from secondread.evidence._calibration import apply_calibration
 from secondread.evidence._clusters import group_codes
 from secondread.evidence._guarantees import STEPS, furthest_cut
 from secondread.evidence._proportions import proportion
 
-PAPER_THRESHOLD = 0.7
+PAPER_THRESHOLD = 0.7  # of the network's own probability
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,22 +53,34 @@ def choose_operating_points(
     target_specificity: float,
     confidence: float = 0.9,
     worst_case: bool = False,
+    paper_threshold: float = PAPER_THRESHOLD,
 ) -> dict[str, dict[str, Any]]:
     """The operating points of a bundle by name, as its record holds them: paper, screening, confirm and triage.
 
+    A point whose promise cannot be proven is there too, and says so in `chosen_by` and `guarantee`.
     `triage` is there where screening's threshold is below confirm's. worst_case: see `furthest_cut`.
-    Raises OneClassOnly.
+    paper_threshold: see `calibrated_paper_threshold`. Raises OneClassOnly.
     """
     screening = screening_point(on, target=target_sensitivity, confidence=confidence, worst_case=worst_case)
     confirm = confirm_point(on, target=target_specificity, confidence=confidence, worst_case=worst_case)
     triage = triage_point(on, screening=screening, confirm=confirm)
-    points = {"paper": paper_point(on), "screening": screening, "confirm": confirm}
+    points = {"paper": paper_point(on, threshold=paper_threshold), "screening": screening, "confirm": confirm}
     return points if triage is None else points | {"triage": triage}
 
 
-def paper_point(on: ValidationSet) -> dict[str, Any]:
+def paper_point(on: ValidationSet, *, threshold: float = PAPER_THRESHOLD) -> dict[str, Any]:
     """The seed paper's threshold, measured here."""
-    return _measure(on, PAPER_THRESHOLD, "fixed by the seed paper: positive above 0.7")
+    return _measure(on, threshold, f"fixed by the seed paper: the network's own probability above {PAPER_THRESHOLD:g}")
+
+
+def calibrated_paper_threshold(calibration: Mapping[str, Any]) -> float:
+    """Where the seed paper's threshold lies among calibrated probabilities, so that it decides as in the paper.
+
+    calibration: the entries that `fit_calibration` gives.
+    """
+    logit = np.log(PAPER_THRESHOLD / (1 - PAPER_THRESHOLD))
+    calibrated = float(apply_calibration(calibration, np.array([logit]))[0])
+    return round(min(max(calibrated, 0.0), 1 - 1 / STEPS), 6)  # below 1, so that what rounds to 1 is above it
 
 
 def screening_point(
@@ -115,7 +128,8 @@ def triage_point(
     band = (on.steps / STEPS > low) & (on.steps / STEPS <= high)
     promises = {point["guarantee"]["on"]: point["guarantee"] for point in (screening, confirm)}
     missing = sum(1 - promise["confidence"] for promise in promises.values())
-    return _measure(on, high, "negative by screening, positive by confirm, uncertain between the two") | {
+    chosen_by = f"uncertain between screening and confirm: {screening['chosen_by']}; {confirm['chosen_by']}"
+    return _measure(on, high, chosen_by) | {
         "low": low,
         "high": high,
         "sensitivity": screening["sensitivity"],

@@ -8,7 +8,12 @@ import numpy as np
 
 from secondread.evidence._calibration import apply_calibration, fit_calibration, without_calibration
 from secondread.evidence._metrics import brier
-from secondread.evidence._operating_points import ValidationSet, choose_operating_points, measure_operating_point
+from secondread.evidence._operating_points import (
+    ValidationSet,
+    calibrated_paper_threshold,
+    choose_operating_points,
+    measure_operating_point,
+)
 from secondread.evidence._reliability import expected_calibration_error
 from secondread.evidence._site import SiteScores
 
@@ -22,6 +27,7 @@ class Targets:
     sensitivity: float
     specificity: float
     confidence: float = 0.9
+    worst_case: bool = False  # images of one group count as wholly alike: see `furthest_cut`
 
 
 def recalibrated_record(
@@ -47,6 +53,8 @@ def recalibrated_record(
         target_sensitivity=targets.sensitivity,
         target_specificity=targets.specificity,
         confidence=targets.confidence,
+        worst_case=targets.worst_case,
+        paper_threshold=calibrated_paper_threshold(fitted),
     )
     default = record["default_operating_point"]
     return {
@@ -66,6 +74,7 @@ def recalibrated_record(
             "n_groups": len(set(site.groups)) if site.groups else len(site.y_true),
             "method": method,
             "confidence": targets.confidence,
+            "worst_case": targets.worst_case,
             "date": date,
         },
     }

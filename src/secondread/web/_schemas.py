@@ -101,11 +101,15 @@ class TasksOut(Schema):
 
 
 class OperatingPointOut(Schema):
-    """A threshold with its bounds of uncertainty."""
+    """A threshold with its bounds of uncertainty, and what is promised of it."""
 
     name = String(required=True)
     threshold = Float(required=True)
     band = List(Float(), required=True, allow_none=True)
+    chosen_by = String(required=True, metadata=_help("how the threshold was found and what is proven of it, in words"))
+    guaranteed = Boolean(
+        required=True, allow_none=True, metadata=_help("whether the promise is proven; null where nothing is promised")
+    )
     chosen = Boolean(required=True, metadata=_help("used where none is asked for"))
 
 

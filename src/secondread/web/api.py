@@ -112,6 +112,8 @@ def _bundle(reader: Reader) -> dict[str, Any]:
                 "name": point.name,
                 "threshold": point.threshold,
                 "band": band_of(point),
+                "chosen_by": point.chosen_by,
+                "guaranteed": None if point.guarantee is None else point.guarantee["holds"],
                 "chosen": point.name == reader.operating_point.name,
             }
             for point in bundle.operating_points.values()

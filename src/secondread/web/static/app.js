@@ -113,9 +113,14 @@ function showChoices() {
 function showPoints() {
   const mine = facts.bundles.filter(({ task }) => task === chosenTask());
   const points = (mine.find(({ name }) => name === byId("bundle").value) ?? mine[0])?.operating_points ?? [];
-  const options = points.map(({ name, threshold, chosen }) => el("option", { value: name, selected: chosen }, `${name} (${threshold.toFixed(3)})`));
+  const options = points.map((point) => el("option", { value: point.name, selected: point.chosen }, pointInShort(point)));
   byId("point").replaceChildren(...options);
   byId("point-choice").hidden = points.length < 2;
+}
+
+function pointInShort({ name, threshold, band, guaranteed }) {
+  const where = (band ?? [threshold]).map((at) => at.toFixed(3)).join("–");
+  return `${name} (${where}${guaranteed === false ? ", not proven" : ""})`;
 }
 
 function focused() {

@@ -1,7 +1,7 @@
 // A card: one image's answer, or why there is none.
 
 import { el, icon, percent } from "./dom.js";
-import { evidence, evidenceInShort, knownLimits } from "./evidence.js";
+import { evidence, evidenceInShort, knownLimits, promiseInShort } from "./evidence.js";
 import { picture } from "./picture.js";
 import { probabilityBar } from "./probability.js";
 
@@ -62,6 +62,7 @@ function factsOf(entry, bundles) {
     ["Read in", milliseconds(display.elapsed_ms)],
     ["Model", entry.bundle],
     ["Measured", evidenceInShort(entry, bundles)],
+    ["Promise", promiseInShort(entry, bundles)],
   ].filter(([, value]) => value);
   return el("dl", { class: "facts" }, rows.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
 }

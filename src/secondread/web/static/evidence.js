@@ -2,7 +2,21 @@
 
 import { el } from "./dom.js";
 
-const NAMES = { sensitivity: "Sensitivity", specificity: "Specificity", roc_auc: "ROC AUC" };
+const NAMES = { sensitivity: "Sensitivity", specificity: "Specificity", uncertain: "Uncertain", roc_auc: "ROC AUC" };
+
+/** The reading's operating point as its bundle describes it; undefined where the bundle is not known here. */
+function pointOf(entry, bundles) {
+  const bundle = bundles.find(({ id }) => id === entry.bundle);
+  return bundle?.operating_points.find(({ name }) => name === entry.operating_point);
+}
+
+/** What is proven of the reading's operating point, in short; null where the bundle is not known here. */
+export function promiseInShort(entry, bundles) {
+  const point = pointOf(entry, bundles);
+  if (!point) return null;
+  if (point.guaranteed === null) return "nothing promised: a fixed threshold";
+  return point.guaranteed ? "proven on validation images" : "not proven: too few validation images";
+}
 
 /** What was measured at the reading's operating point, row by row. */
 function rowsFor(entry, bundles) {
@@ -19,9 +33,9 @@ export function evidenceInShort(entry, bundles) {
   return [...rates.map(rate), `on ${split}`].map((text) => el("div", {}, text));
 }
 
-function rate({ measure, value, low, high }) {
-  const interval = low === null || high === null ? "" : ` (${Math.round(100 * low)}–${Math.round(100 * high)})`;
-  return `${measure} ${Math.round(100 * value)} %${interval}`;
+function rate({ measure, value, low, high, n }) {
+  const interval = low === null || high === null ? "" : `${Math.round(100 * low)}–${Math.round(100 * high)}; `;
+  return `${measure} ${Math.round(100 * value)} % (${interval}n ${n})`;
 }
 
 /** The disclosure with all that was measured at the reading's operating point; null where nothing was. */
@@ -31,7 +45,8 @@ export function evidence(entry, bundles) {
   const head = ["Measured on", "Value", "95 % interval", "Images"].map((text) => el("th", { scope: "col" }, text));
   const parts = Object.entries(Object.groupBy(rows, ({ split }) => split));
   const table = el("table", {}, el("thead", {}, el("tr", {}, head)), parts.map(part));
-  return el("details", {}, el("summary", {}, "Evidence at this operating point"), el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Evidence" }, table));
+  const chosenBy = el("p", {}, `${entry.operating_point}: ${pointOf(entry, bundles).chosen_by}.`);
+  return el("details", {}, el("summary", {}, "Evidence at this operating point"), chosenBy, el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Evidence" }, table));
 }
 
 function part([split, rows]) {

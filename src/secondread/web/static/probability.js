@@ -8,17 +8,17 @@ export function probabilityBar({ probability, operating_point: point, decision, 
   const bar = el("div", { class: `probability ${decision}`, role: "img", "aria-label": inWords(probability, point, display) });
   const track = el("div", { class: "track" });
   bar.style.setProperty("--p", probability);
+  track.append(el("i", { class: "fill" }));
   if (band) {
     track.append(el("i", { class: "band" }));
     bar.style.setProperty("--low", band[0]);
     bar.style.setProperty("--high", band[1]);
   }
-  track.append(el("i", { class: "fill" }));
   bar.append(track);
   if (threshold !== null) {
     bar.style.setProperty("--t", threshold);
     track.append(el("i", { class: "tick" }));
-    bar.append(el("div", { class: "tick-name" }, el("span", {}, `${point} `, el("b", {}, threshold.toFixed(3)))));
+    bar.append(el("div", { class: "tick-name" }, el("span", {}, `${point} `, el("b", {}, (band ?? [threshold]).map((at) => at.toFixed(3)).join("–")))));
   }
   return bar;
 }
