@@ -56,7 +56,7 @@ gate: $(VENV)/.develops data-folder  ## train and measure the learned gate, whic
 bundles: $(VENV)/.develops data-folder  ## train the shipped bundles again, with their evidence (SECONDREAD_DATA)
 	@for task in tuberculosis brain-tumour fracture; do \
 	  $(BIN)/secondread train --task $$task --model lenet --recipe paper --data "$(SECONDREAD_DATA)/$$task/manifest.csv" \
-	    --fresh --name paper --out runs/$$task-paper && \
+	    --fresh --gate --name paper --out runs/$$task-paper && \
 	  rm -rf src/secondread/bundles/$$task/paper && mkdir -p src/secondread/bundles/$$task && \
 	  cp -r runs/$$task-paper src/secondread/bundles/$$task/paper || exit 1; \
 	done

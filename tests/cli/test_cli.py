@@ -20,6 +20,11 @@ def call(capsys, *args):
     return stop.value.code, out, err
 
 
+def read(capsys, *args):
+    """`secondread read` without the gate, which lets no phantom pass."""
+    return call(capsys, "read", "--no-gate", *args)
+
+
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "a").mkdir()
@@ -33,7 +38,7 @@ def folder(tmp_path):
 
 
 def test_read_json_keeps_the_contract(capsys, folder):
-    code, out, _ = call(capsys, "read", "--task", "tuberculosis", "--json", folder / "notes.txt", folder)
+    code, out, _ = read(capsys, "--task", "tuberculosis", "--json", folder / "notes.txt", folder)
     rows = [json.loads(line) for line in out.splitlines()]
     assert code == 0
     assert all(list(row) == CONTRACT for row in rows)
@@ -43,7 +48,7 @@ def test_read_json_keeps_the_contract(capsys, folder):
 
 
 def test_read_auto_finds_the_task_of_a_dicom_file(capsys, folder):
-    _, out, _ = call(capsys, "read", "--json", folder / "a" / "10.dcm", folder / "a" / "2.png")
+    _, out, _ = read(capsys, "--json", folder / "a" / "10.dcm", folder / "a" / "2.png")
     first, second = (json.loads(line) for line in out.splitlines())
     assert first["task"] == "tuberculosis"
     assert second["refusal"]["code"] == "task_unknown"
@@ -51,17 +56,15 @@ def test_read_auto_finds_the_task_of_a_dicom_file(capsys, folder):
 
 def test_read_writes_heat_maps_and_never_over_another(capsys, folder):
     for _ in range(2):
-        call(capsys, "read", "--task", "tuberculosis", "--heatmaps", folder / "maps", folder / "a" / "2.png")
+        read(capsys, "--task", "tuberculosis", "--heatmaps", folder / "maps", folder / "a" / "2.png")
     written = sorted(path.name for path in (folder / "maps").iterdir())
     assert written == ["2-2.heatmap.png", "2.heatmap.png"]
-    _, out, _ = call(
-        capsys, "read", "--task", "tuberculosis", "--json", "--heatmaps", folder / "maps", folder / "a" / "2.png"
-    )
+    _, out, _ = read(capsys, "--task", "tuberculosis", "--json", "--heatmaps", folder / "maps", folder / "a" / "2.png")
     assert json.loads(out)["heatmap"] == str(folder / "maps" / "2-3.heatmap.png")
 
 
 def test_read_in_words_says_decision_score_and_why(capsys, folder):
-    code, out, _ = call(capsys, "read", "--task", "tuberculosis", folder / "a" / "2.png", folder / "notes.txt")
+    code, out, _ = read(capsys, "--task", "tuberculosis", folder / "a" / "2.png", folder / "notes.txt")
     assert code == 0
     assert "score" in out
     assert "operating point paper" in out
@@ -69,7 +72,7 @@ def test_read_in_words_says_decision_score_and_why(capsys, folder):
 
 
 def test_a_path_that_cannot_be_opened_exits_1_and_the_others_are_read(capsys, folder):
-    code, out, _ = call(capsys, "read", "--task", "fracture", "--json", folder / "gone.png", folder / "a" / "2.png")
+    code, out, _ = read(capsys, "--task", "fracture", "--json", folder / "gone.png", folder / "a" / "2.png")
     first, second = (json.loads(line) for line in out.splitlines())
     assert code == 1
     assert first["refusal"]["code"] == "cannot_open"

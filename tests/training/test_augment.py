@@ -91,7 +91,7 @@ def test_an_epoch_holds_every_image_once_and_repeats_exactly():
 
     def epoch(seed):
         batches = epoch_batches(prepared, images, recipe, rng=np.random.default_rng(seed))
-        return [(np.round(255 * pixels), labels) for pixels, labels in batches]
+        return [(np.round(255 * batch.images), batch.labels) for batch in batches]
 
     first, again, other = epoch(0), epoch(0), epoch(1)
     values = np.concatenate([x[:, 0, 0, 0] for x, _ in first])
@@ -105,3 +105,32 @@ def test_upright_recipe_never_turns_a_chest_film_upside_down():
     chest = load_recipe("upright", load_task("tuberculosis"))
     assert "vertical_flip" not in chest.augmentations
     assert "vertical_flip" in PAPER.augmentations
+
+
+def test_what_goes_beyond_the_paper_changes_what_it_should(batch):
+    smooth = np.full((24, 64, 64, 1), 100, np.uint8)
+    darker_or_brighter = run(smooth, gamma=(0.5, 2.0)).mean(axis=(1, 2, 3))
+    assert darker_or_brighter.min() < 70
+    assert darker_or_brighter.max() > 130
+    noisy = run(smooth, noise=12.0)
+    assert 8 < noisy.std(axis=(1, 2, 3)).max() < 13
+    assert abs(noisy.mean() - 100) < 1
+    ramp = np.tile(np.arange(64, dtype=np.uint8)[None, :, None], (24, 64, 1, 1)).reshape(24, 64, 64, 1)
+    erased = (run(ramp, erase=0.5) != ramp).mean(axis=(1, 2, 3))
+    assert 0.05 < erased.max() <= 0.25
+
+
+def test_zoom_and_shift_move_a_square_within_their_limits():
+    images = np.zeros((60, 101, 101, 1), np.uint8)
+    images[:, 40:61, 40:61] = 255
+    sides = np.sqrt((run(images, zoom=(0.8, 1.25)) > 127).sum(axis=(1, 2, 3))) / 21
+    assert 0.75 < sides.min() < 0.87
+    assert 1.17 < sides.max() < 1.3
+    y = np.arange(101)
+    moved = run(images, shift=0.1)[..., 0].astype(float)
+    centres = (moved.sum(axis=2) * y).sum(axis=1) / moved.sum(axis=(1, 2))
+    assert 6 < np.abs(centres - 50).max() < 10.6
+    stretched = run(images, zoom=(1.0, 1.0), stretch=1.4)[..., 0] > 127
+    ratio = stretched.any(axis=1).sum(axis=1) / stretched.any(axis=2).sum(axis=1)
+    assert 0.65 < ratio.min() < 0.85  # whole pixels of a side of 21
+    assert 1.18 < ratio.max() < 1.5

@@ -12,7 +12,14 @@ import pytest
 
 from secondread.cli.main import run
 from secondread.data import load_data
-from secondread.evidence import TOLERANCE, WHAT_A_HEAT_MAP_IS_NOT, load_checklist, load_evidence
+from secondread.evidence import (
+    TOLERANCE,
+    WHAT_A_HEAT_MAP_IS_NOT,
+    Prediction,
+    build_evidence,
+    load_checklist,
+    load_evidence,
+)
 from secondread.reading import Reader, load_bundle
 from secondread.training.card import write_card
 from secondread.training.evaluate import evaluate, failures_of, write_evaluation
@@ -60,6 +67,32 @@ def test_the_schema_refuses_what_is_not_documented(measured):
     table["results"]["test"]["picture"] = "…"
     with pytest.raises(jsonschema.ValidationError, match="picture"):
         jsonschema.validate(table, schema())
+
+
+def test_every_operating_point_is_measured_on_every_split(measured, reader):
+    for result in measured[1]["results"].values():
+        rows = {row["name"]: row for row in result["thresholds"]["rows"] if row["name"]}
+        for name, point in reader.bundle.operating_points.items():
+            if point.low is not None:  # made of two that stand for themselves
+                assert set(result["uncertain"]) == {name}
+                continue
+            assert rows[name]["threshold"] == point.threshold
+            for rate in ("sensitivity", "specificity"):
+                assert rows[name][rate]["low"] <= rows[name][rate]["value"] <= rows[name][rate]["high"]
+
+
+def test_the_share_of_uncertain_images_is_measured(reader, boxed_manifest):
+    manifest = load_data(boxed_manifest, task=reader.task)
+    probabilities = np.array([reader.read(row.path).probability for row in manifest.split("test").rows])
+    low, high = np.quantile(probabilities, [0.25, 0.75])
+    rows = [Prediction(f"{i}", i % 2, "", f"{i}", float(p)) for i, p in enumerate(probabilities)]
+    evidence = build_evidence(
+        {"test": rows}, bundle="a/b@00000000", weights_sha256="0" * 64, task="a", data={}, command="", date="",
+        operating_point={"name": "screening", "threshold": low}, bands={"triage": (float(low), float(high))},
+    )  # fmt: skip
+    found = evidence["results"]["test"]["uncertain"]["triage"]
+    assert found["value"] == pytest.approx(np.mean((probabilities > low) & (probabilities <= high)))
+    assert found["low"] < found["value"] < found["high"]
 
 
 def test_heat_maps_are_measured_on_every_diseased_image_with_a_lesion(measured):

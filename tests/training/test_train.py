@@ -16,10 +16,12 @@ from secondread.data import load_data
 from secondread.errors import TrainingError
 from secondread.evidence import load_evidence
 from secondread.reading import Reader, load_bundle
+from secondread.reading._reader import decide
 from secondread.tasks import load_task
 from secondread.training import load_recipe
 from secondread.training.fit import choose_device
 from secondread.training.train import Progress, train_bundle
+from tests.trained import write_phantom_data
 
 TASK = load_task("tuberculosis")
 
@@ -45,10 +47,76 @@ def test_phantoms_are_learnt_and_the_evidence_is_the_bundles_own(phantom_bundle)
     assert result["n"] == 24
     assert result["metrics"]["roc_auc"]["value"] > 0.8
     assert set(result["by_source"]) == {"site0", "site1", "site2"}
-    assert bundle.operating_points["paper"].threshold == 0.7
     assert bundle.operating_points["paper"].n == 24
+    assert bundle.operating_point().name == "paper"
     assert "no medical device" in bundle.card
     assert load_evidence(phantom_bundle / "evidence.json") == bundle.evidence
+
+
+def test_a_trained_bundle_is_calibrated_and_says_what_is_proven_of_its_points(phantom_bundle, phantom_manifest):
+    """12 positive validation images prove no sensitivity of 0.9 with 90 % confidence: that takes 22."""
+    bundle = load_bundle(phantom_bundle)
+    assert bundle.record["temperature"] != 1
+    assert {"paper", "screening", "confirm"} <= set(bundle.operating_points)
+    screening = bundle.operating_point("screening")
+    assert screening.guarantee["holds"] is False
+    assert screening.guarantee["target"] == TASK.target_sensitivity
+    assert screening.chosen_by.startswith("not proven with 90 % confidence")
+    assert screening.sensitivity["n_groups"] == 6, "images of one patient are counted together"
+    assert screening.sensitivity["value"] >= TASK.target_sensitivity
+    val = load_data(phantom_manifest, task=TASK).split("val")
+    reader = Reader.load(phantom_bundle, operating_point="screening")
+    found = np.array([reading.decision == "positive" for reading in reader.read_many(row.path for row in val.rows)])
+    assert found[val.labels].mean() == pytest.approx(screening.sensitivity["value"], abs=1e-6)
+    assert (~found)[~val.labels].mean() == pytest.approx(screening.specificity["value"], abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def larger_manifest(tmp_path_factory):
+    """Enough validation images, one a patient but for a few, to prove something; some labels are wrong."""
+    path = write_phantom_data(tmp_path_factory.mktemp("larger"), counts={"train": 48, "val": 120})
+    header, *lines = path.read_text().splitlines()
+    for number in range(48, 168, 11):
+        cells = lines[number].split(",")
+        lines[number] = ",".join([cells[0], str(1 - int(cells[1])), *cells[2:]])
+    path.write_text("\n".join([header, *lines]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module", params=["temperature", "isotonic", "none"])
+def calibrated(request, larger_manifest):
+    """One run: given again with another calibration, it goes on where it stopped, at its end."""
+    return train(larger_manifest, larger_manifest.parent / "run", epochs=8, calibration=request.param)
+
+
+def test_proven_points_are_guaranteed_whatever_the_calibration(calibrated):
+    """Calibration keeps the order of images, and so what each point finds."""
+    assert ("isotonic" in calibrated.record) == calibrated.record["calibration"].startswith("centred isotonic")
+    assert (calibrated.record["temperature"] == 1) == calibrated.record["calibration"].startswith("none")
+    points = calibrated.operating_points
+    for name, rate in (("screening", "sensitivity"), ("confirm", "specificity")):
+        assert points[name].guarantee["holds"]
+        assert points[name].guarantee["lower_bound"] >= points[name].guarantee["target"]
+        assert points[name].chosen_by.startswith(f"{rate} at least ")
+    triage = points["triage"]
+    assert (triage.low, triage.high) == (points["screening"].threshold, points["confirm"].threshold)
+    assert triage.uncertain["n"] == 120
+    middle = (triage.low + triage.high) / 2
+    assert [decide(at, triage) for at in (triage.low, middle, triage.high + 1e-6)] == [
+        "negative",
+        "uncertain",
+        "positive",
+    ]
+
+
+def test_another_recipe_decides_by_screening(larger_manifest, tmp_path):
+    recipe = load_recipe("upright", TASK, epochs=1, batch_size=8)
+    manifest = load_data(larger_manifest, task=TASK)
+    bundle = train_bundle(
+        TASK, manifest, recipe, model_name="lenet", out=tmp_path / "run", name="try", cache_folder=tmp_path / "cache",
+        measure=False,
+    )  # fmt: skip
+    assert bundle.operating_point().name == "screening"
 
 
 def test_same_seed_same_weights_other_seed_other_weights(phantom_manifest, tmp_path):

@@ -6,6 +6,8 @@ from typing import Any
 import click
 
 from secondread.cli._options import command_line, complete_tasks
+from secondread.cli._points import point_in_words
+from secondread.cli._recipe_options import chosen_recipe, set_option, weights_options
 
 
 @click.command()
@@ -26,7 +28,7 @@ from secondread.cli._options import command_line, complete_tasks
     type=click.Path(file_okay=False, path_type=Path),
     help="The bundle's folder; the run's state goes to OUT.run.",
 )
-@click.option("--recipe", default="paper", show_default=True, metavar="NAME", help="paper or upright.")
+@click.option("--recipe", default="paper", show_default=True, metavar="NAME", help="See `secondread models`.")
 @click.option("--name", default=None, help="The bundle's name; default: that of the folder.")
 @click.option(
     "--random-state", default=0, show_default=True, help="Seed of the initial weights, batches and augmentation."
@@ -40,6 +42,15 @@ from secondread.cli._options import command_line, complete_tasks
     default=None,
     help="Stop after so many epochs without a better validation AUC.",
 )
+@click.option(
+    "--calibration",
+    type=click.Choice(["temperature", "isotonic", "none"]),
+    default="temperature",
+    show_default=True,
+    help="How probabilities are fitted to the validation split; isotonic wants hundreds of images of each class.",
+)
+@set_option
+@weights_options
 @click.option("--fresh", is_flag=True, help="Forget an interrupted run in OUT.run.")
 @click.option("--no-measure", is_flag=True, help="Leave the test split unread: no evidence yet.")
 @click.option("--gate", is_flag=True, help="Let the shipped gate refuse what is unlike its own training images.")
@@ -55,6 +66,10 @@ def train(
     batch_size: int | None,
     learning_rate: float | None,
     patience: int | None,
+    calibration: str,
+    changes: tuple[str, ...],
+    weights: str | None,
+    weights_sha256: str | None,
     fresh: bool,
     no_measure: bool,
     gate: bool,
@@ -69,12 +84,19 @@ def train(
     from secondread.data import load_data
     from secondread.errors import ExtraMissing
     from secondread.tasks import load_task
-    from secondread.training import load_recipe
 
     chosen = load_task(task)
     manifest = load_data(data, task=chosen)
-    plan = load_recipe(
-        recipe, chosen, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, patience=patience
+    plan = chosen_recipe(
+        recipe,
+        chosen,
+        changes,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        patience=patience,
+        weights=weights,
+        weights_sha256=weights_sha256,
     )
     console = Console(stderr=True)
     try:
@@ -90,6 +112,7 @@ def train(
             out=out,
             name=name or out.name,
             random_state=random_state,
+            calibration=calibration,
             command=command_line(),
             fresh=fresh,
             measure=not no_measure,
@@ -100,6 +123,8 @@ def train(
     training: dict[str, Any] = bundle.record["training"]
     best = f"best epoch {training['best_epoch']} of {training['epochs_run']}"
     click.echo(f"{bundle.id}: {best}, validation AUC {training['best_val_auc']:.3f}")
+    for point in bundle.operating_points.values():
+        click.echo(point_in_words(point))
     for split, result in (bundle.evidence or {"results": {}})["results"].items():
         click.echo(f"{split}: {_summary(result)}")
     click.echo(f"bundle in {bundle.folder}; learning curves in {out}.run/curves.png")

@@ -19,6 +19,10 @@ _METRICS = (
     ("brier", "Brier score"),
     ("ece_mass", "calibration error (10 bins of equal numbers)"),
 )
+_PROMISE = (
+    "A confidence is that of a promise about new images like these, and of no other site; in training these images "
+    "also chose the epoch, which flatters it a little. A point not proven was chosen by what was observed alone."
+)
 
 
 def measured_sections(bundle: Bundle, evidence: dict[str, Any]) -> list[str]:
@@ -29,7 +33,7 @@ def measured_sections(bundle: Bundle, evidence: dict[str, Any]) -> list[str]:
         *(_split(name, result, evidence) for name, result in results.items()),
         _subgroups(results),
         _calibration(bundle, results),
-        _operating_points(bundle, results),
+        operating_points_section(bundle, results),
         _refusals(results),
         _failures(results),
         _heat_maps(results),
@@ -103,10 +107,11 @@ def _calibration(bundle: Bundle, results: Mapping[str, Any]) -> str:
     )
 
 
-def _operating_points(bundle: Bundle, results: Mapping[str, Any]) -> str:
+def operating_points_section(bundle: Bundle, results: Mapping[str, Any]) -> str:
+    """How each was chosen and what is proven of it; then what it did on every split."""
     chosen = [_chosen(point) for point in bundle.operating_points.values()]
     head = ["name", "positive above", "sensitivity", "specificity", "n", "chosen by"]
-    parts = [f"Where they were chosen, on validation data:\n\n{_table(head, chosen)}"]
+    parts = [f"Where they were chosen, on validation data:\n\n{_table(head, chosen)}", _PROMISE]
     for split, result in results.items():
         table = result.get("thresholds", {"rows": []})
         rows = [
@@ -123,6 +128,8 @@ def _operating_points(bundle: Bundle, results: Mapping[str, Any]) -> str:
             said += "" if table["prevalence_is"] == "as given" else ", which is no clinic's"
             heads = ["name", "positive above", "sensitivity", "specificity", "PPV", "NPV", "flagged of 1,000"]
             parts.append(f"On {split} ({said}):\n\n{_table(heads, rows)}")
+        for name, share in result.get("uncertain", {}).items():
+            parts.append(f"At {name}, {format_interval(share, 100, 1)} % of the images of {split} are uncertain.")
     return "## Operating points\n\n" + "\n\n".join(parts)
 
 

@@ -3,31 +3,57 @@
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from secondread.data import PreparedSet
 from secondread.training.augment import augment
+from secondread.training.lesion_maps import LesionMaps
 from secondread.training.recipes import Recipe
 
 _AHEAD = 3  # batches made before they are asked for
 
-Batch = tuple[np.ndarray, np.ndarray]  # float32 (batch, channels, size, size) in 0–1, float32 labels (batch,)
+
+class Batch(NamedTuple):
+    """What one step learns from."""
+
+    images: np.ndarray  # float32 (batch, channels, size, size) in 0–1
+    labels: np.ndarray  # float32 (batch,); between 0 and 1 where images were mixed
+    label_weights: np.ndarray | None = None  # float32 (batch,); 0 where the label does not teach
+    lesions: np.ndarray | None = None  # float32 (batch, size, size) in 0–1: covered by a lesion
+    lesion_known: np.ndarray | None = None  # bool (batch,)
 
 
 def epoch_batches(
-    prepared: PreparedSet, images: np.ndarray, recipe: Recipe, *, rng: np.random.Generator
+    prepared: PreparedSet,
+    images: np.ndarray,
+    recipe: Recipe,
+    *,
+    rng: np.random.Generator,
+    lesions: LesionMaps | None = None,
+    n_labelled: int | None = None,
+    size: int | None = None,
 ) -> Iterator[Batch]:
     """One epoch. The same generator gives the same batches, since they are made in turn by one thread.
 
-    images: those of `prepared`, perhaps with fewer channels.
+    images: those of `prepared`, perhaps with fewer channels. n_labelled: only the labels of the first so many teach.
+    size: pixels of the batches' images, if not their own.
     """
     order = rng.permutation(len(images))
     pieces = [order[start : start + recipe.batch_size] for start in range(0, len(order), recipe.batch_size)]
 
     def make(piece: np.ndarray) -> Batch:
-        pixels = augment(images[piece], recipe, rng=rng).transpose(0, 3, 1, 2)
-        return np.multiply(pixels, np.float32(1 / 255), order="C"), prepared.labels[piece].astype(np.float32)
+        covers = None if lesions is None else lesions.pixels(piece)
+        pixels = _resized(augment(images[piece], recipe, rng=rng, lesions=covers), size)
+        batch = Batch(_to_float(pixels), prepared.labels[piece].astype(np.float32))
+        if n_labelled is not None:
+            batch = batch._replace(label_weights=(piece < n_labelled).astype(np.float32))
+        if lesions is not None and covers is not None:
+            covers = _resized(covers, size).astype(np.float32) / 255
+            batch = batch._replace(lesions=covers, lesion_known=lesions.known[piece])
+        return _mixed(batch, recipe, rng) if recipe.mixup or recipe.cutmix else batch
 
     waiting: deque[Future[Batch]] = deque()
     with ThreadPoolExecutor(max_workers=1) as maker:
@@ -44,3 +70,44 @@ def without_copies(images: np.ndarray) -> np.ndarray:
     if images.shape[3] == 3 and (images[..., :1] == images).all():
         return np.ascontiguousarray(images[..., :1])
     return np.array(images)
+
+
+def _to_float(pixels: np.ndarray) -> np.ndarray:
+    return np.multiply(pixels.transpose(0, 3, 1, 2), np.float32(1 / 255), order="C")
+
+
+def _resized(pixels: np.ndarray, size: int | None) -> np.ndarray:
+    if size is None or pixels.shape[1] == size:
+        return pixels
+    smaller = [cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA) for image in pixels]
+    return np.stack(smaller).reshape(len(pixels), size, size, *pixels.shape[3:])
+
+
+def _mixed(batch: Batch, recipe: Recipe, rng: np.random.Generator) -> Batch:
+    """Every image mixed with another of the batch: blended, or with a rectangle of it pasted in."""
+    partner = rng.permutation(len(batch.images))
+    cut = recipe.cutmix and (not recipe.mixup or rng.random() < 0.5)
+    alpha = recipe.cutmix if cut else recipe.mixup
+    share = rng.beta(alpha, alpha)  # of the partner
+    by = _rectangle(batch.images.shape[-1], share, rng) if cut else np.full((1, 1), share, dtype=np.float32)
+    share = float(by.mean())  # the rectangle may have been cut off
+    mixed = Batch(_mix(batch.images, partner, by), _mix(batch.labels, partner, np.float32(share)))
+    if batch.label_weights is not None:
+        mixed = mixed._replace(label_weights=batch.label_weights * batch.label_weights[partner])
+    if batch.lesions is not None and batch.lesion_known is not None:
+        known = batch.lesion_known & batch.lesion_known[partner]
+        mixed = mixed._replace(lesions=_mix(batch.lesions, partner, by), lesion_known=known)
+    return mixed
+
+
+def _mix(values: np.ndarray, partner: np.ndarray, by: np.ndarray | np.float32) -> np.ndarray:
+    return values * (1 - by) + values[partner] * by
+
+
+def _rectangle(size: int, share: float, rng: np.random.Generator) -> np.ndarray:
+    """float32 (size, size): 1 inside a rectangle of that share of the area, cut off at the border."""
+    half = size * np.sqrt(share) / 2
+    x, y = rng.random(2) * size
+    inside = np.zeros((size, size), dtype=np.float32)
+    inside[max(0, int(y - half)) : int(y + half), max(0, int(x - half)) : int(x + half)] = 1
+    return inside

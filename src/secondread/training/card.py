@@ -5,7 +5,7 @@ from typing import Any
 from secondread.evidence import compare_with_paper, format_interval
 from secondread.reading import Bundle
 from secondread.training._card_checklists import checklist_sections
-from secondread.training._card_measured import measured_sections
+from secondread.training._card_measured import measured_sections, operating_points_section
 
 
 def write_card(bundle: Bundle, evidence: dict[str, Any]) -> str:
@@ -21,6 +21,22 @@ def write_card(bundle: Bundle, evidence: dict[str, Any]) -> str:
     told = [section for section in sections if section]
     titles = [section.split("\n", 1)[0].removeprefix("## ") for section in told]
     return "\n\n".join([_head(bundle), *told, *checklist_sections(titles)]) + "\n"
+
+
+def recalibrated_card(new: Bundle, old: Bundle) -> str:
+    """The card of a bundle fitted anew to a site: its own operating points, then the old card, which says whose it is.
+
+    What was measured of the old bundle holds for the same weights under the old calibration and thresholds.
+    """
+    site = new.record["recalibrated_from"]
+    remark = (
+        f"Fitted anew to a site ({site['data']}, n = {site['n']}, {site['n_positive']} positive) on {site['date']}: "
+        f"{new.record['calibration']}. The weights are those of `{old.id}`. Nothing was measured of this bundle yet: "
+        "`secondread evaluate` does so."
+    )
+    kept = f"---\n\nBelow is the card of `{old.id}`, with the calibration and the thresholds that it had.\n\n{old.card}"
+    parts = [_head(new), remark, operating_points_section(new, {}), kept if old.card else ""]
+    return "\n\n".join(part for part in parts if part).rstrip() + "\n"
 
 
 def _head(bundle: Bundle) -> str:

@@ -43,18 +43,39 @@ class Checkpoint:
             self.best_weights, self.best_logits = _copy(model), val_logits
 
 
-def save_checkpoint(state: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> None:
+Average = tuple[int, dict[str, Any]]  # steps and weights of a moving average
+
+
+def save_checkpoint(
+    state: Checkpoint,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    folder: Path,
+    *,
+    average: Average | None = None,
+) -> None:
     """Write the run's state; a kill at any moment leaves the last whole one."""
     folder.mkdir(parents=True, exist_ok=True)
     aside = folder / f"{_NAME}.new"
     logits = None if state.best_logits is None else torch.from_numpy(state.best_logits)
-    table = {**vars(state), "best_logits": logits, "weights": model.state_dict(), "optimizer": optimizer.state_dict()}
+    table = {
+        **vars(state),
+        "best_logits": logits,
+        "weights": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "average": average,
+    }
     torch.save(table, aside)
     aside.replace(folder / _NAME)
 
 
-def load_checkpoint(folder: Path, device: torch.device) -> tuple[Checkpoint, dict[str, Any], dict[str, Any]] | None:
-    """State, weights and optimizer state, or None where no run was. Raises TrainingError for a damaged file."""
+def load_checkpoint(
+    folder: Path, device: torch.device
+) -> tuple[Checkpoint, dict[str, Any], dict[str, Any], Average | None] | None:
+    """State, weights, optimizer state and moving average, or None where no run was.
+
+    Raises TrainingError for a damaged file.
+    """
     path = folder / _NAME
     if not path.is_file():
         return None
@@ -62,11 +83,11 @@ def load_checkpoint(folder: Path, device: torch.device) -> tuple[Checkpoint, dic
         # weights_only: tensors and plain containers, nothing that could run code.
         table = torch.load(path, map_location=device, weights_only=True)
         weights, optimizer = table.pop("weights"), table.pop("optimizer")
-        logits = table.pop("best_logits")
+        logits, average = table.pop("best_logits"), table.pop("average")
         state = Checkpoint(**table, best_logits=None if logits is None else logits.cpu().numpy())
     except (RuntimeError, KeyError, TypeError, EOFError, OSError, ValueError, UnpicklingError) as error:
         raise TrainingError(f"'{path}' is damaged; start anew with --fresh") from error
-    return state, weights, optimizer
+    return state, weights, optimizer, average
 
 
 def _copy(model: nn.Module) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from secondread.evidence import (
 from secondread.reading import Bundle, Reader, Reading
 from secondread.training.gallery import worst_failures
 from secondread.training.localise import Observation, heatmap_table, observe
+from secondread.training.shares import untaught_part
 
 OnRead = Callable[[str, int, int], None]  # split, images read, images in all
 
@@ -52,7 +53,7 @@ def evaluate(
     prevalence: share of the diseased where the reader is to be used, for predictive values; default: each split's own.
     Raises DataInvalid for a split that the manifest lacks, UsageError for a prevalence that is no share.
     """
-    parts = {name: manifest.split(name) for name in splits}
+    parts = {name: _measurable(bundle, manifest, name) for name in splits}
     found, details = {}, {}
     for name, part in parts.items():
         tell = None if on_read is None else lambda done, total, split=name: on_read(split, done, total)
@@ -71,6 +72,7 @@ def evaluate(
         task=bundle.task.name,
         operating_point={"name": point.name, "threshold": point.threshold},
         thresholds=thresholds_of(bundle),
+        bands=bands_of(bundle),
         prevalence=prevalence,
         details=details,
         data={"fingerprint": manifest.fingerprint(), "splits": {name: len(part.rows) for name, part in parts.items()}},
@@ -98,6 +100,12 @@ def thresholds_of(bundle: Bundle) -> dict[str, float]:
     return {name: point.threshold for name, point in bundle.operating_points.items() if point.low is None}
 
 
+def bands_of(bundle: Bundle) -> dict[str, tuple[float, float]]:
+    """Operating point → the two ends of its uncertain band, for those that have one."""
+    points = bundle.operating_points.items()
+    return {name: (point.low, point.high) for name, point in points if point.low is not None and point.high is not None}
+
+
 def failures_of(reader: Reader, manifest: Manifest, evidence: Mapping[str, Any]) -> dict[str, list[Failure]]:
     """split → its worst readings, as pictures for the page. They show the user's images: they belong there alone."""
     gallery = {}
@@ -116,6 +124,13 @@ def write_evaluation(
     """
     write_evidence(evidence, folder / "evidence.json")
     return write_report(evidence, bundle.task, folder, gallery=gallery)
+
+
+def _measurable(bundle: Bundle, manifest: Manifest, split: str) -> Manifest:
+    """The split, without the rows whose lesions taught this bundle."""
+    whole = manifest.split(split)
+    recipe = bundle.record.get("training", {}).get("recipe", {})
+    return untaught_part(manifest, split) if split in recipe.get("lesions_from", ()) else whole
 
 
 def _subgroups(manifest: Manifest, seen: Sequence[Observation], threshold: float) -> dict[str, Any]:

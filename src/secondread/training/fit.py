@@ -2,12 +2,11 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,17 @@ from secondread.errors import TrainingError
 from secondread.evidence import roc_auc
 from secondread.training.batches import Batch, epoch_batches, without_copies
 from secondread.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from secondread.training.lesion_maps import LesionMaps
+from secondread.training.optimise import (
+    MovingAverage,
+    freeze,
+    label_loss,
+    lesion_loss,
+    make_optimizer,
+    positive_weight_of,
+    set_learning_rate,
+    swapped_in,
+)
 from secondread.training.recipes import Recipe
 
 _SMALL = 500_000  # parameters
@@ -61,6 +71,8 @@ def fit(
     val: PreparedSet,
     recipe: Recipe,
     *,
+    lesions: LesionMaps | None = None,
+    n_labelled: int | None = None,
     random_state: int = 0,
     run_folder: Path | None = None,
     fingerprint: str = "",
@@ -70,6 +82,8 @@ def fit(
 ) -> FitResult:
     """Train `model` in place of its weights and return it at its best validation AUC.
 
+    lesions: of the training images; used where the recipe weighs them and the network has a lesion map.
+    n_labelled: only the labels of the first so many training images teach; the others teach by their lesions alone.
     run_folder: where a checkpoint is written after every epoch; a run found there goes on where it stopped and ends
     bit for bit as if it had not been stopped (same machine, same versions).
     fingerprint: of data and settings; a checkpoint of another run is refused.
@@ -80,86 +94,173 @@ def fit(
     _check(val, "val")
     device = device or choose_device()
     model.to(device)
+    if recipe.bfloat16:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    run = _Run(model, train, val, recipe, device, lesions=lesions, n_labelled=n_labelled, random_state=random_state)
     with _threads_for(model):
-        return _fit(
-            model, train, val, recipe, device, random_state=random_state, run_folder=run_folder,
-            fingerprint=fingerprint, on_epoch=on_epoch, on_step=on_step,
-        )  # fmt: skip
+        return run.fit(run_folder, fingerprint, on_epoch, on_step)
 
 
-def _fit(
-    model: nn.Module,
-    train: PreparedSet,
-    val: PreparedSet,
-    recipe: Recipe,
-    device: torch.device,
-    *,
-    random_state: int,
-    run_folder: Path | None,
-    fingerprint: str,
-    on_epoch: Callable[[Epoch, int], None] | None,
-    on_step: Callable[[int, int, int, float], None] | None,
-) -> FitResult:
-    # fused: one pass over all weights instead of a dozen small ones for each; a fifth of the step in this network
-    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, fused=device.type in ("cpu", "cuda"))
-    state = _resume(model, optimizer, run_folder, fingerprint, device) or Checkpoint.start(fingerprint, model)
-    x_train, x_val = (_pixels(prepared.images, model) for prepared in (train, val))
-    y_val = torch.from_numpy(val.labels.astype(np.float32))
-    for epoch in range(len(state.history) + 1, recipe.epochs + 1):
-        if _out_of_patience(state, recipe.patience):
-            break
-        started = time.perf_counter()
-        _set_learning_rate(optimizer, recipe, epoch)
+class _Run:
+    """One training run: what stays the same over its epochs."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        train: PreparedSet,
+        val: PreparedSet,
+        recipe: Recipe,
+        device: torch.device,
+        *,
+        lesions: LesionMaps | None,
+        n_labelled: int | None,
+        random_state: int,
+    ):
+        self.model, self.train, self.val, self.recipe, self.device = model, train, val, recipe, device
+        self.lesions = lesions if recipe.lesion_weight and hasattr(model, "lesions") else None
+        self.n_labelled = n_labelled if n_labelled is not None and n_labelled < len(train) else None
+        self.random_state = random_state
+        self.optimizer = make_optimizer(model, recipe, device)
+        self.average = MovingAverage(model, recipe.ema_decay) if recipe.ema_decay else None
+        self.positive_weight = positive_weight_of(train.labels[: self.n_labelled])
+
+    def fit(
+        self,
+        run_folder: Path | None,
+        fingerprint: str,
+        on_epoch: Callable[[Epoch, int], None] | None,
+        on_step: Callable[[int, int, int, float], None] | None,
+    ) -> FitResult:
+        recipe, model, val = self.recipe, self.model, self.val
+        state = self._resume(run_folder, fingerprint) or Checkpoint.start(fingerprint, model)
+        x_train, x_val = (_pixels(prepared.images, model) for prepared in (self.train, val))
+        y_val = torch.from_numpy(val.labels.astype(np.float32))
+        for epoch in range(len(state.history) + 1, recipe.epochs + 1):
+            if _out_of_patience(state, recipe.patience):
+                break
+            started = time.perf_counter()
+            loss = self._epoch(epoch, x_train, on_step)
+            with swapped_in(model, self.average):
+                logits = predict_logits(model, x_val, bfloat16=recipe.bfloat16)
+                val_loss = float(F.binary_cross_entropy_with_logits(torch.from_numpy(logits), y_val))
+                line = Epoch(epoch, loss, val_loss, roc_auc(val.labels, logits), time.perf_counter() - started)
+                state.add(asdict(line), model, logits)
+            if run_folder is not None:
+                average = None if self.average is None else (self.average.steps, self.average.weights)
+                save_checkpoint(state, model, self.optimizer, run_folder, average=average)
+            if on_epoch is not None:
+                on_epoch(line, recipe.epochs)
+        model.load_state_dict(state.best_weights)
+        history = [Epoch(**line) for line in state.history]
+        trained = model.cpu().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+        return FitResult(trained, history, state.best_epoch, state.best_logits, str(self.device))
+
+    def _epoch(self, epoch: int, images: np.ndarray, on_step: Callable[[int, int, int, float], None] | None) -> float:
+        """Mean loss over the images of one epoch."""
+        recipe, total, n = self.recipe, 0.0, 0
+        steps = math.ceil(len(images) / recipe.batch_size)
         # Every epoch draws from a generator of its own, so an interrupted epoch repeats exactly.
-        batches = epoch_batches(train, x_train, recipe, rng=np.random.default_rng([random_state, epoch]))
-        step_done = None if on_step is None else partial(on_step, epoch, math.ceil(len(x_train) / recipe.batch_size))
-        loss = _train_epoch(model, optimizer, batches, device, step_done)
-        logits = predict_logits(model, x_val)
-        val_loss = float(F.binary_cross_entropy_with_logits(torch.from_numpy(logits), y_val))
-        line = Epoch(epoch, loss, val_loss, roc_auc(val.labels, logits), time.perf_counter() - started)
-        state.add(asdict(line), model, logits)
-        if run_folder is not None:
-            save_checkpoint(state, model, optimizer, run_folder)
-        if on_epoch is not None:
-            on_epoch(line, recipe.epochs)
-    model.load_state_dict(state.best_weights)
-    history = [Epoch(**line) for line in state.history]
-    return FitResult(model.cpu().eval(), history, state.best_epoch, state.best_logits, str(device))
+        batches = epoch_batches(
+            self.train,
+            images,
+            recipe,
+            rng=np.random.default_rng([self.random_state, epoch]),
+            lesions=self.lesions,
+            n_labelled=self.n_labelled,
+            size=_size_at(epoch, recipe, images.shape[1]),
+        )
+        self.model.train()
+        freeze(self.model, recipe, epoch)
+        for step, batch in enumerate(batches, start=1):
+            done = (epoch - 1 + (step - 1) / steps) / recipe.epochs
+            set_learning_rate(self.optimizer, recipe, epoch=epoch, done=done)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss = self._loss(batch)
+            loss.backward()
+            self.optimizer.step()
+            if self.average is not None:
+                self.average.update(self.model)
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                raise TrainingError("the loss is no longer a number; lower the learning rate (--learning-rate)")
+            total, n = total + value * len(batch.labels), n + len(batch.labels)
+            if on_step is not None:
+                on_step(epoch, steps, step, value)
+        return total / n
+
+    def _loss(self, batch: Batch) -> Tensor:
+        x = self._to_device(batch.images)
+        labels = self._to_device(batch.labels)
+        weights = None if batch.label_weights is None else self._to_device(batch.label_weights)
+        if self.recipe.bfloat16:
+            x = x.contiguous(memory_format=torch.channels_last)
+        with _precision(self.device, bfloat16=self.recipe.bfloat16):
+            if self.lesions is None:
+                logits, cells = self.model(x), None
+            else:
+                logits, cells = self.model.lesions(x)  # type: ignore[operator]
+        loss = label_loss(
+            logits[:, 0].float(), labels, self.recipe, positive_weight=self.positive_weight, weights=weights
+        )
+        if cells is None or batch.lesions is None or batch.lesion_known is None:
+            return loss
+        covers, known = self._to_device(batch.lesions), self._to_device(batch.lesion_known)
+        return loss + self.recipe.lesion_weight * lesion_loss(cells.float(), covers, known)
+
+    def _to_device(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(values).to(self.device, non_blocking=True)
+
+    def _resume(self, run_folder: Path | None, fingerprint: str) -> Checkpoint | None:
+        found = None if run_folder is None else load_checkpoint(run_folder, self.device)
+        if found is None:
+            return None
+        state, weights, optimizer_state, average = found
+        if state.fingerprint != fingerprint:
+            raise TrainingError(
+                f"'{run_folder}' holds a run with other data or settings; "
+                "give the same ones, another --out, or --fresh to start anew"
+            )
+        self.model.load_state_dict(weights)
+        self.optimizer.load_state_dict(optimizer_state)
+        if self.average is not None and average is not None:
+            self.average.steps, self.average.weights = average
+        return state
 
 
 @torch.inference_mode()
-def predict_logits(model: nn.Module, images: np.ndarray, *, batch_size: int = 256) -> np.ndarray:
+def predict_logits(
+    model: nn.Module, images: np.ndarray, *, batch_size: int = 256, bfloat16: bool = False
+) -> np.ndarray:
     """images: uint8 (n, size, size, channels) → logits float32 (n,), on the model's device."""
     model.eval()
     device = next(model.parameters()).device
-    starts = range(0, len(images), batch_size)
-    parts = [model(_to_input(images[start : start + batch_size], device))[:, 0].cpu() for start in starts]
+    batch_size = max(1, min(batch_size, batch_size * 128**2 // images.shape[1] ** 2))
+    parts = []
+    for start in range(0, len(images), batch_size):
+        with _precision(device, bfloat16=bfloat16):
+            logits = model(_to_input(images[start : start + batch_size], device, channels_last=bfloat16))
+        parts.append(logits[:, 0].float().cpu())
     return torch.cat(parts).numpy()
 
 
-def _train_epoch(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    batches: Iterable[Batch],
-    device: torch.device,
-    on_step: Callable[[int, float], None] | None,
-) -> float:
-    """Mean loss over the images of one epoch."""
-    model.train()
-    total, n = 0.0, 0
-    for step, (images, labels) in enumerate(batches, start=1):
-        optimizer.zero_grad(set_to_none=True)
-        target = torch.from_numpy(labels).to(device)
-        loss = F.binary_cross_entropy_with_logits(model(torch.from_numpy(images).to(device))[:, 0], target)
-        loss.backward()
-        optimizer.step()
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise TrainingError("the loss is no longer a number; lower the learning rate (--learning-rate)")
-        total, n = total + value * len(labels), n + len(labels)
-        if on_step is not None:
-            on_step(step, value)
-    return total / n
+def _size_at(epoch: int, recipe: Recipe, size: int) -> int | None:
+    """Side of this epoch's images, a multiple of 32; None: their own."""
+    if recipe.sizes == (1.0,):
+        return None
+    part = min(len(recipe.sizes) - 1, (epoch - 1) * len(recipe.sizes) // recipe.epochs)
+    return min(size, max(32, round(recipe.sizes[part] * size / 32) * 32))
+
+
+def _precision(device: torch.device, *, bfloat16: bool) -> torch.autocast:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bfloat16 and _has_bfloat16(device))
+
+
+@cache
+def _has_bfloat16(device: torch.device) -> bool:
+    """Whether the device computes in it: a processor that only imitates it needs fifteen times as long."""
+    if device.type != "cpu":
+        return device.type == "cuda"
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 @contextmanager
@@ -179,16 +280,11 @@ def _pixels(images: np.ndarray, model: nn.Module) -> np.ndarray:
     return without_copies(images) if getattr(model, "takes_grey", False) else np.array(images)
 
 
-def _to_input(images: np.ndarray, device: torch.device) -> Tensor:
+def _to_input(images: np.ndarray, device: torch.device, *, channels_last: bool) -> Tensor:
     """uint8 (batch, size, size, channels) → float (batch, channels, size, size) in 0–1."""
-    pixels = torch.from_numpy(images).to(device)
-    return pixels.permute(0, 3, 1, 2).contiguous().float() / 255
-
-
-def _set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: int) -> None:
-    share = 0.5 * (1 + math.cos(math.pi * (epoch - 1) / recipe.epochs)) if recipe.scheduler == "cosine" else 1.0
-    for group in optimizer.param_groups:
-        group["lr"] = recipe.learning_rate * share
+    pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
+    order = torch.channels_last if channels_last else torch.contiguous_format
+    return pixels.contiguous(memory_format=order).float() / 255
 
 
 def _out_of_patience(state: Checkpoint, patience: int | None) -> bool:
@@ -198,22 +294,3 @@ def _out_of_patience(state: Checkpoint, patience: int | None) -> bool:
 def _check(prepared: PreparedSet, split: str) -> None:
     if len(set(prepared.labels.tolist())) < 2:
         raise TrainingError(f"the {split} split needs images of both classes; see `secondread data info`")
-
-
-def _resume(
-    model: nn.Module, optimizer: torch.optim.Optimizer, run_folder: Path | None, fingerprint: str, device: torch.device
-) -> Checkpoint | None:
-    if run_folder is None:
-        return None
-    found: tuple[Checkpoint, dict[str, Any], dict[str, Any]] | None = load_checkpoint(run_folder, device)
-    if found is None:
-        return None
-    state, weights, optimizer_state = found
-    if state.fingerprint != fingerprint:
-        raise TrainingError(
-            f"'{run_folder}' holds a run with other data or settings; "
-            "give the same ones, another --out, or --fresh to start anew"
-        )
-    model.load_state_dict(weights)
-    optimizer.load_state_dict(optimizer_state)
-    return state

@@ -1,7 +1,7 @@
 """How a network is trained, as named recipes: every default with its unit or reason."""
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 from secondread.errors import UnknownName
 from secondread.images import PrepareSpec
@@ -10,29 +10,113 @@ from secondread.tasks import AUGMENTATIONS, Task
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a training run does; the images themselves come from the task."""
+    """What a training run does. The defaults are the seed paper's; fields of 0 or None are off.
+
+    prepare: fields of PrepareSpec that differ from the task's own (size, trim_border, clahe, …).
+    """
 
     name: str
     summary: str
     epochs: int = 50
     batch_size: int = 32
-    learning_rate: float = 0.001  # Adam
-    scheduler: str = "cosine"  # 'cosine' falls to 0 over the epochs; 'constant' does not
+    prepare: dict[str, Any] = field(default_factory=dict)
+    pretrained: bool = False  # start from ImageNet weights, for the networks that have them
+    weights: str = ""  # file or address of the weights to start from, see `load_weights`
+    weights_sha256: str = ""  # what that file must be; an address needs it
+
+    # Optimisation
+    optimizer: Literal["adam", "adamw"] = "adam"
+    learning_rate: float = 0.001
+    weight_decay: float = 0.0
+    scheduler: Literal["cosine", "constant", "one-cycle"] = "cosine"  # one-cycle changes it at every step
+    warmup: float = 0.3  # share of the steps of 'one-cycle' that rise
+    stage_decay: float = 1.0  # each stage farther from the head learns slower by this factor
+    frozen_stages: int = 0  # stages nearest to the image that keep their weights
+    frozen_epochs: int = 0  # epochs in which the head alone learns
+    ema_decay: float = 0.0  # validated and kept are moving averages of the weights
+    bfloat16: bool = False  # mixed precision where the machine computes in it; images in channels-last order
+    sizes: tuple[float, ...] = (1.0,)  # progressive resizing: shares of the input size, over equal parts of the run
+
+    # Loss
+    label_smoothing: float = 0.0
+    balance: bool = False  # weights both classes alike
+    focal_gamma: float = 0.0  # Lin et al. 2017
+    lesion_weight: float = 0.0  # of the loss on known masks and boxes, for the networks that have a lesion map
+    lesions_from: tuple[str, ...] = ()  # splits whose masks and boxes teach, though their labels do not
+
+    # Augmentation
     augmentations: tuple[str, ...] = AUGMENTATIONS
     rotation_degrees: float = 15.0  # each image turns by up to this much either way
     contrast: tuple[float, float] = (0.8, 1.2)  # factor about the image's own mean
     blur_share: float = 0.3  # of the images get the Gaussian filter
     blur_sigma: float = 1.0  # pixels of the input
+    zoom: tuple[float, float] | None = None  # factor, drawn for either side apart within `stretch`
+    stretch: float = 1.0  # the sides' factors differ by at most this ratio
+    shift: float = 0.0  # share of the side, either way
+    gamma: tuple[float, float] | None = None  # exponent of the grey values, drawn on a log scale
+    noise: float = 0.0  # largest standard deviation, grey levels of 255
+    erase: float = 0.0  # largest share of the side of one grey rectangle (DeVries and Taylor 2017)
+    mixup: float = 0.0  # alpha of the beta distribution (Zhang et al. 2018)
+    cutmix: float = 0.0  # alpha (Yun et al. 2019); with both, each takes half of the batches
+
     patience: int | None = None  # epochs without a better validation AUC before stopping; None: never
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON keeps it."""
-        return asdict(self)
+        """As JSON keeps it. Without weights to start from, their fields are left out."""
+        return {name: value for name, value in asdict(self).items() if value != ""}
 
+
+_TRANSFER = Recipe(
+    "transfer",
+    "ImageNet weights trained further: AdamW, one cycle, bfloat16, moving average of weights, moderate augmentation",
+    epochs=12,
+    prepare={"size": 224, "trim_border": True, "aspect": "pad", "clahe": 2.0},
+    pretrained=True,
+    optimizer="adamw",
+    learning_rate=0.001,
+    weight_decay=0.02,
+    scheduler="one-cycle",
+    stage_decay=0.8,
+    frozen_stages=3,  # edges and textures are the same everywhere; a third of the time is saved
+    ema_decay=0.98,
+    bfloat16=True,
+    label_smoothing=0.02,
+    contrast=(0.7, 1.4),
+    zoom=(0.85, 1.2),
+    stretch=1.1,
+    shift=0.06,
+    gamma=(0.7, 1.4),
+    noise=6.0,
+)
 
 _RECIPES = {
     "paper": Recipe("paper", "the seed paper's: Adam 0.001, batch 32, 50 epochs, its full set of augmentations"),
     "upright": Recipe("upright", "the paper's, with only the augmentations that the task allows (no film upside down)"),
+    "transfer": _TRANSFER,
+    "best": replace(_TRANSFER, name="best", summary="what the shipped bundle `best` of the task was trained with"),
+}
+
+# Chosen on validation for each task; docs/leaderboard.md has the runs.
+_BEST: dict[str, dict[str, Any]] = {
+    "fracture": {
+        "epochs": 12,
+        "sizes": (0.5, 0.75, 1.0),
+        "prepare": {"size": 256, "channels": 1, "trim_border": True, "aspect": "pad", "clahe": 2.0},
+        "lesion_weight": 1.0,
+    },
+    "brain-tumour": {
+        "epochs": 8,
+        "sizes": (0.67, 1.0),
+        "prepare": {"size": 192, "channels": 1, "trim_border": True, "aspect": "pad", "window": (1, 99)},
+        "lesion_weight": 1.0,
+        "lesions_from": ("localisation",),
+    },
+    "tuberculosis": {
+        "epochs": 20,
+        "prepare": {"size": 160, "channels": 1, "trim_border": True, "clahe": 2.0},
+        "lesion_weight": 0.5,
+        "lesions_from": ("localisation",),
+    },
 }
 
 
@@ -46,11 +130,17 @@ def load_recipe(name: str, task: Task, **changes: Any) -> Recipe:
     if name not in _RECIPES:
         raise UnknownName.of("recipe", name, _RECIPES)
     recipe = _RECIPES[name]
-    if name == "upright":
+    if name != "paper":
         recipe = replace(recipe, augmentations=task.augmentations)
+    if name == "best":
+        recipe = replace(recipe, **_BEST.get(task.name, {}))
     return replace(recipe, **{key: value for key, value in changes.items() if value is not None})
 
 
-def prepare_spec_of(task: Task) -> PrepareSpec:
-    """The paper's preprocessing: resized to a square, grey or RGB as the task says; scaling to 0–1 is in the model."""
-    return PrepareSpec(size=task.input_size, channels=task.channels)
+def prepare_spec_of(task: Task, recipe: Recipe | None = None) -> PrepareSpec:
+    """The paper's preprocessing (a square, grey or RGB as the task says), changed as the recipe says.
+
+    Scaling to 0–1 is in the model.
+    """
+    changes = {} if recipe is None else recipe.prepare
+    return PrepareSpec(**{"size": task.input_size, "channels": task.channels, **changes})

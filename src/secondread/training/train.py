@@ -5,7 +5,7 @@ import json
 import platform
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -16,17 +16,29 @@ import torch
 
 from secondread.data import Manifest, PreparedSet, prepared_cache
 from secondread.errors import TrainingError
-from secondread.evidence import PAPER_THRESHOLD, curves_plot, measure_operating_point
+from secondread.evidence import (
+    ValidationSet,
+    apply_calibration,
+    calibrated_paper_threshold,
+    choose_operating_points,
+    curves_plot,
+    fit_calibration,
+    roc_auc,
+)
 from secondread.images import PrepareSpec
-from secondread.models import create_model
+from secondread.models import has_pretrained
 from secondread.reading import Bundle, Reader, add_to_bundle, shipped_gate, write_bundle
 from secondread.tasks import Task
 from secondread.training.card import write_card
 from secondread.training.evaluate import evaluate
-from secondread.training.export import Exported, export_onnx
+from secondread.training.export import Exported, export_onnx, in_half, run_onnx
 from secondread.training.fit import Epoch, FitResult, fit
+from secondread.training.lesion_maps import lesion_maps
 from secondread.training.recipes import Recipe, prepare_spec_of
+from secondread.training.runs import new_network, recorded_recipe, taught_rows
 
+_LARGE = 1_000_000  # bytes of a network whose weights are kept as float16
+_NOTICED = 0.002  # validation AUC that the rounding may not cost
 # Read once, after everything is fixed: the test split, and hospitals never used to fit or choose anything.
 _MEASURED = ("test", "external", "external-negatives", "localisation")
 
@@ -50,6 +62,7 @@ def train_bundle(
     out: Path,
     name: str,
     random_state: int = 0,
+    calibration: str = "temperature",
     command: str = "",
     fresh: bool = False,
     measure: bool = True,
@@ -60,21 +73,24 @@ def train_bundle(
 ) -> Bundle:
     """Train a network on the manifest's `train` split and write a bundle to `out`.
 
-    The best epoch and the operating point come from `val`; with `measure`, the other splits are read once and become
-    the bundle's evidence. With `gate`, the shipped gate guards it: right for images like those it was taught with.
-    The run's state is kept in the folder `<out>.run`; calling again goes on from there.
+    The best epoch, the calibration (a method of `fit_calibration`) and the operating points come from `val`; with
+    `measure`, the other splits are read once and become the bundle's evidence. With `gate`, the shipped
+    gate guards it: right for images like those it was taught with. The run's state is kept in the folder `<out>.run`;
+    calling again goes on from there, also with another calibration. A network without pretrained weights starts from
+    scratch where the recipe would use them, see `recipe_for`; the bundle records the recipe as it was followed.
     Raises DataInvalid, TrainingError, BundleError or UnknownName.
     """
-    spec = prepare_spec_of(task)
-    train, val = (_prepared(manifest, split, spec, cache_folder, progress) for split in ("train", "val"))
+    recipe = recipe_for(recipe, model_name)
+    spec = prepare_spec_of(task, recipe)
+    taught = Manifest((*manifest.split("train").rows, *taught_rows(manifest, recipe)), manifest.folder)
+    train = _prepared(taught, "train", spec, cache_folder, progress)
+    val = _prepared(manifest.split("val"), "val", spec, cache_folder, progress)
     run_folder = out.with_name(f"{out.name}.run")
     if fresh:
         (run_folder / "checkpoint.pt").unlink(missing_ok=True)
-    with torch.random.fork_rng(devices=[]):  # initial weights draw from the global generator; it is put back
-        torch.manual_seed(random_state)
-        model = create_model(model_name, in_chans=task.channels, input_size=task.input_size)
+    model = new_network(model_name, spec, recipe, random_state=random_state)
     settings = {
-        "recipe": recipe.to_dict(),
+        "recipe": recorded_recipe(recipe),
         "model": model_name,
         "random_state": random_state,
         "prepare": spec.to_dict(),
@@ -84,6 +100,8 @@ def train_bundle(
         train,
         val,
         recipe,
+        lesions=lesion_maps(manifest, train.rows, spec) if recipe.lesion_weight else None,
+        n_labelled=len(manifest.split("train")),
         random_state=random_state,
         run_folder=run_folder,
         fingerprint=_fingerprint(settings, manifest),
@@ -91,13 +109,28 @@ def train_bundle(
         on_step=progress.on_step,
     )
     exported = export_onnx(result.model, size=spec.size, channels=spec.channels, images=val.images)
-    record = _record(task, name, spec, result, exported, val, settings, manifest, command)
+    served = _serve(exported, val)
+    record = _record(task, name, spec, result, exported, settings, manifest, command)
+    record["model"] |= served.facts
+    record |= _decided_on_val(task, served, manifest, calibration)
+    # a recipe other than the paper's is for a second reader, who must miss little: its point says if that is proven
+    record["default_operating_point"] = "paper" if recipe.name == "paper" else "screening"
     record["gate"] = _gate_for(task) if gate else None
-    bundle = write_bundle(out, record=record, model=exported.model, task_file=task_file)
+    bundle = write_bundle(out, record=record, model=served.model, task_file=task_file)
     _write_curves(result, run_folder, title=f"{task.title}: {model_name}, recipe {recipe.name}")
     if measure:
         measure_bundle(bundle, manifest, command=command, progress=progress)
     return bundle
+
+
+def recipe_for(recipe: Recipe, model_name: str) -> Recipe:
+    """The recipe as that network can follow it: one without pretrained weights starts from scratch, so none of its
+    stages is spared."""
+    if not recipe.pretrained or has_pretrained(model_name):
+        return recipe
+    if recipe.weights:
+        return replace(recipe, pretrained=False)
+    return replace(recipe, pretrained=False, frozen_stages=0, frozen_epochs=0, stage_decay=1.0)
 
 
 def measure_bundle(
@@ -118,11 +151,9 @@ def _gate_for(task: Task) -> str:
     return found.id
 
 
-def _prepared(
-    manifest: Manifest, split: str, spec: PrepareSpec, folder: Path | None, progress: Progress
-) -> PreparedSet:
-    tell = None if progress.on_prepare is None else lambda done, total: progress.on_prepare(split, done, total)  # type: ignore[misc]
-    return prepared_cache(manifest.split(split), spec, folder=folder, progress=tell, on_bad="raise")
+def _prepared(manifest: Manifest, name: str, spec: PrepareSpec, folder: Path | None, progress: Progress) -> PreparedSet:
+    tell = None if progress.on_prepare is None else lambda done, total: progress.on_prepare(name, done, total)  # type: ignore[misc]
+    return prepared_cache(manifest, spec, folder=folder, progress=tell, on_bad="raise")
 
 
 def _fingerprint(settings: dict[str, Any], manifest: Manifest) -> str:
@@ -136,25 +167,13 @@ def _record(
     spec: PrepareSpec,
     result: FitResult,
     exported: Exported,
-    val: PreparedSet,
     settings: dict[str, Any],
     manifest: Manifest,
     command: str,
 ) -> dict[str, Any]:
     """What bundle.json says, but for format and hashes."""
-    assert result.val_logits is not None, "fit keeps the validation logits of its best epoch"
     extent = result.model.geometry.extent(exported.cells)  # type: ignore[union-attr, operator]
     share = [round(float(side) / spec.size, 6) for side in extent]
-    probabilities = 1 / (1 + np.exp(-result.val_logits.astype(np.float64)))
-    point = measure_operating_point(
-        val.labels,
-        np.round(probabilities, 6),
-        threshold=PAPER_THRESHOLD,
-        chosen_by="fixed by the seed paper: positive above 0.7",
-        data=f"val split, {manifest.fingerprint()[:12]}",
-        date=date.today().isoformat(),
-        weights_sha256=hashlib.sha256(exported.model).hexdigest(),
-    )
     best = result.history[result.best_epoch - 1]
     return {
         "task": task.name,
@@ -167,13 +186,9 @@ def _record(
         },
         "prepare": spec.to_dict(),
         "heatmap": {
-            "method": "gradient × activation at the last pool",
+            "method": getattr(result.model, "map_method", "class-activation map"),
             "extent": [share[0], share[0], share[1], share[1]],
         },
-        "temperature": 1.0,
-        "calibration": "none: the probability is the network's own, as in the seed paper",
-        "operating_points": {"paper": point},
-        "default_operating_point": "paper",
         "data": {"fingerprint": manifest.fingerprint(), "splits": manifest.splits()},
         "training": {
             "command": command,
@@ -187,6 +202,58 @@ def _record(
             "versions": _versions(),
         },
     }
+
+
+@dataclass(frozen=True, eq=False)
+class _Served:
+    """The file that will be shipped, and what it says of the validation images."""
+
+    model: bytes
+    val_logits: np.ndarray  # float32 (n_val,)
+    facts: dict[str, Any]
+
+
+def _serve(exported: Exported, val: PreparedSet) -> _Served:
+    """A large network's weights as float16, unless the validation AUC shows the rounding."""
+
+    def logits_of(model: bytes) -> np.ndarray:
+        return run_onnx(model, val.images, outputs=["logit"])[0]
+
+    logits = logits_of(exported.model)
+    if len(exported.model) < _LARGE:
+        return _Served(exported.model, logits, {"weights": "float32"})
+    halved = in_half(exported.model)
+    rounded = logits_of(halved)
+    loss = roc_auc(val.labels, logits) - roc_auc(val.labels, rounded)
+    if loss >= _NOTICED:
+        return _Served(exported.model, logits, {"weights": "float32"})
+    difference = float(np.abs(logits - rounded).max())
+    facts = {
+        "weights": "float16",
+        "val_auc_lost_by_rounding": round(loss, 6),
+        "logit_difference_by_rounding": difference,
+    }
+    return _Served(halved, rounded, facts)
+
+
+def _decided_on_val(task: Task, served: _Served, manifest: Manifest, method: str) -> dict[str, Any]:
+    """Calibration and operating points. One set of images serves both: calibration keeps their order."""
+    val = manifest.split("val")
+    calibration = fit_calibration(method, served.val_logits, val.labels)
+    points = choose_operating_points(
+        ValidationSet(
+            val.labels,
+            np.round(apply_calibration(calibration, served.val_logits), 6),  # as readings give them
+            val.groups,
+            data=f"val split, {manifest.fingerprint()[:12]}",
+            date=date.today().isoformat(),
+            weights_sha256=hashlib.sha256(served.model).hexdigest(),
+        ),
+        target_sensitivity=task.target_sensitivity,
+        target_specificity=task.target_specificity,
+        paper_threshold=calibrated_paper_threshold(calibration),
+    )
+    return {**calibration, "operating_points": points}
 
 
 def _versions() -> dict[str, str]:
