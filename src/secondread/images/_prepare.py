@@ -1,6 +1,6 @@
 """One preprocessing for training, evaluation and serving; its recipe is stored in the bundle."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import cv2
@@ -23,6 +23,8 @@ class PrepareSpec:
     window: tuple[float, float] | None = None  # percentiles shown as black and white, e.g. (1, 99)
     clahe: float = 0.0  # clip limit of contrast-limited adaptive histogram equalisation (8 × 8 tiles); 0 is off
     denoise_sigma: float = 0.0  # Gaussian noise reduction, pixels of the input; 0 is off
+    # All steps run at this side, and the last enlarges to `size`: no source then shows finer detail than another.
+    detail: int = 0  # 0, or a side below `size`
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON keeps it."""
@@ -52,6 +54,9 @@ class Prepared:
 
 def prepare(image: Image, spec: PrepareSpec) -> Prepared:
     """The image as the model sees it. Shrinking is done first, so that all later steps are cheap."""
+    if 0 < spec.detail < spec.size:
+        coarse = prepare(image, replace(spec, size=spec.detail, detail=0))
+        return Prepared(_enlarge(coarse.pixels, spec.size), coarse.box)
     box = _trim_box(image) if spec.trim_border else (0, 0, image.width, image.height)
     x0, y0, x1, y1 = box
     cut, full_scale = image.pixels[y0:y1, x0:x1], image.full_scale
@@ -144,6 +149,12 @@ def _resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
         return pixels
     shrinks = width <= pixels.shape[1] and height <= pixels.shape[0]
     return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def _enlarge(pixels: np.ndarray, size: int) -> np.ndarray:
+    """uint8 (side, side, channels) → (size, size, channels), smoothly."""
+    larger = cv2.resize(pixels, (size, size), interpolation=cv2.INTER_CUBIC)
+    return np.ascontiguousarray(larger.reshape(size, size, pixels.shape[2]))
 
 
 def _to_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
