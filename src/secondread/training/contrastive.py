@@ -121,7 +121,12 @@ class Encoder(nn.Module):
         self._seen: list[Tensor] = []
         self.head.register_forward_pre_hook(lambda _, inputs: self._seen.append(inputs[0]))
         width = self.features(example).shape[1]
-        self.projection = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, _PROJECTED))
+        self.projection = nn.Sequential(
+            nn.Linear(width, width, bias=False),
+            nn.BatchNorm1d(width),  # as in SimCLR; without it all images start at nearly the same place
+            nn.ReLU(),
+            nn.Linear(width, _PROJECTED),
+        )
 
     @property
     def head(self) -> nn.Module:

@@ -5,7 +5,6 @@ to (`localisation`, `external-negatives`) are divided by group: 60 % teach the g
 thresholds, 20 % are measured. `external` is measured only.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -23,10 +22,10 @@ from secondread.models.gatenet import GatedDistances, GateNet
 from secondread.training.export import TOLERANCE, run_onnx, to_onnx
 from secondread.training.gate_augment import invert, vary
 from secondread.training.outliers import draw_outliers
+from secondread.training.shares import part_of
 
 SPEC = PrepareSpec(size=64, channels=3, aspect="pad")
 OTHER, INVERTED = "other", "inverted"
-_SHARED = ("localisation", "external-negatives")  # divided by group between teaching, thresholds and measuring
 _BATCH, _LEARNING_RATE = 128, 0.01
 _OUTLIERS_DRAWN, _INVERTED_DRAWN = 0.3, 0.12  # shares of what teaches: of all; of the tasks' own pictures
 _KEPT = 0.995  # share of every source's threshold pictures that each threshold lets pass
@@ -97,14 +96,6 @@ def gather(
     labels += [kinds.index(OTHER)] * n_outliers
     sources += [f"{OTHER}/{kind}" for kind, _ in outliers]
     return Pictures(np.concatenate(images), np.array(labels), tuple(sources))
-
-
-def part_of(split: str, group: str) -> str:
-    """Which part of the gate's data a row belongs to: 'teach', 'check' or 'measure'."""
-    if split in _SHARED:
-        share = int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) / 16**8
-        return "teach" if share < 0.6 else "check" if share < 0.8 else "measure"
-    return {"train": "teach", "val": "check"}.get(split, "measure")
 
 
 def _fit(

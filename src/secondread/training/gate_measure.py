@@ -13,8 +13,8 @@ from secondread.evidence import clopper_pearson
 from secondread.images import Image, decode
 from secondread.reading import Gate, load_gate, shipped_gate
 from secondread.tasks import load_task
-from secondread.training.gate import part_of
 from secondread.training.outliers import draw_outliers
+from secondread.training.shares import part_of
 
 _N_OUTLIERS = 2000
 
