@@ -20,7 +20,7 @@ from secondread.evidence import (
 from secondread.reading import Bundle, Reader, Reading
 from secondread.training.gallery import worst_failures
 from secondread.training.localise import Observation, heatmap_table, observe
-from secondread.training.shares import untaught_part
+from secondread.training.shares import measuring_part
 
 OnRead = Callable[[str, int, int], None]  # split, images read, images in all
 
@@ -127,10 +127,11 @@ def write_evaluation(
 
 
 def _measurable(bundle: Bundle, manifest: Manifest, split: str) -> Manifest:
-    """The split, without the rows whose lesions taught this bundle."""
-    whole = manifest.split(split)
+    """The split, without the rows whose lesions taught this bundle or that its thresholds were chosen on."""
     recipe = bundle.record.get("training", {}).get("recipe", {})
-    return untaught_part(manifest, split) if split in recipe.get("lesions_from", ()) else whole
+    if split not in recipe.get("lesions_from", ()):
+        return manifest.split(split)
+    return measuring_part(manifest, split, checked=split in bundle.record["data"].get("thresholds_from", ()))
 
 
 def _subgroups(manifest: Manifest, seen: Sequence[Observation], threshold: float) -> dict[str, Any]:

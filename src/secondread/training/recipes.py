@@ -113,9 +113,16 @@ _BEST: dict[str, dict[str, Any]] = {
     },
     "tuberculosis": {
         "epochs": 20,
-        "prepare": {"size": 160, "channels": 1, "trim_border": True, "clahe": 2.0},
-        "lesion_weight": 0.5,
-        "lesions_from": ("localisation",),
+        # the training hospital's films have 128 pixels, all others' more
+        "prepare": {"size": 224, "detail": 128, "channels": 1, "trim_border": True, "clahe": 2.0},
+        "lesion_weight": 1.0,
+        "lesions_from": ("localisation", "external-negatives"),
+        # other hospitals frame and expose their films otherwise than the one that teaches
+        "zoom": (0.75, 1.3),
+        "stretch": 1.25,
+        "shift": 0.1,
+        "gamma": (0.5, 2.0),
+        "contrast": (0.6, 1.6),
     },
 }
 

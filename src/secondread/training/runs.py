@@ -18,7 +18,7 @@ from secondread.tasks import Task
 from secondread.training.fit import Epoch, FitResult, fit
 from secondread.training.lesion_maps import lesion_maps
 from secondread.training.recipes import Recipe, prepare_spec_of
-from secondread.training.shares import teaching_part
+from secondread.training.shares import checking_part, teaching_part
 
 
 def new_network(model_name: str, spec: PrepareSpec, recipe: Recipe, *, random_state: int) -> nn.Module:
@@ -46,6 +46,15 @@ def recorded_recipe(recipe: Recipe) -> dict[str, Any]:
 def taught_rows(manifest: Manifest, recipe: Recipe) -> tuple[Row, ...]:
     """Rows of shared splits whose lesions teach besides the training images, though their labels do not."""
     return tuple(row for split in recipe.lesions_from for row in teaching_part(manifest, split).rows)
+
+
+def deciding_rows(manifest: Manifest, recipe: Recipe) -> tuple[Row, ...]:
+    """Validation images, and the share of every collection whose lesions taught that thresholds may be chosen on.
+
+    Validation alone is of the hospitals that taught; a threshold must hold where the other collections come from too.
+    """
+    shared = (row for split in recipe.lesions_from for row in checking_part(manifest, split).rows)
+    return (*manifest.split("val").rows, *shared)
 
 
 @dataclass(frozen=True)

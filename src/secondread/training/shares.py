@@ -17,18 +17,23 @@ def part_of(split: str, group: str) -> str:
 
 def teaching_part(manifest: Manifest, split: str) -> Manifest:
     """The rows of a shared split that may teach."""
-    return _part(manifest, split, teaches=True)
+    return _parts(manifest, split, {"teach"})
 
 
-def untaught_part(manifest: Manifest, split: str) -> Manifest:
-    """The rows of a shared split that are left to measure with."""
-    return _part(manifest, split, teaches=False)
+def checking_part(manifest: Manifest, split: str) -> Manifest:
+    """The rows of a shared split that thresholds may be chosen on."""
+    return _parts(manifest, split, {"check"})
 
 
-def _part(manifest: Manifest, split: str, *, teaches: bool) -> Manifest:
+def measuring_part(manifest: Manifest, split: str, *, checked: bool) -> Manifest:
+    """The rows of a shared split that are left to measure with; without those of thresholds where these were chosen."""
+    return _parts(manifest, split, {"measure"} if checked else {"check", "measure"})
+
+
+def _parts(manifest: Manifest, split: str, parts: set[str]) -> Manifest:
     rows = tuple(
         row
         for row, group in zip(manifest.rows, manifest.groups, strict=True)
-        if row.split == split and (part_of(split, group) == "teach") is teaches
+        if row.split == split and part_of(split, group) in parts
     )
     return Manifest(rows, manifest.folder)

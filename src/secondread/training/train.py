@@ -11,34 +11,24 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from secondread.data import Manifest, PreparedSet, prepared_cache
 from secondread.errors import TrainingError
-from secondread.evidence import (
-    ValidationSet,
-    apply_calibration,
-    calibrated_paper_threshold,
-    choose_operating_points,
-    curves_plot,
-    fit_calibration,
-    roc_auc,
-)
+from secondread.evidence import curves_plot
 from secondread.images import PrepareSpec
 from secondread.models import has_pretrained
 from secondread.reading import Bundle, Reader, add_to_bundle, shipped_gate, write_bundle
 from secondread.tasks import Task
 from secondread.training.card import write_card
+from secondread.training.decide import decide_on_validation, serve_weights
 from secondread.training.evaluate import evaluate
-from secondread.training.export import Exported, export_onnx, in_half, run_onnx
+from secondread.training.export import Exported, export_onnx
 from secondread.training.fit import Epoch, FitResult, fit
 from secondread.training.lesion_maps import lesion_maps
 from secondread.training.recipes import Recipe, prepare_spec_of
-from secondread.training.runs import new_network, recorded_recipe, taught_rows
+from secondread.training.runs import deciding_rows, new_network, recorded_recipe, taught_rows
 
-_LARGE = 1_000_000  # bytes of a network whose weights are kept as float16
-_NOTICED = 0.002  # validation AUC that the rounding may not cost
 # Read once, after everything is fixed: the test split, and hospitals never used to fit or choose anything.
 _MEASURED = ("test", "external", "external-negatives", "localisation")
 
@@ -73,10 +63,11 @@ def train_bundle(
 ) -> Bundle:
     """Train a network on the manifest's `train` split and write a bundle to `out`.
 
-    The best epoch, the calibration (a method of `fit_calibration`) and the operating points come from `val`; with
-    `measure`, the other splits are read once and become the bundle's evidence. With `gate`, the shipped
-    gate guards it: right for images like those it was taught with. The run's state is kept in the folder `<out>.run`;
-    calling again goes on from there, also with another calibration. A network without pretrained weights starts from
+    The best epoch comes from `val`, the calibration (a method of `fit_calibration`) and the operating points from `val`
+    and the checking part of the collections whose lesions taught; with `measure`, the other splits are read once and
+    become the bundle's evidence. With `gate`, the shipped gate guards it: right for images like those it was taught
+    with. The run's state is kept in the folder `<out>.run`; calling again goes on from there, also with another
+    calibration. A network without pretrained weights starts from
     scratch where the recipe would use them, see `recipe_for`; the bundle records the recipe as it was followed.
     Raises DataInvalid, TrainingError, BundleError or UnknownName.
     """
@@ -109,10 +100,13 @@ def train_bundle(
         on_step=progress.on_step,
     )
     exported = export_onnx(result.model, size=spec.size, channels=spec.channels, images=val.images)
-    served = _serve(exported, val)
+    served = serve_weights(exported.model, val)
     record = _record(task, name, spec, result, exported, settings, manifest, command)
     record["model"] |= served.facts
-    record |= _decided_on_val(task, served, manifest, calibration)
+    more = Manifest(deciding_rows(manifest, recipe)[len(val) :], manifest.folder)
+    checked = _prepared(more, "thresholds", spec, cache_folder, progress) if len(more) else None
+    record |= decide_on_validation(task, served, manifest, [val] if checked is None else [val, checked], calibration)
+    record["data"]["thresholds_from"] = sorted({row.split for row in more.rows})
     # a recipe other than the paper's is for a second reader, who must miss little: its point says if that is proven
     record["default_operating_point"] = "paper" if recipe.name == "paper" else "screening"
     record["gate"] = _gate_for(task) if gate else None
@@ -202,58 +196,6 @@ def _record(
             "versions": _versions(),
         },
     }
-
-
-@dataclass(frozen=True, eq=False)
-class _Served:
-    """The file that will be shipped, and what it says of the validation images."""
-
-    model: bytes
-    val_logits: np.ndarray  # float32 (n_val,)
-    facts: dict[str, Any]
-
-
-def _serve(exported: Exported, val: PreparedSet) -> _Served:
-    """A large network's weights as float16, unless the validation AUC shows the rounding."""
-
-    def logits_of(model: bytes) -> np.ndarray:
-        return run_onnx(model, val.images, outputs=["logit"])[0]
-
-    logits = logits_of(exported.model)
-    if len(exported.model) < _LARGE:
-        return _Served(exported.model, logits, {"weights": "float32"})
-    halved = in_half(exported.model)
-    rounded = logits_of(halved)
-    loss = roc_auc(val.labels, logits) - roc_auc(val.labels, rounded)
-    if loss >= _NOTICED:
-        return _Served(exported.model, logits, {"weights": "float32"})
-    difference = float(np.abs(logits - rounded).max())
-    facts = {
-        "weights": "float16",
-        "val_auc_lost_by_rounding": round(loss, 6),
-        "logit_difference_by_rounding": difference,
-    }
-    return _Served(halved, rounded, facts)
-
-
-def _decided_on_val(task: Task, served: _Served, manifest: Manifest, method: str) -> dict[str, Any]:
-    """Calibration and operating points. One set of images serves both: calibration keeps their order."""
-    val = manifest.split("val")
-    calibration = fit_calibration(method, served.val_logits, val.labels)
-    points = choose_operating_points(
-        ValidationSet(
-            val.labels,
-            np.round(apply_calibration(calibration, served.val_logits), 6),  # as readings give them
-            val.groups,
-            data=f"val split, {manifest.fingerprint()[:12]}",
-            date=date.today().isoformat(),
-            weights_sha256=hashlib.sha256(served.model).hexdigest(),
-        ),
-        target_sensitivity=task.target_sensitivity,
-        target_specificity=task.target_specificity,
-        paper_threshold=calibrated_paper_threshold(calibration),
-    )
-    return {**calibration, "operating_points": points}
 
 
 def _versions() -> dict[str, str]:

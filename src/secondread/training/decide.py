@@ -1,0 +1,83 @@
+"""What validation images decide of a trained network: the rounding of its weights, calibration, operating points."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from secondread.data import Manifest, PreparedSet
+from secondread.evidence import (
+    ValidationSet,
+    apply_calibration,
+    calibrated_paper_threshold,
+    choose_operating_points,
+    fit_calibration,
+    roc_auc,
+)
+from secondread.tasks import Task
+from secondread.training.export import in_half, run_onnx
+
+_LARGE = 1_000_000  # bytes of a network whose weights are kept as float16
+_NOTICED = 0.002  # validation AUC that the rounding may not cost
+
+
+@dataclass(frozen=True, eq=False)
+class Served:
+    """The file that will be shipped."""
+
+    model: bytes
+    facts: dict[str, Any]
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """images: uint8 (n, size, size, channels) → float32 (n,)."""
+        return run_onnx(self.model, images, outputs=["logit"])[0]
+
+
+def serve_weights(model: bytes, val: PreparedSet) -> Served:
+    """A large network's weights as float16, unless the validation AUC shows the rounding."""
+    exact = Served(model, {"weights": "float32"})
+    if len(model) < _LARGE:
+        return exact
+    halved = Served(in_half(model), {})
+    logits, rounded = exact.logits(val.images), halved.logits(val.images)
+    loss = roc_auc(val.labels, logits) - roc_auc(val.labels, rounded)
+    if loss >= _NOTICED:
+        return exact
+    facts = {
+        "weights": "float16",
+        "val_auc_lost_by_rounding": round(loss, 6),
+        "logit_difference_by_rounding": float(np.abs(logits - rounded).max()),
+    }
+    return Served(halved.model, facts)
+
+
+def decide_on_validation(
+    task: Task, served: Served, manifest: Manifest, sets: Sequence[PreparedSet], method: str
+) -> dict[str, Any]:
+    """Calibration and operating points, as a bundle's record holds them.
+
+    sets: the images that decide, see `deciding_rows`. They serve both: calibration keeps their order.
+    """
+    logits = np.concatenate([served.logits(part.images) for part in sets])
+    labels = np.concatenate([part.labels for part in sets])
+    rows = [row for part in sets for row in part.rows]
+    calibration = fit_calibration(method, logits, labels)
+    shared = [split for split in dict.fromkeys(row.split for row in rows) if split != "val"]
+    decided_on = " and ".join(["val split", *(f"a share of {split}" for split in shared)])
+    points = choose_operating_points(
+        ValidationSet(
+            labels,
+            np.round(apply_calibration(calibration, logits), 6),  # as readings give them
+            Manifest(tuple(rows), manifest.folder).groups,
+            data=f"{decided_on}, {manifest.fingerprint()[:12]}",
+            date=date.today().isoformat(),
+            weights_sha256=hashlib.sha256(served.model).hexdigest(),
+        ),
+        target_sensitivity=task.target_sensitivity,
+        target_specificity=task.target_specificity,
+        paper_threshold=calibrated_paper_threshold(calibration),
+    )
+    return {**calibration, "operating_points": points}
