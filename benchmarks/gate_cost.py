@@ -10,9 +10,9 @@ from typing import Any
 from benchmarks._common import save
 from secondread.data import load_data
 from secondread.images import decode
-from secondread.reading import Gate, Reader, load_bundle, load_gate
+from secondread.reading import Gate, Reader, list_bundles, load_bundle, load_gate
 from secondread.reading._session import open_session
-from secondread.tasks import list_tasks, load_task
+from secondread.tasks import load_task
 
 FILES, ROUNDS = 50, 7
 SHIPPED = Path(__file__).parents[1] / "src/secondread/bundles/gate"
@@ -28,9 +28,10 @@ def milliseconds(work: Callable[[], Any]) -> float:
     return 1000 * min(times)
 
 
-def measure(task: str, data: Path, gate: Gate) -> dict[str, Any]:
+def measure(name: str, data: Path, gate: Gate) -> dict[str, Any]:
     """Medians over files spread evenly through the validation split."""
-    bundle = load_bundle(task)
+    bundle = load_bundle(name)
+    task = bundle.task.name
     point = bundle.operating_point()
     plain = Reader.load(bundle.folder, gate=False)
     guarded = Reader(bundle, open_session(bundle.model_path), operating_point=point, limits=plain.limits, gate=gate)
@@ -52,9 +53,9 @@ def measure(task: str, data: Path, gate: Gate) -> dict[str, Any]:
 
 
 def main() -> None:
-    """All tasks that the data folder holds."""
+    """All shipped bundles."""
     data, gate = Path(os.environ["SECONDREAD_DATA"]), load_gate(SHIPPED)
-    results = {task: measure(task, data, gate) for task in list_tasks()}
+    results = {name: measure(name, data, gate) for name in list_bundles()}
     save(
         "gate_cost",
         {

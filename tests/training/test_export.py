@@ -29,6 +29,16 @@ def test_logit_and_map_come_from_one_pass_and_equal_torch(name, channels):
     assert exported.logit_difference < 1e-5
 
 
+def test_a_mirrored_network_gives_an_image_and_its_mirror_image_one_answer():
+    torch.manual_seed(4)
+    exported = export_onnx(create_model("lesion-lite0", in_chans=1), size=64, channels=1, mirrored=True)
+    images = np.random.default_rng(6).integers(0, 256, (2, 64, 64, 1), dtype=np.uint8)
+    logit, cam = run_onnx(exported.model, images, outputs=["logit", "cam"])
+    other_logit, other_cam = run_onnx(exported.model, images[:, :, ::-1].copy(), outputs=["logit", "cam"])
+    np.testing.assert_allclose(logit, other_logit, atol=1e-5)
+    np.testing.assert_allclose(cam, other_cam[:, :, ::-1], atol=1e-5)
+
+
 def test_exported_file_holds_no_paths_of_this_machine():
     exported = export_onnx(create_model("lenet", in_chans=1), size=128, channels=1)
     text = exported.model.decode("latin-1")

@@ -9,7 +9,9 @@ import pytest
 from secondread.cli.main import run
 from secondread.data import load_data
 from secondread.errors import UsageError
+from secondread.evidence import METRICS
 from secondread.images import decode
+from secondread.training._comparison_page import comparison_page
 from secondread.training.leakage import leaking_manifest, share_leaked, unseen_folds
 
 
@@ -103,3 +105,20 @@ def test_the_command_writes_table_and_page_and_keeps_other_tasks(capsys, phantom
     assert "93.6" in page
     assert "Leakage alone moves accuracy by" in page
     assert not list((tmp_path / "out").glob("*.png"))
+
+
+def test_the_page_shows_the_shipped_bundle_beside_the_rest():
+    cells = {name: {"value": 0.5, "low": 0.4, "high": 0.6} for name in METRICS}
+    run_of = {"n": 8, "metrics": cells, "confusion": {"tp": 1, "fn": 2, "tn": 3, "fp": 2}}
+    names = ("honest", "leaking", "unseen", "leaking_on_honest_test", "leaking_on_its_training_images")
+    table = {
+        "task": "tuberculosis", "claims": None, "lift": {"accuracy": cells["f1"], "roc_auc": cells["f1"]},
+        "share_leaked": 1, "copies": 2, "model": "lenet", "recipe": {"name": "paper", "epochs": 1}, "random_state": 0,
+        "threshold": 0.7, "n_train": {"honest": 1, "leaking": 2}, "date": "", "command": "",
+        **dict.fromkeys(names, run_of),
+    }  # fmt: skip
+    assert "(n = 61)" not in comparison_page({"tuberculosis": table | {"best": None}})
+    best = {"bundle": "tuberculosis/best@0", "paper": run_of | {"n": 61}, "screening": run_of | {"n": 62}}
+    page = comparison_page({"tuberculosis": table | {"best": best}})
+    assert "bundle best at 0.7, honest split (n = 61)" in page
+    assert page.count("1, 2, 3, 2") == 6

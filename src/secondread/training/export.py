@@ -27,25 +27,36 @@ class Exported:
     map_difference: float
 
 
-class _Served(nn.Module):
-    """What is exported: the scaling to 0–1 belongs to the file, so no caller can feed it the wrong range."""
+class Served(nn.Module):
+    """What is exported: the scaling to 0–1 belongs to the file, so no caller can feed it the wrong range.
 
-    def __init__(self, model: nn.Module):
+    mirrored: the answer is the mean of the image's and its mirror image's, and so is the map.
+    """
+
+    def __init__(self, model: nn.Module, *, mirrored: bool = False):
         super().__init__()
         self.model = model
+        self.mirrored = mirrored
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """image: uint8 (B, size, size, channels) → logit (B,), cam (B, rows, columns)."""
-        return self.model.forward_map(image.permute(0, 3, 1, 2).float() / 255)  # type: ignore[operator]
+        x = image.permute(0, 3, 1, 2).float() / 255
+        logit, cam = self.model.forward_map(x)  # type: ignore[operator]
+        if not self.mirrored:
+            return logit, cam
+        other_logit, other_cam = self.model.forward_map(x.flip(3))  # type: ignore[operator]
+        return (logit + other_logit) / 2, (cam + other_cam.flip(2)) / 2
 
 
-def export_onnx(model: nn.Module, *, size: int, channels: int, images: np.ndarray | None = None) -> Exported:
+def export_onnx(
+    model: nn.Module, *, size: int, channels: int, images: np.ndarray | None = None, mirrored: bool = False
+) -> Exported:
     """The network as ONNX with a parity check.
 
-    images: uint8 (n, size, size, channels) to compare on; noise is used besides.
+    images: uint8 (n, size, size, channels) to compare on; noise is used besides. mirrored: see Served.
     Raises TrainingError if torch and ONNX Runtime differ by more than TOLERANCE.
     """
-    served = _Served(model.cpu().eval())
+    served = Served(model.cpu().eval(), mirrored=mirrored)
     data = to_onnx(served, size=size, channels=channels, outputs=["logit", "cam"])
     noise = np.random.default_rng(0).integers(0, 256, (8, size, size, channels), dtype=np.uint8)
     checked = noise if images is None else np.concatenate([noise, images[:64]])

@@ -14,6 +14,7 @@ from torch import nn
 from secondread.data import Manifest, PreparedSet, prepared_cache
 from secondread.evidence import PAPER_CLAIMS, PAPER_THRESHOLD, Prediction, compare_auc, grouped_means, summarise
 from secondread.models import create_model
+from secondread.reading import list_bundles, load_bundle
 from secondread.tasks import Task
 from secondread.training.fit import Epoch, fit, predict_logits
 from secondread.training.leakage import leaking_manifest, share_leaked, unseen_folds
@@ -73,6 +74,7 @@ def compare(
     honest: trained on `train`, measured on `test`, which share no group. leaking: trained and measured on a random
     split of `train` with copies, see `leaking_manifest`; leaking_on_honest_test: the same network on `test`. unseen:
     the very images of the leaking test, read by networks that have seen no image of their groups, see `unseen_folds`.
+    best: the shipped bundle `best` on `test`, at two operating points.
     lift: leaking less unseen, {accuracy, roc_auc}, each {value, low, high}, paired and by group: leakage alone.
     Copies are written to a temporary folder and removed. Raises DataInvalid, TrainingError or UsageError.
     """
@@ -105,7 +107,24 @@ def compare(
         "claims": PAPER_CLAIMS.get(task.name),
         **{name: summarise(predictions, PAPER_THRESHOLD) for name, predictions in found.items()},
         "lift": _lift(seen, unseen),
+        "best": _best_bundle(task, manifest, groups),
     }
+
+
+def _best_bundle(task: Task, manifest: Manifest, groups: Mapping[str, str]) -> dict[str, Any] | None:
+    """The shipped bundle `best` on the honest test split, at its operating points, from its evidence; None without."""
+    name = f"{task.name}/best"
+    if name not in list_bundles():
+        return None
+    bundle = load_bundle(name)
+    if bundle.evidence is None or bundle.evidence["data"]["fingerprint"] != manifest.fingerprint():
+        return None
+    said = [
+        Prediction(path, label, "", groups[path], probability, refusal)
+        for path, label, probability, refusal in bundle.evidence["predictions"]["test"]
+    ]
+    points = {point: bundle.operating_points[point].threshold for point in ("paper", "screening")}
+    return {"bundle": bundle.id, **{point: summarise(said, threshold) for point, threshold in points.items()}}
 
 
 def _unseen(run: _Run, leaking: Manifest, groups: Mapping[str, str], folds: int) -> list[Prediction]:

@@ -59,6 +59,9 @@ class Recipe:
     mixup: float = 0.0  # alpha of the beta distribution (Zhang et al. 2018)
     cutmix: float = 0.0  # alpha (Yun et al. 2019); with both, each takes half of the batches
 
+    # Reading
+    mirrored: bool = False  # test-time augmentation: also reads the mirror image and takes the mean; twice the time
+
     patience: int | None = None  # epochs without a better validation AUC before stopping; None: never
 
     def to_dict(self) -> dict[str, Any]:
@@ -99,10 +102,11 @@ _RECIPES = {
 # Chosen on validation for each task; docs/leaderboard.md has the runs.
 _BEST: dict[str, dict[str, Any]] = {
     "fracture": {
-        "epochs": 12,
-        "sizes": (0.5, 0.75, 1.0),
-        "prepare": {"size": 256, "channels": 1, "trim_border": True, "aspect": "pad", "clahe": 2.0},
+        "epochs": 15,
+        "sizes": (0.67, 0.85, 1.0),
+        "prepare": {"size": 288, "channels": 1, "trim_border": True, "aspect": "pad", "clahe": 2.0},
         "lesion_weight": 1.0,
+        "mirrored": True,
     },
     "brain-tumour": {
         "epochs": 8,
@@ -123,6 +127,7 @@ _BEST: dict[str, dict[str, Any]] = {
         "shift": 0.1,
         "gamma": (0.5, 2.0),
         "contrast": (0.6, 1.6),
+        "mirrored": True,
     },
 }
 

@@ -99,7 +99,9 @@ def train_bundle(
         on_epoch=progress.on_epoch,
         on_step=progress.on_step,
     )
-    exported = export_onnx(result.model, size=spec.size, channels=spec.channels, images=val.images)
+    exported = export_onnx(
+        result.model, size=spec.size, channels=spec.channels, images=val.images, mirrored=recipe.mirrored
+    )
     served = serve_weights(exported.model, val)
     record = _record(task, name, spec, result, exported, settings, manifest, command)
     record["model"] |= served.facts
