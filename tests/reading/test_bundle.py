@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from secondread.errors import BundleDamaged, BundleError, BundleForeign, CannotOpen, UnknownName
-from secondread.reading import Reader, default_bundles, list_bundles, load_bundle, write_bundle
+from secondread.reading import Reader, default_bundles, list_bundles, load_bundle, shipped_gate, write_bundle
 from secondread.tasks import list_tasks
 
 
@@ -29,7 +29,13 @@ def test_every_task_has_a_default_bundle_that_loads():
         assert bundle.task.name == task
         assert bundle.evidence["results"]["test"]["n"] > 0
         assert bundle.card.startswith(f"# {bundle.task.title}")
-        assert Reader.load(task).operating_point.name == "paper"
+        assert Reader.load(task).operating_point.name == bundle.record["default_operating_point"] == "screening"
+        assert bundle.record["gate"] == shipped_gate().id
+
+
+def test_every_task_keeps_the_papers_bundle_beside_it():
+    for task in list_tasks():
+        assert Reader.load(f"{task}/paper").operating_point.name == "paper"
 
 
 def test_shipped_bundles_stay_small():
