@@ -71,6 +71,21 @@ ship:
 	@mkdir -p src/secondread/bundles/$(TASK) && rm -rf src/secondread/bundles/$(TASK)/$(NAME) && \
 	  cp -r runs/$(NAME)/$(TASK) src/secondread/bundles/$(TASK)/$(NAME)
 
+# What all tasks can afford on two cores; the smallest collection also gets the larger networks, from scratch.
+COMPARE = $(BIN)/secondread compare --page docs/leaderboard.md
+ALL_TASKS := lenet-overlap svm decision-tree knn random-forest cnn-svm
+FROM_SCRATCH := cbam multiscale capsule unet resnet18 densenet121 vit
+leaderboard: $(VENV)/.develops data-folder  ## compare networks, classical learners and ensembles: docs/leaderboard.md (SECONDREAD_DATA, TASKS)
+	@for task in $(TASKS); do \
+	  $(COMPARE) --task $$task --data "$(SECONDREAD_DATA)/$$task/manifest.csv" --baseline $$task/paper --bundle $$task/best \
+	    $(ALL_TASKS:%=--model %) --out runs/leaderboard/$$task || exit 1; \
+	done
+	@$(COMPARE) --task tuberculosis --data "$(SECONDREAD_DATA)/tuberculosis/manifest.csv" --baseline tuberculosis/paper \
+	  --recipe upright --epochs 12 $(FROM_SCRATCH:%=--model %) --out runs/leaderboard/tuberculosis-scratch
+	@$(COMPARE) --task tuberculosis --data "$(SECONDREAD_DATA)/tuberculosis/manifest.csv" --baseline tuberculosis/paper \
+	  --bundle tuberculosis/best --recipe transfer --epochs 8 --model efficientnet-lite0 \
+	  --ensemble mean --ensemble weighted --ensemble stacked --out runs/leaderboard/tuberculosis-transfer
+
 evidence: $(VENV)/.develops data-folder  ## audit the data, measure the shipped bundles, compare with the paper; pages in runs/evidence (SECONDREAD_DATA)
 	@mkdir -p runs/evidence
 	@for task in $(TASKS); do \

@@ -157,6 +157,14 @@ def test_pictures_of_images_are_in_the_page_alone_and_only_where_wanted(measured
         assert "data:image" not in text
 
 
+def test_images_that_taught_the_bundle_are_not_among_its_failures(measured, reader):
+    """They were left out of the measurement, so the gallery has fewer images than the split."""
+    manifest, evidence = measured
+    some = {**evidence, "predictions": {"test": evidence["predictions"]["test"][3:]}}
+    paths = {path for path, *_ in some["predictions"]["test"]}
+    assert {failure.path for failure in failures_of(reader, manifest, some)["test"]} <= paths
+
+
 def test_the_card_answers_every_item_of_both_checklists(measured, reader):
     card = write_card(reader.bundle, measured[1])
     titles = set(re.findall(r"^## (.+)$", card, flags=re.MULTILINE))

@@ -28,6 +28,7 @@ class LesionLite(nn.Module):
     """
 
     map_method = "score of every cell of 16 pixels, whose smooth maximum is the answer"
+    map_holds_logits = True  # no cell above a threshold, no image above it
 
     def __init__(
         self,

@@ -120,9 +120,13 @@ class Reader:
         )
 
     def _run(self, prepared: Prepared) -> tuple[float, np.ndarray]:
-        """Calibrated probability (6 decimals) and the coarse map, from one pass through the network."""
+        """Calibrated probability (6 decimals) and the coarse map, from one pass through the network.
+
+        The map is counted from the bundle's zero: above it speaks for disease.
+        """
         logits, maps = self._session.run(["logit", "cam"], {"image": prepared.pixels[None]})
-        return round(float(apply_calibration(self.bundle.record, logits)[0]), 6), maps[0]
+        zero = np.float32(self.bundle.record["heatmap"].get("zero", 0.0))
+        return round(float(apply_calibration(self.bundle.record, logits)[0]), 6), maps[0] - zero
 
     def _map_box(self, prepared: Prepared, values: np.ndarray) -> tuple[float, float, float, float]:
         """The map's place on the image: its extent on the input, carried over to what the input shows."""

@@ -1,7 +1,7 @@
 """What validation images decide of a trained network: the rounding of its weights, calibration, operating points."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -16,6 +16,7 @@ from secondread.evidence import (
     choose_operating_points,
     fit_calibration,
     roc_auc,
+    undo_calibration,
 )
 from secondread.tasks import Task
 from secondread.training.export import in_half, run_onnx
@@ -81,3 +82,13 @@ def decide_on_validation(
         paper_threshold=calibrated_paper_threshold(calibration),
     )
     return {**calibration, "operating_points": points}
+
+
+def map_zero(decided: Mapping[str, Any]) -> float:
+    """Where a map of logits begins to speak for disease: at the screening point.
+
+    A smooth maximum lies below the greatest of its cells, so an image that is positive there shows a place (nearly
+    always, where it is the mean of an image's and its mirror image's).
+    """
+    threshold = decided["operating_points"]["screening"]["threshold"]
+    return round(float(undo_calibration(decided, np.array([threshold]))[0]), 6)

@@ -111,7 +111,9 @@ def failures_of(reader: Reader, manifest: Manifest, evidence: Mapping[str, Any])
     gallery = {}
     for split, rows in evidence["predictions"].items():
         predictions = [Prediction(path, label, "", "", value, refusal) for path, label, value, refusal in rows]
-        gallery[split] = worst_failures(reader, manifest.split(split), predictions)
+        measured = {prediction.path for prediction in predictions}  # what taught the bundle was left out
+        part = Manifest(tuple(row for row in manifest.split(split).rows if row.name in measured), manifest.folder)
+        gallery[split] = worst_failures(reader, part, predictions)
     return gallery
 
 

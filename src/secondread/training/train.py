@@ -21,7 +21,7 @@ from secondread.models import has_pretrained
 from secondread.reading import Bundle, Reader, add_to_bundle, shipped_gate, write_bundle
 from secondread.tasks import Task
 from secondread.training.card import write_card
-from secondread.training.decide import decide_on_validation, serve_weights
+from secondread.training.decide import decide_on_validation, map_zero, serve_weights
 from secondread.training.evaluate import evaluate
 from secondread.training.export import Exported, export_onnx
 from secondread.training.fit import Epoch, FitResult, fit
@@ -108,6 +108,8 @@ def train_bundle(
     more = Manifest(deciding_rows(manifest, recipe)[len(val) :], manifest.folder)
     checked = _prepared(more, "thresholds", spec, cache_folder, progress) if len(more) else None
     record |= decide_on_validation(task, served, manifest, [val] if checked is None else [val, checked], calibration)
+    if getattr(result.model, "map_holds_logits", False):
+        record["heatmap"]["zero"] = map_zero(record)
     record["data"]["thresholds_from"] = sorted({row.split for row in more.rows})
     # a recipe other than the paper's is for a second reader, who must miss little: its point says if that is proven
     record["default_operating_point"] = "paper" if recipe.name == "paper" else "screening"
