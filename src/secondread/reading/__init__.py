@@ -13,7 +13,7 @@ from secondread.reading._bundle import (
 )
 from secondread.reading._heatmap import HeatMap
 from secondread.reading._learned_gate import Gate, load_gate, shipped_gate, write_gate
-from secondread.reading._reader import Reader
+from secondread.reading._reader import Reader, decide
 from secondread.reading._reading import Decision, Reading, Refusal
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Refusal",
     "add_card",
     "add_to_bundle",
+    "decide",
     "default_bundles",
     "list_bundles",
     "load",
