@@ -14,8 +14,8 @@ triangle inequality, whatever the distributions. The population stability index 
 alarm where they do not meet.
 
 **Agreement.** Sensitivity and specificity against what reviewers concluded, which hold at any share of the diseased;
-intervals as for refusals; alarm where the window's lies wholly below the evidence's. Only reviewed images count: if
-people review what looks odd, the rates are lower than they are over all images.
+intervals as for refusals; alarm where the window's lies wholly below the evidence's. Only reviewed images read at the
+bundle's default operating point count: if people review what looks odd, the rates are lower than over all images.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ from sqlalchemy import select
 
 from secondread.errors import UsageError
 from secondread.evidence import clopper_pearson
-from secondread.reading import Bundle
+from secondread.reading import Bundle, OperatingPoint
 from secondread.service._database import Database
 from secondread.service._tables import ReadingRow
 from secondread.service._times import now
@@ -152,11 +152,12 @@ class Drift:
         found = []
         for since, before in pairwise(edges):
             here = [row for row in rows if since <= row["created_at"] < before]
-            found.append(_window(here, since, before, reference, point.sensitivity, point.specificity, level))
+            found.append(_window(here, since, before, reference, point, level))
         return found
 
     def _rows(self, sha256: str, since: datetime, until: datetime, source: str | None) -> list[Mapping[str, Any]]:
-        columns = (ReadingRow.created_at, ReadingRow.probability, ReadingRow.decision, ReadingRow.finding)
+        names = ("created_at", "probability", "decision", "finding", "operating_point")
+        columns = [getattr(ReadingRow, name) for name in names]
         statement = select(*columns).where(
             ReadingRow.bundle_sha256 == sha256,
             ReadingRow.created_at >= since,
@@ -225,15 +226,15 @@ def _window(
     since: datetime,
     until: datetime,
     reference: Reference,
-    sensitivity: Mapping[str, Any],
-    specificity: Mapping[str, Any],
+    point: OperatingPoint,
     level: float,
 ) -> Window:
     scores = [row["probability"] for row in rows if row["probability"] is not None]
     # With a band, its promise is that the diseased are not called negative and the healthy not positive.
+    judged = [row for row in rows if row["operating_point"] == point.name]  # what the rates were measured at
     found = {
-        1: [row["decision"] != "negative" for row in rows if row["finding"] == 1 and row["probability"] is not None],
-        0: [row["decision"] != "positive" for row in rows if row["finding"] == 0 and row["probability"] is not None],
+        1: [row["decision"] != "negative" for row in judged if row["finding"] == 1],
+        0: [row["decision"] != "positive" for row in judged if row["finding"] == 0],
     }
     return Window(
         since,
@@ -257,7 +258,7 @@ def _window(
                 level=level / 2,
                 below_only=True,
             )
-            for label, known in ((1, sensitivity), (0, specificity))
+            for label, known in ((1, point.sensitivity), (0, point.specificity))
         ),
     )
 
