@@ -13,6 +13,13 @@ from secondread.errors import SecondReadError, UsageError
 _COMMANDS = {  # name → module of this package, in the order of --help
     "read": "read_command",
     "serve": "serve_command",
+    "user": "user_command",
+    "token": "token_command",
+    "trail": "trail_command",
+    "backup": "backup_command",
+    "restore": "restore_command",
+    "retain": "retain_command",
+    "db": "db_command",
     "train": "train_command",
     "pretrain": "pretrain_command",
     "study": "study_command",

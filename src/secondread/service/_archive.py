@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import PurePosixPath
 
 from secondread.errors import UploadRefused
@@ -73,7 +74,7 @@ def _check_whole(files: list[zipfile.ZipInfo], bounds: Bounds) -> None:
     if files and all(info.flag_bits & _ENCRYPTED for info in files):
         raise UploadRefused("the archive is encrypted; pack it without a password", code="archive_encrypted")
     spans = sorted((info.header_offset, info.header_offset + info.compress_size) for info in files)
-    if any(end > start for (_, end), (start, _) in zip(spans, spans[1:], strict=False)):
+    if any(end > start for (_, end), (start, _) in pairwise(spans)):
         raise UploadRefused("the archive's files overlap, as in no honest one; pack it again", code="archive_damaged")
 
 
@@ -98,7 +99,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, bounds: Bounds, lef
                     raise _too_large(bounds) if most == left else _file_too_large(bounds)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
         raise UploadRefused("this file is damaged or packed in a way not read here", code="archive_damaged") from error
-    if is_zip(content):
+    if is_zip(bytes(content[:4])):
         raise UploadRefused("an archive in an archive is not unpacked; send it by itself", code="archive_nested")
     return bytes(content)
 

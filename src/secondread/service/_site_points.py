@@ -148,7 +148,7 @@ def operating_point_of(point: SitePoint, bundle: Bundle) -> OperatingPoint:
     """A site's choice in the form that readers decide with. Raises Conflict for a bundle it was not made for."""
     if point.bundle_sha256 != bundle.record["sha256"]:
         raise Conflict(
-            f"operating point {point.name} was chosen for {point.bundle}, not for {bundle.id}; choose one for this bundle"
+            f"operating point {point.name} was chosen for {point.bundle}, not for {bundle.id}; choose one for it"
         )
     return OperatingPoint(name=point.name, low=point.low, high=point.high, **point.measured)
 

@@ -1,6 +1,6 @@
 """The web page and the HTTP API, served from one process on one's own machine."""
 
-from secondread.web._settings import SETTINGS, Setting, settings_from
+from secondread.service import SETTINGS, Setting, settings_from
 from secondread.web.app import create_app
 from secondread.web.server import open_server, serve
 

@@ -12,9 +12,9 @@ from secondread import __version__
 from secondread.errors import UsageError
 from secondread.images import Limits
 from secondread.reading import load
+from secondread.service import SETTINGS, settings_from
 from secondread.web import _problems, _schemas, _security
 from secondread.web._readers import Readers
-from secondread.web._settings import SETTINGS, settings_from
 from secondread.web._uploads import UploadRequest
 from secondread.web.api import api, health
 from secondread.web.pages import pages
