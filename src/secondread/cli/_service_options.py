@@ -1,6 +1,7 @@
 """Options of the commands that work on what the service keeps, and how they open it."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,7 +60,6 @@ def who() -> "Actor":
 
 def ask_password(prompt: str = "Password") -> str:
     """A password from the terminal, asked twice, or one line of standard input; never from the command line."""
-    stream = click.get_text_stream("stdin")
-    if stream.isatty():
+    if sys.stdin.isatty():
         return str(click.prompt(prompt, hide_input=True, confirmation_prompt=True, err=True))
-    return stream.readline().rstrip("\r\n")
+    return sys.stdin.readline().rstrip("\r\n")

@@ -24,7 +24,7 @@ def add(name: str, role: str, subject: str | None, **options: Any) -> None:
     password = None if subject else ask_password()
     with open_service(**options) as service:
         made = service.accounts.add(name, role=role, password=password, subject=subject, actor=who())
-    click.echo(f"{made.name} is a {made.role}")
+    click.echo(f"{made.name}: {made.role}")
 
 
 @user.command("list")
@@ -74,4 +74,4 @@ def role_command(name: str, role: str, **options: Any) -> None:
     """Give an account another role; its sessions end."""
     with open_service(**options) as service:
         found = service.accounts.set_role(name, role, actor=who())
-    click.echo(f"{found.name} is a {found.role}")
+    click.echo(f"{found.name}: {found.role}")
