@@ -139,15 +139,15 @@ def test_windows_tell_refusals_and_agreement_that_leave_the_evidence(service: Se
             )
         return found.id
 
-    for number, score in enumerate(scores[:60]):
+    for number, score in enumerate(scores[:40]):
         add(number, draft(score, threshold=point.threshold), days=10)
-    for number in range(60, 100):
+    for number in range(60, 90):
         add(number, draft(refusal="unlike_training"), days=3)
-    for number in range(100, 140):
+    for number in range(100, 130):
         missed = add(number, draft(0.01), days=3)
         service.reviews.add(missed, verdict="disagree", finding=1, actor=ANNA, role="reviewer")
     calm, alarmed = service.drift.windows(BUNDLE, days=7, n_windows=2, until=moment)
-    assert (calm.n, calm.alarms) == (60, ())
+    assert (calm.n, calm.alarms) == (40, ())
     assert alarmed.alarms == ("scores", "refusals", "sensitivity")
     assert alarmed.to_dict()["alarms"] == ["scores", "refusals", "sensitivity"]
     with pytest.raises(UsageError, match="no evidence"):

@@ -52,7 +52,7 @@ def test_an_upload_is_read_and_every_item_names_its_reading(service: Service) ->
 def test_workers_killed_at_any_moment_lose_nothing_and_repeat_nothing(service: Service) -> None:
     url = "" if service.database.is_sqlite else service.database.url.render_as_string(hide_password=False)
     service.queue.lease = timedelta(seconds=1)
-    n = 120
+    n = 80
     batch = _submit(service, n)
     rng = random.Random(0)
     command = [sys.executable, "-c", _WORK, str(service.folder), url]
@@ -65,7 +65,7 @@ def test_workers_killed_at_any_moment_lose_nothing_and_repeat_nothing(service: S
             workers = [worker for worker in workers if worker.poll() is None]
             while len(workers) < 2:
                 workers.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-            if kills < 5:
+            if kills < 4:
                 for worker in workers:
                     assert worker.stdout is not None
                     if not worker.stdout.closed:
