@@ -6,7 +6,7 @@ from secondread.images._facts import quantisation
 from secondread.images._hash import perceptual_hash
 from secondread.images._image import Image, Limits
 from secondread.images._prepare import Prepared, PrepareSpec, place_map, prepare
-from secondread.images._show import encode_png, to_display
+from secondread.images._show import blend, encode_png, to_display
 
 __all__ = [
     "Deidentified",
@@ -14,6 +14,7 @@ __all__ = [
     "Limits",
     "PrepareSpec",
     "Prepared",
+    "blend",
     "decode",
     "decode_frames",
     "deidentify",

@@ -13,6 +13,8 @@ from secondread.service._image_store import ImageStore, heat_map_name
 from secondread.service._intake import Intake
 from secondread.service._queue import STATES, Asked, Batch, Claim, Item, NewItem, Queue
 from secondread.service._readings import ReadingStore, StoredReading
+from secondread.service._report import reading_pdf
+from secondread.service._report_facts import Measured, ReportFacts, report_facts
 from secondread.service._retention import Erased, Retention
 from secondread.service._reviews import VERDICTS, Review, Reviews
 from secondread.service._roles import ROLES, SCOPES, may_review, scopes_of
@@ -54,6 +56,7 @@ __all__ = [
     "ImageStore",
     "Intake",
     "Item",
+    "Measured",
     "NewItem",
     "OperatingPoints",
     "Page",
@@ -62,6 +65,7 @@ __all__ = [
     "ReadingDesk",
     "ReadingStore",
     "Reference",
+    "ReportFacts",
     "Retention",
     "Review",
     "ReviewedExport",
@@ -84,6 +88,8 @@ __all__ = [
     "heat_map_name",
     "may_review",
     "operating_point_of",
+    "reading_pdf",
+    "report_facts",
     "restore",
     "scopes_of",
     "score_drift",
