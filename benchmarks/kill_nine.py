@@ -1,0 +1,143 @@
+"""Intake and worker are killed (SIGKILL) again and again while 300 images come in; each is read exactly once.
+
+python -m benchmarks.kill_nine [--images 300] [--kills 20] [--database sqlite|postgresql|both]
+results in benchmarks/results/kill_nine.json
+"""
+
+import argparse
+import json
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks import _served
+from benchmarks._common import save
+from secondread.service import Service
+
+ROLES = ("take", "work")
+PART = 10  # images of one upload
+LEASE_SECONDS = 2
+IN_TIME = 600.0  # seconds for all of it
+
+
+class Room:
+    """Who takes films in and who reads them, started again when they are killed."""
+
+    def __init__(self, films: Path, env: Mapping[str, str]):
+        self._env = env
+        self._commands = {name: ["-m", "benchmarks._room_roles", name, str(films), str(PART)] for name in ROLES}
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self) -> None:
+        """What is not running."""
+        for name, command in self._commands.items():
+            if name not in self.running:
+                self.running[name] = subprocess.Popen([sys.executable, *command], env=dict(self._env))
+
+    def kill(self, name: str) -> None:
+        """SIGKILL: nothing of its own runs any more."""
+        process = self.running.pop(name)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    def stop(self) -> None:
+        """Both."""
+        for name in list(self.running):
+            self.kill(name)
+
+
+def main() -> None:
+    """On each database in turn; fails unless every image was read exactly once."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--images", type=int, default=300)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
+    options = parser.parse_args()
+    kinds = ["sqlite", "postgresql"] if options.database == "both" else [options.database]
+    films = _served.films(options.images, side=256)
+    results = {kind: _measure(kind, films, options.kills) for kind in kinds}
+    save(
+        "kill_nine",
+        {
+            "command": " ".join(["python -m benchmarks.kill_nine", *sys.argv[1:]]),
+            "what": f"SIGKILL to intake and worker, each a process, in turn, {options.kills} times while "
+            f"{options.images} images come in, {PART} an upload, sent again under the same key after a kill",
+            "asked": "every image read exactly once at the end",
+            **results,
+        },
+    )
+    sys.exit(0 if all(result["each_read_exactly_once"] for result in results.values()) else 1)
+
+
+def _measure(kind: str, films: list[bytes], kills: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as name, _served.empty_database(kind) as url:
+        (sent := Path(name) / "films").mkdir()
+        for number, film in enumerate(films):
+            (sent / f"{number:04d}.png").write_bytes(film)
+        env = _served.environment(Path(name) / "data", database=url, lease_seconds=LEASE_SECONDS)
+        service = Service.open({"DATA_FOLDER": str(Path(name) / "data"), "DATABASE": url})
+        room = Room(sent, env)
+        started = time.perf_counter()
+        try:
+            killed = _kill_until_read(room, service, len(films), kills)
+        finally:
+            room.stop()
+        seconds = time.perf_counter() - started
+        found = _found(service, len(films))
+        service.close()
+    return {**found, "kills": killed, "seconds": round(seconds, 1)}
+
+
+def _kill_until_read(room: Room, service: Service, n: int, kills: int) -> dict[str, int]:
+    """One after the other, spread over the whole of it: after every so many images that were read."""
+    rng = random.Random(0)
+    killed: Counter[str] = Counter()
+    deadline = time.monotonic() + IN_TIME
+    room.start()
+    while (closed := _closed(service)) < n:
+        assert time.monotonic() < deadline, f"after {IN_TIME:.0f} s only {closed} of {n} images are read"
+        time.sleep(rng.uniform(0.02, 0.1))
+        n_kills = sum(killed.values())
+        if n_kills < kills and closed >= n_kills * n // (kills + 1):
+            name = ROLES[n_kills % 2]
+            room.kill(name)
+            killed[name] += 1
+            room.start()
+    return dict(killed)
+
+
+def _closed(service: Service) -> int:
+    batches = service.queue.batches(limit=10_000)
+    return sum(batch.n - batch.counts["queued"] - batch.counts["running"] for batch in batches)
+
+
+def _found(service: Service, n: int) -> dict[str, Any]:
+    """What the database and the trail tell of it."""
+    states: Counter[str] = Counter()
+    for batch in service.queue.batches(limit=10_000):
+        states.update({state: count for state, count in batch.counts.items() if count})
+    made = Counter(
+        json.loads(line["detail"])["image"] for line in service.trail.lines() if line["action"] == "reading.made"
+    )
+    end = service.trail.verify()
+    readings = service.worklist.count()
+    once = readings == n and len(made) == n and set(made.values()) == {1} and states == {"done": n}
+    return {
+        "each_read_exactly_once": once,
+        "images": n,
+        "readings": readings,
+        "readings_made_by_the_trail": sum(made.values()),
+        "items": dict(states),
+        "trail": f"verified, {end.seq} lines",
+    }
+
+
+if __name__ == "__main__":
+    main()
