@@ -69,7 +69,12 @@ SETTINGS = (
     Setting("reviews_needed", 1, "people who must review a reading; 2 is double reading"),
     Setting("retention_days", 0, "days after which images, names and notes are deleted; 0 keeps them", least=0),
     Setting("deidentify", "on", "'off' keeps what identifies a person in DICOM, JPEG and PNG files; on by default"),
-    Setting("workers", 1, "images of uploads read at once in the background, besides parallel_readings"),
+    Setting(
+        "workers",
+        1,
+        "images of uploads read at once by `serve`, besides parallel_readings; 0 leaves it to `work`",
+        least=0,
+    ),
     Setting("lease_seconds", 120, "seconds after which an image whose worker was killed is read by another"),
     Setting("max_batch_files", 2000, "most files in one upload, unpacked"),
     Setting("max_batch_mb", 4000, "largest upload, unpacked, in MB"),
@@ -83,6 +88,29 @@ SETTINGS = (
     Setting("gate", "on", "'off' reads even what looks unlike anything learnt from; for research"),
     Setting("preview_pixels", 1024, "longest side of the preview sent with a reading"),
     Setting("heatmap_pixels", 512, "longest side of the heat map sent with a reading"),
+    Setting(
+        "login",
+        "auto",
+        "'auto' asks all but this machine while it has no accounts; 'on' asks always; 'off' never asks this machine",
+    ),
+    Setting("session_hours", 12, "hours without a request after which a login ends"),
+    Setting(
+        "secure_cookies", "off", "'on' where browsers reach the server over TLS: its cookies are sent over nothing else"
+    ),
+    Setting("proxies", 0, "proxies in front that set X-Forwarded-For; 0 believes no such header", least=0),
+    Setting(
+        "rate_limit",
+        "1200 per minute",
+        "most requests of one account or address, as '1200 per minute'; empty sets no limit",
+    ),
+    Setting("rate_limit_storage", "memory://", "where requests are counted: memory:// or redis://host:6379/0"),
+    Setting(
+        "event_streams", 2, "open streams of progress at once; beyond that pages ask again every few seconds", least=0
+    ),
+    Setting("event_seconds", 30, "seconds after which a stream of progress ends and the page opens another"),
+    Setting("oidc_issuer", "", "address of an OpenID Connect provider, as https://login.example; empty for none"),
+    Setting("oidc_client_id", "", "what that provider calls this server"),
+    Setting("oidc_client_secret", "", "the secret shared with that provider"),
     Setting(
         "hosts", "", "names, separated by commas, under which the server is reached besides localhost and IP addresses"
     ),

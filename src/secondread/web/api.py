@@ -11,6 +11,7 @@ from secondread.errors import ImageError
 from secondread.reading import Reader, Reading, Refusal
 from secondread.tasks import list_tasks, load_task
 from secondread.web import _schemas as shapes
+from secondread.web._auth import public, require
 from secondread.web._entries import band_of, entry, status_of
 from secondread.web._measured import evidence_without_images, measured_rows
 from secondread.web._problems import problem
@@ -21,6 +22,7 @@ health = APIBlueprint("health", __name__, tag="health")
 
 
 @api.post("/readings")
+@require("write")
 @api.input(shapes.ReadingForm, location="form_and_files")
 @api.output(shapes.ReadingsOut, description="At least one file was read")
 @api.doc(operation_id="readImages", summary="Read images")
@@ -46,6 +48,7 @@ def read_images(form_and_files_data: dict[str, Any]) -> Response:
 
 
 @api.get("/tasks")
+@require("read")
 @api.output(shapes.TasksOut)
 @api.doc(operation_id="listTasks", summary="List the tasks")
 def tasks() -> Response:
@@ -55,6 +58,7 @@ def tasks() -> Response:
 
 
 @api.get("/bundles")
+@require("read")
 @api.output(shapes.BundlesOut)
 @api.doc(operation_id="listBundles", summary="List the bundles")
 def bundles() -> Response:
@@ -63,6 +67,7 @@ def bundles() -> Response:
 
 
 @health.get("/healthz")
+@public
 @health.output(shapes.HealthOut)
 @health.doc(operation_id="health", summary="Tell whether the server answers")
 def healthz() -> Response:

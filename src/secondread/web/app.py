@@ -7,18 +7,21 @@ from typing import Any
 
 from apiflask import APIFlask
 from flask.json.provider import DefaultJSONProvider
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from secondread import __version__
-from secondread.errors import UsageError
+from secondread.errors import UnknownName, UsageError
 from secondread.images import Limits
 from secondread.reading import load
-from secondread.service import SETTINGS, settings_from
-from secondread.web import _problems, _schemas, _security
+from secondread.service import SETTINGS, Service, settings_from
+from secondread.web import _auth, _problems, _schemas, _security
 from secondread.web._readers import Readers
+from secondread.web._service import KEY as SERVICE
 from secondread.web._uploads import UploadRequest
 from secondread.web.api import api, health
 from secondread.web.pages import pages
 
+_LOGINS = ("auto", "on", "off")
 _EVERY_REFUSED = {
     413: "Every file is too large",
     415: "No file is an image of a kind that is read here",
@@ -38,11 +41,12 @@ def create_app(config: Mapping[str, Any] | None = None) -> APIFlask:
     """The WSGI application.
 
     config: settings by their keys (MAX_FILES, …; see SETTINGS), which win over the environment; also READERS: readers
-    by name that need no loading, and LOAD: a function that loads a reader in place of secondread.load.
-    Raises UsageError for a key that is not known or a variable that is not a number.
+    by name that need no loading, LOAD: a function that loads a reader in place of secondread.load, and SERVICE: a
+    service that is open already. Raises UsageError for a key that is not known or a value that cannot be, and
+    ServiceError where data folder or database cannot be used.
     """
     config = dict(config or {})
-    ready, load_reader = config.pop("READERS", None), config.pop("LOAD", None)
+    ready, load_reader, opened = config.pop("READERS", None), config.pop("LOAD", None), config.pop("SERVICE", None)
     if unknown := sorted(set(config) - {row.key for row in SETTINGS}):
         raise UsageError(f"no such setting: {', '.join(unknown)}; known: {', '.join(row.key for row in SETTINGS)}")
     app = APIFlask(
@@ -56,11 +60,13 @@ def create_app(config: Mapping[str, Any] | None = None) -> APIFlask:
     app.request_class = UploadRequest
     app.config.update(settings_from(os.environ) | config)
     _configure(app)
+    app.extensions[SERVICE] = opened or Service.open(app.config)
     limits = Limits(max_pixels=app.config["MAX_MEGAPIXELS"] * 10**6, max_bytes=app.config["MAX_FILE_MB"] * 10**6)
     parallel = app.config["PARALLEL_READINGS"]
     load_reader = load_reader or partial(load, gate=app.config["GATE"] != "off")
     app.extensions["secondread"] = Readers(limits=limits, parallel=parallel, ready=ready, load=load_reader)
     _security.register(app)
+    _auth.register(app)
     _problems.register(app)
     for blueprint in (api, health, pages):
         app.register_blueprint(blueprint)
@@ -68,6 +74,10 @@ def create_app(config: Mapping[str, Any] | None = None) -> APIFlask:
 
 
 def _configure(app: APIFlask) -> None:
+    if (login := app.config["LOGIN"]) not in _LOGINS:
+        raise UnknownName.of("value of the setting 'login':", str(login), _LOGINS)
+    if proxies := app.config["PROXIES"]:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=0)  # type: ignore[method-assign]
     app.config.update(
         MAX_CONTENT_LENGTH=app.config["MAX_BODY_MB"] * 10**6,
         MAX_FORM_PARTS=app.config["MAX_FILES"] + 16,
