@@ -62,6 +62,8 @@ def open_server(app: APIFlask, *, host: str = "127.0.0.1", port: int = 8000) -> 
         # Past this waitress hangs up; up to it the application takes the body in and answers in words.
         max_request_body_size=2 * app.config["MAX_CONTENT_LENGTH"],
         channel_timeout=60,
+        # Without a proxy in front nothing of X-Forwarded-For reaches the application; with one it judges itself.
+        clear_untrusted_proxy_headers=not app.config["PROXIES"],
         ident="secondread",
     )
     server.channel_class = _Channel
