@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from secondread.errors import NotThere, SecondReadError
+from secondread.errors import SecondReadError
 from secondread.images import blend, decode, encode_png, to_display
 from secondread.reading import Bundle, OperatingPoint, load_bundle
 from secondread.service._actor import Actor
@@ -87,7 +87,7 @@ def _pictures(service: Service, reading: StoredReading, actor: Actor) -> tuple[b
     try:
         data = service.readings.image(reading.id, actor=actor)
         image = decode(data, frame=reading.frame, limits=service.intake.limits)
-    except (NotThere, SecondReadError):  # erased meanwhile, or a refusal of what cannot be decoded
+    except SecondReadError:  # erased meanwhile, or a refusal of what cannot be decoded
         return None, None
     pixels = to_display(image, longest_side=PICTURE_PIXELS)
     if not reading.heat_map:
