@@ -13,6 +13,7 @@ from secondread.errors import SecondReadError, UsageError
 _COMMANDS = {  # name → module of this package, in the order of --help
     "read": "read_command",
     "serve": "serve_command",
+    "work": "work_command",
     "user": "user_command",
     "token": "token_command",
     "trail": "trail_command",

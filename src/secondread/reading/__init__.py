@@ -11,7 +11,7 @@ from secondread.reading._bundle import (
     load_bundle,
     write_bundle,
 )
-from secondread.reading._heatmap import HeatMap
+from secondread.reading._heatmap import HeatMap, overlay_of
 from secondread.reading._learned_gate import Gate, load_gate, shipped_gate, write_gate
 from secondread.reading._reader import Reader, decide
 from secondread.reading._reading import Decision, Reading, Refusal
@@ -34,6 +34,7 @@ __all__ = [
     "load",
     "load_bundle",
     "load_gate",
+    "overlay_of",
     "shipped_gate",
     "write_bundle",
     "write_gate",

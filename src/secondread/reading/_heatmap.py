@@ -37,12 +37,15 @@ class HeatMap:
 
     def overlay_png(self, *, longest_side: int = 512) -> bytes:
         """A PNG to lay over the image: colour map inferno (perceptually uniform), opaque where the map is strong."""
-        strength = self.strength(longest_side=longest_side)
-        levels = np.round(strength * 255).astype(np.uint8)
-        colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
-        return encode_png(np.dstack([colours, levels]))
+        return overlay_of(np.round(self.strength(longest_side=longest_side) * 255).astype(np.uint8))
 
     def blended_png(self, image: Image, *, longest_side: int = 1024) -> bytes:
         """The image with this map laid over it, as one PNG to look at."""
         pixels = to_display(image, longest_side=longest_side)
         return encode_png(blend(pixels, self.strength(longest_side=longest_side)))
+
+
+def overlay_of(levels: np.ndarray) -> bytes:
+    """The overlay of a map that was kept as grey levels: uint8 (height, width), 0 nothing, 255 strongest."""
+    colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    return encode_png(np.dstack([colours, levels]))

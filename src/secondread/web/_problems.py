@@ -23,6 +23,7 @@ MEDIA_TYPE = "application/problem+json"
 _TOO_LARGE = {"too_many_files", "upload_too_large", "archive_ratio", "file_too_large"}
 _SENTENCES = {
     404: "nothing is at this address; the API is described at /api/v1/openapi.json",
+    429: "too many requests at once; wait a moment and go on more slowly",
     405: "this address is not used with that method; see /api/v1/openapi.json",
     500: "something went wrong here; the server's log says what",
 }
@@ -55,9 +56,16 @@ def register(app: APIFlask) -> None:
 
 def _from_check(error: HTTPError) -> Response:
     """A form that does not fit its schema: the first message of each field."""
-    fields = error.detail.get("form_and_files", error.detail) if isinstance(error.detail, dict) else {}
+    fields = _fields(error.detail) if isinstance(error.detail, dict) else {}
     sentences = [f"{name}: {_first(messages)}" for name, messages in fields.items()]
     return problem(error.status_code, "; ".join(sentences) or str(error.message))
+
+
+def _fields(detail: Any) -> Any:
+    """Messages by field, wherever they stood in the request."""
+    places = ("form_and_files", "json", "query", "headers", "path")
+    found = {name: said for place in places for name, said in dict(detail.get(place) or {}).items()}
+    return found or detail
 
 
 def _first(messages: Any) -> str:
@@ -74,7 +82,7 @@ def _from_http(error: HTTPException) -> Response:
         sentence = f"a request holds at most {megabytes} MB and {files} files; send fewer or smaller files at once"
         return problem(413, sentence, code="body_too_large")
     answer = problem(status, _SENTENCES.get(status) or error.description or error.name)
-    answer.headers.extend((name, value) for name, value in error.get_headers() if name == "Allow")
+    answer.headers.extend((name, value) for name, value in error.get_headers() if name in ("Allow", "Retry-After"))
     return answer
 
 

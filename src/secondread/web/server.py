@@ -16,6 +16,7 @@ from secondread.errors import SecondReadError, UsageError
 from secondread.web._identity import is_loopback
 from secondread.web._problems import MEDIA_TYPE, problem_body
 from secondread.web._service import KEY as SERVICE
+from secondread.web._workers import start_workers
 from secondread.web.app import create_app
 
 
@@ -37,10 +38,13 @@ def serve(
     if on_listening is not None:
         on_listening(address_of(server, host))
     threading.Thread(target=_warm_up, args=(app,), name="warm-up", daemon=True).start()
+    workers = start_workers(app)
     try:
         server.run()
     finally:
         server.close()
+        workers.stop()
+        app.extensions[SERVICE].close()
 
 
 def open_server(app: APIFlask, *, host: str = "127.0.0.1", port: int = 8000) -> Any:
@@ -62,6 +66,7 @@ def open_server(app: APIFlask, *, host: str = "127.0.0.1", port: int = 8000) -> 
         # Past this waitress hangs up; up to it the application takes the body in and answers in words.
         max_request_body_size=2 * app.config["MAX_CONTENT_LENGTH"],
         channel_timeout=60,
+        send_bytes=1,  # events of progress are small and must not wait for more
         # Without a proxy in front nothing of X-Forwarded-For reaches the application; with one it judges itself.
         clear_untrusted_proxy_headers=not app.config["PROXIES"],
         ident="secondread",
