@@ -17,6 +17,7 @@ from secondread.web._service import KEY as SERVICE
 from secondread.web._uploads import UploadRequest
 from secondread.web.api import BLUEPRINTS
 from secondread.web.pages import pages
+from secondread.web.report import report
 
 _LOGINS = ("auto", "on", "off")
 
@@ -48,7 +49,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> APIFlask:
     app.extensions["secondread"] = readers_of(app.config, ready=ready, load=load)
     for part in (_metrics, _security, _limits, _auth, _problems, _events, _idempotency, _document):
         part.register(app)
-    for blueprint in (*BLUEPRINTS, pages):
+    for blueprint in (*BLUEPRINTS, pages, report):
         app.register_blueprint(blueprint)
     return app
 
