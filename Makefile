@@ -53,7 +53,7 @@ load: $(VENV)/.develops  ## fifty clients for two minutes, against a plain scrip
 	@$(BIN)/python -m benchmarks.load
 	@$(BIN)/python -m benchmarks.worklist_time
 
-kill-nine: $(VENV)/.develops  ## kill intake and worker 20 times while 300 images come in, on SQLite and PostgreSQL
+kill-nine: $(VENV)/.develops  ## kill server and worker 20 times while 300 images come in, on SQLite and PostgreSQL
 	@$(BIN)/python -m benchmarks.kill_nine
 
 gate: $(VENV)/.develops data-folder  ## train and measure the learned gate, which no bundle asks for yet (SECONDREAD_DATA)

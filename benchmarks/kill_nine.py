@@ -1,16 +1,18 @@
-"""Intake and worker are killed (SIGKILL) again and again while 300 images come in; each is read exactly once.
+"""Server and worker are killed (SIGKILL) again and again while 300 images come in; each is read exactly once.
 
 python -m benchmarks.kill_nine [--images 300] [--kills 20] [--database sqlite|postgresql|both]
 results in benchmarks/results/kill_nine.json
 """
 
 import argparse
+import http.client
 import json
 import random
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -21,25 +23,28 @@ from benchmarks import _served
 from benchmarks._common import save
 from secondread.service import Service
 
-ROLES = ("take", "work")
+TASK = "tuberculosis"
+ROLES = ("serve", "work")
 PART = 10  # images of one upload
+PAUSE = 0.3  # seconds between uploads, so that they last as long as the reading
 LEASE_SECONDS = 2
 IN_TIME = 600.0  # seconds for all of it
 
 
 class Room:
-    """Who takes films in and who reads them, started again when they are killed."""
+    """`secondread serve` and `secondread work`, started again when they are killed."""
 
-    def __init__(self, films: Path, env: Mapping[str, str]):
+    def __init__(self, env: Mapping[str, str]):
         self._env = env
-        self._commands = {name: ["-m", "benchmarks._room_roles", name, str(films), str(PART)] for name in ROLES}
+        self.port = _served.free_port()
+        self._commands = {"serve": ["serve", "--port", str(self.port)], "work": ["work"]}
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
         """What is not running."""
         for name, command in self._commands.items():
             if name not in self.running:
-                self.running[name] = subprocess.Popen([sys.executable, *command], env=dict(self._env))
+                self.running[name] = _served.start(*command, env=self._env)
 
     def kill(self, name: str) -> None:
         """SIGKILL: nothing of its own runs any more."""
@@ -67,8 +72,8 @@ def main() -> None:
         "kill_nine",
         {
             "command": " ".join(["python -m benchmarks.kill_nine", *sys.argv[1:]]),
-            "what": f"SIGKILL to intake and worker, each a process, in turn, {options.kills} times while "
-            f"{options.images} images come in, {PART} an upload, sent again under the same key after a kill",
+            "what": f"SIGKILL to `secondread serve` and `secondread work` in turn, {options.kills} times while "
+            f"{options.images} images come in, {PART} an upload, sent again under the same key where no answer came",
             "asked": "every image read exactly once at the end",
             **results,
         },
@@ -78,39 +83,69 @@ def main() -> None:
 
 def _measure(kind: str, films: list[bytes], kills: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name, _served.empty_database(kind) as url:
-        (sent := Path(name) / "films").mkdir()
-        for number, film in enumerate(films):
-            (sent / f"{number:04d}.png").write_bytes(film)
-        env = _served.environment(Path(name) / "data", database=url, lease_seconds=LEASE_SECONDS)
+        env = _served.environment(Path(name) / "data", database=url, lease_seconds=LEASE_SECONDS, workers=0)
         service = Service.open({"DATA_FOLDER": str(Path(name) / "data"), "DATABASE": url})
-        room = Room(sent, env)
+        room = Room(env)
         started = time.perf_counter()
         try:
-            killed = _kill_until_read(room, service, len(films), kills)
+            told = _kill_until_read(room, service, films, kills)
         finally:
             room.stop()
         seconds = time.perf_counter() - started
         found = _found(service, len(films))
         service.close()
-    return {**found, "kills": killed, "seconds": round(seconds, 1)}
+    return {**found, **told, "seconds": round(seconds, 1)}
 
 
-def _kill_until_read(room: Room, service: Service, n: int, kills: int) -> dict[str, int]:
+def _kill_until_read(room: Room, service: Service, films: list[bytes], kills: int) -> dict[str, Any]:
     """One after the other, spread over the whole of it: after every so many images that were read."""
     rng = random.Random(0)
     killed: Counter[str] = Counter()
-    deadline = time.monotonic() + IN_TIME
+    requests: list[int] = []
     room.start()
-    while (closed := _closed(service)) < n:
-        assert time.monotonic() < deadline, f"after {IN_TIME:.0f} s only {closed} of {n} images are read"
+    client = threading.Thread(target=lambda: requests.extend(_send_all(room.port, films)), daemon=True)
+    client.start()
+    deadline = time.monotonic() + IN_TIME
+    while (closed := _closed(service)) < len(films):
+        assert time.monotonic() < deadline, f"after {IN_TIME:.0f} s only {closed} of {len(films)} images are read"
         time.sleep(rng.uniform(0.02, 0.1))
         n_kills = sum(killed.values())
-        if n_kills < kills and closed >= n_kills * n // (kills + 1):
+        if n_kills < kills and closed >= n_kills * len(films) // (kills + 1):
             name = ROLES[n_kills % 2]
             room.kill(name)
             killed[name] += 1
             room.start()
-    return dict(killed)
+    client.join()
+    return {"kills": dict(killed), "uploads": len(requests), "requests_that_they_took": sum(requests)}
+
+
+def _send_all(port: int, films: list[bytes]) -> list[int]:
+    """How many requests each upload took."""
+    requests = []
+    for first in range(0, len(films), PART):
+        requests.append(_send(port, first, films[first : first + PART]))
+        time.sleep(PAUSE)
+    return requests
+
+
+def _send(port: int, first: int, part: list[bytes]) -> int:
+    """One upload, again and again under one key until it is answered."""
+    files = [(f"{first + number}.png", data) for number, data in enumerate(part)]
+    body, headers = _served.form("image", files, task=TASK)
+    for attempt in range(1, 1000):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        try:
+            connection.request("POST", "/api/v1/batches", body, {**headers, "Idempotency-Key": f"part-{first}"})
+            answer = connection.getresponse()
+            text = answer.read()
+            assert answer.status in (201, 500, 503), text
+            if answer.status == 201:
+                return attempt
+        except (OSError, http.client.HTTPException):
+            time.sleep(0.2)  # it was killed, and comes back
+        finally:
+            connection.close()
+    raise TimeoutError(f"the upload of image {first} was never answered")
 
 
 def _closed(service: Service) -> int:
