@@ -36,5 +36,6 @@ def encode_png(pixels: np.ndarray) -> bytes:
     order = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels, order[pixels.shape[2]])
-    # Level 1: previews are made while someone waits, and cross a local network at most.
-    return cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+    # Made while someone waits, for a local network at most: one filter for all rows takes half the time of trying five.
+    fast = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
+    return cv2.imencode(".png", pixels, fast)[1].tobytes()
