@@ -40,7 +40,8 @@ def create_app(weights: str) -> Flask:
         coarse = (gradient * features).sum(dim=1)[0].detach().clamp(min=0).numpy()
         strength = cv2.resize(coarse / max(float(coarse.max()), 1e-9), (MAP_SIDE, MAP_SIDE))
         return jsonify(
-            probability=float(torch.sigmoid(logit)), strongest=[int(v) for v in divmod(strength.argmax(), MAP_SIDE)]
+            probability=float(torch.sigmoid(logit.detach())),
+            strongest=[int(v) for v in divmod(strength.argmax(), MAP_SIDE)],
         )
 
     return app
