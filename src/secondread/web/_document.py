@@ -7,7 +7,7 @@ from apiflask import APIFlask
 from flask import Response, jsonify
 
 from secondread.web import _problems, _schemas
-from secondread.web._auth import PUBLIC, scope_of
+from secondread.web._auth import PUBLIC, public, scope_of
 
 _EVERY_REFUSED = {
     413: "Every file is too large",
@@ -36,6 +36,7 @@ def register(app: APIFlask) -> None:
         "token": {"type": "http", "scheme": "bearer", "description": "an API token, made by its account"},
         "session": {"type": "apiKey", "in": "cookie", "name": "secondread", "description": "a browser's login"},
     }
+    public(app.view_functions["openapi.spec"])
     app.spec_processor(lambda spec: _complete(spec, _scopes(app)))
 
 

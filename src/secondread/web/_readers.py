@@ -9,7 +9,7 @@ from flask import current_app
 
 from secondread.errors import UnknownName, UsageError
 from secondread.images import Limits
-from secondread.reading import AutoReader, Reader, Reading, default_bundles, list_bundles
+from secondread.reading import AutoReader, Bundle, Reader, Reading, default_bundles, list_bundles
 from secondread.reading import load as load_reader
 from secondread.tasks import list_tasks
 
@@ -70,6 +70,15 @@ def readers_of(
     limits = Limits(max_pixels=settings["MAX_MEGAPIXELS"] * 10**6, max_bytes=settings["MAX_FILE_MB"] * 10**6)
     load = load or partial(load_reader, gate=settings["GATE"] != "off")
     return Readers(limits=limits, parallel=settings["PARALLEL_READINGS"], ready=ready, load=load)
+
+
+def bundle_named(reference: str) -> Bundle:
+    """The bundle 'task/name', with or without its hash, or a task's own choice. Raises UnknownName."""
+    task, _, name = reference.partition("@")[0].partition("/")
+    reader = readers().get(task, name)
+    if not isinstance(reader, Reader):
+        raise UnknownName.of("bundle", reference, readers().names())
+    return reader.bundle
 
 
 def readers() -> Readers:

@@ -168,6 +168,22 @@ class BundlesOut(Schema):
     bundles = List(Nested(BundleOut), required=True)
 
 
+class SettingRow(Schema):
+    """A setting and the value that holds."""
+
+    name = String(required=True)
+    value = String(required=True)
+    default = String(required=True)
+    variable = String(required=True, metadata=said("of the environment"))
+    help = String(required=True)
+
+
+class SettingsOut(Schema):
+    """Every setting."""
+
+    settings = List(Nested(SettingRow), required=True)
+
+
 class HealthOut(Schema):
     """The server answers."""
 

@@ -8,7 +8,7 @@ from secondread.web._auth import current_actor, require
 from secondread.web._document import other
 from secondread.web._service import service
 
-report = APIBlueprint("report", __name__, tag="readings")
+report = APIBlueprint("report", __name__, tag="reports")
 
 
 @report.get("/api/v1/readings/<int:reading_id>/report.pdf")

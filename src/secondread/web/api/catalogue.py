@@ -3,15 +3,17 @@
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Response, jsonify
+from flask import Response, current_app, jsonify
 
 from secondread.reading import Reader
+from secondread.service import SETTINGS, Setting
 from secondread.tasks import list_tasks, load_task
 from secondread.web import _schemas as shapes
 from secondread.web._auth import require
 from secondread.web._entries import band_of
 from secondread.web._measured import evidence_without_images, measured_rows
 from secondread.web._readers import readers
+from secondread.web._service import service
 
 catalogue = APIBlueprint("catalogue", __name__, url_prefix="/api/v1", tag="catalogue")
 
@@ -33,6 +35,34 @@ def tasks() -> Response:
 def bundles() -> Response:
     """Answer with the trained models, their operating points and what was measured of them."""
     return jsonify(bundles=[_bundle(reader) for reader in readers().bundled()])
+
+
+@catalogue.get("/settings")
+@require("admin")
+@catalogue.output(shapes.SettingsOut)
+@catalogue.doc(operation_id="listSettings", summary="List the settings that hold")
+def settings() -> Response:
+    """Answer with every setting; passwords and secrets are left out."""
+    rows = [
+        {
+            "name": row.name,
+            "value": _shown(row),
+            "default": str(row.default),
+            "variable": row.variable,
+            "help": row.help,
+        }
+        for row in SETTINGS
+    ]
+    return jsonify(settings=rows)
+
+
+def _shown(row: Setting) -> str:
+    value = str(current_app.config[row.key])
+    if row.name == "database":
+        return service().database.name if value else ""
+    if value and (row.name.endswith("_secret") or "@" in value):
+        return "set, not shown"
+    return value
 
 
 def _bundle(reader: Reader) -> dict[str, Any]:
