@@ -1,5 +1,7 @@
 """`secondread serve`: the web application."""
 
+import signal
+import sys
 from typing import Any
 
 import click
@@ -19,6 +21,7 @@ def serve(host: str, port: int, **options: Any) -> None:
     """
     from secondread.web import serve as serve_web
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as Ctrl-C: what is being answered and read is finished
     serve_web(
         host=host,
         port=port,
