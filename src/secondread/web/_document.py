@@ -16,6 +16,7 @@ _EVERY_REFUSED = {
 }
 _ALWAYS = {
     400: "The request is wrong, or names what is not known here",
+    401: "Who asks is not logged in, or sent a token that is none",
     403: "This may not be done by who asks, or the request comes from a page of another site",
     404: "What is asked for is not there",
     413: "The request is too large",
@@ -24,7 +25,6 @@ _ALWAYS = {
     500: "Something went wrong here",
     503: "A model or the database cannot be used now",
 }
-_LOGGED_IN = {401: "Who asks is not logged in"}
 _CHANGING = {409: "The state of things does not allow it", 422: "What was sent cannot be taken"}
 
 
@@ -72,7 +72,7 @@ def _complete(spec: Any, scopes: dict[tuple[str, str], str]) -> Any:
             if method == "parameters":
                 continue
             scope = scopes[path, method]
-            statuses = _ALWAYS | ({} if method == "get" else _CHANGING) | ({} if scope == PUBLIC else _LOGGED_IN)
+            statuses = _ALWAYS | ({} if method == "get" else _CHANGING)
             for status, description in statuses.items():
                 operation["responses"][str(status)] = {"description": description, "content": _problem_content()}
             if scope != PUBLIC:
