@@ -24,7 +24,7 @@ from benchmarks._common import save, weights_of
 from secondread.service import Service
 
 TASK = "tuberculosis"
-MOST_A_SECOND = 80  # films made beforehand for each second: none is sent to secondread twice
+MOST_A_SECOND = 60  # films made beforehand for each second: none is sent to secondread twice
 
 
 @dataclass
