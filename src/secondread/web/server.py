@@ -2,6 +2,7 @@
 
 import errno
 import json
+import logging
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -72,6 +73,7 @@ def open_server(app: APIFlask, *, host: str = "127.0.0.1", port: int = 8000) -> 
         ident="secondread",
     )
     server.channel_class = _Channel
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # else a line for every request that waits a moment
     return server
 
 
