@@ -26,6 +26,8 @@ DISCLAIMER = "It assists a qualified reader and is no medical device. It is not 
 _ONE_AT_A_TIME = threading.Lock()  # ReportLab notes shaped glyphs in fonts that all documents share
 _MARGIN = 16 * mm
 _TOP, _FOOT = 24 * mm, 20 * mm  # kept free for what every page has
+_HEIGHT = A4[1] - _TOP - _FOOT - 14  # of what is printed between them
+_PICTURE_HEIGHTS = (76, 68, 60, 52, 44)  # mm
 
 
 def page_of(facts: ReportFacts, *, actor: Actor, translate: Translate = str) -> bytes:
@@ -38,19 +40,32 @@ def page_of(facts: ReportFacts, *, actor: Actor, translate: Translate = str) -> 
     frame = Frame(_MARGIN, _FOOT, WIDTH, A4[1] - _TOP - _FOOT, leftPadding=0, rightPadding=0, topPadding=0)
     dress = partial(_dress, title=title, actor=actor, facts=facts, translate=translate)
     document.addPageTemplates(PageTemplate(frames=[frame], onPage=lambda canvas, _: dress(canvas)))
-    # Texts are cut to what fits; should they still not, the whole is made smaller rather than run over.
-    whole = KeepInFrame(frame._width, frame._height - 8, _story(facts, translate), mode="shrink")
+    # Long texts are cut and the pictures give way; should it still not fit, the whole is made smaller.
+    whole = KeepInFrame(WIDTH, _HEIGHT, _fitting(facts, translate), mode="shrink")
     with _ONE_AT_A_TIME:
         document.build([whole])
     return target.getvalue()
 
 
-def _story(facts: ReportFacts, _: Translate) -> list[Flowable]:
+def _fitting(facts: ReportFacts, translate: Translate) -> list[Flowable]:
+    """The story with pictures as tall as there is room for."""
+    for millimetres in _PICTURE_HEIGHTS:
+        height = _height_of(_story(facts, translate, millimetres * mm))
+        if height <= _HEIGHT:
+            break
+    return _story(facts, translate, millimetres * mm)
+
+
+def _height_of(story: list[Flowable]) -> float:
+    return sum(part.wrap(WIDTH, _HEIGHT)[1] + part.getSpaceBefore() + part.getSpaceAfter() for part in story)
+
+
+def _story(facts: ReportFacts, _: Translate, picture_height: float) -> list[Flowable]:
     reading = facts.reading
     story: list[Flowable] = [*parts.heading(facts, _), parts.decision(facts, _), Spacer(0, 3 * mm)]
     if reading.probability is not None:
         story += [ProbabilityBar(reading), *parts.operating_point(facts, _), Spacer(0, 3 * mm)]
-    story += [parts.pictures(facts, _), Spacer(0, 3 * mm)]
+    story += [parts.pictures(facts, _, picture_height), Spacer(0, 3 * mm)]
     columns = [parts.about(facts, _), [*parts.warnings(facts, _), *parts.limits(facts, _)]]
     story += [parts.side_by_side(*columns), Spacer(0, 2 * mm), *parts.review(facts, _)]
     return story

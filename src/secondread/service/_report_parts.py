@@ -19,7 +19,6 @@ from secondread.service._triage import DISPUTED, DONE, SETTLED, WAITING
 Words = Callable[[str], str]
 _GAP = 5 * mm
 _HALF = (WIDTH - _GAP) / 2
-_PICTURE_HEIGHT = 72 * mm
 _MOST_ROWS, _MOST_WARNINGS, _MOST_LIMITS, _MOST_REVIEWS = 4, 4, 6, 4
 _MOST_LETTERS = 240  # of a name, warning or note
 
@@ -77,16 +76,16 @@ def operating_point(facts: ReportFacts, _: Words) -> list[Flowable]:
     return found
 
 
-def pictures(facts: ReportFacts, _: Words) -> Flowable:
-    """The image, and the image under its heat map, with what that map is not."""
+def pictures(facts: ReportFacts, _: Words, height: float) -> Flowable:
+    """The image, and the image under its heat map, with what that map is not. height: of either, at most."""
     if facts.picture is None:
         erased = facts.reading.erased_at is not None
         return paragraph(_("The image was deleted by retention.") if erased else _("The image cannot be shown."))
     captions = [_("The image")]
-    shown = [_picture(facts.picture)]
+    shown = [_picture(facts.picture, height)]
     if facts.overlay is not None:
         captions.append(_("The same with the heat map: what the model used, not where disease is"))
-        shown.append(_picture(facts.overlay))
+        shown.append(_picture(facts.overlay, height))
     return side_by_side(*([picture, paragraph(text, SMALL)] for picture, text in zip(shown, captions, strict=True)))
 
 
@@ -202,9 +201,9 @@ def _opinion(review: Review, _: Words) -> tuple[str, str, str]:
     return who, f"{said}: {found}", short(review.note, _MOST_LETTERS)
 
 
-def _picture(png: bytes) -> Image:
+def _picture(png: bytes, most: float) -> Image:
     width, height = ImageReader(io.BytesIO(png)).getSize()
-    scale = min(_HALF / width, _PICTURE_HEIGHT / height)
+    scale = min(_HALF / width, most / height)
     picture = Image(io.BytesIO(png), width=width * scale, height=height * scale)
     picture.hAlign = "LEFT"
     return picture
