@@ -7,6 +7,12 @@ until it has its line here.
 
 WHO = ("nobody", "reader", "reviewer", "administrator", "token: read")
 TABLE: dict[str, tuple[int, int, int, int, int]] = {
+    "GET /login": (200, 303, 303, 303, 303),
+    "POST /login": (401, 401, 401, 401, 401),
+    "GET /login/provider": (404, 404, 404, 404, 404),
+    "GET /login/provider/answer": (404, 404, 404, 404, 404),
+    "POST /logout": (303, 303, 303, 303, 303),
+    "GET /api/v1/docs": (200, 200, 200, 200, 200),
     "GET /": (303, 200, 200, 200, 200),
     "GET /api/v1/agreement": (401, 200, 200, 200, 200),
     "GET /api/v1/batches": (401, 200, 200, 200, 200),

@@ -11,7 +11,21 @@ from secondread.web.api.reviews import reviews
 from secondread.web.api.statistics import statistics
 from secondread.web.api.tokens import tokens
 from secondread.web.api.trail import trail
+from secondread.web.api.viewer import viewer
 
-BLUEPRINTS = (readings, pictures, batches, reviews, statistics, points, catalogue, accounts, tokens, trail, health)
+BLUEPRINTS = (
+    readings,
+    pictures,
+    batches,
+    reviews,
+    statistics,
+    points,
+    catalogue,
+    accounts,
+    tokens,
+    trail,
+    health,
+    viewer,
+)
 
 __all__ = ["BLUEPRINTS"]
