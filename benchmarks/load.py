@@ -7,6 +7,7 @@ import argparse
 import http.client
 import itertools
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=120)
     parser.add_argument("--clients", type=int, default=50)
     options = parser.parse_args()
+    before = os.getloadavg()[0]
     films = _served.films(options.seconds * MOST_A_SECOND)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -66,6 +68,7 @@ def main() -> None:
             "secondread": {**ours.table(), **kept},
             "plain Flask + torch, nothing kept": plain.table(),
             "times_as_many_as_plain": round(len(ours.seconds) / ours.lasted / (len(plain.seconds) / plain.lasted), 2),
+            "load_average_before": round(before, 1),  # of other programs, on these cores
             "asked": "no error",
         },
     )
