@@ -6,7 +6,7 @@ from typing import Any
 from flask import current_app
 from werkzeug.datastructures import FileStorage
 
-from secondread.errors import ImageError, NotThere
+from secondread.errors import ImageError, ImageTooLarge, NotThere
 from secondread.images import decode, to_display
 from secondread.reading import AutoReader, OperatingPoint, Reader, Reading, Refusal, overlay_of
 from secondread.service import Asked, StoredReading, decided_at, draft_of
@@ -29,14 +29,20 @@ def answer(file: FileStorage, asked: Asked, reader: AnyReader) -> dict[str, Any]
     try:
         readers().limits.check_bytes(size)
     except ImageError as error:
-        task = reader.task.name if isinstance(reader, Reader) else None
-        return _entry(Reading(task, refusal=Refusal.of(error)), file, reader) | _NOT_KEPT
+        return _refused(error, file, reader)
     data = file.stream.read()
     try:
         sha256, notes = service().intake.stage(data, actor=current_actor())
+    except ImageTooLarge as error:  # found at some cost; reading would find it again
+        return _refused(error, file, reader)
     except ImageError:
         return _entry(_read(reader, data, asked), file, reader) | _NOT_KEPT
     return _from_store(sha256, file, asked, reader) or _kept(sha256, notes, data, file, asked, reader)
+
+
+def _refused(error: ImageError, file: FileStorage, reader: AnyReader) -> dict[str, Any]:
+    task = reader.task.name if isinstance(reader, Reader) else None
+    return _entry(Reading(task, refusal=Refusal.of(error)), file, reader) | _NOT_KEPT
 
 
 def _from_store(sha256: str, file: FileStorage, asked: Asked, reader: AnyReader) -> dict[str, Any] | None:
