@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from secondread.errors import NotThere, SecondReadError
-from secondread.reading import AutoReader, OperatingPoint, Reader, default_bundles
+from secondread.reading import AutoReader, OperatingPoint, Reader
 from secondread.service._draft import Draft, draft_of
 from secondread.service._image_store import ImageStore
 from secondread.service._queue import Asked, Claim, Queue
@@ -40,23 +40,18 @@ class ReadingDesk:
 
     def known(self, asked: Asked, image_sha256: str, store: ReadingStore) -> StoredReading | None:
         """The stored reading that answers what is asked; None where it has to be read."""
-        for task in [asked.task] if asked.task != "auto" or asked.bundle else sorted(default_bundles()):
-            reader = self._readers(task, asked.bundle)
-            if not isinstance(reader, Reader):
-                continue
-            site = self._site_point(reader) if asked.operating_point in ("", "site") else None
-            named = None if asked.operating_point in ("", "site") else asked.operating_point
-            point = site or (reader.operating_point if named is None else reader.bundle.operating_point(named))
-            keys = [
-                Draft(operating_point=point.name, threshold=point.threshold, low=point.low, high=point.high).point_key
-            ]
-            if asked.task != "auto":
-                keys.append("")  # this bundle's refusal; with 'auto', another task's may not be the answer
-            sha256 = str(reader.bundle.record["sha256"])
-            found = store.find(image_sha256, bundle_sha256=sha256, point_keys=keys)
-            if found is not None:
-                return found
-        return None
+        if asked.task == "auto" and not asked.bundle:
+            return None  # which task it is, the image itself must say
+        reader = self._readers(asked.task, asked.bundle)
+        if not isinstance(reader, Reader):
+            return None
+        site = self._site_point(reader) if asked.operating_point in ("", "site") else None
+        named = None if asked.operating_point in ("", "site") else asked.operating_point
+        point = site or (reader.operating_point if named is None else reader.bundle.operating_point(named))
+        key = Draft(operating_point=point.name, threshold=point.threshold, low=point.low, high=point.high).point_key
+        keys = [key] if asked.task == "auto" else [key, ""]  # '' finds this bundle's refusal
+        sha256 = str(reader.bundle.record["sha256"])
+        return store.find(image_sha256, bundle_sha256=sha256, point_keys=keys)
 
     def _used(self, reader: AnyReader, task: str | None) -> Reader | None:
         """The reader that answered."""
