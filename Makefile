@@ -9,12 +9,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check format bench gate bundles best ship leaderboard evidence paper data-folder clean
+.PHONY: help run test check format bench load kill-nine gate bundles best ship leaderboard evidence paper data-folder clean
 
 TASKS := tuberculosis brain-tumour fracture
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "secondread needs Python 3.11 or newer; found $$($(PYTHON) --version)"; exit 1; }
@@ -50,6 +50,13 @@ bench: $(VENV)/.develops  ## training, cold and warm reading against a plain scr
 	@$(BIN)/python -m benchmarks.warm_read
 	@$(BIN)/python -m benchmarks.training
 	@$(BIN)/python -m benchmarks.audit_growth
+
+load: $(VENV)/.develops  ## fifty clients for two minutes, against a plain script; and ten thousand readings in the worklist
+	@$(BIN)/python -m benchmarks.load
+	@$(BIN)/python -m benchmarks.worklist_time
+
+kill-nine: $(VENV)/.develops  ## kill server and worker 20 times while 300 images come in, on SQLite and PostgreSQL
+	@$(BIN)/python -m benchmarks.kill_nine
 
 gate: $(VENV)/.develops data-folder  ## train and measure the learned gate; bundles measured with another refuse it (SECONDREAD_DATA)
 	@$(BIN)/secondread gate train --data "$(SECONDREAD_DATA)" --out runs/gate

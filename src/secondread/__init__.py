@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from secondread.client import Client as Client
     from secondread.errors import SecondReadError as SecondReadError
     from secondread.images import Image as Image
     from secondread.images import decode as decode
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Client": "secondread.client",
     "Image": "secondread.images",
     "Reader": "secondread.reading",
     "Reading": "secondread.reading",

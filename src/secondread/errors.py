@@ -5,7 +5,11 @@ SecondReadError
 │   ├── UnknownName            no such task, model, bundle, recipe or operating point
 │   ├── TaskInvalid            a task file lacks a field or holds a wrong one
 │   ├── DataInvalid            a manifest or folder of images cannot be used
-│   └── ExtraMissing           an optional dependency is not installed
+│   ├── ExtraMissing           an optional dependency is not installed
+│   ├── NotThere               no such reading, batch, account or token
+│   ├── NotAllowed             this account may not do that
+│   ├── Conflict               the state of things does not allow it any more
+│   └── UploadRefused          an upload or archive is outside the bounds; `code` names why
 ├── CannotOpen                 a path does not exist or may not be read
 ├── ImageError                 the bytes cannot become an image; `code` names the refusal
 │   ├── NotAnImage
@@ -15,6 +19,12 @@ SecondReadError
 ├── BundleError
 │   ├── BundleDamaged          a file is missing or not what was written
 │   └── BundleForeign          not a bundle of ours, or of a version not known here
+├── ServiceError               what the service keeps cannot be used
+│   ├── DatabaseUnusable       cannot be reached, or is of a version not known here
+│   ├── TrailBroken            the audit trail is not as it was written
+│   └── BackupDamaged          an archive is not as it was written
+├── LoginRefused               name or password is wrong, or the account is disabled
+│   └── LoginThrottled         too many failures; `retry_after` says how long to wait
 ├── OneClassOnly               a measure needs both classes
 ├── DownloadError              a public original could not be fetched
 └── TrainingError              a run cannot start, go on or be exported
@@ -65,6 +75,54 @@ class ExtraMissing(UsageError):
     def of(cls, what: str, extra: str) -> "ExtraMissing":
         """The sentence that names the extra to install."""
         return cls(f"{what} needs the extra '{extra}': pip install 'secondread[{extra}]'")
+
+
+class NotThere(UsageError):
+    """No such reading, batch, account or token."""
+
+
+class NotAllowed(UsageError):
+    """This account may not do that."""
+
+
+class Conflict(UsageError):
+    """The state of things does not allow it any more, or not yet."""
+
+
+class UploadRefused(UsageError):
+    """An upload or an archive is outside the bounds; `code` names why."""
+
+    def __init__(self, message: str, *, code: str):
+        super().__init__(message)
+        self.code = code
+
+
+class ServiceError(SecondReadError):
+    """What the service keeps cannot be used."""
+
+
+class DatabaseUnusable(ServiceError):
+    """The database cannot be reached, or is of a version not known here."""
+
+
+class TrailBroken(ServiceError):
+    """The audit trail is not as it was written."""
+
+
+class BackupDamaged(ServiceError):
+    """An archive is not as it was written."""
+
+
+class LoginRefused(SecondReadError):
+    """Name or password is wrong, or the account is disabled: which of them is never told."""
+
+
+class LoginThrottled(LoginRefused):
+    """Too many failures of late."""
+
+    def __init__(self, message: str, *, retry_after: float):
+        super().__init__(message)
+        self.retry_after = retry_after  # seconds
 
 
 class CannotOpen(SecondReadError):

@@ -17,6 +17,15 @@ from secondread.web import create_app
 _SERVE = "from secondread.web import serve; serve(port=0, on_listening=lambda address: print(address, flush=True))"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests send is kept in a folder of this run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SECONDREAD_DATA_FOLDER", str(tmp_path_factory.mktemp("data")))
+        patch.delenv("SECONDREAD_DATABASE", raising=False)
+        yield
+
+
 @pytest.fixture(scope="module")
 def client() -> FlaskClient:
     """A client of the application as it is shipped, but for the gate, which lets no phantom pass."""

@@ -37,7 +37,10 @@ def test_a_reading_has_the_keys_of_the_contract_in_order_and_says_what_the_reade
     answer = post(client, ("folder/a b.png", data), task=task)
     assert answer.status_code == 200
     (entry,) = answer.json["readings"]
-    assert list(entry) == [*CONTRACT, "display"]
+    assert list(entry) == [*CONTRACT, "display", "id", "stored", "from_store"]
+    assert entry.pop("id") > 0
+    assert entry.pop("stored")
+    entry.pop("from_store")
     display = entry.pop("display")
     assert entry == load(task, gate=False).read(data).to_dict(path="folder/a b.png", heatmap=entry["heatmap"])
     assert display["decision_text"] == load_task(task).words[entry["decision"]]

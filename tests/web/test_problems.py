@@ -19,7 +19,7 @@ FILE = ("a.png", b"not an image")
     [
         ("GET", "/nowhere", None, 404, "openapi.json"),
         ("GET", "/api/v1/nowhere", None, 404, "openapi.json"),
-        ("GET", "/api/v1/readings", None, 405, "method"),
+        ("PUT", "/api/v1/readings", None, 405, "method"),
         ("POST", "/api/v1/tasks", {}, 405, "method"),
         ("POST", "/api/v1/readings", {}, 400, "image: send one or many files"),
         ("POST", "/api/v1/readings", {"image": "text"}, 400, "image: send a file"),

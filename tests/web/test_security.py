@@ -47,6 +47,8 @@ def test_readings_are_never_cached(client: FlaskClient) -> None:
         ("localhost:8000", {"Origin": "http://127.0.0.1:8000"}, False),
         ("localhost:8000", {"Origin": "https://evil.example"}, False),
         ("localhost:8000", {"Origin": "null"}, False),
+        ("localhost:8000", {"Origin": "null", "Sec-Fetch-Site": "same-origin"}, True),  # a form, without referrer
+        ("localhost:8000", {"Origin": "null", "Sec-Fetch-Site": "none"}, False),
         ("localhost:8000", {"Origin": "http://[broken"}, False),
         ("localhost:8000", {"Sec-Fetch-Site": "same-origin"}, True),
         ("localhost:8000", {"Sec-Fetch-Site": "cross-site"}, False),

@@ -13,8 +13,8 @@ from tests.web.conftest import Server
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.20", "reading-room.example"])
-def test_others_are_let_in_only_when_that_is_said(host: str) -> None:
-    with pytest.raises(UsageError, match="--allow-remote"):
+def test_others_are_let_in_only_once_there_is_an_administrator(host: str) -> None:
+    with pytest.raises(UsageError, match="secondread user add"):
         open_server(create_app(), host=host, port=0)
 
 

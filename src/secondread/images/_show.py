@@ -18,10 +18,24 @@ def to_display(image: Image, *, longest_side: int = 1024) -> np.ndarray:
     return np.round(np.clip(pixels.astype(np.float32) / image.full_scale, 0, 1) * 255).astype(np.uint8)
 
 
+def blend(pixels: np.ndarray, strength: np.ndarray) -> np.ndarray:
+    """uint8 (height, width, 3) RGB: a picture with a heat map laid over it, in the perceptually uniform inferno.
+
+    pixels: uint8 (height, width) or (height, width, 3) RGB. strength: float32 in 0–1, of any size.
+    """
+    colour = pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
+    strength = cv2.resize(strength, (colour.shape[1], colour.shape[0]))
+    levels = np.round(strength * 255).astype(np.uint8)
+    colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    share = 0.55 * strength[:, :, None]
+    return np.round(colour * (1 - share) + colours * share).astype(np.uint8)
+
+
 def encode_png(pixels: np.ndarray) -> bytes:
     """uint8 (height, width), (height, width, 3) RGB or (height, width, 4) RGBA as a PNG file."""
     order = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels, order[pixels.shape[2]])
-    # Level 1: previews are made while someone waits, and cross a local network at most.
-    return cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+    # Made while someone waits, for a local network at most: one filter for all rows takes half the time of trying five.
+    fast = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
+    return cv2.imencode(".png", pixels, fast)[1].tobytes()

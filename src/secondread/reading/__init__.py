@@ -11,9 +11,9 @@ from secondread.reading._bundle import (
     load_bundle,
     write_bundle,
 )
-from secondread.reading._heatmap import HeatMap
+from secondread.reading._heatmap import HeatMap, overlay_of
 from secondread.reading._learned_gate import Gate, load_gate, shipped_gate, write_gate
-from secondread.reading._reader import Reader
+from secondread.reading._reader import Reader, decide
 from secondread.reading._reading import Decision, Reading, Refusal
 
 __all__ = [
@@ -28,11 +28,13 @@ __all__ = [
     "Refusal",
     "add_card",
     "add_to_bundle",
+    "decide",
     "default_bundles",
     "list_bundles",
     "load",
     "load_bundle",
     "load_gate",
+    "overlay_of",
     "shipped_gate",
     "write_bundle",
     "write_gate",

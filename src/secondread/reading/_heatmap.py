@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from secondread.images import Image, encode_png, place_map, to_display
+from secondread.images import Image, blend, encode_png, place_map, to_display
 from secondread.images._prepare import Box
 
 
@@ -37,17 +37,15 @@ class HeatMap:
 
     def overlay_png(self, *, longest_side: int = 512) -> bytes:
         """A PNG to lay over the image: colour map inferno (perceptually uniform), opaque where the map is strong."""
-        strength = self.strength(longest_side=longest_side)
-        levels = np.round(strength * 255).astype(np.uint8)
-        colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
-        return encode_png(np.dstack([colours, levels]))
+        return overlay_of(np.round(self.strength(longest_side=longest_side) * 255).astype(np.uint8))
 
     def blended_png(self, image: Image, *, longest_side: int = 1024) -> bytes:
         """The image with this map laid over it, as one PNG to look at."""
         pixels = to_display(image, longest_side=longest_side)
-        grey = pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
-        strength = cv2.resize(self.strength(longest_side=longest_side), (grey.shape[1], grey.shape[0]))
-        levels = np.round(strength * 255).astype(np.uint8)
-        colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
-        share = 0.55 * strength[:, :, None]
-        return encode_png(np.round(grey * (1 - share) + colours * share).astype(np.uint8))
+        return encode_png(blend(pixels, self.strength(longest_side=longest_side)))
+
+
+def overlay_of(levels: np.ndarray) -> bytes:
+    """The overlay of a map that was kept as grey levels: uint8 (height, width), 0 nothing, 255 strongest."""
+    colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    return encode_png(np.dstack([colours, levels]))

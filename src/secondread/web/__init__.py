@@ -1,7 +1,8 @@
-"""The web page and the HTTP API, served from one process on one's own machine."""
+"""The reading room's pages and its HTTP API, served from one process."""
 
-from secondread.web._settings import SETTINGS, Setting, settings_from
+from secondread.service import SETTINGS, Setting, settings_from
+from secondread.web._readers import readers_of
 from secondread.web.app import create_app
 from secondread.web.server import open_server, serve
 
-__all__ = ["SETTINGS", "Setting", "create_app", "open_server", "serve", "settings_from"]
+__all__ = ["SETTINGS", "Setting", "create_app", "open_server", "readers_of", "serve", "settings_from"]

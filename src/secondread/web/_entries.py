@@ -3,23 +3,43 @@
 import base64
 from typing import Any
 
-from secondread.images import encode_png, to_display
+from secondread.images import Image, encode_png, to_display
 from secondread.reading import OperatingPoint, Reader, Reading
+from secondread.service import StoredReading
 from secondread.tasks import Task
+
+CONTRACT = (
+    "path",
+    "task",
+    "bundle",
+    "probability",
+    "score",
+    "decision",
+    "operating_point",
+    "warnings",
+    "heatmap",
+    "refusal",
+)
 
 
 def entry(
-    reading: Reading, *, path: str | None, reader: Reader | None, preview_pixels: int, heatmap_pixels: int
+    reading: Reading,
+    *,
+    path: str | None,
+    reader: Reader | None,
+    preview_pixels: int,
+    heatmap_pixels: int,
+    point: OperatingPoint | None = None,
 ) -> dict[str, Any]:
     """One element of `readings`.
 
     path: what the client named the file; reader: the one that read it, None where no task was found.
-    preview_pixels, heatmap_pixels: longest sides of the pictures.
+    preview_pixels, heatmap_pixels: longest sides of the pictures. point: the site's, where that one decided.
     """
     heatmap = None
     if reading.heatmap is not None:
         heatmap = data_uri(reading.heatmap.overlay_png(longest_side=heatmap_pixels))
-    shown = _picture(reading, preview_pixels) | _answer(reading, reader)
+    shown = _picture(reading, preview_pixels) | _answer(reading, reader, point)
     return reading.to_dict(path=path, heatmap=heatmap) | {"display": shown}
 
 
@@ -33,9 +53,25 @@ def band_of(point: OperatingPoint) -> list[float] | None:
     return None if point.low is None or point.high is None else [point.low, point.high]
 
 
-def status_of(readings: list[Reading]) -> int:
+def stored_entry(
+    stored: StoredReading, image: Image, *, path: str | None, task: Task, preview_pixels: int, heatmap: bytes | None
+) -> dict[str, Any]:
+    """As `entry`, of a reading out of the store. heatmap: its picture, coloured."""
+    contract = stored.to_dict() | {"path": path, "heatmap": None if heatmap is None else data_uri(heatmap)}
+    shown = {
+        "elapsed_ms": round(1000 * stored.elapsed, 1),
+        "task_title": task.title,
+        "decision_text": stored.decision_text,
+        "threshold": stored.threshold,
+        "band": None if stored.low is None else [stored.low, stored.high],
+    }
+    picture = _picture(Reading(stored.task, image=image), preview_pixels)
+    return {key: contract[key] for key in CONTRACT} | {"display": picture | shown}
+
+
+def status_of(entries: list[dict[str, Any]]) -> int:
     """200 if anything was read; else what fits every refusal: 413 too large, 415 no image we read, 422 the rest."""
-    codes = {reading.refusal.code if reading.refusal else "" for reading in readings}
+    codes = {entry["refusal"]["code"] if entry["refusal"] else "" for entry in entries}
     if "" in codes:
         return 200
     if codes == {"too_large"}:
@@ -62,10 +98,9 @@ def _picture(reading: Reading, longest_side: int) -> dict[str, Any]:
     }
 
 
-def _answer(reading: Reading, reader: Reader | None) -> dict[str, Any]:
+def _answer(reading: Reading, reader: Reader | None, point: OperatingPoint | None) -> dict[str, Any]:
     task: Task | None = reader.task if reader else None
-    point = None
-    if reader is not None and reading.operating_point is not None:
+    if point is None and reader is not None and reading.operating_point is not None:
         point = reader.bundle.operating_points[reading.operating_point]
         if reader.operating_point.name == point.name:
             point = reader.operating_point

@@ -8,11 +8,22 @@ from apiflask import APIFlask, HTTPError
 from flask import Response, current_app
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from secondread.errors import BundleError, SecondReadError, UsageError
+from secondread.errors import (
+    BundleError,
+    Conflict,
+    DatabaseUnusable,
+    NotThere,
+    SecondReadError,
+    TrailBroken,
+    UploadRefused,
+    UsageError,
+)
 
 MEDIA_TYPE = "application/problem+json"
+_TOO_LARGE = {"too_many_files", "upload_too_large", "archive_ratio", "file_too_large"}
 _SENTENCES = {
     404: "nothing is at this address; the API is described at /api/v1/openapi.json",
+    429: "too many requests at once; wait a moment and go on more slowly",
     405: "this address is not used with that method; see /api/v1/openapi.json",
     500: "something went wrong here; the server's log says what",
 }
@@ -45,9 +56,16 @@ def register(app: APIFlask) -> None:
 
 def _from_check(error: HTTPError) -> Response:
     """A form that does not fit its schema: the first message of each field."""
-    fields = error.detail.get("form_and_files", error.detail) if isinstance(error.detail, dict) else {}
+    fields = _fields(error.detail) if isinstance(error.detail, dict) else {}
     sentences = [f"{name}: {_first(messages)}" for name, messages in fields.items()]
     return problem(error.status_code, "; ".join(sentences) or str(error.message))
+
+
+def _fields(detail: Any) -> Any:
+    """Messages by field, wherever they stood in the request."""
+    places = ("form_and_files", "json", "query", "headers", "path")
+    found = {name: said for place in places for name, said in dict(detail.get(place) or {}).items()}
+    return found or detail
 
 
 def _first(messages: Any) -> str:
@@ -64,12 +82,18 @@ def _from_http(error: HTTPException) -> Response:
         sentence = f"a request holds at most {megabytes} MB and {files} files; send fewer or smaller files at once"
         return problem(413, sentence, code="body_too_large")
     answer = problem(status, _SENTENCES.get(status) or error.description or error.name)
-    answer.headers.extend((name, value) for name, value in error.get_headers() if name == "Allow")
+    answer.headers.extend((name, value) for name, value in error.get_headers() if name in ("Allow", "Retry-After"))
     return answer
 
 
 def _from_mistake(error: SecondReadError) -> Response:
     """A name or an option that is wrong is the caller's; a bundle that cannot be loaded is ours."""
+    if isinstance(error, NotThere):
+        return problem(404, str(error), code="not_there")
+    if isinstance(error, Conflict | TrailBroken):
+        return problem(409, str(error), code=_code(error))
+    if isinstance(error, UploadRefused):
+        return problem(413 if error.code in _TOO_LARGE else 422, str(error), code=error.code)
     if isinstance(error, UsageError):
         return problem(400, str(error), code=_code(error))
     current_app.logger.error("a reading was not possible: %s", error)
@@ -77,10 +101,12 @@ def _from_mistake(error: SecondReadError) -> Response:
         return problem(
             503, "the model for this task cannot be loaded; the server's log says why", code="bundle_unusable"
         )
+    if isinstance(error, DatabaseUnusable):
+        return problem(503, "the database cannot be used now; the server's log says why", code="database_unusable")
     return problem(500, _SENTENCES[500])
 
 
-def _code(error: UsageError) -> str:
+def _code(error: SecondReadError) -> str:
     """'UnknownName' as 'unknown_name'."""
     name = type(error).__name__
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")

@@ -2,13 +2,15 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from flask import current_app
 
 from secondread.errors import UnknownName, UsageError
 from secondread.images import Limits
-from secondread.reading import AutoReader, Reader, Reading, default_bundles, list_bundles, load
+from secondread.reading import AutoReader, Bundle, Reader, Reading, default_bundles, list_bundles
+from secondread.reading import load as load_reader
 from secondread.tasks import list_tasks
 
 AUTO = "auto"
@@ -23,7 +25,7 @@ class Readers:
     """
 
     def __init__(
-        self, *, limits: Limits, parallel: int, ready: Mapping[str, AnyReader] | None = None, load: Load = load
+        self, *, limits: Limits, parallel: int, ready: Mapping[str, AnyReader] | None = None, load: Load = load_reader
     ):
         self.limits = limits
         self._load = load
@@ -59,6 +61,24 @@ class Readers:
         """One image's answer, when it is its turn."""
         with self._turn:
             return reader.read(data, keep_image=True, **options)
+
+
+def readers_of(
+    settings: Mapping[str, Any], *, ready: Mapping[str, AnyReader] | None = None, load: Load | None = None
+) -> Readers:
+    """The readers that these settings ask for (MAX_MEGAPIXELS, MAX_FILE_MB, PARALLEL_READINGS, GATE)."""
+    limits = Limits(max_pixels=settings["MAX_MEGAPIXELS"] * 10**6, max_bytes=settings["MAX_FILE_MB"] * 10**6)
+    load = load or partial(load_reader, gate=settings["GATE"] != "off")
+    return Readers(limits=limits, parallel=settings["PARALLEL_READINGS"], ready=ready, load=load)
+
+
+def bundle_named(reference: str) -> Bundle:
+    """The bundle 'task/name', with or without its hash, or a task's own choice. Raises UnknownName."""
+    task, _, name = reference.partition("@")[0].partition("/")
+    reader = readers().get(task, name)
+    if not isinstance(reader, Reader):
+        raise UnknownName.of("bundle", reference, readers().names())
+    return reader.bundle
 
 
 def readers() -> Readers:

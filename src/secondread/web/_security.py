@@ -1,4 +1,4 @@
-"""Who may speak to the server and what its pages may load; there is no login, so the browser's facts decide."""
+"""Who may speak to the server and what its pages may load: the browser's facts decide, before any login."""
 
 import ipaddress
 from urllib.parse import urlsplit
@@ -41,11 +41,10 @@ def _refuse_foreign_origin() -> Response | None:
     """A page of another site must not make this browser's user send images or read answers."""
     if request.method in _SAFE_METHODS:
         return None
-    origin = request.headers.get("Origin")
-    if (origin is not None and not _is_own(origin)) or request.headers.get("Sec-Fetch-Site", "none") not in (
-        "same-origin",
-        "none",
-    ):
+    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "none")
+    if origin == "null" and site == "same-origin":
+        origin = None  # a form of ours: without referrer the browser names no origin either
+    if (origin is not None and not _is_own(origin)) or site not in ("same-origin", "none"):
         return problem(403, "requests from pages of other sites are not answered", code="cross_origin")
     return None
 

@@ -2,7 +2,9 @@
 
 from typing import IO
 
-from flask import Request
+from flask import Request, current_app
+
+_FIELDS = 16  # of a form, besides its files
 
 
 class UploadRequest(Request):
@@ -21,6 +23,12 @@ class UploadRequest(Request):
         stream = super()._get_file_stream(total_content_length, content_type, filename, content_length)
         self.__dict__.setdefault("taken_in", []).append(stream)
         return stream
+
+    def _load_form_data(self) -> None:
+        """An upload of many files has more parts than a request that is answered at once."""
+        if self.endpoint == "batches.submit":
+            self.max_form_parts = current_app.config["MAX_BATCH_FILES"] + _FIELDS
+        super()._load_form_data()
 
     def close(self) -> None:
         """Called by Flask when the answer is on its way."""

@@ -5,11 +5,13 @@ from flask import current_app, render_template
 
 from secondread import __version__
 from secondread.tasks import list_tasks, load_task
+from secondread.web._auth import require
 
 pages = APIBlueprint("pages", __name__, enable_openapi=False)
 
 
 @pages.get("/")
+@require("read")
 def index() -> str:
     """The page where images are dropped and readings appear."""
     tasks = [load_task(name) for name in list_tasks()]

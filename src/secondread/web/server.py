@@ -1,8 +1,8 @@
 """Runs the application under waitress: threads, limits, and who may reach it."""
 
 import errno
-import ipaddress
 import json
+import logging
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -14,7 +14,10 @@ from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask
 
 from secondread.errors import SecondReadError, UsageError
+from secondread.web._identity import is_loopback
 from secondread.web._problems import MEDIA_TYPE, problem_body
+from secondread.web._service import KEY as SERVICE
+from secondread.web._workers import start_workers
 from secondread.web.app import create_app
 
 
@@ -22,33 +25,35 @@ def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
-    allow_remote: bool = False,
     config: Mapping[str, Any] | None = None,
     on_listening: Callable[[str], None] | None = None,
 ) -> None:
     """Serve until interrupted.
 
-    port: 0 takes a free one. allow_remote: needed for an address that others can reach, since there is no login.
-    on_listening: called once with the address of the page, when it can be opened.
-    Raises UsageError for an address or a port that cannot be used.
+    port: 0 takes a free one. on_listening: called once with the address of the page, when it can be opened.
+    Raises UsageError for an address or a port that cannot be used, or for one that others can reach while there is no
+    administrator.
     """
     app = create_app(config)
-    server = open_server(app, host=host, port=port, allow_remote=allow_remote)
+    server = open_server(app, host=host, port=port)
     if on_listening is not None:
         on_listening(address_of(server, host))
     threading.Thread(target=_warm_up, args=(app,), name="warm-up", daemon=True).start()
+    workers = start_workers(app)
     try:
         server.run()
     finally:
         server.close()
+        workers.stop()
+        app.extensions[SERVICE].close()
 
 
-def open_server(app: APIFlask, *, host: str = "127.0.0.1", port: int = 8000, allow_remote: bool = False) -> Any:
+def open_server(app: APIFlask, *, host: str = "127.0.0.1", port: int = 8000) -> Any:
     """A waitress server that listens; `run()` serves. Raises UsageError."""
-    if not allow_remote and not _is_loopback(host):
+    if not is_loopback(host) and not app.extensions[SERVICE].accounts.has_administrator():
         raise UsageError(
-            f"'{host}' can be reached by others and there is no login; serve on 127.0.0.1, "
-            "or allow it with --allow-remote behind a proxy that asks who is there"
+            f"'{host}' can be reached by others and there is no administrator yet; make one with "
+            "`secondread user add NAME --role administrator`, or serve on 127.0.0.1"
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -62,9 +67,13 @@ def open_server(app: APIFlask, *, host: str = "127.0.0.1", port: int = 8000, all
         # Past this waitress hangs up; up to it the application takes the body in and answers in words.
         max_request_body_size=2 * app.config["MAX_CONTENT_LENGTH"],
         channel_timeout=60,
+        send_bytes=1,  # events of progress are small and must not wait for more
+        # Without a proxy in front nothing of X-Forwarded-For reaches the application; with one it judges itself.
+        clear_untrusted_proxy_headers=not app.config["PROXIES"],
         ident="secondread",
     )
     server.channel_class = _Channel
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # else a line for every request that waits a moment
     return server
 
 
@@ -80,13 +89,6 @@ def _warm_up(app: APIFlask) -> None:
         app.extensions["secondread"].bundled()
     except SecondReadError as error:
         app.logger.error("a model cannot be loaded: %s", error)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _cannot_listen(error: OSError, host: str, port: int) -> UsageError:

@@ -35,6 +35,8 @@ export async function fetchTasks() {
 async function send(path, options) {
   let response, body;
   try {
+    const token = document.querySelector('meta[name="csrf-token"]')?.content; // where someone is logged in
+    if (token) options.headers = { ...options.headers, "X-CSRF-Token": token };
     response = await fetch(path, options);
     body = await response.json();
   } catch (error) {

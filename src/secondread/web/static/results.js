@@ -74,7 +74,7 @@ export class Results {
     const rows = [];
     for (const { entry, heatmap } of this.all.sort(asGiven)) {
       if (!entry) continue;
-      const { display, ...contract } = entry;
+      const { display, id, stored, from_store, ...contract } = entry; // what is kept stays here
       rows.push({ ...contract, heatmap: heatmap ? await dataUriOf(heatmap) : null });
     }
     const text = JSON.stringify({ readings: rows }, null, 1);

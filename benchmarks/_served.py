@@ -1,0 +1,100 @@
+"""Servers and workers as processes of their own, and films to send them."""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import cv2
+import numpy as np
+from tests.phantoms import chest_phantom
+from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.test import encode_multipart
+
+POSTGRESQL = os.environ.get("SECONDREAD_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432/postgres")
+_READY_SECONDS = 60.0
+
+
+def films(n: int, *, side: int = 400, distinct: int = 40) -> list[bytes]:
+    """PNG chest phantoms, every one another file: one pixel in the corner numbers them."""
+    pictures = [chest_phantom(side, random_state=number, lesion=bool(number % 2)) for number in range(distinct)]
+    files = []
+    for number in range(n):
+        picture = pictures[number % distinct]
+        picture[0, :4] = np.frombuffer(number.to_bytes(4, "little"), np.uint8)
+        files.append(cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
+    return files
+
+
+def form(field: str, files: list[tuple[str, bytes]], **more: str) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of a multipart form with these files, as (name, bytes)."""
+    parts: list[tuple[str, object]] = [(field, FileStorage(BytesIO(data), name)) for name, data in files]
+    boundary, body = encode_multipart(MultiDict([*parts, *more.items()]))
+    return body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+
+
+def environment(folder: Path, *, database: str = "", **settings: object) -> dict[str, str]:
+    """Of a process that works on this folder and database, with these settings besides."""
+    given = {f"SECONDREAD_{name.upper()}": str(value) for name, value in settings.items()}
+    here = {"SECONDREAD_DATA_FOLDER": str(folder), "SECONDREAD_DATABASE": database, "SECONDREAD_GATE": "off"}
+    return {**os.environ, "OMP_NUM_THREADS": "1", **here, **given}
+
+
+def start(*arguments: str, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """`secondread` with these arguments, in a process of its own."""
+    command = [sys.executable, "-m", "secondread.cli", *arguments]
+    return subprocess.Popen(command, env=dict(env), stdout=subprocess.DEVNULL)
+
+
+def wait_until_ready(address: str) -> None:
+    """Return when it answers. Raises TimeoutError."""
+    place = urlsplit(address)
+    deadline = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            connection = http.client.HTTPConnection(place.netloc, timeout=5)
+            connection.request("GET", "/healthz")
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            time.sleep(0.1)
+        finally:
+            connection.close()
+    raise TimeoutError(f"nothing answers at {address}")
+
+
+def free_port() -> int:
+    """A port that was free a moment ago; the server that is killed comes back on it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def empty_database(kind: str) -> Iterator[str]:
+    """The URL of a new PostgreSQL database, dropped afterwards; '' for SQLite."""
+    if kind == "sqlite":
+        yield ""
+        return
+    from sqlalchemy import create_engine
+    from sqlalchemy.engine import make_url
+
+    server = make_url(POSTGRESQL)
+    name = f"secondread_bench_{uuid4().hex[:12]}"
+    engine = create_engine(server.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    try:
+        yield server.set(database=name).render_as_string(hide_password=False)
+    finally:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+        engine.dispose()

@@ -1,0 +1,154 @@
+"""What can be set: rows of name, default and help, each also an environment variable and a line of the TOML file.
+
+In rising order of precedence: the default, the file (`--config`, or SECONDREAD_CONFIG), the environment, what is given
+on the command line or to `create_app`.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from secondread.errors import CannotOpen, UnknownName, UsageError
+
+Value = int | str
+CONFIG_VARIABLE = "SECONDREAD_CONFIG"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One thing that can be set. The type of `default` is the type of the value."""
+
+    name: str
+    default: Value
+    help: str
+    least: int = 1  # of a number
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return f"SECONDREAD_{self.name.upper()}"
+
+    @property
+    def key(self) -> str:
+        """Its key in the application's configuration."""
+        return self.name.upper()
+
+    def parse(self, text: str) -> Value:
+        """The value written in an environment variable. Raises UsageError."""
+        if isinstance(self.default, str):
+            return text
+        try:
+            value = int(text)
+        except ValueError:
+            value = self.least - 1
+        return self._checked(value, self.variable, text)
+
+    def check(self, value: Any, where: str) -> Value:
+        """A value of the TOML file. Raises UsageError."""
+        if isinstance(self.default, str):
+            if not isinstance(value, str):
+                raise UsageError(f"{where}: {self.name} is {value!r}; write it in quotes")
+            return value
+        number = value if isinstance(value, int) and not isinstance(value, bool) else self.least - 1
+        return self._checked(number, f"{where}: {self.name}", str(value))
+
+    def _checked(self, value: int, where: str, text: str) -> int:
+        if value < self.least:
+            raise UsageError(
+                f"{where} is '{text}'; give a whole number from {self.least}, or unset it for {self.default}"
+            )
+        return value
+
+
+SETTINGS = (
+    Setting("data_folder", "", "folder of images and database; empty takes secondread in the user's own data folder"),
+    Setting("database", "", "URL of a PostgreSQL database; empty takes SQLite in the data folder"),
+    Setting("reviews_needed", 1, "people who must review a reading; 2 is double reading"),
+    Setting("retention_days", 0, "days after which images, names and notes are deleted; 0 keeps them", least=0),
+    Setting("deidentify", "on", "'off' keeps what identifies a person in DICOM, JPEG and PNG files; on by default"),
+    Setting(
+        "workers",
+        1,
+        "images of uploads read at once by `serve`, besides parallel_readings; 0 leaves it to `work`",
+        least=0,
+    ),
+    Setting("lease_seconds", 120, "seconds after which an image whose worker was killed is read by another"),
+    Setting("max_batch_files", 2000, "most files in one upload, unpacked"),
+    Setting("max_batch_mb", 4000, "largest upload, unpacked, in MB"),
+    Setting("max_archive_ratio", 100, "how many times larger than packed a file of an archive may be"),
+    Setting("max_file_mb", 200, "largest file that is read, in MB; a larger one is refused, the others are read"),
+    Setting("max_body_mb", 400, "largest request, in MB; a larger one is refused as a whole with status 413"),
+    Setting("max_files", 32, "most files in one request"),
+    Setting("max_megapixels", 64, "largest image that is decoded, in millions of pixels of one frame"),
+    Setting("threads", 6, "requests served at once; readings among them are bounded by parallel_readings"),
+    Setting("parallel_readings", 2, "images decoded and read at once; bounds the memory and suits two cores"),
+    Setting("gate", "on", "'off' reads even what looks unlike anything learnt from; for research"),
+    Setting("preview_pixels", 1024, "longest side of the preview sent with a reading"),
+    Setting("heatmap_pixels", 512, "longest side of the heat map sent with a reading"),
+    Setting(
+        "login",
+        "auto",
+        "'auto' asks all but this machine while it has no accounts; 'on' asks always; 'off' never asks this machine",
+    ),
+    Setting("session_hours", 12, "hours without a request after which a login ends"),
+    Setting(
+        "secure_cookies", "off", "'on' where browsers reach the server over TLS: its cookies are sent over nothing else"
+    ),
+    Setting("proxies", 0, "proxies in front that set X-Forwarded-For; 0 believes no such header", least=0),
+    Setting(
+        "rate_limit",
+        "1200 per minute",
+        "most requests of one account or address, as '1200 per minute'; empty sets no limit",
+    ),
+    Setting("rate_limit_storage", "memory://", "where requests are counted: memory:// or redis://host:6379/0"),
+    Setting(
+        "event_streams", 2, "open streams of progress at once; beyond that pages ask again every few seconds", least=0
+    ),
+    Setting("event_seconds", 30, "seconds after which a stream of progress ends and the page opens another"),
+    Setting("oidc_issuer", "", "address of an OpenID Connect provider, as https://login.example; empty for none"),
+    Setting("oidc_client_id", "", "what that provider calls this server"),
+    Setting("oidc_client_secret", "", "the secret shared with that provider"),
+    Setting(
+        "hosts", "", "names, separated by commas, under which the server is reached besides localhost and IP addresses"
+    ),
+)
+
+
+def settings_from(
+    environ: Mapping[str, str], *, config: str | Path | None = None, given: Mapping[str, Any] | None = None
+) -> dict[str, Value]:
+    """Every setting by its configuration key: given, else from the environment, the TOML file, or its default.
+
+    config: the file; default: the one that SECONDREAD_CONFIG names, if any. given: by name; None counts as not given.
+    Raises CannotOpen, UnknownName or UsageError.
+    """
+    path = config or environ.get(CONFIG_VARIABLE)
+    found = {row.key: row.default for row in SETTINGS} | (_from_file(Path(path)) if path else {})
+    found |= {row.key: row.parse(environ[row.variable]) for row in SETTINGS if row.variable in environ}
+    return found | {name.upper(): value for name, value in (given or {}).items() if value is not None}
+
+
+def data_folder_of(settings: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Path:
+    """The data folder that is set, or secondread in the user's own (XDG Base Directory Specification)."""
+    if settings.get("DATA_FOLDER"):
+        return Path(str(settings["DATA_FOLDER"])).expanduser()
+    environ = os.environ if environ is None else environ
+    base = environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser() / "secondread"
+
+
+def _from_file(path: Path) -> dict[str, Value]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CannotOpen(f"cannot read the settings '{path}': {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"'{path}' is not TOML: {error}") from error
+    rows = {row.name: row for row in SETTINGS}
+    for name in table:
+        if name not in rows:
+            raise UnknownName.of("setting", name, rows)
+    return {rows[name].key: rows[name].check(value, f"'{path}'") for name, value in table.items()}

@@ -1,0 +1,101 @@
+"""The pictures of a reading: the image to look at, its bytes, thumbnail and heat map. Each look is in the trail."""
+
+from typing import Any
+
+from apiflask import APIBlueprint, Schema
+from apiflask.fields import Integer
+from apiflask.validators import OneOf, Range
+from flask import Response
+
+from secondread.errors import NotThere
+from secondread.images import decode, encode_png, to_display
+from secondread.reading import overlay_of
+from secondread.web._auth import current_actor, require
+from secondread.web._document import other
+from secondread.web._readers import readers
+from secondread.web._schemas import Text, said
+from secondread.web._service import service
+
+pictures = APIBlueprint("pictures", __name__, url_prefix="/api/v1", tag="pictures")
+_TYPES = {
+    "DICOM": ("application/dicom", "dcm"),
+    "PNG": ("image/png", "png"),
+    "JPEG": ("image/jpeg", "jpg"),
+    "TIFF": ("image/tiff", "tiff"),
+    "WebP": ("image/webp", "webp"),
+    "BMP": ("image/bmp", "bmp"),
+}
+
+
+class ImageQuery(Schema):
+    """How large the picture is to be."""
+
+    longest_side = Integer(load_default=4096, validate=Range(16, 16384), metadata=said("pixels, at most"))
+
+
+class HeatMapQuery(Schema):
+    """How the heat map is to be shown."""
+
+    colours = Text(
+        load_default="grey",
+        validate=OneOf(["grey", "inferno"]),
+        metadata=said("grey: its strength, to be coloured by the client; inferno: to lay over the image as it is"),
+    )
+
+
+_PNG = other("image/png", "A PNG file")
+
+
+@pictures.get("/readings/<int:reading_id>/image")
+@require("read")
+@pictures.input(ImageQuery, location="query")
+@pictures.doc(summary="Show the image of a reading", operation_id="getImage", responses=_PNG)
+def image(reading_id: int, query_data: dict[str, Any]) -> Response:
+    """Answer with the frame that was read as a PNG of 8 bits, upright, bright meaning bright."""
+    reading = service().readings.get(reading_id, actor=current_actor())
+    data = service().readings.image(reading_id, actor=current_actor())
+    shown = decode(data, frame=reading.frame, limits=readers().limits)
+    return _picture(encode_png(to_display(shown, longest_side=query_data["longest_side"])))
+
+
+@pictures.get("/readings/<int:reading_id>/file")
+@require("read")
+@pictures.doc(
+    summary="Download the file of a reading",
+    operation_id="getFile",
+    responses=other("application/octet-stream", "The file, without what identifies a person"),
+)
+def file(reading_id: int) -> Response:
+    """Answer with the bytes as they are kept."""
+    reading = service().readings.get(reading_id, actor=current_actor())
+    data = service().readings.image(reading_id, actor=current_actor())
+    _, suffix = _TYPES.get(str(reading.facts.get("format", "")), ("", "bin"))
+    headers = {"Content-Disposition": f'attachment; filename="{reading.image_sha256[:16]}.{suffix}"'}
+    return Response(data, content_type="application/octet-stream", headers=headers)
+
+
+@pictures.get("/readings/<int:reading_id>/thumbnail")
+@require("read")
+@pictures.doc(summary="Show a small picture of a reading", operation_id="getThumbnail", responses=_PNG)
+def thumbnail(reading_id: int) -> Response:
+    """Answer with a PNG of at most 256 pixels a side."""
+    found = service().readings.thumbnails([min(reading_id, 2**31 - 1)], actor=current_actor())
+    if reading_id not in found:
+        raise NotThere("this reading has no thumbnail")
+    return _picture(found[reading_id])
+
+
+@pictures.get("/readings/<int:reading_id>/heatmap")
+@require("read")
+@pictures.input(HeatMapQuery, location="query")
+@pictures.doc(summary="Show the heat map of a reading", operation_id="getHeatMap", responses=_PNG)
+def heatmap(reading_id: int, query_data: dict[str, Any]) -> Response:
+    """Answer with where in the image the answer came from: what the model used, not where disease is."""
+    strength = service().readings.heat_map(reading_id, actor=current_actor())
+    if query_data["colours"] == "grey":
+        return _picture(strength)
+    return _picture(overlay_of(decode(strength).pixels))
+
+
+def _picture(png: bytes) -> Response:
+    return Response(png, content_type="image/png")

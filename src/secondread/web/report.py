@@ -1,0 +1,37 @@
+"""A reading's report as PDF, for the page and for the API."""
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from secondread.service import reading_pdf
+from secondread.web._auth import current_actor, require
+from secondread.web._document import other
+from secondread.web._service import service
+
+report = APIBlueprint("report", __name__, tag="reports")
+
+
+@report.get("/api/v1/readings/<int:reading_id>/report.pdf")
+@require("read")
+@report.doc(
+    summary="Print a reading",
+    operation_id="getReport",
+    responses=other("application/pdf", "One page of A4"),
+)
+def for_programs(reading_id: int) -> Response:
+    """Answer with one page: pictures, answer, operating point, known limits, warnings and reviewers."""
+    return _pdf(reading_id)
+
+
+@report.get("/readings/<int:reading_id>/report.pdf")
+@require("read")
+@report.doc(hide=True)
+def for_people(reading_id: int) -> Response:
+    """The same, under the address of the page."""
+    return _pdf(reading_id)
+
+
+def _pdf(reading_id: int) -> Response:
+    answer = Response(reading_pdf(service(), reading_id, actor=current_actor()), mimetype="application/pdf")
+    answer.headers["Content-Disposition"] = f'inline; filename="reading-{reading_id}.pdf"'  # never the file's own name
+    return answer

@@ -1,0 +1,92 @@
+"""Accounts, tokens, trail, backup and retention from the command line."""
+
+import io
+import json
+import sqlite3
+
+import pytest
+
+from secondread.service import Service
+from tests.cli.test_cli import call
+
+GOOD = "correct horse battery"
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Run a command on one data folder; what it is given on standard input, and its status and output."""
+    monkeypatch.delenv("SECONDREAD_DATABASE", raising=False)
+
+    def work(*args, typed=""):
+        monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+        return call(capsys, *args, "--data-folder", tmp_path / "data")
+
+    return work
+
+
+def test_accounts_are_made_listed_and_changed_without_a_password_on_the_command_line(run) -> None:
+    code, out, _ = run("user", "add", "Chief", "--role", "administrator", typed=f"{GOOD}\n")
+    assert (code, out) == (0, "chief: administrator\n")
+    assert run("user", "add", "bert", typed="short\n")[0] == 2
+    assert run("user", "add", "bert", typed=f"{GOOD}\n")[0] == 0
+    for command in (("role", "bert", "reviewer"), ("disable", "bert"), ("enable", "bert")):
+        assert run("user", *command)[0] == 0
+    assert run("user", "password", "bert", typed=f"{GOOD} staple\n")[0] == 0
+    code, _, err = run("user", "disable", "chief")
+    assert code == 2
+    assert "last administrator" in err
+    rows = run("user", "list")[1].splitlines()
+    assert [row.split("\t")[:3] for row in rows] == [
+        ["bert", "reviewer", "enabled"],
+        ["chief", "administrator", "enabled"],
+    ]
+
+
+def test_a_token_is_printed_once_and_can_be_revoked(run, tmp_path) -> None:
+    run("user", "add", "bert", typed=f"{GOOD}\n")
+    code, secret, err = run("token", "add", "bert", "--name", "script", "--scope", "read")
+    assert code == 0
+    assert "only now" in err
+    assert secret.strip() not in run("token", "list")[1]
+    service = Service.open({"DATA_FOLDER": str(tmp_path / "data")})
+    assert service.accounts.of_token(secret.strip())[0].name == "bert"
+    service.close()
+    assert run("token", "revoke", "1")[0] == 0
+    assert "revoked" in run("token", "list", "bert")[1]
+    assert run("token", "revoke", "9")[0] == 2
+
+
+def test_the_trail_is_verified_exported_and_pinned(run, tmp_path) -> None:
+    run("user", "add", "bert", typed=f"{GOOD}\n")
+    checkpoint = run("trail", "checkpoint")[1].strip()
+    run("user", "disable", "bert")
+    assert run("trail", "verify", "--checkpoint", checkpoint)[0] == 0
+    lines = [json.loads(line) for line in run("trail", "export", "--subject", "user:bert")[1].splitlines()]
+    assert [line["action"] for line in lines] == ["user.added", "user.disabled"]
+    with sqlite3.connect(tmp_path / "data" / "secondread.sqlite") as connection:
+        connection.execute("DROP TRIGGER trail_no_update")
+        connection.execute("UPDATE trail SET actor = 'x' WHERE seq = 2")
+    connection.close()
+    code, _, err = run("trail", "verify")
+    assert code == 1
+    assert "line 2" in err
+
+
+def test_a_backup_is_made_and_restored_and_never_over_something(run, capsys, tmp_path) -> None:
+    assert run("db", "status")[0] == 1
+    assert run("db", "upgrade")[0] == 0
+    assert run("db", "status")[0] == 0
+    assert run("backup", tmp_path / "one.tar.gz")[0] == 0
+    code, out, _ = call(capsys, "restore", tmp_path / "one.tar.gz", "--data-folder", tmp_path / "new")
+    assert code == 0
+    assert "audit trail up to 1:" in out
+    assert call(capsys, "restore", tmp_path / "one.tar.gz", "--data-folder", tmp_path / "new")[0] == 2
+
+
+def test_retention_needs_a_number_of_days(run, monkeypatch) -> None:
+    assert run("retain")[0] == 2
+    assert run("retain", "--days", "30", "--dry-run")[0] == 0
+    monkeypatch.setenv("SECONDREAD_RETENTION_DAYS", "30")
+    code, out, _ = run("retain")
+    assert code == 0
+    assert "deleted 0 images" in out

@@ -1,0 +1,88 @@
+"""Image and compose file: linted, valid, without rights that are not needed; commands and settings that there are."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.deploy.checks import DEPLOY, ROOT, VARIABLES, check_command, variables_in
+
+DOCKERFILE, COMPOSE = DEPLOY / "Dockerfile", DEPLOY / "compose.yaml"
+
+
+def _compose() -> dict[str, Any]:
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    return dict(yaml.safe_load(COMPOSE.read_text(encoding="utf-8")))
+
+
+def test_the_dockerfile_is_linted() -> None:
+    program = shutil.which("hadolint", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if program is None:
+        pytest.skip("hadolint is not installed: the extra 'dev' brings it")
+    done = subprocess.run([program, str(DOCKERFILE)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_image_runs_as_nobody_special_and_tells_whether_it_is_well() -> None:
+    lines = _instructions()
+    last_stage = lines[max(number for number, (name, _) in enumerate(lines) if name == "FROM") :]
+    found = dict(last_stage)
+    assert found["USER"] == "10001:10001"
+    assert "/readyz" in found["HEALTHCHECK"]
+    check_command(json.loads(found["CMD"]))
+
+
+def test_what_is_copied_into_the_image_is_there_and_not_ignored() -> None:
+    copied = [words.split()[:-1] for name, words in _instructions() if name == "COPY" and "--from" not in words]
+    sources = [source for line in copied for source in line]
+    allowed = {line[1:] for line in (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines() if line[0] == "!"}
+    assert set(sources) == allowed
+    assert all((ROOT / source).exists() for source in sources)
+
+
+def test_the_compose_file_follows_the_compose_specification() -> None:
+    compose_spec = pytest.importorskip(
+        "compose_spec", reason="compose-spec is not installed: the extra 'dev' brings it"
+    )
+    found = compose_spec.PyOptions(apply_merge=True).from_yaml(COMPOSE.read_text(encoding="utf-8"))
+    found.validate()
+    assert sorted(found.service_names()) == ["app", "database", "redis", "worker"]
+
+
+def test_services_have_the_commands_and_settings_that_there_are() -> None:
+    services = _compose()["services"]
+    for name in ("app", "worker"):
+        check_command(services[name]["command"])
+        assert set(services[name]["environment"]) <= VARIABLES
+    used = variables_in(COMPOSE.read_text() + (DEPLOY / "env.example").read_text() + DOCKERFILE.read_text())
+    assert used <= VARIABLES
+
+
+def test_no_service_has_more_rights_than_it_needs() -> None:
+    for name, service in _compose()["services"].items():
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert "privileged" not in service
+        if name != "database":  # it gives its folder to its own user first
+            assert service["cap_drop"] == ["ALL"], name
+            assert service["read_only"], name
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
+
+
+def test_no_password_is_written_down() -> None:
+    text = COMPOSE.read_text(encoding="utf-8")
+    assert text.count("POSTGRES_PASSWORD: ${POSTGRES_PASSWORD:?") == 1
+    assert "//secondread:${POSTGRES_PASSWORD:?" in text
+    assert "POSTGRES_PASSWORD=\n" in (DEPLOY / "env.example").read_text(encoding="utf-8")
+
+
+def _instructions() -> list[tuple[str, str]]:
+    """(instruction, its words) of each, in order."""
+    text = re.sub(r"^\s*#.*\n", "", DOCKERFILE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    joined = re.sub(r"\\\n\s*", " ", text)
+    return [(name, words) for name, _, words in (line.partition(" ") for line in joined.splitlines() if line.strip())]

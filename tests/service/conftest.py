@@ -1,0 +1,115 @@
+"""The service on both databases, with small phantoms and a reader that costs nothing."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from argon2 import PasswordHasher
+from sqlalchemy import create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+
+from secondread.service import Accounts, Actor, Database, Service
+from secondread.service._tables import Base
+from tests.service.stubs import image_bytes, stage
+
+SERVER = os.environ.get("SECONDREAD_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432/postgres")
+ANNA = Actor("anna", "test")
+
+
+def _admin(statement: str) -> None:
+    engine = create_engine(make_url(SERVER).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(statement)
+    finally:
+        engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The URL of an upgraded PostgreSQL database of this run; a skip where no server answers."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed: the extra 'scale' brings it")
+    name = f"secondread_test_{uuid4().hex[:12]}"
+    try:
+        _admin(f"CREATE DATABASE {name}")
+    except OperationalError as error:
+        pytest.skip(f"no PostgreSQL answers at {make_url(SERVER)!r}: {str(error.orig).splitlines()[0]}")
+    _admin(f"ALTER DATABASE {name} SET synchronous_commit = off")
+    database = Database.open(Path(), _url(name))
+    database.upgrade()
+    database.close()
+    yield _url(name)
+    _admin(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _url(name: str) -> str:
+    return make_url(SERVER).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def empty_postgresql(postgresql: str) -> Iterator[str]:
+    """The URL of an empty database."""
+    name = f"secondread_test_{uuid4().hex[:12]}"
+    _admin(f"CREATE DATABASE {name}")
+    yield _url(name)
+    _admin(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """'' for SQLite, or the URL of a PostgreSQL database whose tables are empty."""
+    if request.param == "sqlite":
+        return ""
+    url: str = request.getfixturevalue("postgresql")
+    database = Database.open(Path(), url)
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # the trail forbids it otherwise
+        for table in Base.metadata.tables.values():  # few rows each: quicker than TRUNCATE
+            connection.exec_driver_sql(f"DELETE FROM {table.name}")
+            if "id" in table.columns:
+                connection.exec_driver_sql(f"ALTER SEQUENCE {table.name}_id_seq RESTART")
+    database.close()
+    return url
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test cuts the power; processes that tests start wait all the same."""
+    monkeypatch.setattr("os.fsync", lambda handle: None)
+
+
+@pytest.fixture(scope="session")
+def sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An upgraded SQLite database to copy."""
+    folder = tmp_path_factory.mktemp("sqlite")
+    database = Database.open(folder)
+    database.upgrade()
+    database.close()
+    return folder / "secondread.sqlite"
+
+
+@pytest.fixture
+def service(tmp_path: Path, database_url: str, sqlite_file: Path) -> Iterator[Service]:
+    """An empty service."""
+    opened = Service.open({"DATA_FOLDER": str(tmp_path / "data"), "DATABASE": database_url}, upgrade=False)
+    opened.images.prepare()
+    if not database_url:
+        shutil.copy(sqlite_file, opened.folder)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def accounts(service: Service) -> Accounts:
+    """Accounts whose passwords are hashed quickly."""
+    return Accounts(service.database, hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+
+
+@pytest.fixture
+def image(service: Service) -> str:
+    """The hash of a staged image."""
+    return stage(service, image_bytes(0))

@@ -1,0 +1,76 @@
+"""Tables, migrations and transactions, on both databases."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
+
+from secondread.errors import DatabaseUnusable, UsageError
+from secondread.service import LOCAL, Database, Service
+from secondread.service._chain import record
+from secondread.service._tables import Base
+
+_UPGRADE = "import sys; from pathlib import Path; from secondread.service import Database as D; \
+d = D.open(Path(sys.argv[1]), sys.argv[2]); d.upgrade(); d.check(); d.close()"
+
+
+def test_migrations_give_the_tables_that_the_program_uses(service: Service) -> None:
+    with service.database.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_several_processes_may_upgrade_at_once(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    url = "" if kind == "sqlite" else request.getfixturevalue("empty_postgresql")
+    command = [sys.executable, "-c", _UPGRADE, str(tmp_path), url]
+    started = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    for process in started:
+        _, complaint = process.communicate(timeout=60)
+        assert process.returncode == 0, complaint
+
+
+def test_an_error_undoes_the_change_and_its_line_in_the_trail(service: Service) -> None:
+    def fails() -> None:
+        with service.database.begin() as session:
+            record(session, LOCAL, "something", "nothing")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fails()
+    assert service.trail.count() == 0
+    service.trail.record(LOCAL, "another", "thing")
+    assert [line["action"] for line in service.trail.lines()] == ["another"]
+
+
+def test_a_database_without_tables_or_of_another_version_says_what_to_do(service: Service, tmp_path: Path) -> None:
+    empty = Database.open(tmp_path)
+    with pytest.raises(DatabaseUnusable, match="secondread db upgrade"):
+        empty.check()
+    empty.close()
+    with service.database.begin() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    try:
+        with pytest.raises(DatabaseUnusable, match="another version"):
+            service.database.upgrade()
+    finally:
+        with service.database.begin() as session:
+            session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+
+
+def test_a_server_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
+    pytest.importorskip("psycopg")
+    database = Database.open(tmp_path, "postgresql://user:hush@127.0.0.1:1/none")
+    with pytest.raises(DatabaseUnusable, match=r"127\.0\.0\.1") as caught:
+        database.check()
+    assert "hush" not in str(caught.value)
+    database.close()
+
+
+@pytest.mark.parametrize("url", ["mysql://host/name", "no url"])
+def test_a_url_of_something_else_is_refused(url: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        Database.open(tmp_path, url)

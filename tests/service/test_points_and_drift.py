@@ -1,0 +1,154 @@
+"""A site's thresholds are bound to one bundle; drift is told from another share of the diseased."""
+
+from dataclasses import replace
+from datetime import timedelta
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+from sqlalchemy import update
+
+from secondread.errors import Conflict, UsageError
+from secondread.images import decode
+from secondread.reading import Bundle, Reader, load_bundle
+from secondread.service import Asked, Draft, Reference, Service, operating_point_of, score_drift
+from secondread.service._tables import ReadingRow
+from secondread.service._times import now
+from tests.phantoms import chest_phantom, encode
+from tests.service.conftest import ANNA
+from tests.service.stubs import draft, image_bytes, stage
+
+BUNDLE = load_bundle("tuberculosis/paper")
+
+
+def _retrained() -> Bundle:
+    """The same name with another hash."""
+    return replace(BUNDLE, record=MappingProxyType({**BUNDLE.record, "sha256": "f" * 64}))
+
+
+def test_a_choice_decides_until_it_is_taken_back_and_all_are_kept(service: Service) -> None:
+    assert service.points.active(BUNDLE) is None
+    first = service.points.choose(BUNDLE, threshold=0.3, prevalence=0.02, note="screening here", actor=ANNA)
+    second = service.points.choose(BUNDLE, threshold=0.4, low=0.2, high=0.4, actor=ANNA)
+    point = service.points.active_point(BUNDLE)
+    assert point is not None
+    assert (point.name, point.threshold, point.low) == (second.name, 0.4, 0.2)
+    assert point.sensitivity["n"] > 10
+    back = service.points.revert(BUNDLE, actor=ANNA)
+    assert back is not None
+    assert back.id == first.id
+    assert service.points.revert(BUNDLE, actor=ANNA) is None
+    assert [found.id for found in service.points.history(BUNDLE)] == [second.id, first.id]
+    with pytest.raises(Conflict):
+        service.points.revert(BUNDLE, actor=ANNA)
+    actions = [line["action"] for line in service.trail.lines()]
+    assert actions == ["point.chosen"] * 2 + ["point.reverted"] * 2
+
+
+def test_a_choice_does_not_hold_for_a_bundle_of_another_hash(service: Service) -> None:
+    made = service.points.choose(BUNDLE, threshold=0.3, actor=ANNA)
+    other = _retrained()
+    assert service.points.active(other) is None
+    left = service.points.left_behind(other)
+    assert left is not None
+    assert left.id == made.id
+    with pytest.raises(Conflict, match="choose one for it"):
+        operating_point_of(made, other)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"threshold": 1.0},
+        {"threshold": -0.1},
+        {"threshold": 0.5, "low": 0.2},
+        {"threshold": 0.5, "low": 0.6, "high": 0.5},
+        {"threshold": 0.5, "prevalence": 2.0},
+        {"threshold": 0.5, "split": "nowhere"},
+    ],
+)
+def test_a_choice_that_makes_no_sense_is_refused(service: Service, wrong: dict) -> None:
+    with pytest.raises(UsageError):
+        service.points.choose(BUNDLE, actor=ANNA, **wrong)
+
+
+def test_a_real_reader_reads_at_the_sites_point_and_answers_again_from_the_store(service: Service) -> None:
+    reader = Reader.load("tuberculosis/paper", gate=False)
+    worker = service.worker(lambda task, bundle: reader)
+    data = encode(chest_phantom(128, random_state=3), "PNG")
+    asked = Asked("tuberculosis")
+    first = service.intake.take([("film.png", data)], asked, actor=ANNA)
+    worker.run_until_empty()
+    (item,) = service.queue.items(first)
+    reading = service.readings.get(item.reading_id, actor=ANNA)
+    assert reading.probability == reader.read(data).probability
+    assert decode(service.readings.heat_map(reading.id, actor=ANNA)).width == 128
+    service.points.choose(BUNDLE, threshold=0.999999, actor=ANNA)
+    second = service.intake.take([("film.png", data)], asked, actor=ANNA)
+    third = service.intake.take([("film.png", data)], asked, actor=ANNA)
+    worker.run_until_empty()
+    at_site, again = (service.queue.items(batch)[0].reading_id for batch in (second, third))
+    found = service.readings.get(at_site, actor=ANNA)
+    assert (found.decision, found.operating_point) == ("negative", "site-1")
+    assert at_site == again != reading.id
+    assert len(list(service.trail.lines(action="reading.made"))) == 2
+    assert len(list(service.trail.lines(action="reading.answered_from_store"))) == 1
+
+
+@pytest.fixture(scope="module")
+def reference() -> Reference:
+    rng = np.random.default_rng(0)
+    return Reference("test", np.sort(rng.beta(5, 2, 200)), np.sort(rng.beta(2, 5, 400)), 3, 600)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.9, 1.0])
+def test_another_share_of_the_diseased_is_no_drift(reference: Reference, share: float) -> None:
+    rng = np.random.default_rng(1)
+    alarms = 0
+    for _ in range(40):
+        sick = rng.random(500) < share
+        scores = np.where(sick, rng.beta(5, 2, 500), rng.beta(2, 5, 500))
+        found = score_drift(scores, reference, level=0.05)
+        alarms += found.alarm
+        assert found.share == pytest.approx(share, abs=0.2)
+    assert alarms == 0
+
+
+def test_scores_that_no_share_explains_raise_the_alarm(reference: Reference) -> None:
+    rng = np.random.default_rng(2)
+    for scores in (np.full(300, 0.5), rng.random(600) * 0.05, rng.beta(60, 60, 400)):
+        assert score_drift(scores, reference, level=0.05).alarm
+    assert score_drift([], reference, level=0.05).distance is None
+
+
+def test_windows_tell_refusals_and_agreement_that_leave_the_evidence(service: Service) -> None:
+    evidence = BUNDLE.evidence
+    assert evidence is not None
+    scores = [row[2] for row in evidence["predictions"]["test"]]
+    point = BUNDLE.operating_point()
+    moment = now()
+    sha = str(BUNDLE.record["sha256"])
+
+    def add(number: int, one: Draft, days: float) -> int:
+        image = stage(service, image_bytes(number))
+        one = replace(one, bundle=BUNDLE.id, bundle_sha256=sha, operating_point=point.name)
+        found, _ = service.readings.add(one, image_sha256=image, name="a", actor=ANNA)
+        with service.database.begin() as session:
+            session.execute(
+                update(ReadingRow).where(ReadingRow.id == found.id).values(created_at=moment - timedelta(days=days))
+            )
+        return found.id
+
+    for number, score in enumerate(scores[:40]):
+        add(number, draft(score, threshold=point.threshold), days=10)
+    for number in range(60, 90):
+        add(number, draft(refusal="unlike_training"), days=3)
+    for number in range(100, 130):
+        missed = add(number, draft(0.01), days=3)
+        service.reviews.add(missed, verdict="disagree", finding=1, actor=ANNA, role="reviewer")
+    calm, alarmed = service.drift.windows(BUNDLE, days=7, n_windows=2, until=moment)
+    assert (calm.n, calm.alarms) == (40, ())
+    assert alarmed.alarms == ("scores", "refusals", "sensitivity")
+    assert alarmed.to_dict()["alarms"] == ["scores", "refusals", "sensitivity"]
+    with pytest.raises(UsageError, match="no evidence"):
+        service.drift.windows(BUNDLE, split="nowhere")

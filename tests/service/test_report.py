@@ -1,0 +1,145 @@
+"""The report as PDF: one page whatever is on it, in letters that are there, and noted in the trail."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from reportlab.pdfbase import pdfmetrics
+from reportlab.platypus import Paragraph
+
+from secondread.errors import NotThere
+from secondread.reading import load_bundle
+from secondread.service import Actor, Draft, Service, reading_pdf, report_facts
+from secondread.service._report_fonts import MISSING, is_complete, markup
+from secondread.service._report_page import page_of
+from secondread.service._report_style import BODY
+from tests.phantoms import chest_phantom, encode
+from tests.service.conftest import ANNA
+from tests.service.stubs import draft
+
+_RULES = {"positive": 0.9, "negative": 0.1, "uncertain": 0.4}
+HINDI, CHINESE = "छाती का एक्स-रे", "胸片"
+
+
+def _add(service: Service, stored: Draft, *, name: str = "film.png", number: int = 0) -> int:
+    data = encode(chest_phantom((90, 70), random_state=number), "PNG")
+    sha256, _ = service.intake.stage(data, actor=ANNA)
+    return service.readings.add(stored, image_sha256=sha256, name=name, source="ward 3", actor=ANNA)[0].id
+
+
+def _draft(probability: float = 0.9, **more: object) -> Draft:
+    """A reading of a shipped bundle, with a heat map that can be decoded."""
+    bundle = load_bundle("tuberculosis/paper")
+    known = {"bundle": bundle.id, "bundle_sha256": str(bundle.record["sha256"]), "operating_point": "paper"}
+    heat_map = encode(chest_phantom((45, 35), random_state=9), "PNG")
+    return replace(draft(probability, low=0.3), threshold=0.7, high=0.7, heat_map=heat_map, **known, **more)
+
+
+def _pages(pdf: bytes) -> int:
+    assert pdf.startswith(b"%PDF-")
+    return len(re.findall(rb"/Type /Page\b", pdf))
+
+
+@pytest.mark.parametrize("decision", _RULES)
+def test_every_decision_is_one_page_with_two_pictures(service: Service, decision: str) -> None:
+    reading = _add(service, _draft(_RULES[decision], decision=decision, decision_text="words"))
+    pdf = reading_pdf(service, reading, actor=ANNA)
+    assert _pages(pdf) == 1
+    assert pdf.count(b"/Subtype /Image") == 2
+
+
+def test_a_refusal_has_its_reason_and_no_probability(service: Service) -> None:
+    reading = _add(service, replace(draft(refusal="blank"), thumbnail=None))
+    facts = report_facts(service, reading, actor=ANNA)
+    assert facts.overlay is None
+    assert facts.measured == ()
+    assert _pages(reading_pdf(service, reading, actor=ANNA)) == 1
+
+
+def test_limits_and_measurements_come_from_the_bundle_that_read(service: Service) -> None:
+    facts = report_facts(service, _add(service, _draft()), actor=ANNA)
+    assert "A heat map shows what the model used, not where disease is." in facts.limits
+    assert [row.where for row in facts.measured][1:3] == ["test", "external"]
+    assert facts.measured[0].n_positive == 26
+    assert facts.bundle_is_here
+
+
+def test_a_bundle_that_is_gone_is_told_and_the_task_gives_the_limits(service: Service) -> None:
+    facts = report_facts(service, _add(service, draft(heat_map=None)), actor=ANNA)
+    assert not facts.bundle_is_here
+    assert facts.measured == ()
+    assert facts.task is not None
+    assert facts.limits == facts.task.limits
+
+
+def test_no_amount_of_text_makes_a_second_page(service: Service) -> None:
+    long = tuple(f"warning {number}: " + "very long " * 60 for number in range(20))
+    reading = _add(service, _draft(warnings=long), name="x" * 499 + HINDI)
+    for number in range(9):
+        reviewer = Actor(f"reviewer {number} " + "w" * 80, "test")
+        service.reviews.add(reading, verdict="unsure", note="note " * 700, actor=reviewer, role="reviewer")
+    assert _pages(reading_pdf(service, reading, actor=ANNA)) == 1
+
+
+def test_after_retention_the_page_says_that_the_image_is_gone(service: Service) -> None:
+    reading = _add(service, _draft())
+    facts = report_facts(service, reading, actor=ANNA)
+    erased = replace(
+        facts, picture=None, overlay=None, reading=replace(facts.reading, erased_at=facts.reading.created_at)
+    )
+    told: list[str] = []
+    page_of(erased, actor=ANNA, translate=lambda text: told.append(text) or text)
+    assert "The image was deleted by retention." in told
+
+
+def test_the_trail_tells_who_had_a_report_made(service: Service) -> None:
+    reading = _add(service, _draft())
+    reading_pdf(service, reading, actor=ANNA)
+    actions = [line["action"] for line in service.trail.lines(actor="anna")]
+    assert actions[-4:] == ["reading.seen", "image.seen", "heat_map.seen", "report.made"]
+    service.trail.verify()
+
+
+def test_a_reading_that_is_not_there_has_no_report(service: Service) -> None:
+    with pytest.raises(NotThere):
+        reading_pdf(service, 7, actor=ANNA)
+    assert service.trail.count() == 0
+
+
+def test_every_sentence_goes_through_the_translation(service: Service) -> None:
+    reading = _add(service, _draft(warnings=("burned-in text is likely",)))
+    service.reviews.add(reading, verdict="agree", actor=ANNA, finding=1, role="reviewer")
+    told: set[str] = set()
+    reading_pdf(service, reading, actor=ANNA, translate=lambda text: told.add(text) or HINDI)
+    assert {"Review", "Known limits of this bundle", "burned-in text is likely", "agrees", "disease"} <= told
+    assert "It assists a qualified reader and is no medical device. It is not a diagnosis." in told
+
+
+@pytest.mark.parametrize(
+    ("text", "complete"),
+    [
+        ("Müller, Łódź, Ωμέγα, Київ", True),
+        (HINDI, True),
+        (f"Brust {HINDI} é", True),
+        (CHINESE, False),
+        ("a\tb\n", True),
+    ],
+)
+def test_letters_that_no_font_has_are_shown_as_missing(text: str, complete: bool) -> None:
+    assert is_complete(text) is complete
+    shown = re.sub("<[^>]*>", "", markup(text))
+    assert shown.count(MISSING) == (0 if complete else len(text))
+
+
+def test_markup_of_a_name_is_text_and_no_markup() -> None:
+    assert "<b>" not in markup("<b>bold</b> & more")
+    Paragraph(markup("<b>bold</b> & more"), BODY)
+
+
+def test_devanagari_is_shaped(service: Service) -> None:
+    """The vowel sign i is written before its consonant: as one glyph of another width, not as letters in a row."""
+    line = Paragraph(markup("दिखता"), BODY)
+    line.wrap(500, 100)
+    (word,) = (word for word in line.blPara.lines[0].words if "द" in word.text)
+    assert word.text.index("द") > 0
+    assert pdfmetrics.getFont(word.fontName).shapable

@@ -1,0 +1,66 @@
+"""secondread.Client against the real server."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from secondread import Client
+from secondread.client import Refused
+from secondread.errors import CannotOpen, UsageError
+from tests.phantoms import chest_phantom, encode
+from tests.web.conftest import Server
+
+FILMS = [encode(chest_phantom(72, random_state=number), "PNG") for number in range(50, 54)]
+
+
+@pytest.fixture
+def room(server: Server) -> Client:
+    return Client(server.address)
+
+
+def test_images_are_read_reviewed_deleted_and_brought_back(room: Client, tmp_path: Path) -> None:
+    path = tmp_path / 'film "one".png'
+    path.write_bytes(FILMS[0])
+    read, refused = room.read(path, ("b.txt", b"text"), task="tuberculosis", source="client")
+    assert read["decision"] in ("positive", "negative", "uncertain")
+    assert refused["refusal"]["code"] == "not_an_image"
+    number = read["id"]
+    assert room.review(number, "unsure", note="blurred")["verdict"] == "unsure"
+    assert room.reading(number)["n_reviews"] == 1
+    assert room.picture(number, "heatmap").startswith(b"\x89PNG")
+    room.delete(number)
+    with pytest.raises(Refused, match="no reading") as error:
+        room.reading(number)
+    assert error.value.status == 404
+    assert not room.restore(number)["deleted"]
+    assert number in [row["id"] for row in room.readings(source="client")]
+    room.export_csv(tmp_path / "readings.csv", source="client")
+    with (tmp_path / "readings.csv").open(encoding="utf-8") as file:
+        assert str(number) in [row["id"] for row in csv.DictReader(file)]
+
+
+def test_an_upload_is_read_by_the_servers_own_worker(room: Client) -> None:
+    files = [(f"{at}.png", film) for at, film in enumerate(FILMS)]
+    sent = room.upload(files, task="tuberculosis", key="client-test")
+    assert room.upload(files, task="tuberculosis", key="client-test")["id"] == sent["id"]
+    finished = room.wait(sent["id"], timeout=60, every=0.2)
+    assert finished["counts"]["done"] == 4
+    assert len(list(room.readings(batch=sent["id"], order="oldest"))) == 4
+
+
+def test_a_request_that_cannot_be_answered_says_why(room: Client, tmp_path: Path) -> None:
+    assert room.read(("a.png", b"text"))[0]["refusal"]["code"] == "not_an_image"
+    with pytest.raises(Refused, match="did you mean 'tuberculosis'"):
+        room.read(("a.png", FILMS[0]), task="tb")
+    with pytest.raises(CannotOpen, match="none"):
+        room.read(tmp_path / "none.png")
+    with pytest.raises(UsageError):
+        Client("reading-room.example")
+
+
+def test_the_client_needs_nothing_but_the_standard_library() -> None:
+    code = "import sys; from secondread import Client; print({'numpy', 'flask', 'sqlalchemy'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"

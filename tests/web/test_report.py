@@ -1,0 +1,25 @@
+"""The report as PDF over HTTP: for people and programs, never kept by a browser, with a name that says nothing."""
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.phantoms import chest_phantom, encode
+from tests.web.conftest import post
+
+
+@pytest.mark.parametrize("address", ["/readings/{}/report.pdf", "/api/v1/readings/{}/report.pdf"])
+def test_a_reading_is_printed(client: FlaskClient, address: str) -> None:
+    film = encode(chest_phantom(96, random_state=4), "PNG")
+    answer = post(client, ("Miller Anna 1950.png", film), task="tuberculosis")
+    number = answer.json["readings"][0]["id"]  # type: ignore[index]
+    found = client.get(address.format(number))
+    assert found.status_code == 200
+    assert found.mimetype == "application/pdf"
+    assert found.data.startswith(b"%PDF-")
+    assert found.headers["Content-Disposition"] == f'inline; filename="reading-{number}.pdf"'
+    assert "no-store" in found.headers["Cache-Control"]
+
+
+def test_a_reading_that_is_not_there_is_a_problem(client: FlaskClient) -> None:
+    found = client.get("/api/v1/readings/999999/report.pdf")
+    assert (found.status_code, found.mimetype) == (404, "application/problem+json")
