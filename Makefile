@@ -35,7 +35,7 @@ run: $(VENV)/.reads  ## set everything up and start the web page (HOST, PORT)
 
 test: $(VENV)/.develops  ## set everything up and run the checks and tests
 	@$(MAKE) --no-print-directory check
-	@$(BIN)/python -m pytest -q
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 check: $(VENV)/.develops  ## style, types and import order
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . || { echo "Run 'make format' and mend what is left."; exit 1; }

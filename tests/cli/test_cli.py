@@ -44,7 +44,7 @@ def test_read_json_keeps_the_contract(capsys, folder):
     assert all(list(row) == CONTRACT for row in rows)
     assert [row["path"].removeprefix(f"{folder}/") for row in rows] == ["notes.txt", "notes.txt", "a/10.dcm", "a/2.png"]
     assert [row["refusal"] and row["refusal"]["code"] for row in rows] == ["not_an_image"] * 2 + [None] * 2
-    assert rows[3]["operating_point"] == "paper"
+    assert rows[3]["operating_point"] == "screening"
 
 
 def test_read_auto_finds_the_task_of_a_dicom_file(capsys, folder):
@@ -67,7 +67,7 @@ def test_read_in_words_says_decision_score_and_why(capsys, folder):
     code, out, _ = read(capsys, "--task", "tuberculosis", folder / "a" / "2.png", folder / "notes.txt")
     assert code == 0
     assert "score" in out
-    assert "operating point paper" in out
+    assert "operating point screening" in out
     assert "refused: this is not an image" in out
 
 

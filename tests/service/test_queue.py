@@ -21,11 +21,15 @@ from tests.service.stubs import draft, image_bytes, stage
 ASKED = Asked("tuberculosis", source="ward 1")
 _WORK = """
 import sys
+import time
 from secondread.service import Service, Worker
 from tests.service.stubs import read
+def slowly(*asked):  # else all is read before a killed worker is back
+    time.sleep(0.1)
+    return read(*asked)
 service = Service.open({"DATA_FOLDER": sys.argv[1], "DATABASE": sys.argv[2], "LEASE_SECONDS": 1}, upgrade=False)
 print("ready", flush=True)
-Worker(service.queue, service.images, read, poll_seconds=0.05).run()
+Worker(service.queue, service.images, slowly, poll_seconds=0.05).run()
 """
 
 

@@ -108,7 +108,7 @@ def test_the_command_writes_table_and_page_and_keeps_other_tasks(capsys, phantom
 
 
 def test_the_page_shows_the_shipped_bundle_beside_the_rest():
-    cells = {name: {"value": 0.5, "low": 0.4, "high": 0.6} for name in METRICS}
+    cells = {name: {"value": 0.5, "low": 0.4, "high": 0.6} for name in (*METRICS, "roc_auc")}
     run_of = {"n": 8, "metrics": cells, "confusion": {"tp": 1, "fn": 2, "tn": 3, "fp": 2}}
     names = ("honest", "leaking", "unseen", "leaking_on_honest_test", "leaking_on_its_training_images")
     table = {

@@ -38,12 +38,16 @@ def serve(
     server = open_server(app, host=host, port=port)
     if on_listening is not None:
         on_listening(address_of(server, host))
-    threading.Thread(target=_warm_up, args=(app,), name="warm-up", daemon=True).start()
+    stopping = threading.Event()
+    warm_up = threading.Thread(target=_warm_up, args=(app, stopping), name="warm-up")
+    warm_up.start()
     workers = start_workers(app)
     try:
         server.run()
     finally:
+        stopping.set()
         server.close()
+        warm_up.join()  # a process that ends while a model is being loaded is aborted by the C++ library
         workers.stop()
         app.extensions[SERVICE].close()
 
@@ -83,10 +87,14 @@ def address_of(server: Any, host: str) -> str:
     return f"http://{shown}:{server.effective_port}/"
 
 
-def _warm_up(app: APIFlask) -> None:
+def _warm_up(app: APIFlask, stopping: threading.Event) -> None:
     """Load the models while the page opens, so that the first reading is as fast as the next."""
+    readers = app.extensions["secondread"]
     try:
-        app.extensions["secondread"].bundled()
+        for name in readers.names():
+            if stopping.is_set():
+                return
+            readers.get(*name.split("/", 1))
     except SecondReadError as error:
         app.logger.error("a model cannot be loaded: %s", error)
 
