@@ -46,12 +46,15 @@ class ReportFacts:
     overlay: bytes | None  # PNG: the picture with the heat map laid over it
 
 
-def report_facts(service: Service, reading_id: int, *, actor: Actor) -> ReportFacts:
-    """Gather them; looking at the reading and its pictures is noted in the trail. Raises NotThere."""
+def report_facts(service: Service, reading_id: int, *, actor: Actor, with_pictures: bool = True) -> ReportFacts:
+    """Gather them; looking at the reading and its pictures is noted in the trail. Raises NotThere.
+
+    with_pictures: False where they are fetched one by one, as a page does.
+    """
     reading = service.readings.get(reading_id, actor=actor)
     bundle = _bundle_of(reading)
     task = bundle.task if bundle else (load_task(reading.task) if reading.task in list_tasks() else None)
-    picture, overlay = _pictures(service, reading, actor)
+    picture, overlay = _pictures(service, reading, actor) if with_pictures else (None, None)
     return ReportFacts(
         reading=reading,
         reviews=tuple(review for review in service.reviews.of(reading.id) if review.current),

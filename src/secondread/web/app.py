@@ -11,13 +11,23 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from secondread import __version__
 from secondread.errors import UnknownName, UsageError
 from secondread.service import SETTINGS, Service, settings_from
-from secondread.web import _auth, _document, _events, _idempotency, _limits, _metrics, _problems, _provider, _security
+from secondread.web import (
+    _auth,
+    _document,
+    _events,
+    _idempotency,
+    _limits,
+    _metrics,
+    _problems,
+    _provider,
+    _security,
+    pages,
+)
 from secondread.web._readers import readers_of
 from secondread.web._service import KEY as SERVICE
 from secondread.web._uploads import UploadRequest
 from secondread.web.api import BLUEPRINTS
 from secondread.web.login import login
-from secondread.web.pages import pages
 from secondread.web.report import report
 
 _LOGINS = ("auto", "on", "off")
@@ -48,9 +58,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> APIFlask:
     _configure(app)
     app.extensions[SERVICE] = opened or Service.open(app.config)
     app.extensions["secondread"] = readers_of(app.config, ready=ready, load=load)
-    for part in (_metrics, _security, _limits, _auth, _problems, _events, _idempotency, _document, _provider):
+    for part in (_metrics, _security, _limits, _auth, _problems, _events, _idempotency, _document, _provider, pages):
         part.register(app)
-    for blueprint in (*BLUEPRINTS, login, pages, report):
+    for blueprint in (*BLUEPRINTS, login, *pages.BLUEPRINTS, report):
         app.register_blueprint(blueprint)
     return app
 

@@ -1,6 +1,7 @@
 // Single-key shortcuts, the list of them, and the switch that turns them off (WCAG 2.1.4).
 
 import { byId, el, remember, remembered } from "./dom.js";
+import { t } from "./words.js";
 
 /** shortcuts: [[keys, what it does, act], …]; act gets the key. Active unless a field that takes the key has the focus. */
 export function bind(shortcuts) {
@@ -8,7 +9,7 @@ export function bind(shortcuts) {
   const on = byId("keys-on");
   on.checked = remembered("keys", "on") === "on";
   on.addEventListener("change", () => remember("keys", on.checked ? "on" : "off"));
-  const list = [...shortcuts, [["?"], "Show this list", () => help.showModal()]];
+  const list = [...shortcuts, [["?"], t("Show this list"), () => help.showModal()]];
   byId("shortcuts").append(...list.flatMap(([keys, what]) => [el("dt", {}, keys.map((key) => el("kbd", {}, key))), el("dd", {}, what)]));
   byId("keys").addEventListener("click", () => help.showModal());
   document.addEventListener("keydown", (event) => {

@@ -12,13 +12,13 @@
     theme = order.includes(name) ? name : "system";
     document.documentElement.dataset.theme = theme;
     const button = document.getElementById("theme");
-    if (button) button.textContent = `Theme: ${theme}`;
+    if (button) button.textContent = button.dataset[theme] ?? `Theme: ${theme}`;
   }
 
   show(theme);
   document.addEventListener("DOMContentLoaded", () => {
     show(theme);
-    document.getElementById("theme").addEventListener("click", () => {
+    document.getElementById("theme")?.addEventListener("click", () => {
       show(order[(order.indexOf(theme) + 1) % order.length]);
       try {
         localStorage.setItem("theme", theme);

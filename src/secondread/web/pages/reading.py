@@ -1,9 +1,8 @@
-"""The one page."""
+"""The page where images are dropped and read at once."""
 
 from apiflask import APIBlueprint
 from flask import current_app, render_template
 
-from secondread import __version__
 from secondread.tasks import list_tasks, load_task
 from secondread.web._auth import require
 
@@ -15,4 +14,4 @@ pages = APIBlueprint("pages", __name__, enable_openapi=False)
 def index() -> str:
     """The page where images are dropped and readings appear."""
     tasks = [load_task(name) for name in list_tasks()]
-    return render_template("index.html", tasks=tasks, version=__version__, settings=current_app.config)
+    return render_template("index.html", tasks=tasks, settings=current_app.config)

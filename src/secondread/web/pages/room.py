@@ -1,0 +1,172 @@
+"""One reading: looked at, judged, settled, compared, printed."""
+
+import base64
+from typing import Any
+from urllib.parse import urlencode
+
+from apiflask import APIBlueprint
+from flask import redirect, render_template, request, url_for
+
+from secondread.errors import UsageError
+from secondread.service import Asked as AskedOfReader
+from secondread.service import Filter, StoredReading, report_facts
+from secondread.web._auth import current_actor, current_role, require
+from secondread.web._readers import readers
+from secondread.web._service import service
+from secondread.web.pages._asked import asked_of
+from secondread.web.pages._parts import attempt, bundles, plain_name
+
+room = APIBlueprint("room", __name__, url_prefix="/readings/<int:reading_id>", enable_openapi=False)
+
+
+@room.get("")
+@require("read")
+def show(reading_id: int) -> Any:
+    """The viewer, the answer and the opinions. With `blind=1` the answer stays hidden until an opinion is given."""
+    return _page(reading_id)
+
+
+@room.post("/review")
+@require("review")
+def review(reading_id: int) -> Any:
+    """Take an opinion down."""
+    form = request.form
+    saw = form.get("saw_answer") != "0"
+
+    def act() -> Any:
+        found, verdict = form.get("finding", ""), form.get("verdict", "")
+        finding = {"1": 1, "0": 0}.get(found)
+        if found:  # where there is no answer to agree with, or it was hidden, what is found counts
+            verdict = "unsure" if finding is None else "agree"
+        if not verdict:
+            raise UsageError("say whether you agree, disagree or are unsure; or what you find")
+        service().reviews.add(
+            reading_id,
+            verdict=verdict,
+            finding=finding,
+            note=form.get("note", "").replace("\r\n", "\n"),
+            saw_answer=saw,
+            actor=current_actor(),
+            role=current_role(),
+        )
+        return _back(reading_id)
+
+    return attempt(act, lambda sentence: _page(reading_id, mistake=sentence))
+
+
+@room.post("/adjudication")
+@require("review")
+def adjudicate(reading_id: int) -> Any:
+    """Settle what reviewers differ on."""
+
+    def act() -> Any:
+        if request.form.get("finding") not in ("0", "1"):
+            raise UsageError("say what is found: disease or none")
+        service().reviews.adjudicate(
+            reading_id,
+            finding=int(request.form["finding"]),
+            note=request.form.get("note", "").replace("\r\n", "\n"),
+            actor=current_actor(),
+            role=current_role(),
+        )
+        return _back(reading_id)
+
+    return attempt(act, lambda sentence: _page(reading_id, mistake=sentence))
+
+
+@room.get("/compare")
+@require("read")
+def compare(reading_id: int) -> Any:
+    """This reading beside another bundle's of the same image."""
+    return _comparison(reading_id)
+
+
+@room.post("/compare")
+@require("write")
+def read_with(reading_id: int) -> Any:
+    """Let another bundle read the same image, keep what it answers, and show both."""
+
+    def act() -> Any:
+        first = service().readings.get(reading_id, actor=current_actor())
+        name = request.form.get("bundle", "").replace("\0", "")
+        if name not in (known := [plain_name(bundle) for bundle in bundles()]):
+            raise UsageError(f"choose one of the bundles that are here: {', '.join(known)}")
+        if first.frame:
+            raise UsageError("of a file with several frames only the first can be read again here")
+        data = service().readings.image(reading_id, actor=current_actor())
+        draft = service().desk(readers().get).read(AskedOfReader("auto", name), data)
+        second, _ = service().readings.add(
+            draft, image_sha256=first.image_sha256, name=first.name, source=first.source, actor=current_actor()
+        )
+        return redirect(url_for("room.compare", reading_id=reading_id, other=second.id), code=303)
+
+    return attempt(act, lambda sentence: _comparison(reading_id, mistake=sentence))
+
+
+@room.get("/report")
+@require("read")
+def report(reading_id: int) -> str:
+    """The reading on one page to print."""
+    facts = report_facts(service(), reading_id, actor=current_actor())
+    service().trail.record(current_actor(), "report.made", f"reading:{reading_id}", format="html")
+    return render_template("report.html", facts=facts, uri=_uri)
+
+
+def _page(reading_id: int, mistake: str = "") -> str:
+    try:
+        asked = asked_of(request.args)
+    except UsageError:
+        asked = asked_of({})
+    facts = report_facts(service(), reading_id, actor=current_actor(), with_pictures=False)
+    reading, history = facts.reading, service().reviews.of(reading_id)
+    before, after = service().worklist.neighbours(reading, asked.only, order=asked.order)
+    mine = [one for one in history if one.current and one.reviewer == current_actor().name]
+    blind = bool(request.args.get("blind")) and not any(one.saw_answer for one in mine) and not mistake
+    return render_template(
+        "room.html",
+        facts=facts,
+        reading=reading,
+        history=history,
+        mine=mine[-1] if mine else None,
+        blind=blind or (bool(mistake) and request.form.get("saw_answer") == "0"),
+        before=before,
+        after=after,
+        asked=asked,
+        mistake=mistake,
+        needed=service().reviews.needed,
+        can_settle=reading.review_state == "disputed" and not mine,
+    )
+
+
+def _comparison(reading_id: int, mistake: str = "") -> str:
+    first = service().readings.get(reading_id, actor=current_actor())
+    same = (
+        service().worklist.page(Filter(image=first.image_sha256), order="newest", limit=100, actor=current_actor()).rows
+    )
+    others = [one for one in same if one.id != first.id]
+    wanted = request.args.get("other", "")
+    second = next((one for one in others if str(one.id) == wanted), others[0] if others else None)
+    fitting = [plain_name(bundle) for bundle in bundles() if bundle.task.name == first.task]
+    used = {one.bundle.partition("@")[0] for one in same}
+    pair: list[StoredReading] = [first] if second is None else [first, second]
+    return render_template(
+        "compare.html",
+        first=first,
+        pair=pair,
+        others=others,
+        second=second,
+        unread=[name for name in fitting if name not in used],
+        mistake=mistake,
+    )
+
+
+def _back(reading_id: int) -> Any:
+    """To the reading, or to the next one in the list where that was asked for."""
+    target = request.form.get("then", "")
+    goal = int(target) if target.isascii() and target.isdigit() and len(target) < 10 else reading_id
+    asked = urlencode({name: value for name, value in request.args.items() if name != "blind"})
+    return redirect(url_for("room.show", reading_id=goal) + (asked and f"?{asked}"), code=303)
+
+
+def _uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

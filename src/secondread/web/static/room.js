@@ -1,0 +1,150 @@
+// One reading, or two beside each other: the viewer's tools, the keyboard, removing with undo.
+
+import { byId, remember, remembered } from "./dom.js";
+import { ask, bindPage, toast } from "./places.js";
+import { Stage } from "./stage.js";
+import { t } from "./words.js";
+
+const tools = document.querySelector(".viewer-tools");
+const field = (name) => tools?.querySelector(`[data-set="${name}"]`);
+const button = (name) => tools?.querySelector(`[data-act="${name}"]`);
+const heat = { on: remembered("heatmap", "on") === "on", opacity: Number(remembered("heatmap-strength", "55")), colours: remembered("heatmap-colours", "inferno") };
+let inverted = false;
+let undo = null;
+
+const stages = [...document.querySelectorAll(".stage")].map(
+  (element) =>
+    new Stage(element, {
+      onMove: (view) => stages.forEach((other) => other.element !== element && other.place(view)),
+      onWindow: setWindow,
+    }),
+);
+
+function setWindow(level, width) {
+  field("level").value = level;
+  field("width").value = width;
+  stages.forEach((stage) => stage.setWindow(level, width, inverted));
+}
+
+function setWindowFromFields() {
+  setWindow(Number(field("level").value), Number(field("width").value));
+}
+
+function showHeat() {
+  if (!button("heat")) return;
+  button("heat").setAttribute("aria-pressed", heat.on);
+  field("opacity").value = heat.opacity;
+  field("opacity").disabled = !heat.on;
+  field("colours").value = heat.colours;
+  stages.forEach((stage) => stage.paint(heat));
+  remember("heatmap", heat.on ? "on" : "off");
+  remember("heatmap-strength", heat.opacity);
+  remember("heatmap-colours", heat.colours);
+}
+
+function press(name) {
+  const pressed = button(name).getAttribute("aria-pressed") !== "true";
+  button(name).setAttribute("aria-pressed", pressed);
+  return pressed;
+}
+
+const acts = {
+  in: () => stages[0]?.zoom(1.3),
+  out: () => stages[0]?.zoom(1 / 1.3),
+  actual: () => stages[0]?.zoom(1 / (stages[0].view.scale * devicePixelRatio)),
+  reset() {
+    inverted = false;
+    button("invert").setAttribute("aria-pressed", "false");
+    setWindow(50, 100);
+    stages.forEach((stage) => stage.fit());
+  },
+  mode() {
+    const on = press("mode");
+    stages.forEach((stage) => {
+      stage.windowing = on;
+      stage.element.classList.toggle("windowing", on);
+    });
+  },
+  invert() {
+    inverted = press("invert");
+    setWindowFromFields();
+  },
+  heat() {
+    heat.on = !heat.on;
+    showHeat();
+  },
+};
+
+function nudge(key) {
+  if (!button("heat")) return;
+  heat.opacity = Math.min(100, Math.max(5, heat.opacity + (key === "[" ? -10 : 10)));
+  heat.on = true;
+  showHeat();
+}
+
+if (tools) {
+  tools.addEventListener("click", ({ target }) => acts[target.closest("[data-act]")?.dataset.act]?.());
+  for (const name of ["level", "width"]) field(name).addEventListener("input", setWindowFromFields);
+  field("opacity")?.addEventListener("input", () => {
+    heat.opacity = Number(field("opacity").value);
+    showHeat();
+  });
+  field("colours")?.addEventListener("change", () => {
+    heat.colours = field("colours").value;
+    showHeat();
+  });
+  stages.forEach((stage) => stage.fit());
+  showHeat();
+}
+
+/** The radio button of that key in the form of the opinion. */
+function choose(key) {
+  const radio = document.querySelector(`#review input[data-key="${key}"]`);
+  if (!radio) return false;
+  radio.checked = true;
+  radio.focus();
+  return true;
+}
+
+byId("remove")?.addEventListener("click", async () => {
+  const { id } = byId("remove").dataset;
+  try {
+    await ask(`/api/v1/readings/${id}`, { method: "DELETE" });
+    undo = async () => {
+      undo = null;
+      await ask(`/api/v1/readings/${id}/restore`, { method: "POST" });
+      byId("remove").disabled = false;
+      toast(t("Brought back"));
+    };
+    byId("remove").disabled = true;
+    toast(t("Removed from the worklist"), undo);
+  } catch (error) {
+    toast(error.message);
+  }
+});
+
+const viewerKeys = tools
+  ? [
+      [["+", "-"], t("Zoom in or out"), (key) => acts[key === "+" ? "in" : "out"]()],
+      [["0"], t("Reset the view"), () => acts.reset()],
+      [["w"], t("Drag sets the window instead of moving (as does the right button)"), () => acts.mode()],
+      [["i"], t("Invert"), () => acts.invert()],
+      [["h"], t("Heat map on or off"), () => button("heat") && acts.heat()],
+      [["[", "]"], t("Heat map weaker or stronger"), nudge],
+    ]
+  : [];
+const reviewKeys = byId("review")
+  ? [
+      [["a", "d", "n"], t("Agree (or disease), disagree (or none), unsure"), choose],
+      [["m"], t("Write a note"), () => byId("note").focus()],
+      [["s"], t("Save the opinion"), () => byId("review").requestSubmit(byId("review").querySelector("button.primary"))],
+      [["S"], t("Save and go to the next reading"), () => byId("save-next") && byId("review").requestSubmit(byId("save-next"))],
+    ]
+  : [];
+bindPage([
+  ...(byId("before") || byId("after") ? [[["j", "k"], t("Next or previous reading"), (key) => byId(key === "j" ? "after" : "before")?.click()]] : []),
+  ...viewerKeys,
+  ...reviewKeys,
+  [["l"], t("Back to the list"), () => byId("list")?.click()],
+  [["u"], t("Undo"), () => undo?.()],
+]);

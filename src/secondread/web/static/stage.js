@@ -1,0 +1,165 @@
+// One image on a stage: zoom, pan, window and level, and the heat map over it. Every drag has buttons or keys beside it.
+
+import { tableOf } from "./colours.js";
+import { t } from "./words.js";
+
+const NEAREST = 0.02; // smallest and largest scale
+const FARTHEST = 40;
+
+export class Stage {
+  /** onMove({ scale, x, y }) and onWindow(level, width) tell what the user did, so that others may follow. */
+  constructor(element, { onMove = () => {}, onWindow = () => {} } = {}) {
+    this.element = element;
+    this.film = element.querySelector(".film");
+    this.image = element.querySelector("img");
+    this.canvas = element.querySelector("canvas");
+    Object.assign(this, { onMove, onWindow, windowing: false, level: 50, width: 100, fitted: true, view: { scale: 1, x: 0, y: 0 } });
+    this.size = { width: Number(element.dataset.width), height: Number(element.dataset.height) };
+    this.#size();
+    this.ready = Promise.all([this.#load(), this.#loadHeat()]);
+    new ResizeObserver(() => (this.fitted ? this.fit() : this.#show())).observe(element);
+    this.#listen();
+  }
+
+  async #load() {
+    this.image.src = this.element.dataset.image;
+    try {
+      await this.image.decode();
+    } catch {
+      const trouble = this.element.querySelector(".stage-trouble");
+      trouble.textContent = t("The image could not be loaded. Load the page again.");
+      trouble.hidden = false;
+    }
+  }
+
+  async #loadHeat() {
+    if (!this.element.dataset.heat) return;
+    const source = new Image();
+    source.src = this.element.dataset.heat;
+    try {
+      await source.decode();
+    } catch {
+      return; // the image is worth showing without it
+    }
+    Object.assign(this.canvas, { width: source.naturalWidth, height: source.naturalHeight });
+    const drawn = this.canvas.getContext("2d", { willReadFrequently: true });
+    drawn.drawImage(source, 0, 0);
+    const { data } = drawn.getImageData(0, 0, this.canvas.width, this.canvas.height);
+    this.strength = Uint8Array.from({ length: data.length / 4 }, (_, at) => data[4 * at]);
+  }
+
+  /** Shows the heat map in these colours, opaque where it is strong. */
+  async paint({ on, opacity, colours }) {
+    await this.ready;
+    if (!this.strength) return;
+    const table = tableOf(colours);
+    const drawn = this.canvas.getContext("2d");
+    const pixels = drawn.createImageData(this.canvas.width, this.canvas.height);
+    this.strength.forEach((level, at) => {
+      for (let part = 0; part < 3; part += 1) pixels.data[4 * at + part] = table[3 * level + part];
+      pixels.data[4 * at + 3] = level;
+    });
+    drawn.putImageData(pixels, 0, 0);
+    this.canvas.style.opacity = opacity / 100;
+    this.canvas.hidden = !on;
+  }
+
+  /** level and width in percent of the full range; inverted: dark means bright. */
+  setWindow(level, width, inverted) {
+    Object.assign(this, { level, width });
+    const slope = (inverted ? -1 : 1) * (100 / width);
+    const intercept = 0.5 - (slope * level) / 100;
+    for (const part of document.querySelectorAll("#window-level feComponentTransfer > *")) {
+      part.setAttribute("slope", slope);
+      part.setAttribute("intercept", intercept);
+    }
+    const plain = level === 50 && width === 100 && !inverted;
+    this.image.style.filter = plain ? "" : "url(#window-level)";
+  }
+
+  fit() {
+    const { clientWidth, clientHeight } = this.element;
+    const scale = Math.min(clientWidth / this.size.width, clientHeight / this.size.height);
+    this.fitted = true;
+    this.place({ scale, x: (clientWidth - scale * this.size.width) / 2, y: (clientHeight - scale * this.size.height) / 2 });
+  }
+
+  /** Zooms by a factor around a point of the stage, its middle where none is given. */
+  zoom(factor, x = this.element.clientWidth / 2, y = this.element.clientHeight / 2) {
+    const scale = Math.min(FARTHEST, Math.max(NEAREST, this.view.scale * factor));
+    const ratio = scale / this.view.scale;
+    this.fitted = false;
+    this.place({ scale, x: x - ratio * (x - this.view.x), y: y - ratio * (y - this.view.y) });
+    this.onMove(this.view);
+  }
+
+  pan(x, y) {
+    this.fitted = false;
+    this.place({ ...this.view, x: this.view.x + x, y: this.view.y + y });
+    this.onMove(this.view);
+  }
+
+  /** The view as another stage has it; some of the image always stays on the stage. */
+  place({ scale, x, y }) {
+    const keep = 40; // pixels
+    const [wide, high] = [scale * this.size.width, scale * this.size.height];
+    const clamp = (at, least, most) => Math.min(most, Math.max(least, at));
+    this.view = { scale, x: clamp(x, keep - wide, this.element.clientWidth - keep), y: clamp(y, keep - high, this.element.clientHeight - keep) };
+    this.#show();
+  }
+
+  #size() {
+    this.film.style.width = `${this.size.width}px`;
+    this.film.style.height = `${this.size.height}px`;
+  }
+
+  #show() {
+    const { scale, x, y } = this.view;
+    this.film.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
+    this.film.classList.toggle("sharp", scale >= 3);
+  }
+
+  #listen() {
+    const { element } = this;
+    element.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      const box = element.getBoundingClientRect();
+      this.zoom(1.0015 ** -event.deltaY, event.clientX - box.left, event.clientY - box.top);
+    }, { passive: false });
+    const fingers = new Map();
+    element.addEventListener("pointerdown", (event) => {
+      element.setPointerCapture(event.pointerId);
+      fingers.set(event.pointerId, [event.clientX, event.clientY]);
+    });
+    element.addEventListener("pointermove", (event) => {
+      const before = fingers.get(event.pointerId);
+      if (!before) return;
+      const now = [event.clientX, event.clientY];
+      const other = [...fingers].find(([id]) => id !== event.pointerId)?.[1];
+      fingers.set(event.pointerId, now);
+      const [dx, dy] = [now[0] - before[0], now[1] - before[1]];
+      if (other) this.#pinch(before, now, other);
+      else if (this.windowing || event.buttons === 2) this.onWindow(clampTo(this.level + dy / 4, 0, 100), clampTo(this.width + dx / 2, 2, 200));
+      else this.pan(dx, dy);
+    });
+    for (const end of ["pointerup", "pointercancel"]) element.addEventListener(end, (event) => fingers.delete(event.pointerId));
+    element.addEventListener("contextmenu", (event) => event.preventDefault()); // the right button drags the window
+    element.addEventListener("keydown", (event) => {
+      const step = { ArrowLeft: [40, 0], ArrowRight: [-40, 0], ArrowUp: [0, 40], ArrowDown: [0, -40] }[event.key];
+      if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      this.pan(...step);
+    });
+    element.addEventListener("dblclick", () => this.fit());
+  }
+
+  #pinch(before, now, other) {
+    const box = this.element.getBoundingClientRect();
+    const apart = ([x, y]) => Math.hypot(x - other[0], y - other[1]);
+    if (apart(before) > 5) this.zoom(apart(now) / apart(before), (now[0] + other[0]) / 2 - box.left, (now[1] + other[1]) / 2 - box.top);
+  }
+}
+
+function clampTo(value, least, most) {
+  return Math.min(most, Math.max(least, value));
+}
