@@ -7,9 +7,11 @@ from flask import request
 from flask_babel import Babel, get_translations
 from flask_babel import get_locale as _get_locale
 
-LANGUAGES = {"en": "English", "hi": "हिन्दी"}
 COOKIE = "language"
 _FOLDER = Path(__file__).parent.parent / "translations"
+_NAMES = {"en": "English", "hi": "हिन्दी"}
+# What the pages are written in, and every language whose catalogue is there.
+LANGUAGES = {code: name for code, name in _NAMES.items() if code == "en" or (_FOLDER / code).is_dir()}
 
 
 def register(app: APIFlask) -> None:
