@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse, encode_multipart
 
 from secondread.web import create_app
 
-_SERVE = "from secondread.web import serve; serve(port=0, on_listening=lambda address: print(address, flush=True))"
+SERVE = "from secondread.web import serve; serve(port=0, on_listening=lambda address: print(address, flush=True))"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -36,7 +36,7 @@ def client() -> FlaskClient:
 def server() -> Iterator["Server"]:
     """The shipped application under waitress on a free port, without the gate."""
     environment = {**os.environ, "SECONDREAD_GATE": "off"}
-    process = subprocess.Popen([sys.executable, "-c", _SERVE], stdout=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True, env=environment)
     try:
         assert process.stdout is not None
         yield Server(process.stdout.readline().strip(), process.pid)

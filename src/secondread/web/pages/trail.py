@@ -51,7 +51,7 @@ def _page(*, mistake: str = "", verified: Checkpoint | None = None) -> str:
     return render_template(
         "trail.html",
         lines=lines,
-        only=given,
+        only=only,
         next=further,
         n=service().trail.count(),
         mistake=mistake,

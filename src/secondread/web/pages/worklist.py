@@ -26,7 +26,7 @@ def show() -> Any:
             asked.only, order=asked.order, after=request.args.get("after") or None, limit=_ROWS, actor=current_actor()
         )
     except UsageError as error:
-        return render_template("worklist.html", **_form(asked_of({})), page=None, mistake=str(error)), 400
+        return render_template("worklist.html", **_form(asked_of({}), str(error)), page=None), 400
     if request.args.get("part") == "rows":
         return render_template("_rows.html", asked=asked, page=page, fragment=True)
     return render_template("worklist.html", **_form(asked), page=page, n=service().worklist.count(asked.only))
@@ -46,7 +46,7 @@ def uploads() -> str:
     return render_template("uploads.html", batches=latest, failed=waiting, tasks=tasks, settings=current_app.config)
 
 
-def _form(asked: Asked) -> dict[str, Any]:
+def _form(asked: Asked, mistake: str = "") -> dict[str, Any]:
     titles = {name: load_task(name).title for name in list_tasks()}
     return {
         "asked": asked,
@@ -54,5 +54,5 @@ def _form(asked: Asked) -> dict[str, Any]:
         "states": REVIEW_STATES,
         "choices": service().worklist.choices(),
         "titles": titles,
-        "mistake": "",
+        "mistake": mistake,
     }

@@ -26,9 +26,7 @@ export class Stage {
     try {
       await this.image.decode();
     } catch {
-      const trouble = this.element.querySelector(".stage-trouble");
-      trouble.textContent = t("The image could not be loaded. Load the page again.");
-      trouble.hidden = false;
+      this.#say(t("The image could not be loaded. Load the page again."));
     }
   }
 
@@ -62,6 +60,7 @@ export class Stage {
     drawn.putImageData(pixels, 0, 0);
     this.canvas.style.opacity = opacity / 100;
     this.canvas.hidden = !on;
+    this.#say(on && !this.strength.some((level) => level > 0) ? t("The heat map is empty: no part of the image spoke for disease.") : "");
   }
 
   /** level and width in percent of the full range; inverted: dark means bright. */
@@ -106,6 +105,12 @@ export class Stage {
     const clamp = (at, least, most) => Math.min(most, Math.max(least, at));
     this.view = { scale, x: clamp(x, keep - wide, this.element.clientWidth - keep), y: clamp(y, keep - high, this.element.clientHeight - keep) };
     this.#show();
+  }
+
+  #say(sentence) {
+    const place = this.element.querySelector(".stage-trouble");
+    place.textContent = sentence;
+    place.hidden = !sentence;
   }
 
   #size() {

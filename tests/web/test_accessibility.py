@@ -1,0 +1,98 @@
+"""Every page of the reading room against WCAG 2.2 AA as far as axe-core can tell, dark and light, wide and narrow."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.phantoms import bone_phantom, chest_phantom, encode
+from tests.web.chromium import chromium, opened
+from tests.web.conftest import Server, multipart
+
+pytestmark = pytest.mark.browser
+
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"  # axe-core 4.14.1, MPL-2.0, unchanged
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+RUN = "rules => axe.run(document, { runOnly: rules }).then((found) => found.violations)"
+PAGES = [
+    "/",
+    "/worklist",
+    "/worklist?text=nothing-like-this",
+    "/worklist?since=never",
+    "/uploads",
+    "/readings/{}",
+    "/readings/{}?blind=1",
+    "/readings/{}/compare",
+    "/readings/{}/report",
+    "/statistics?bundle=tuberculosis/best",
+    "/thresholds?bundle=tuberculosis/best&prevalence=2",
+    "/account",
+    "/accounts",
+    "/trail",
+    "/login",
+    "/readings/999999",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def reading(browser: Browser, server: Server) -> int:
+    """The number of a reading that is kept, with others beside it."""
+    with opened(browser, server.address) as page:
+        for data, task in (
+            (chest_phantom(200, random_state=8), "tuberculosis"),
+            (bone_phantom(200, random_state=8), "fracture"),
+        ):
+            body, kind = multipart((f"{task}.png", encode(data, "PNG")), task=task, source="north")
+            answer = page.request.post("/api/v1/readings", data=body, headers={"Content-Type": kind})
+        return int(answer.json()["readings"][0]["id"])
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+@pytest.mark.parametrize("path", PAGES)
+def test_axe_finds_nothing(browser: Browser, server: Server, reading: int, path: str, scheme: str) -> None:
+    with opened(browser, server.address, color_scheme=scheme, bypass_csp=True) as page:
+        answer = page.goto(path.format(reading))
+        assert answer is not None
+        assert answer.status < 500
+        page.wait_for_load_state("networkidle")
+        page.add_script_tag(path=AXE)
+        found = page.evaluate(RUN, RULES)
+        said = [f"{one['id']}: {node['html'][:160]} {node['failureSummary']}" for one in found for node in one["nodes"]]
+        assert not said, "\n".join(said)
+
+
+def test_axe_would_find_something(browser: Browser, server: Server) -> None:
+    with opened(browser, server.address, bypass_csp=True) as page:
+        page.goto("/worklist")
+        page.evaluate("document.getElementById('main').append(document.createElement('input'))")
+        page.add_script_tag(path=AXE)
+        assert [one["id"] for one in page.evaluate(RUN, RULES)] == ["label"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_phone_need_not_scroll_sideways(browser: Browser, server: Server, reading: int, path: str) -> None:
+    with opened(browser, server.address) as page:
+        page.set_viewport_size({"width": 360, "height": 740})
+        page.goto(path.format(reading))
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_the_first_tab_skips_to_the_content(browser: Browser, server: Server) -> None:
+    with opened(browser, server.address) as page:
+        page.goto("/worklist")
+        page.keyboard.press("Tab")
+        skip = page.get_by_role("link", name="Skip to the content")
+        expect(skip).to_be_focused()
+        expect(skip).to_be_in_viewport()
+        page.keyboard.press("Enter")
+        expect(page.locator("#main")).to_be_focused()
+        page.keyboard.press("Tab")
+        focused = "document.activeElement.matches('main *') && getComputedStyle(document.activeElement).outlineStyle"
+        assert page.evaluate(focused) == "solid"

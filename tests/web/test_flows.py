@@ -1,0 +1,341 @@
+"""What people do in the reading room, from upload to report, in a real browser against the real server."""
+
+import io
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from secondread.service import LOCAL, Service
+from tests.phantoms import chest_phantom, encode
+from tests.service.conftest import postgresql as postgresql
+from tests.web.chromium import chromium, opened
+from tests.web.conftest import SERVE, Server
+
+pytestmark = pytest.mark.browser
+
+PASSWORD = "a long enough password"
+FILMS = [encode(chest_phantom((120, 100), random_state=seed, lesion=True), "PNG") for seed in range(5)]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def room(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of its own with an empty worklist, on both databases."""
+    url = "" if request.param == "sqlite" else request.getfixturevalue("postgresql")
+    environment = {
+        **os.environ,
+        "SECONDREAD_GATE": "off",
+        "SECONDREAD_DATA_FOLDER": str(tmp_path_factory.mktemp("room")),
+        "SECONDREAD_DATABASE": url,
+    }
+    process = subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        assert process.stdout is not None
+        yield Server(process.stdout.readline().strip(), process.pid)
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+        process.stdout.close()
+
+
+@pytest.fixture
+def page(browser: Browser, room: Server) -> Iterator[Page]:
+    with opened(browser, room.address) as found:
+        yield found
+
+
+def test_an_empty_worklist_says_what_to_do(page: Page) -> None:
+    page.goto("/worklist")
+    if page.locator("#list").count():
+        pytest.skip("this server has readings already")
+    expect(page.get_by_role("heading", name="No readings yet")).to_be_visible()
+    page.get_by_role("main").get_by_role("link", name="Upload images").last.click()
+    expect(page).to_have_url(re.compile("/uploads$"))
+
+
+def test_an_archive_is_read_in_the_background_and_fills_the_worklist(page: Page) -> None:
+    fill(page)
+    page.goto("/worklist")
+    expect(page.locator("#rows tr[data-id]")).to_have_count(5)
+    expect(page.locator("#rows .reason-text").first).to_contain_text("not reviewed yet")
+    page.locator("#search").fill("Film-3")
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.locator("#rows tr[data-id]")).to_have_count(1)
+    page.locator("#search").fill("nothing like this")
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.get_by_role("heading", name="Nothing fits this filter")).to_be_visible()
+
+
+def test_the_list_is_walked_opened_and_cleared_by_keyboard(page: Page) -> None:
+    fill(page)
+    page.goto("/worklist")
+    ready(page)
+    names = page.locator("#rows .name a").all_inner_texts()
+    for key in "jjk":
+        page.keyboard.press(key)
+    expect(page.get_by_role("link", name=names[0])).to_be_focused()
+    page.keyboard.press("d")
+    expect(page.locator("#toast")).to_contain_text(f"{names[0]} removed")
+    expect(page.locator("#rows tr:visible")).to_have_count(4)
+    page.keyboard.press("u")
+    expect(page.locator("#rows tr:visible")).to_have_count(5)
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/readings/\d+"))
+    ready(page)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_contain_text("Zoom in or out")
+
+
+def test_what_was_removed_is_listed_and_brought_back(page: Page) -> None:
+    fill(page)
+    page.goto("/worklist")
+    ready(page)
+    page.locator("#rows .pick input").first.check()
+    page.locator("#selection").get_by_role("button", name="Remove").click()
+    expect(page.locator("#rows tr:visible")).to_have_count(4)
+    page.goto("/worklist?deleted=1")
+    ready(page)
+    page.get_by_role("button", name="Bring back").click()
+    expect(page.locator("#toast")).to_contain_text("is back in the worklist")
+    page.goto("/worklist")
+    expect(page.locator("#rows tr[data-id]")).to_have_count(5)
+
+
+def test_the_viewer_zooms_windows_inverts_and_colours(page: Page) -> None:
+    fill(page)
+    open_first(page)
+    film = page.locator(".film")
+    before = film.evaluate("film => film.style.transform")
+    page.get_by_role("button", name="Zoom in").click()
+    assert film.evaluate("film => film.style.transform") != before
+    page.keyboard.press("0")
+    assert film.evaluate("film => film.style.transform") == before
+    page.get_by_role("button", name="Invert").click()
+    assert "window-level" in film.locator("img").evaluate("image => image.style.filter")
+    assert page.locator("feFuncR").get_attribute("slope") == "-1"
+    page.get_by_role("button", name="Window by dragging").click()
+    box = page.locator(".stage").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 200, box["y"] + 200)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 160, box["y"] + 240, steps=4)
+    page.mouse.up()
+    assert page.locator('[data-set="width"]').input_value() == "80"
+    assert page.locator('[data-set="level"]').input_value() == "60"
+    page.get_by_label("Colours").select_option("viridis")
+    page.keyboard.press("h")
+    expect(page.get_by_role("button", name="Heat map", exact=True)).to_have_attribute("aria-pressed", "false")
+    expect(page.get_by_text("shows what the model used, not where disease is: it does not outline")).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile("^Probability .*; positive above"))).to_be_visible()
+
+
+def test_an_opinion_is_given_before_and_after_the_answer_and_kept(page: Page) -> None:
+    fill(page)
+    open_first(page)
+    page.get_by_role("link", name="Judge before seeing the answer").click()
+    expect(page.get_by_role("heading", name="The answer is hidden")).to_be_visible()
+    expect(page.locator(".card-answer")).to_have_count(0)
+    ready(page)
+    page.keyboard.press("d")
+    page.keyboard.press("s")
+    expect(page.locator(".history")).to_contain_text("before seeing the answer: no disease")
+    expect(page.locator(".card-answer")).to_be_visible()
+    ready(page)
+    page.keyboard.press("a")
+    page.get_by_label("Note").fill("seen <b>twice</b>")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator(".history .replaced")).to_have_count(1)
+    expect(page.locator(".history")).to_contain_text("seen <b>twice</b>")
+    page.goto("/worklist?review_state=done")
+    expect(page.locator("#rows tr[data-id]")).to_have_count(1)
+    page.goto("/statistics")
+    expect(page.get_by_role("row", name=re.compile("reader and what was concluded"))).to_contain_text("1")
+
+
+def test_two_bundles_are_compared_on_one_image(page: Page) -> None:
+    fill(page)
+    open_first(page)
+    page.get_by_role("link", name="Compare bundles").click()
+    page.get_by_label("Read the same image with").select_option("tuberculosis/paper")
+    page.get_by_role("main").get_by_role("button", name="Read", exact=True).click()
+    expect(page.locator(".side-by-side")).to_have_count(2)
+    ready(page)
+    page.get_by_role("button", name="Zoom in").click()
+    first, second = page.locator(".film").evaluate_all("films => films.map((film) => film.style.transform)")
+    assert first == second
+    page.goto("/worklist?bundle=")
+    page.locator("#rows tr", has_text="film-").first.wait_for()
+
+
+def test_a_threshold_is_explored_chosen_and_undone(page: Page) -> None:
+    page.goto("/thresholds?bundle=tuberculosis/best&prevalence=2")
+    ready(page)
+    slider = page.get_by_role("slider", name="Threshold")
+    slider.focus()
+    page.keyboard.press("End")
+    expect(page.locator('#tiles [data-key="sensitivity"]')).to_contain_text("0.0")
+    slider.fill("39")
+    chosen = page.locator("#at-value").inner_text()
+    page.get_by_label("Note: why").fill("few beds")
+    page.get_by_role("button", name="Decide by this threshold").click()
+    expect(page.get_by_text(f"positive above {chosen}")).to_be_visible()
+    expect(page.get_by_role("cell", name="few beds").first).to_be_visible()
+    page.get_by_role("button", name="Undo this choice").click()
+    expect(page.get_by_text("this site has chosen none")).to_be_visible()
+    page.goto("/thresholds?bundle=tuberculosis/best&prevalence=200")
+    expect(page.get_by_role("alert")).to_contain_text("is no share")
+
+
+def test_a_reading_is_printed(page: Page) -> None:
+    fill(page)
+    open_first(page)
+    page.get_by_role("link", name="Report").click()
+    expect(page.get_by_role("heading", name="Report of a reading: Tuberculosis")).to_be_visible()
+    expect(page.get_by_text("it is not a medical device")).to_be_visible()
+    assert page.locator(".pictures img").first.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+
+
+def test_the_language_is_chosen_and_kept(page: Page) -> None:
+    page.goto("/worklist?order=newest")
+    page.get_by_role("button", name="हिन्दी").click()
+    expect(page.locator("html")).to_have_attribute("lang", "hi")
+    expect(page).to_have_url(re.compile("order=newest"))
+    page.goto("/uploads")
+    expect(page.locator("html")).to_have_attribute("lang", "hi")
+
+
+def test_an_address_that_is_not_there_is_a_page(page: Page) -> None:
+    page.goto("/readings/999999")
+    expect(page.get_by_role("heading", name="There is nothing here")).to_be_visible()
+
+
+def test_the_first_account_logs_in_makes_another_and_a_token(browser: Browser, tmp_path: Path) -> None:
+    """On a server of its own: from the first account on everyone logs in."""
+    environment = {**os.environ, "SECONDREAD_DATA_FOLDER": str(tmp_path), "SECONDREAD_GATE": "off"}
+    process = subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout is not None
+    try:
+        address = process.stdout.readline().strip()
+        with opened(browser, address) as page:
+            page.goto("/accounts")
+            page.get_by_label("Name").fill("anna")
+            page.get_by_label("Password, 12 characters or more").fill(PASSWORD)
+            page.get_by_role("button", name="Make the account").click()
+            expect(page.get_by_role("rowheader", name="anna")).to_be_visible()
+            page.get_by_label("Name", exact=True).fill("bo")
+            page.locator("form.stack select[name=role]").select_option("reviewer")
+            page.get_by_label("Password, 12 characters or more").fill(PASSWORD)
+            page.get_by_role("button", name="Make the account").click()
+            expect(page.get_by_role("rowheader", name="bo")).to_be_visible()
+            page.get_by_role("link", name="anna").click()
+            page.get_by_label("What it is for").fill("robot")
+            page.get_by_role("button", name="Make a token").click()
+            expect(page.locator("code.secret")).to_have_text(re.compile("^sr_"))
+            page.goto("/trail")
+            page.get_by_role("button", name="Verify the whole trail").click()
+            expect(page.get_by_role("status").first).to_contain_text("The trail is whole")
+            page.get_by_role("button", name="Log out").click()
+            page.get_by_label("Name").fill("bo")
+            page.get_by_label("Password").fill(PASSWORD)
+            page.get_by_role("button", name="Log in").click()
+            page.goto("/worklist")
+            expect(page.get_by_role("link", name="Accounts")).to_have_count(0)
+            page.goto("/accounts")
+            expect(page.get_by_role("heading", name="You may not do that")).to_be_visible()
+            page.goto("/account")
+            page.get_by_label("Password until now").fill(PASSWORD)
+            page.get_by_label("New password, 12").fill("another long sentence")
+            page.get_by_label("New password again").fill("another long sentence!")
+            page.get_by_role("button", name="Change the password").click()
+            expect(page.get_by_role("alert")).to_contain_text("typed in two ways")
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+        process.stdout.close()
+
+
+def test_reviewers_who_differ_are_settled_by_a_third(browser: Browser, tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "SECONDREAD_DATA_FOLDER": str(tmp_path),
+        "SECONDREAD_GATE": "off",
+        "SECONDREAD_REVIEWS_NEEDED": "2",
+    }
+    service = Service.open({"DATA_FOLDER": str(tmp_path)})
+    for name in ("anna", "bo", "cleo"):
+        role = "administrator" if name == "anna" else "reviewer"
+        service.accounts.add(name, role=role, password=PASSWORD, actor=LOCAL)
+    service.close()
+    process = subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout is not None
+    try:
+        address = process.stdout.readline().strip()
+        for name, act in (("anna", "agree"), ("bo", "disagree"), ("cleo", "settle")):
+            with opened(browser, address) as page:
+                page.goto("/worklist")
+                page.get_by_label("Name").fill(name)
+                page.get_by_label("Password").fill(PASSWORD)
+                page.get_by_role("button", name="Log in").click()
+                fill(page, 1)
+                open_first(page)
+                if act == "settle":
+                    expect(page.locator("main")).to_contain_text("it has to be settled")
+                    settle = page.locator("form", has=page.get_by_role("heading", name="Settle it"))
+                    settle.get_by_label("no disease").check()
+                    settle.get_by_role("button", name="Settle").click()
+                    expect(page.get_by_text("What counts: no disease.")).to_be_visible()
+                else:
+                    page.get_by_role("radio", name=act, exact=True).check()
+                    page.get_by_role("button", name="Save", exact=True).click()
+                    expect(page.locator(".history")).to_contain_text(name)
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+        process.stdout.close()
+
+
+def fill(page: Page, n: int = 5) -> None:
+    """Upload an archive of films through the page, unless they are there already."""
+    page.goto("/worklist")
+    if page.locator("#list").count():
+        return
+    page.goto("/uploads")
+    ready(page)
+    page.get_by_label("Read as").select_option("tuberculosis")
+    page.get_by_label("Source").fill("north clinic")
+    page.locator("#files").set_input_files(
+        {"name": "films.zip", "mimeType": "application/zip", "buffer": archive(FILMS[:n])}
+    )
+    expect(page.locator(".batch .counts")).to_have_text(f"{n} of {n} read", timeout=60_000)
+
+
+def open_first(page: Page) -> None:
+    page.goto("/worklist?order=highest")
+    page.locator("#rows .name a").first.click()
+    ready(page)
+
+
+def ready(page: Page) -> None:
+    """Wait until the page takes keys."""
+    page.locator("#shortcuts dt").first.wait_for(state="attached")
+
+
+def archive(files: list[bytes]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as found:
+        for number, data in enumerate(files):
+            found.writestr(f"films/film-{number}.png", data)
+    return packed.getvalue()
