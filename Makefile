@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check format bench load kill-nine gate bundles best ship leaderboard evidence paper data-folder clean
+.PHONY: help run test check format bench load kill-nine gate bundles best ship leaderboard evidence paper translations data-folder clean
 
 TASKS := tuberculosis brain-tumour fracture
 
@@ -114,6 +114,14 @@ data-folder:
 paper: $(VENV)/.develops data-folder  ## the seed paper's network on an honest and a leaking split (SECONDREAD_DATA, TASKS)
 	@$(BIN)/secondread compare-paper --data "$(SECONDREAD_DATA)" $(TASKS:%=--task %) \
 	  --out benchmarks/results --page docs/paper-comparison.md
+
+TRANSLATIONS := src/secondread/web/translations
+
+translations: $(VENV)/.reads  ## gather the sentences of the pages, then compile what is translated of them
+	@mkdir -p build
+	@$(BIN)/pybabel -q extract -F babel.cfg -k lazy_gettext -k t --no-wrap --no-location --project=secondread -o build/messages.pot .
+	@$(BIN)/pybabel -q update -i build/messages.pot -d $(TRANSLATIONS) --no-wrap --no-fuzzy-matching --ignore-obsolete
+	@$(BIN)/pybabel compile -d $(TRANSLATIONS)
 
 clean:  ## remove the environment and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,5 +1,7 @@
 // Speaks to the server.
 
+import { t } from "./words.js";
+
 /** A sentence from the server, or about reaching it. */
 export class Problem extends Error {}
 
@@ -41,11 +43,11 @@ async function send(path, options) {
     body = await response.json();
   } catch (error) {
     if (error.name === "AbortError") throw error; // cancelled, be it while sending or while receiving
-    if (response && !response.ok) throw new Problem(`The server answered ${response.status}. Try again.`);
-    throw new Problem("The server could not be reached, or the file changed while it was sent. Check that it runs, then try again.");
+    if (response && !response.ok) throw new Problem(t("The server answered {status}. Try again.", { status: response.status }));
+    throw new Problem(t("The server could not be reached, or the file changed while it was sent. Check that it runs, then try again."));
   }
   if (body.readings || response.ok) return body;
-  throw new Problem(body.detail ?? `The server answered ${response.status}. Try again.`);
+  throw new Problem(body.detail ?? t("The server answered {status}. Try again.", { status: response.status }));
 }
 
 /** The bytes behind a data: URI: object URLs keep hundreds of pictures out of the page's memory. */

@@ -7,6 +7,7 @@ import { bind } from "./keys.js";
 import { Queue } from "./queue.js";
 import { Results, sayResult } from "./results.js";
 import { Viewer } from "./viewer.js";
+import { t } from "./words.js";
 
 const facts = { tasks: [], bundles: [] };
 const viewer = new Viewer((result) => result?.element.focus());
@@ -59,7 +60,7 @@ function again(result, task) {
 async function read(item, signal) {
   const most = Number(byId("main").dataset.maxFileMb);
   try {
-    if (item.file.size > most * 1e6) return finish(item, null, `the file has more than the ${most} MB allowed; export it smaller`);
+    if (item.file.size > most * 1e6) return finish(item, null, t("the file has more than the {most} MB allowed; export it smaller", { most }));
     const [entry] = await Promise.all([readFile(item.file, item.name, item.asked, signal), knowsFacts]);
     finish(item, entry);
   } catch (error) {
@@ -79,16 +80,16 @@ function showProgress({ done, total, current, busy }) {
   byId("progress").hidden = !busy;
   byId("progress-bar").max = total;
   byId("progress-bar").value = done;
-  byId("progress-text").textContent = `${done} of ${total} read · ${current.join(", ")}`;
+  byId("progress-text").textContent = `${t("{done} of {all} read", { done, all: total })} · ${current.join(", ")}`;
   if (total <= 3) return;
-  if (started) announce(`Reading ${total} images`);
-  if (!busy) announce(`${total} images done`);
+  if (started) announce(t("Reading {n} images", { n: total }));
+  if (!busy) announce(t("{n} images done", { n: total }));
 }
 
 function cancel() {
   if (!queue.busy) return false;
   const left = queue.cancel();
-  announce(`Cancelled; ${left} not read`);
+  announce(t("Cancelled; {n} not read", { n: left }));
   return true;
 }
 
@@ -97,9 +98,9 @@ function askWhatTheyShow(all) {
   const open = all.filter(({ entry }) => entry?.refusal?.code === "task_unknown");
   byId("asking").hidden = open.length < 2;
   if (open.length < 2) return;
-  byId("asking-text").textContent = `${open.length} images do not say what they show. Read all as`;
+  byId("asking-text").textContent = t("{n} images do not say what they show. Read all as", { n: open.length });
   const as = (task) => () => take(open.map((result) => again(result, task)));
-  byId("asking-tasks").replaceChildren(...facts.tasks.map(({ name, title }) => el("button", { type: "button", onclick: as(name) }, title)));
+  byId("asking-tasks").replaceChildren(...facts.tasks.map(({ name, title }) => el("button", { type: "button", onclick: as(name) }, t(title))));
 }
 
 /** The model and operating point are asked for only where there is a choice. */
@@ -120,7 +121,7 @@ function showPoints() {
 
 function pointInShort({ name, threshold, band, guaranteed }) {
   const where = (band ?? [threshold]).map((at) => at.toFixed(3)).join("–");
-  return `${name} (${where}${guaranteed === false ? ", not proven" : ""})`;
+  return `${name} (${where}${guaranteed === false ? `, ${t("not proven")}` : ""})`;
 }
 
 function focused() {
@@ -149,18 +150,18 @@ function toggleHeat() {
 }
 
 bind([
-  [["o"], "Choose images", () => byId("choose").click()],
-  [["f"], "Choose a folder", () => byId("choose-folder").click()],
-  [["0", "1", "2", "3"], "Read as: automatic, first, second, third task", (key) => radios()[Number(key)]?.click()],
-  [["j", "k"], "Next or previous reading", (key) => move(key === "j" ? 1 : -1)],
-  [["h"], "Heat map on or off: of the reading in focus, else of all", toggleHeat],
-  [["[", "]"], "Heat map weaker or stronger", (key) => heat((one) => one.nudge(key === "[" ? -10 : 10))],
-  [["e"], "Enlarge the reading in focus, else the newest", () => !viewer.open && enlarge()],
-  [["d"], "Download all readings as JSON", () => results.all.length && results.download()],
-  [["x"], "Clear all", () => results.remove(results.all)],
-  [["u"], "Undo", () => results.undo()],
-  [["t"], "Theme", () => byId("theme").click()],
-  [["Esc"], "Cancel reading, close what is open", () => !viewer.open && cancel()],
+  [["o"], t("Choose images"), () => byId("choose").click()],
+  [["f"], t("Choose a folder"), () => byId("choose-folder").click()],
+  [["0", "1", "2", "3"], t("Read as: automatic, first, second, third task"), (key) => radios()[Number(key)]?.click()],
+  [["j", "k"], t("Next or previous reading"), (key) => move(key === "j" ? 1 : -1)],
+  [["h"], t("Heat map on or off: of the reading in focus, else of all"), toggleHeat],
+  [["[", "]"], t("Heat map weaker or stronger"), (key) => heat((one) => one.nudge(key === "[" ? -10 : 10))],
+  [["e"], t("Enlarge the reading in focus, else the newest"), () => !viewer.open && enlarge()],
+  [["d"], t("Download all readings as JSON"), () => results.all.length && results.download()],
+  [["x"], t("Clear all"), () => results.remove(results.all)],
+  [["u"], t("Undo"), () => results.undo()],
+  [["t"], t("Theme"), () => byId("theme").click()],
+  [["Esc"], t("Cancel reading, close what is open"), () => !viewer.open && cancel()],
 ]);
 
 function enlarge() {

@@ -4,8 +4,9 @@ import { el, icon, percent } from "./dom.js";
 import { evidence, evidenceInShort, knownLimits, promiseInShort } from "./evidence.js";
 import { picture } from "./picture.js";
 import { probabilityBar } from "./probability.js";
+import { t } from "./words.js";
 
-export const HEADLINE = { positive: "Positive", negative: "Negative", uncertain: "Uncertain", refused: "Not read", failed: "Not sent" };
+export const HEADLINE = { positive: t("Positive"), negative: t("Negative"), uncertain: t("Uncertain"), refused: t("Not read"), failed: t("Not sent") };
 
 /**
  * Puts the card of a result into result.element and its picture's controls into result.picture.
@@ -25,7 +26,7 @@ export function makeCard(result, facts, acts) {
 }
 
 function title(result, id, acts) {
-  const close = el("button", { type: "button", class: "plain", "aria-label": `Remove ${result.name}`, onclick: () => acts.close(result) }, icon("close"));
+  const close = el("button", { type: "button", class: "plain", "aria-label": t("Remove {name}", { name: result.name }), onclick: () => acts.close(result) }, icon("close"));
   return el("div", { class: "title" }, el("h2", { id: `${id}-name`, title: result.name }, result.name), close);
 }
 
@@ -36,17 +37,17 @@ function headline(result) {
     "div",
     { class: "decision", id: `card-${result.id}-says` },
     icon(status === "failed" ? "refused" : status),
-    el("p", {}, el("strong", {}, HEADLINE[status]), words ? el("span", {}, words) : null),
+    el("p", {}, el("strong", {}, HEADLINE[status]), words ? el("span", {}, t(words)) : null),
     entry?.probability === null || !entry ? null : el("p", { class: "figure number" }, percent(entry.probability)),
   );
 }
 
 function answer(entry, { tasks, bundles }) {
   const task = tasks.find(({ name }) => name === entry.task);
-  const warnings = entry.warnings.map((text) => el("li", {}, icon("warning"), el("span", {}, text)));
+  const warnings = entry.warnings.map((text) => el("li", {}, icon("warning"), el("span", {}, t(text))));
   return [
     probabilityBar(entry),
-    warnings.length ? el("ul", { class: "warnings", "aria-label": "Warnings" }, warnings) : null,
+    warnings.length ? el("ul", { class: "warnings", "aria-label": t("Warnings") }, warnings) : null,
     factsOf(entry, bundles),
     evidence(entry, bundles),
     knownLimits(task),
@@ -56,20 +57,20 @@ function answer(entry, { tasks, bundles }) {
 function factsOf(entry, bundles) {
   const { display } = entry;
   const rows = [
-    ["Task", display.task_title],
-    ["Score", `${entry.score} of 100`],
-    ["Image", imageFacts(display)],
-    ["Read in", milliseconds(display.elapsed_ms)],
-    ["Model", entry.bundle],
-    ["Measured", evidenceInShort(entry, bundles)],
-    ["Promise", promiseInShort(entry, bundles)],
+    [t("Task"), t(display.task_title)],
+    [t("Score"), t("{n} of 100", { n: entry.score })],
+    [t("Image"), imageFacts(display)],
+    [t("Read in"), milliseconds(display.elapsed_ms)],
+    [t("Model"), entry.bundle],
+    [t("Measured"), evidenceInShort(entry, bundles)],
+    [t("Promise"), promiseInShort(entry, bundles)],
   ].filter(([, value]) => value);
   return el("dl", { class: "facts" }, rows.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
 }
 
 function imageFacts({ format, width, height, bit_depth: depth, modality, body_part: part, frame, n_frames: frames }) {
   const facts = [[modality, part].filter(Boolean).join(" "), format, `${width} × ${height}`, `${depth} bit`];
-  if (frames > 1) facts.push(`frame ${frame} of ${frames}`);
+  if (frames > 1) facts.push(t("frame {n} of {all}", { n: frame, all: frames }));
   return facts.filter(Boolean).join(" · ");
 }
 
@@ -77,26 +78,26 @@ const milliseconds = (ms) => (ms < 1000 ? `${ms < 10 ? ms.toFixed(1) : Math.roun
 
 function refusal(result, { tasks }, acts) {
   const { code, message } = result.entry.refusal;
-  const box = el("div", { class: "reason" }, el("p", {}, sentence(message)));
+  const box = el("div", { class: "reason" }, el("p", {}, sentence(t(message))));
   if (code === "task_unknown") {
-    const buttons = tasks.map(({ name, title: text }) => el("button", { type: "button", onclick: () => acts.readAs(result, name) }, text));
-    box.append(el("div", { class: "read-as", role: "group", "aria-label": `Read ${result.name} as` }, el("span", {}, "Read as"), buttons));
+    const buttons = tasks.map(({ name, title: text }) => el("button", { type: "button", onclick: () => acts.readAs(result, name) }, t(text)));
+    box.append(el("div", { class: "read-as", role: "group", "aria-label": t("Read {name} as", { name: result.name }) }, el("span", {}, t("Read as")), buttons));
   }
   return box;
 }
 
 function failure(result, acts) {
-  const again = el("button", { type: "button", onclick: () => acts.retry(result) }, "Try again");
+  const again = el("button", { type: "button", onclick: () => acts.retry(result) }, t("Try again"));
   return el("div", { class: "reason" }, el("p", {}, sentence(result.problem)), again);
 }
 
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.?!]$/.test(text) ? "" : ".");
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.?!।]$/.test(text) ? "" : ".");
 
 function pane(result, acts) {
   result.picture = picture(result);
   const enlarge = el(
     "button",
-    { type: "button", class: "enlarge", "aria-label": `Enlarge ${result.name}`, "aria-keyshortcuts": "e", onclick: () => acts.enlarge(result) },
+    { type: "button", class: "enlarge", "aria-label": t("Enlarge {name}", { name: result.name }), "aria-keyshortcuts": "e", onclick: () => acts.enlarge(result) },
     icon("enlarge"),
   );
   return el("div", { class: "pane" }, result.picture.frame, result.picture.controls, enlarge);

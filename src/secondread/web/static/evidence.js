@@ -1,8 +1,9 @@
 // What is known of the model behind a reading: measured numbers and limits.
 
 import { el } from "./dom.js";
+import { t } from "./words.js";
 
-const NAMES = { sensitivity: "Sensitivity", specificity: "Specificity", uncertain: "Uncertain", roc_auc: "ROC AUC" };
+const NAMES = { sensitivity: t("Sensitivity"), specificity: t("Specificity"), uncertain: t("Uncertain"), roc_auc: "ROC AUC" };
 
 /** The reading's operating point as its bundle describes it; undefined where the bundle is not known here. */
 function pointOf(entry, bundles) {
@@ -14,8 +15,8 @@ function pointOf(entry, bundles) {
 export function promiseInShort(entry, bundles) {
   const point = pointOf(entry, bundles);
   if (!point) return null;
-  if (point.guaranteed === null) return "nothing promised: a fixed threshold";
-  return point.guaranteed ? "proven on validation images" : "not proven: too few validation images";
+  if (point.guaranteed === null) return t("nothing promised: a fixed threshold");
+  return point.guaranteed ? t("proven on validation images") : t("not proven: too few validation images");
 }
 
 /** What was measured at the reading's operating point, row by row. */
@@ -30,23 +31,23 @@ export function evidenceInShort(entry, bundles) {
   const split = (rows.find((row) => row.split.startsWith("test")) ?? rows[0])?.split;
   const rates = rows.filter((row) => row.split === split && row.measure !== "roc_auc");
   if (!rates.length) return null;
-  return [...rates.map(rate), `on ${split}`].map((text) => el("div", {}, text));
+  return [...rates.map(rate), t("on {split}", { split })].map((text) => el("div", {}, text));
 }
 
 function rate({ measure, value, low, high, n }) {
   const interval = low === null || high === null ? "" : `${Math.round(100 * low)}–${Math.round(100 * high)}; `;
-  return `${measure} ${Math.round(100 * value)} % (${interval}n ${n})`;
+  return `${NAMES[measure]?.toLowerCase() ?? measure} ${Math.round(100 * value)} % (${interval}n ${n})`;
 }
 
 /** The disclosure with all that was measured at the reading's operating point; null where nothing was. */
 export function evidence(entry, bundles) {
   const rows = rowsFor(entry, bundles);
   if (!rows.length) return null;
-  const head = ["Measured on", "Value", "95 % interval", "Images"].map((text) => el("th", { scope: "col" }, text));
+  const head = [t("Measured on"), t("Value"), t("Interval, 95 %"), t("Images")].map((text) => el("th", { scope: "col" }, text));
   const parts = Object.entries(Object.groupBy(rows, ({ split }) => split));
   const table = el("table", {}, el("thead", {}, el("tr", {}, head)), parts.map(part));
   const chosenBy = el("p", {}, `${entry.operating_point}: ${pointOf(entry, bundles).chosen_by}.`);
-  return el("details", {}, el("summary", {}, "Evidence at this operating point"), chosenBy, el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Evidence" }, table));
+  return el("details", {}, el("summary", {}, t("Evidence at this operating point")), chosenBy, el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("Evidence") }, table));
 }
 
 function part([split, rows]) {
@@ -62,6 +63,6 @@ function measured({ measure, value, low, high, n }) {
 /** The disclosure with the known limits of the task. */
 export function knownLimits(task) {
   if (!task?.limits.length) return null;
-  const limits = el("ul", {}, task.limits.map((limit) => el("li", {}, limit)));
-  return el("details", {}, el("summary", {}, "Known limits"), el("p", {}, task.intended_use), limits);
+  const limits = el("ul", {}, task.limits.map((limit) => el("li", {}, t(limit))));
+  return el("details", {}, el("summary", {}, t("Known limits")), el("p", {}, t(task.intended_use)), limits);
 }

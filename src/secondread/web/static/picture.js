@@ -1,6 +1,7 @@
 // An image with its heat map over it, and the controls of the heat map.
 
 import { el, remember, remembered } from "./dom.js";
+import { t } from "./words.js";
 
 /** What the next image starts with: the reader's last choice. */
 const last = { on: remembered("heatmap", "on") === "on", strength: Number(remembered("heatmap-strength", "55")) };
@@ -8,12 +9,12 @@ const last = { on: remembered("heatmap", "on") === "on", strength: Number(rememb
 /** { frame, controls, toggle, nudge } for a result; controls is null where there is no heat map. */
 export function picture(result) {
   const { display } = result.entry;
-  const base = el("img", { class: "base", src: result.imageUrl, alt: `The image ${result.name}`, draggable: "false" });
+  const base = el("img", { class: "base", src: result.imageUrl, alt: t("The image {name}", { name: result.name }), draggable: "false" });
   const frame = el("div", { class: "frame" }, base);
   frame.style.setProperty("--ratio", `${display.width} / ${display.height}`);
   frame.style.setProperty("--wide", display.width / display.height);
   if (!result.heatmapUrl) return { frame, controls: null, toggle() {}, nudge() {} };
-  const alt = "Heat map: what the model used, not where disease is";
+  const alt = t("Heat map: what the model used, not where disease is");
   const heat = el("img", { class: "heat", src: result.heatmapUrl, alt, draggable: "false" });
   frame.append(heat);
   return { frame, ...controlsOf(heat) };
@@ -21,8 +22,8 @@ export function picture(result) {
 
 function controlsOf(heat) {
   const state = { ...last };
-  const button = el("button", { type: "button", class: "heat-switch", "aria-keyshortcuts": "h" }, "Heat map");
-  const slider = el("input", { type: "range", min: "5", max: "100", step: "5", "aria-label": "Strength of the heat map" });
+  const button = el("button", { type: "button", class: "heat-switch", "aria-keyshortcuts": "h" }, t("Heat map"));
+  const slider = el("input", { type: "range", min: "5", max: "100", step: "5", "aria-label": t("Strength of the heat map") });
   const value = el("output", { class: "number" });
   const show = () => {
     heat.hidden = !state.on;
@@ -30,7 +31,7 @@ function controlsOf(heat) {
     button.setAttribute("aria-pressed", state.on);
     slider.value = state.strength;
     slider.disabled = !state.on;
-    slider.setAttribute("aria-valuetext", `${state.strength} percent`);
+    slider.setAttribute("aria-valuetext", t("{n} percent", { n: state.strength }));
     value.textContent = `${state.strength} %`;
     Object.assign(last, state);
     remember("heatmap", state.on ? "on" : "off");

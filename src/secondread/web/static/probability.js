@@ -1,6 +1,7 @@
 // The probability as a bar, with the operating point marked on it.
 
 import { el, percent } from "./dom.js";
+import { t } from "./words.js";
 
 /** The bar for an entry that was read. */
 export function probabilityBar({ probability, operating_point: point, decision, display }) {
@@ -24,7 +25,7 @@ export function probabilityBar({ probability, operating_point: point, decision, 
 }
 
 function inWords(probability, point, { threshold, band }) {
-  const mark = threshold === null ? "" : `; positive above the operating point ${point} at ${percent(threshold)}`;
-  const unsure = band ? `; uncertain between ${percent(band[0])} and ${percent(band[1])}` : "";
-  return `Probability ${percent(probability)}${mark}${unsure}`;
+  const mark = threshold === null ? "" : `; ${t("positive above the operating point {point} at {share}", { point, share: percent(threshold) })}`;
+  const unsure = band ? `; ${t("uncertain between {low} and {high}", { low: percent(band[0]), high: percent(band[1]) })}` : "";
+  return `${t("Probability {share}", { share: percent(probability) })}${mark}${unsure}`;
 }

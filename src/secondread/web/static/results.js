@@ -1,10 +1,11 @@
 // The readings on the page: newest first, filtered, removed with undo, downloaded.
 
 import { blobOf, dataUriOf } from "./api.js";
-import { makeCard } from "./card.js";
+import { HEADLINE, makeCard } from "./card.js";
 import { announce, byId, el, icon, percent } from "./dom.js";
+import { t } from "./words.js";
 
-const KINDS = [["positive", "Positive"], ["uncertain", "Uncertain"], ["negative", "Negative"], ["refused", "Not read"]];
+const KINDS = [["positive", t("Positive")], ["uncertain", t("Uncertain")], ["negative", t("Negative")], ["refused", t("Not read")]];
 
 export class Results {
   #all = []; // the newest batch first, each in the order of its files
@@ -51,7 +52,7 @@ export class Results {
     for (const { element } of results) element.remove();
     this.#all = this.#all.filter((result) => !results.includes(result));
     this.#refresh();
-    const what = results.length === 1 ? `${results[0].name} removed` : `${results.length} readings removed`;
+    const what = results.length === 1 ? t("{name} removed", { name: results[0].name }) : t("{n} readings removed", { n: results.length });
     byId("toast-text").textContent = what;
     byId("toast").hidden = false;
     if (focused || results.length > 1) byId("undo").focus();
@@ -120,7 +121,7 @@ export class Results {
   #refreshFilters(counts) {
     const focused = document.activeElement?.dataset?.kind;
     const kinds = KINDS.filter(([kind]) => counts[kind]).map(([kind, text]) => [kind, text, counts[kind].length]);
-    byId("filters").replaceChildren(...[["all", "All", this.#all.length], ...kinds].map(([kind, text, n]) => this.#filter(kind, text, n)));
+    byId("filters").replaceChildren(...[["all", t("All"), this.#all.length], ...kinds].map(([kind, text, n]) => this.#filter(kind, text, n)));
     if (focused) byId("filters").querySelector(`[data-kind="${focused}"]`)?.focus();
   }
 
@@ -146,7 +147,7 @@ function release({ imageUrl, heatmapUrl }) {
 
 /** Says a result to a screen reader. */
 export function sayResult({ name, status, entry, problem }) {
-  if (problem) announce(`${name}: not sent. ${problem}`);
-  else if (status === "refused") announce(`${name}: not read. ${entry.refusal.message}`);
-  else announce(`${name}: ${status}, ${percent(entry.probability)}. ${entry.display.decision_text}`);
+  if (problem) announce(t("{name}: not sent.", { name }) + ` ${problem}`);
+  else if (status === "refused") announce(t("{name}: not read.", { name }) + ` ${t(entry.refusal.message)}`);
+  else announce(`${name}: ${HEADLINE[status]}, ${percent(entry.probability)}. ${t(entry.display.decision_text)}`);
 }

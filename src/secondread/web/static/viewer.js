@@ -3,6 +3,7 @@
 import { HEADLINE } from "./card.js";
 import { byId, percent } from "./dom.js";
 import { picture } from "./picture.js";
+import { t } from "./words.js";
 
 export class Viewer {
   #results = [];
@@ -43,7 +44,7 @@ export class Viewer {
   #draw() {
     const result = this.#results[this.#at];
     this.#picture = picture(result);
-    const place = this.#results.length > 1 ? `${this.#at + 1} of ${this.#results.length}` : "";
+    const place = this.#results.length > 1 ? t("{n} of {all}", { n: this.#at + 1, all: this.#results.length }) : "";
     const share = result.entry.probability === null ? "" : percent(result.entry.probability);
     byId("viewer-title").textContent = [HEADLINE[result.status], share, result.name, place].filter(Boolean).join(" · ");
     byId("viewer-image").replaceChildren(this.#picture.frame);

@@ -1,0 +1,87 @@
+"""Every sentence of the pages has its Hindi, with the same places to fill in, and the catalogue is compiled."""
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.mofile import read_mo
+from babel.messages.pofile import read_po
+from flask.testing import FlaskClient
+
+from secondread import web
+from secondread.tasks import list_tasks, load_task
+from secondread.web.pages._given_words import GIVEN_WORDS
+
+WEB = Path(web.__file__).parent
+FOLDER = WEB / "translations" / "hi" / "LC_MESSAGES"
+METHODS = [("**.py", "python"), ("templates/**.html", "jinja2"), ("static/**.js", "javascript")]
+KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "lazy_gettext": None, "t": None}
+PLACES = re.compile(r"%\(\w+\)s|\{\w+\}|%%")
+
+
+@pytest.fixture(scope="module")
+def hindi() -> Catalog:
+    with (FOLDER / "messages.po").open("rb") as file:
+        return read_po(file, locale="hi")
+
+
+def test_every_sentence_has_its_hindi_and_no_other_is_kept(hindi: Catalog) -> None:
+    options = {"static/**.js": {"parse_template_string": "true"}}
+    found = extract_from_dir(WEB, METHODS, options, keywords=KEYWORDS)
+    sentences = {message[0] if isinstance(message, tuple) else message for _, _, message, _, _ in found}
+    kept = {_first(message.id): _first(message.string) for message in hindi if message.id}
+    assert sentences - set(kept) == set(), "translate these in translations/hi/LC_MESSAGES/messages.po"
+    assert set(kept) - sentences == set(), "these are said no more"
+    assert [english for english, said in kept.items() if not said] == []
+
+
+def test_both_languages_have_the_same_places_to_fill_in(hindi: Catalog) -> None:
+    pairs = [(_first(message.id), _first(message.string)) for message in hindi if message.id]
+    assert [one for one, two in pairs if sorted(PLACES.findall(one)) != sorted(PLACES.findall(two))] == []
+
+
+def test_the_compiled_catalogue_is_of_the_text(hindi: Catalog) -> None:
+    compiled = read_mo(io.BytesIO((FOLDER / "messages.mo").read_bytes()))
+    texts = [{_first(m.id): list(m.string) for m in found if m.id} for found in (compiled, hindi)]
+    assert texts[0] == texts[1], "run `make translations`"
+
+
+def test_what_tasks_say_is_among_the_sentences() -> None:
+    known = {str(word) for word in map(_plain, GIVEN_WORDS)}
+    for task in map(load_task, list_tasks()):
+        wanted = {task.title, task.question, task.intended_use, *task.limits, *task.words.values()}
+        assert wanted - known == set(), "name these in web/pages/_given_words.py and translate them"
+
+
+@pytest.mark.parametrize("path", ["/", "/worklist", "/uploads", "/thresholds", "/account", "/trail", "/login"])
+def test_a_browser_that_prefers_hindi_gets_it(client: FlaskClient, path: str) -> None:
+    answer = client.get(path, headers={"Accept-Language": "hi-IN,hi;q=0.9,en;q=0.5"}, follow_redirects=True)
+    assert '<html lang="hi">' in answer.text
+    assert "कार्यसूची" in answer.text
+
+
+def test_scripts_get_their_words(client: FlaskClient) -> None:
+    answer = client.get("/words/hi.js")
+    assert answer.mimetype == "text/javascript"
+    assert '"Choose images": "छवियाँ चुनें"' in answer.text
+    assert client.get("/words/en.js").text == "export default {};\n"
+    assert client.get("/words/tlh.js").status_code == 404
+
+
+def test_only_addresses_of_this_server_are_gone_back_to(client: FlaskClient) -> None:
+    for wanted in ("//elsewhere.example", "https://elsewhere.example", "/\\elsewhere.example"):
+        answer = client.post("/language", data={"language": "hi", "next": wanted})
+        assert answer.headers["Location"] == "/"
+    answer = client.post("/language", data={"language": "en", "next": "/worklist?order=newest"})
+    assert answer.headers["Location"] == "/worklist?order=newest"
+
+
+def _first(text: object) -> str:
+    return text[0] if isinstance(text, tuple | list) else str(text)
+
+
+def _plain(word: object) -> str:
+    return str(getattr(word, "_args", [word])[0])
