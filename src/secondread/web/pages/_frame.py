@@ -106,7 +106,9 @@ def reason(row: StoredReading) -> str:
     said = str(_REASONS[rank])
     if row.n_reviews and 2 <= rank <= 5:
         said = gettext("%(answer)s, another review is needed", answer=decision_name(row.decision))
-    return said if row.score is None or rank in (1, 6) else f"{said} ({gettext('score')} {row.score})"
+    if row.score is None or rank in (1, 6):
+        return said
+    return gettext("%(reason)s (score %(score)s)", reason=said, score=row.score)
 
 
 def task_title(name: str) -> str:

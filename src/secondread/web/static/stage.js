@@ -60,7 +60,7 @@ export class Stage {
     drawn.putImageData(pixels, 0, 0);
     this.canvas.style.opacity = opacity / 100;
     this.canvas.hidden = !on;
-    this.#say(on && !this.strength.some((level) => level > 0) ? t("The heat map is empty: no part of the image spoke for disease.") : "");
+    this.#say(on && !this.strength.some((level) => level > 0) ? t("The heat map is empty: no part of the image spoke for disease.") : "", true);
   }
 
   /** level and width in percent of the full range; inverted: dark means bright. */
@@ -107,9 +107,12 @@ export class Stage {
     this.#show();
   }
 
-  #say(sentence) {
+  /** note: nothing is wrong, it is good to know. */
+  #say(sentence, note = false) {
     const place = this.element.querySelector(".stage-trouble");
+    if (place.textContent && note && !place.classList.contains("note")) return; // a failure stays
     place.textContent = sentence;
+    place.classList.toggle("note", note);
     place.hidden = !sentence;
   }
 
@@ -121,7 +124,7 @@ export class Stage {
   #show() {
     const { scale, x, y } = this.view;
     this.film.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
-    this.film.classList.toggle("sharp", scale >= 3);
+    this.film.classList.toggle("sharp", !this.fitted && scale >= 3);
   }
 
   #listen() {
