@@ -1,12 +1,14 @@
 """Networks that end in a mean over places and one linear layer: their map is an exact sum (Zhou et al. 2016)."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
 from secondread.models._types import MapGeometry
 
 
-class CamNetwork(nn.Module):
+class CamNetwork(nn.Module, ABC):
     """features → mean over places → dropout → linear. A subclass makes `features`, `head`, `geometry` and `stages`.
 
     logit = bias + sum over cells of (weights · features of the cell) / cells, so each cell's share is known exactly.
@@ -19,13 +21,13 @@ class CamNetwork(nn.Module):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
 
+    @abstractmethod
     def features(self, x: Tensor) -> Tensor:
         """x: (B, in_chans, S, S) in 0–1 → last feature map (B, channels, rows, columns)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stages(self) -> list[nn.Module]:
         """The network's parts from input to head; together they hold every parameter."""
-        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, in_chans, S, S) in 0–1 → logits (B, num_classes)."""

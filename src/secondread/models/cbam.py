@@ -4,47 +4,21 @@ conv 32@6×6 stride 2 → four residual blocks of two 3×3 convolutions and CBAM
 the first after a 2×2 max pool → mean → linear. 0.89 M parameters.
 """
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor, nn
 
-from secondread.models._cam import CamNetwork
-from secondread.models._types import MapGeometry
+from secondread.models._trunk import ResidualTrunk
 
 WIDTHS = (32, 32, 64, 128, 192)  # stem, then the blocks
 REDUCTION = 16  # of channels inside the channel attention
 SPATIAL_KERNEL = 7
 
 
-class CBAMNet(CamNetwork):
-    """Attention weighs channels and places inside each block; the map is taken after the last one.
-
-    The kernels and pools are of even size where they stride, so cells of 16 pixels tile the input.
-    """
+class CBAMNet(ResidualTrunk):
+    """Attention weighs channels and places inside each block; the map is taken after the last one."""
 
     def __init__(self, *, num_classes: int = 1, in_chans: int = 1, input_size: int = 128, dropout: float = 0.2):
-        super().__init__(dropout=dropout)
-        self.stem = nn.Sequential(
-            nn.Conv2d(in_chans, WIDTHS[0], 6, stride=2, padding=2, bias=False), nn.BatchNorm2d(WIDTHS[0]), nn.ReLU()
-        )
-        self.blocks = nn.ModuleList(
-            nn.Sequential(nn.MaxPool2d(2) if depth else nn.Identity(), AttentionBlock(a, b))
-            for depth, (a, b) in enumerate(pairwise(WIDTHS))
-        )
-        self.head = nn.Linear(WIDTHS[-1], num_classes)
-        self.geometry = MapGeometry(first_centre=8.0, stride=16.0)
-
-    def features(self, x: Tensor) -> Tensor:
-        """x: (B, in_chans, S, S) in 0–1 → (B, 192, S/16, S/16)."""
-        x = self.stem(x)  # (B, 32, S/2, S/2)
-        for block in self.blocks:
-            x = block(x)
-        return x
-
-    def stages(self) -> list[nn.Module]:
-        """Stem, four blocks, head."""
-        return [self.stem, *self.blocks, self.head]
+        super().__init__(AttentionBlock, WIDTHS, num_classes=num_classes, in_chans=in_chans, dropout=dropout)
 
 
 class AttentionBlock(nn.Module):

@@ -11,7 +11,7 @@ from secondread.service._drift import Drift, Rate, Reference, ScoreDrift, Window
 from secondread.service._exports import ReviewedExport
 from secondread.service._image_store import ImageStore, heat_map_name
 from secondread.service._intake import Intake
-from secondread.service._queue import STATES, Asked, Batch, Claim, Item, NewItem, Queue
+from secondread.service._queue import Queue
 from secondread.service._readings import ReadingStore, StoredReading
 from secondread.service._report import reading_pdf
 from secondread.service._report_facts import Measured, ReportFacts, report_facts
@@ -23,6 +23,7 @@ from secondread.service._settings import SETTINGS, Setting, data_folder_of, sett
 from secondread.service._site_points import OperatingPoints, SitePoint, operating_point_of
 from secondread.service._trail import AuditTrail, Checkpoint
 from secondread.service._triage import REVIEW_STATES, triage_of, triage_reason
+from secondread.service._upload import STATES, Asked, Batch, Claim, Item, NewItem
 from secondread.service._worker import ReadingDesk, Worker
 from secondread.service._worklist import ORDERS, Filter, Page, Worklist
 

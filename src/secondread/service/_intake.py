@@ -13,9 +13,10 @@ from secondread.service._archive import Bounds, is_zip, members
 from secondread.service._chain import record
 from secondread.service._database import Database
 from secondread.service._image_store import ImageStore
-from secondread.service._queue import Asked, NewItem, Queue
+from secondread.service._queue import Queue
 from secondread.service._tables import ImageRow
 from secondread.service._times import now
+from secondread.service._upload import Asked, NewItem
 
 
 class Intake:

@@ -13,8 +13,7 @@ transaction, far quicker than a reading. SQLite serialises claims, PostgreSQL sk
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -28,78 +27,9 @@ from secondread.service._draft import Draft
 from secondread.service._readings import ReadingStore, StoredReading, clean_name
 from secondread.service._tables import BatchRow, ItemRow
 from secondread.service._times import now
+from secondread.service._upload import Asked, Batch, Claim, Item, NewItem
 
-STATES = ("queued", "running", "done", "refused", "failed", "cancelled")
 _MOST_ATTEMPTS = 3
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is asked of every image of an upload."""
-
-    task: str  # or 'auto'
-    bundle: str = ""
-    operating_point: str = ""
-    source: str = ""
-
-
-@dataclass(frozen=True)
-class NewItem:
-    """An image that was staged in the store, or a file that was refused before it got there."""
-
-    name: str
-    image_sha256: str | None = None
-    code: str = ""
-    message: str = ""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """An item that this worker has until its lease runs out."""
-
-    id: int
-    batch: int
-    name: str
-    image_sha256: str
-    asked: Asked
-    asked_by: str
-    lease: str
-    attempts: int
-
-
-@dataclass(frozen=True)
-class Item:
-    """Where one image of an upload stands."""
-
-    id: int
-    name: str
-    state: str
-    reading_id: int | None
-    code: str
-    message: str
-    attempts: int
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Where an upload stands: how many of its images are in which state."""
-
-    id: int
-    asked: Asked
-    created_at: datetime
-    created_by: str
-    cancelled_at: datetime | None
-    counts: dict[str, int]  # every one of STATES
-
-    @property
-    def n(self) -> int:
-        """Images in all."""
-        return sum(self.counts.values())
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing more will happen."""
-        return self.counts["queued"] + self.counts["running"] == 0
 
 
 class Queue:
@@ -183,7 +113,7 @@ class Queue:
                     row.batch_id,
                     row.name,
                     row.image_sha256,
-                    _asked(batch),
+                    Asked.of(batch),
                     batch.created_by,
                     lease,
                     row.attempts,
@@ -292,7 +222,7 @@ class Queue:
     def batch(self, batch_id: int) -> Batch:
         """Where an upload stands. Raises NotThere."""
         with self._database.reading() as session:
-            return _summary(_batch(session, batch_id), _counts(session, [batch_id]))
+            return Batch.of(_batch(session, batch_id), _counts(session, [batch_id]))
 
     def batches(self, *, created_by: str | None = None, limit: int = 50) -> list[Batch]:
         """The latest uploads, the newest first."""
@@ -302,14 +232,14 @@ class Queue:
         with self._database.reading() as session:
             rows = session.scalars(statement).all()
             counts = _counts(session, [row.id for row in rows])
-        return [_summary(row, counts) for row in rows]
+        return [Batch.of(row, counts) for row in rows]
 
     def items(self, batch_id: int, *, after: int = 0, limit: int = 500) -> list[Item]:
         """The images of an upload in their order. after: the id of the last one seen."""
         statement = select(ItemRow).where(ItemRow.batch_id == batch_id, ItemRow.id > after)
         with self._database.reading() as session:
             rows = session.scalars(statement.order_by(ItemRow.id).limit(limit)).all()
-        return [Item(r.id, r.name, r.state, r.reading_id, r.code, r.message, r.attempts) for r in rows]
+        return [Item.of(row) for row in rows]
 
     def waiting(self) -> int:
         """How many images wait or are being read now."""
@@ -344,10 +274,6 @@ def _by_key(session: Session, key: str) -> int | None:
     return session.scalar(select(BatchRow.id).where(BatchRow.idempotency_key == key))
 
 
-def _asked(row: BatchRow) -> Asked:
-    return Asked(row.task, row.bundle, row.operating_point, row.source)
-
-
 def _counts(session: Session, batch_ids: Sequence[int]) -> dict[tuple[int, str], int]:
     statement = (
         select(ItemRow.batch_id, ItemRow.state, func.count())
@@ -355,10 +281,3 @@ def _counts(session: Session, batch_ids: Sequence[int]) -> dict[tuple[int, str],
         .group_by(ItemRow.batch_id, ItemRow.state)
     )
     return {(batch, state): n for batch, state, n in session.execute(statement)}
-
-
-def _summary(row: BatchRow, counts: dict[tuple[int, str], int]) -> Batch:
-    return Batch(
-        row.id, _asked(row), row.created_at, row.created_by, row.cancelled_at,
-        {state: counts.get((row.id, state), 0) for state in STATES},
-    )  # fmt: skip

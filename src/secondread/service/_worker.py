@@ -9,9 +9,10 @@ from secondread.errors import NotThere, SecondReadError
 from secondread.reading import AutoReader, OperatingPoint, Reader
 from secondread.service._draft import Draft, draft_of
 from secondread.service._image_store import ImageStore
-from secondread.service._queue import Asked, Claim, Queue
+from secondread.service._queue import Queue
 from secondread.service._readings import ReadingStore, StoredReading
 from secondread.service._site_points import OperatingPoints
+from secondread.service._upload import Asked, Claim
 
 AnyReader = Reader | AutoReader
 ReadFunction = Callable[[Asked, bytes], Draft]

@@ -60,7 +60,8 @@ def decide_on_validation(
 ) -> dict[str, Any]:
     """Calibration and operating points, as a bundle's record holds them.
 
-    sets: the images that decide, see `deciding_rows`. They serve both: calibration keeps their order.
+    sets: the images that decide: validation, and those of `checked_rows`. They serve both, as calibration keeps their
+    order.
     """
     logits = np.concatenate([served.logits(part.images) for part in sets])
     labels = np.concatenate([part.labels for part in sets])

@@ -48,13 +48,12 @@ def taught_rows(manifest: Manifest, recipe: Recipe) -> tuple[Row, ...]:
     return tuple(row for split in recipe.lesions_from for row in teaching_part(manifest, split).rows)
 
 
-def deciding_rows(manifest: Manifest, recipe: Recipe) -> tuple[Row, ...]:
-    """Validation images, and the share of every collection whose lesions taught that thresholds may be chosen on.
+def checked_rows(manifest: Manifest, recipe: Recipe) -> tuple[Row, ...]:
+    """Rows that thresholds are chosen on besides validation: a share of every collection whose lesions taught.
 
     Validation alone is of the hospitals that taught; a threshold must hold where the other collections come from too.
     """
-    shared = (row for split in recipe.lesions_from for row in checking_part(manifest, split).rows)
-    return (*manifest.split("val").rows, *shared)
+    return tuple(row for split in recipe.lesions_from for row in checking_part(manifest, split).rows)
 
 
 @dataclass(frozen=True)

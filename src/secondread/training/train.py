@@ -27,7 +27,7 @@ from secondread.training.export import Exported, export_onnx
 from secondread.training.fit import Epoch, FitResult, fit
 from secondread.training.lesion_maps import lesion_maps
 from secondread.training.recipes import Recipe, prepare_spec_of
-from secondread.training.runs import deciding_rows, new_network, recorded_recipe, taught_rows
+from secondread.training.runs import checked_rows, new_network, recorded_recipe, taught_rows
 
 # Read once, after everything is fixed: the test split, and hospitals never used to fit or choose anything.
 _MEASURED = ("test", "external", "external-negatives", "localisation")
@@ -105,12 +105,12 @@ def train_bundle(
     served = serve_weights(exported.model, val)
     record = _record(task, name, spec, result, exported, settings, manifest, command)
     record["model"] |= served.facts
-    more = Manifest(deciding_rows(manifest, recipe)[len(val) :], manifest.folder)
-    checked = _prepared(more, "thresholds", spec, cache_folder, progress) if len(more) else None
-    record |= decide_on_validation(task, served, manifest, [val] if checked is None else [val, checked], calibration)
+    checked = Manifest(checked_rows(manifest, recipe), manifest.folder)
+    sets = [val, _prepared(checked, "thresholds", spec, cache_folder, progress)] if checked.rows else [val]
+    record |= decide_on_validation(task, served, manifest, sets, calibration)
+    record["data"]["thresholds_from"] = sorted(checked.splits())
     if getattr(result.model, "map_holds_logits", False):
         record["heatmap"]["zero"] = map_zero(record)
-    record["data"]["thresholds_from"] = sorted({row.split for row in more.rows})
     # a recipe other than the paper's is for a second reader, who must miss little: its point says if that is proven
     record["default_operating_point"] = "paper" if recipe.name == "paper" else "screening"
     record["gate"] = _gate_for(task) if gate else None
