@@ -1,5 +1,6 @@
 """The command line as people and programs use it: contracts, exit codes, one clear line for every error."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -206,6 +207,25 @@ def test_evaluate_writes_evidence_plots_and_page(capsys, tmp_path, phantom_manif
     assert page.count("data:image/png;base64,") == 2 * len(plots)
     assert "http" not in page.replace("https://", "http://").split("<body>")[0], "nothing is fetched"
     assert "no medical device" in page
+
+
+def test_evaluate_says_that_a_bound_is_infinite(capsys, tmp_path, phantom_manifest, phantom_bundle):
+    """One false positive: many resamples have none, and the likelihood ratio no upper bound."""
+    with phantom_manifest.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    next(row for row in rows if row["split"] == "test" and row["label"] == "1")["label"] = "0"
+    (tmp_path / "images").symlink_to(phantom_manifest.parent / "images")
+    manifest = tmp_path / "manifest.csv"
+    with manifest.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    code, said, _ = call(
+        capsys, "evaluate", "--task", "tuberculosis", "--data", manifest, "--split", "test", "--bundle", phantom_bundle,
+        "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert code == 0
+    assert next(line for line in said.splitlines() if "lr_positive" in line).count("∞") == 1
 
 
 def test_evaluate_of_an_unknown_split_names_the_known_ones(capsys, tmp_path, phantom_manifest, phantom_bundle):

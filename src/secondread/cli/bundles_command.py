@@ -33,15 +33,15 @@ def bundles(reference: str | None, as_json: bool, markdown: bool) -> None:
     if markdown:
         click.echo(_markdown(chosen))
         return
+    from secondread.evidence import format_interval
+
     rows = [_row(bundle, default_bundles()) for bundle in chosen]
     if as_json:
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return
     for row in rows:
         auc = row["test_roc_auc"]
-        measured = (
-            "not measured" if auc is None else f"test AUC {auc['value']:.3f} ({auc['low']:.3f}–{auc['high']:.3f})"
-        )
+        measured = "not measured" if auc is None else f"test AUC {format_interval(auc)}"
         default = "  default" if row["default"] else ""
         size = f"{row['architecture']}  {row['parameters']:,} parameters"
         click.echo(f"{click.style(row['id'], bold=True)}  {size}  {measured}{default}")
@@ -62,11 +62,12 @@ def _row(bundle: Any, default: dict[str, str]) -> dict[str, Any]:
 
 
 _COLUMNS = ("bundle", "measured on", "n (positive)", "ROC AUC", "sensitivity", "specificity", "accuracy")
+_SHOWN = ("roc_auc", "recall", "specificity", "accuracy")
 
 
 def _markdown(bundles: list[Any]) -> str:
     """One line for each bundle and measured source, and the accuracy that the seed paper claims beside it."""
-    from secondread.evidence import PAPER_CLAIMS
+    from secondread.evidence import PAPER_CLAIMS, format_interval
 
     lines = [_line([*_COLUMNS, "the paper's accuracy"]), "|---" * (len(_COLUMNS) + 1) + "|"]
     for bundle in bundles:
@@ -75,7 +76,10 @@ def _markdown(bundles: list[Any]) -> str:
             whole = f"{split}, {result['source']}" if "source" in result else split
             parts = {whole: result, **{f"{split}, {name}": part for name, part in result.get("by_source", {}).items()}}
             for title, part in parts.items():
-                cells = [_interval(part, key) for key in ("roc_auc", "recall", "specificity", "accuracy")]
+                cells = [
+                    format_interval(part["metrics"].get(key), digits=2)
+                    for key in ("roc_auc", "recall", "specificity", "accuracy")
+                ]
                 said = f"{claimed} %" if claimed and title == whole and split == "test" else ""
                 count = f"{part['n']} ({part['n_positive']})"
                 lines.append(_line([f"{bundle.task.name}/{bundle.name}", title, count, *cells, said]))
@@ -84,10 +88,3 @@ def _markdown(bundles: list[Any]) -> str:
 
 def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _interval(part: dict[str, Any], key: str) -> str:
-    found = part["metrics"].get(key)
-    if not found or found["value"] is None:
-        return "–"
-    return f"{found['value']:.2f} ({found['low']:.2f}–{found['high']:.2f})"

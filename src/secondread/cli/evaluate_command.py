@@ -67,6 +67,7 @@ def evaluate(
 
     from secondread.cli._progress import bars
     from secondread.data import load_data
+    from secondread.evidence import format_interval
     from secondread.reading import Reader
     from secondread.training import evaluate as evaluate_bundle
     from secondread.training.evaluate import failures_of, write_evaluation
@@ -97,7 +98,7 @@ def evaluate(
     table.add_row("refused", *(str(part["n_refused"]) for part in evidence["results"].values()))
     names = dict.fromkeys(name for part in evidence["results"].values() for name in part["metrics"])
     for name in names:
-        table.add_row(name, *(_cell(part["metrics"].get(name)) for part in evidence["results"].values()))
+        table.add_row(name, *(format_interval(part["metrics"].get(name)) for part in evidence["results"].values()))
     console.print(table)
     click.echo(f"page: {page}")
 
@@ -113,9 +114,3 @@ def _task_of(data: Path, bundle: str | None) -> str | None:
     if folder in list_tasks():
         return folder
     raise UsageError(f"which task? give --task ({', '.join(list_tasks())}) or --bundle")
-
-
-def _cell(found: dict[str, float | None] | None) -> str:
-    if not found or found["value"] is None:
-        return "–"
-    return f"{found['value']:.3f} ({found['low']:.3f}–{found['high']:.3f})"

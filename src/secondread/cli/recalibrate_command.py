@@ -110,6 +110,8 @@ def _table(before: dict[str, Any], after: dict[str, Any], *, n: int, n_positive:
     """Every operating point, old and new, as it does on the site's images."""
     from rich.table import Table
 
+    from secondread.evidence import format_interval
+
     table = Table(
         "operating point",
         "positive above",
@@ -119,13 +121,9 @@ def _table(before: dict[str, Any], after: dict[str, Any], *, n: int, n_positive:
     )
     for which, found in (("old", before), ("new", after)):
         for name, point in found["operating_points"].items():
-            rates = (_interval(point[rate]) for rate in ("sensitivity", "specificity"))
+            rates = (format_interval(point[rate]) for rate in ("sensitivity", "specificity"))
             table.add_row(f"{which} {name}", f"{point['threshold']:.4f}", *rates)
     return table
-
-
-def _interval(found: dict[str, Any]) -> str:
-    return f"{found['value']:.3f} ({found['low']:.3f}–{found['high']:.3f})"
 
 
 def _calibration(record: Any) -> str:

@@ -131,9 +131,11 @@ def train(
 
 
 def _summary(result: "dict[str, Any]") -> str:
+    from secondread.evidence import format_interval
+
     parts = [f"n = {result['n']}"]
     for key in ("roc_auc", "accuracy", "recall", "specificity"):
         found = result["metrics"].get(key)
         if found and found["value"] is not None:
-            parts.append(f"{key} {found['value']:.3f} ({found['low']:.3f}–{found['high']:.3f})")
+            parts.append(f"{key} {format_interval(found)}")
     return ", ".join(parts)
