@@ -11,6 +11,7 @@ from secondread.training.augment import augment
 from secondread.training.batches import epoch_batches, without_copies
 from secondread.training.recipes import load_recipe
 
+_FACTORS = np.linspace(0.2, 1, 24)
 PAPER = load_recipe("paper", load_task("tuberculosis"))
 
 
@@ -49,6 +50,20 @@ def test_rotation_stays_within_its_degrees_both_ways():
         angles.append(np.degrees(np.arctan2(rows[far] - 32.0, columns[far] - 32.0)).mean())
     assert -16 < min(angles) < -8
     assert 8 < max(angles) < 16
+
+
+def test_tones_are_another_images_and_the_order_of_its_own_pixels_stays(batch):
+    dark_to_bright = np.stack(
+        [(image * factor).astype(np.uint8) for image, factor in zip(batch, _FACTORS, strict=True)]
+    )
+    out = run(dark_to_bright, tones=1.0)
+    brightest = np.percentile(dark_to_bright, 99, axis=(1, 2, 3))
+    taken = np.percentile(out, 99, axis=(1, 2, 3))
+    assert np.abs(taken[:, None] - brightest[None]).min(axis=1).max() <= 3
+    assert np.abs(taken - brightest).max() > 60
+    for before, after in zip(dark_to_bright, out, strict=True):
+        order = np.argsort(before.ravel(), kind="stable")
+        assert (np.diff(after.ravel()[order].astype(int)) >= 0).all()
 
 
 def test_contrast_keeps_the_mean(batch):

@@ -8,7 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from secondread.models import create_model
 from secondread.tasks import load_task
+from secondread.training.fit import mixed_precision
 from secondread.training.optimise import (
     MovingAverage,
     freeze,
@@ -135,3 +137,16 @@ def test_lesion_loss_is_least_where_scores_and_covers_agree_and_ignores_what_is_
     assert float(lesion_loss(wrong_in_second, covers, first_only)) < 0.01
     nothing = torch.tensor([False, False])
     assert float(lesion_loss(wrong_in_second, covers, nothing)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("amx", "avx512", "used"),
+    [(False, False, set()), (False, True, {"lenet"}), (True, True, {"lenet", "efficientnet-lite0"})],
+)
+def test_bfloat16_is_used_where_the_processor_makes_the_network_faster(monkeypatch, amx, avx512, used):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
+    for name in ("lenet", "efficientnet-lite0"):
+        model = create_model(name, in_chans=1, input_size=64)
+        assert mixed_precision(model, CPU, bfloat16=True)._enabled is (name in used), name
+        assert not mixed_precision(model, CPU, bfloat16=False)._enabled

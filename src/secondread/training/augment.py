@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from skimage.exposure import match_histograms
 
 from secondread.training.recipes import Recipe
 
@@ -19,9 +20,13 @@ def augment(
     chosen = set(recipe.augmentations)
     draws = rng.random((len(images), 5))  # angle, two flips, contrast, blur: the same whatever is chosen
     more = rng.random((len(images), 10)) if _goes_beyond_the_paper(recipe) else None
+    donors = rng.integers(len(images), size=len(images)) if recipe.tones else None
     out = np.empty_like(images)
     for index, (image, draw) in enumerate(zip(images, draws, strict=True)):
         extra = None if more is None else more[index]
+        if donors is not None and rng.random() < recipe.tones:
+            # before anything moves, while neither has corners that were never exposed
+            image = np.round(match_histograms(image, images[donors[index]])).astype(np.uint8)
         if chosen & _MOVES or recipe.zoom or recipe.shift:
             matrix = _movement(image.shape[0], draw[:3], extra, chosen, recipe)
             image = _warp(image, matrix)

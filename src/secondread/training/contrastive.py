@@ -20,7 +20,7 @@ from secondread.tasks import Task
 from secondread.training.augment import augment
 from secondread.training.batches import without_copies
 from secondread.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from secondread.training.fit import _precision, choose_device
+from secondread.training.fit import choose_device, mixed_precision
 from secondread.training.optimise import make_optimizer, set_learning_rate
 from secondread.training.recipes import Recipe, prepare_spec_of
 from secondread.training.runs import new_network, recorded_recipe, write_whole
@@ -252,7 +252,7 @@ class _Run:
             )
             views = np.concatenate([augment(self.images[piece], self.recipe, rng=rng) for _ in range(2)])
             x = _to_tensor(views).to(self.device, memory_format=self.order)
-            with _precision(self.device, bfloat16=self.recipe.bfloat16):
+            with mixed_precision(self.encoder, self.device, bfloat16=self.recipe.bfloat16):
                 first, second = self.encoder(x).chunk(2)
             loss = nt_xent(first, second, torch.from_numpy(self.groups[piece]).to(self.device))
             self.optimizer.zero_grad(set_to_none=True)

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -194,7 +193,7 @@ class _Run:
         weights = None if batch.label_weights is None else self._to_device(batch.label_weights)
         if self.recipe.bfloat16:
             x = x.contiguous(memory_format=torch.channels_last)
-        with _precision(self.device, bfloat16=self.recipe.bfloat16):
+        with mixed_precision(self.model, self.device, bfloat16=self.recipe.bfloat16):
             if self.lesions is None:
                 logits, cells = self.model(x), None
             else:
@@ -237,7 +236,7 @@ def predict_logits(
     batch_size = max(1, min(batch_size, batch_size * 128**2 // images.shape[1] ** 2))
     parts = []
     for start in range(0, len(images), batch_size):
-        with _precision(device, bfloat16=bfloat16):
+        with mixed_precision(model, device, bfloat16=bfloat16):
             logits = model(_to_input(images[start : start + batch_size], device, channels_last=bfloat16))
         parts.append(logits[:, 0].float().cpu())
     return torch.cat(parts).numpy()
@@ -251,16 +250,23 @@ def _size_at(epoch: int, recipe: Recipe, size: int) -> int | None:
     return min(size, max(32, round(recipe.sizes[part] * size / 32) * 32))
 
 
-def _precision(device: torch.device, *, bfloat16: bool) -> torch.autocast:
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bfloat16 and _has_bfloat16(device))
+def mixed_precision(model: nn.Module, device: torch.device, *, bfloat16: bool) -> torch.autocast:
+    """Autocast to bfloat16 where the recipe asks for it and the network gains by it on that device."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bfloat16 and _gains_by_bfloat16(model, device))
 
 
-@cache
-def _has_bfloat16(device: torch.device) -> bool:
-    """Whether the device computes in it: a processor that only imitates it needs fifteen times as long."""
+def _gains_by_bfloat16(model: nn.Module, device: torch.device) -> bool:
+    """Whether the device computes in it, and this network faster: a processor that only imitates it needs fifteen
+    times as long. With AVX-512 alone, dense convolutions take half of the time, depthwise ones a fifth more."""
     if device.type != "cpu":
         return device.type == "cuda"
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    if torch.cpu._is_amx_tile_supported():
+        return True
+    return torch.cpu._is_avx512_bf16_supported() and not _is_depthwise(model)
+
+
+def _is_depthwise(model: nn.Module) -> bool:
+    return any(isinstance(part, nn.Conv2d) and 1 < part.groups == part.in_channels for part in model.modules())
 
 
 @contextmanager

@@ -54,6 +54,7 @@ class Recipe:
     stretch: float = 1.0  # the sides' factors differ by at most this ratio
     shift: float = 0.0  # share of the side, either way
     gamma: tuple[float, float] | None = None  # exponent of the grey values, drawn on a log scale
+    tones: float = 0.0  # share of the images that take the distribution of grey values of another of the batch
     noise: float = 0.0  # largest standard deviation, grey levels of 255
     erase: float = 0.0  # largest share of the side of one grey rectangle (DeVries and Taylor 2017)
     mixup: float = 0.0  # alpha of the beta distribution (Zhang et al. 2018)
