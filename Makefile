@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check format bench load kill-nine gate bundles best ship leaderboard evidence paper translations data-folder clean
+.PHONY: help run test check format bench load kill-nine gate bundles best ship leaderboard choices evidence paper translations data-folder clean
 
 TASKS := tuberculosis brain-tumour fracture
 
@@ -92,6 +92,17 @@ leaderboard: $(VENV)/.develops data-folder  ## compare networks, classical learn
 	@$(COMPARE) --task tuberculosis --data "$(SECONDREAD_DATA)/tuberculosis/manifest.csv" --baseline tuberculosis/paper \
 	  --bundle tuberculosis/best --recipe transfer --epochs 8 --model efficientnet-lite0 \
 	  --ensemble mean --ensemble weighted --ensemble stacked --out runs/leaderboard/tuberculosis-transfer
+
+STUDY_TASKS := tuberculosis
+choices: $(VENV)/.develops data-folder  ## augmentation study, search and pretraining, all on validation (SECONDREAD_DATA, STUDY_TASKS)
+	@for task in $(STUDY_TASKS); do \
+	  $(BIN)/secondread study --task $$task --data "$(SECONDREAD_DATA)/$$task/manifest.csv" --out runs/study/$$task && \
+	  $(BIN)/secondread search --task $$task --data "$(SECONDREAD_DATA)/$$task/manifest.csv" --trials 24 --out runs/search/$$task && \
+	  for what in study search; do \
+	    mkdir -p benchmarks/results/$$what/$$task && cp runs/$$what/$$task/$$what.json runs/$$what/$$task/$$what.md runs/$$what/$$task/$$what.png benchmarks/results/$$what/$$task/ || exit 1; \
+	  done || exit 1; \
+	done
+	@$(BIN)/python -m benchmarks.pretraining
 
 evidence: $(VENV)/.develops data-folder  ## audit the data, measure the shipped bundles, compare with the paper; pages in runs/evidence (SECONDREAD_DATA)
 	@mkdir -p runs/evidence
