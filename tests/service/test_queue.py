@@ -4,6 +4,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from datetime import timedelta
@@ -113,6 +114,31 @@ def test_a_worker_that_lost_its_lease_cannot_finish(service: Service) -> None:
     assert service.queue.finish(quick, draft(0.9)) is not None
     assert service.queue.finish(quick, draft(0.9)) is None
     assert service.worklist.count() == 1
+
+
+def test_a_reading_slower_than_its_lease_is_read_once(service: Service) -> None:
+    service.queue.lease = timedelta(seconds=0.6)
+    batch = _submit(service, 1)
+    read_by: list[str] = []
+
+    def slowly(*asked):
+        read_by.append(threading.current_thread().name)
+        time.sleep(2.0)
+        return stubs.read(*asked)
+
+    slow, other = _worker(service, slowly), _worker(service, slowly)
+    thread = threading.Thread(target=slow.run_until_empty, name="slow")
+    thread.start()
+    while not read_by:
+        time.sleep(0.01)
+    taken = 0
+    while thread.is_alive():
+        taken += other.run_until_empty()
+        time.sleep(0.05)
+    thread.join()
+    assert (read_by, taken) == (["slow"], 0)
+    (item,) = service.queue.items(batch)
+    assert (item.state, item.attempts) == ("done", 1)
 
 
 def test_an_image_that_kills_whoever_reads_it_fails_after_three_times_and_the_others_are_read(service: Service) -> None:

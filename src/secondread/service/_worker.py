@@ -2,8 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from secondread.errors import NotThere, SecondReadError
 from secondread.reading import AutoReader, OperatingPoint, Reader
@@ -16,6 +16,7 @@ from secondread.service._upload import Asked, Claim
 
 AnyReader = Reader | AutoReader
 ReadFunction = Callable[[Asked, bytes], Draft]
+_RENEWALS = 90  # thirds of a lease: what takes longer than thirty of them hangs, and is another's to try
 _LOG = logging.getLogger("secondread.service.worker")  # numbers and hashes only, never a file's name
 
 
@@ -118,12 +119,34 @@ class Worker:
         if claim is None:
             return False
         try:
-            self._close(claim)
+            with self._held(claim):
+                self._close(claim)
         except (KeyboardInterrupt, SystemExit):
             with suppress(SecondReadError):
                 self._queue.give_back(claim)
             raise
         return True
+
+    @contextmanager
+    def _held(self, claim: Claim) -> Iterator[None]:
+        """Renews the lease for as long as the image takes: a huge file on a slow machine is not read twice."""
+        closed = threading.Event()
+
+        def renew() -> None:
+            for _ in range(_RENEWALS):
+                if closed.wait(self._queue.lease.total_seconds() / 3):
+                    return
+                with suppress(SecondReadError):  # a database that is away for a moment: the next try may reach it
+                    if not self._queue.renew(claim):
+                        return
+
+        renewing = threading.Thread(target=renew, name=f"lease of item {claim.id}", daemon=True)
+        renewing.start()
+        try:
+            yield
+        finally:
+            closed.set()
+            renewing.join()
 
     def _close(self, claim: Claim) -> None:
         try:
