@@ -197,10 +197,31 @@ def test_the_first_account_is_an_administrators(tmp_path) -> None:
 def test_a_key_makes_a_repeated_request_the_same(client: FlaskClient) -> None:
     log_in(client)
     send = {"json": {"name": "robot", "scopes": ["read"]}, "headers": {"Idempotency-Key": "one"}}
-    first, again = (client.post("/api/v1/tokens", **send) for _ in range(2))
-    assert first.json == again.json
+    assert client.post("/api/v1/tokens", **send).status_code == 201
+    again = client.post("/api/v1/tokens", **send)
+    assert (again.status_code, again.json["code"]) == (409, "shown_once")
+    assert [token["name"] for token in client.get("/api/v1/tokens").json["tokens"]] == ["robot"]
     other = client.post("/api/v1/tokens", json={"name": "x", "scopes": ["read"]}, headers={"Idempotency-Key": "one"})
     assert (other.status_code, other.json["code"]) == (422, "key_reused")
+
+
+def test_a_repeated_request_is_known_to_another_server_on_the_same_data(tmp_path) -> None:
+    body = {"name": "anna", "role": "administrator", "password": PASSWORD}
+    send = {"json": body, "headers": {"Idempotency-Key": "first"}}
+    made = create_app({"DATA_FOLDER": str(tmp_path)}).test_client().post("/api/v1/users", **send)
+    assert made.status_code == 201
+    other = create_app({"DATA_FOLDER": str(tmp_path)}).test_client()
+    log_in(other)
+    again = other.post("/api/v1/users", **send)
+    assert (again.status_code, again.json["code"]) == (
+        409,
+        "conflict",
+    )  # it is another's key: anna's, not this machine's
+    key = {"json": body | {"name": "berta"}, "headers": {"Idempotency-Key": "second"}}
+    first = other.post("/api/v1/users", **key)
+    third = create_app({"DATA_FOLDER": str(tmp_path)}).test_client()
+    log_in(third)
+    assert (first.status_code, third.post("/api/v1/users", **key).json) == (201, first.json)
 
 
 def test_too_many_requests_are_refused_in_the_same_shape(tmp_path) -> None:

@@ -3,6 +3,7 @@
 from secondread.service._accounts import Accounts, Token, User
 from secondread.service._actor import LOCAL, SYSTEM, Actor
 from secondread.service._agreement import Agreement, AgreementStatistics, AgreementTable, agreement
+from secondread.service._answers import Answer, Answers
 from secondread.service._archive import Bounds
 from secondread.service._backup import BackupFacts, back_up, restore
 from secondread.service._database import Database
@@ -42,6 +43,8 @@ __all__ = [
     "Agreement",
     "AgreementStatistics",
     "AgreementTable",
+    "Answer",
+    "Answers",
     "Asked",
     "AuditTrail",
     "BackupFacts",

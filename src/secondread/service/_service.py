@@ -8,6 +8,7 @@ from typing import Any
 from secondread.images import Limits
 from secondread.service._accounts import Accounts
 from secondread.service._agreement import AgreementStatistics
+from secondread.service._answers import Answers
 from secondread.service._archive import Bounds
 from secondread.service._database import Database
 from secondread.service._drift import Drift
@@ -39,6 +40,7 @@ class Service:
     drift: Drift
     exports: ReviewedExport
     accounts: Accounts
+    answers: Answers
     trail: AuditTrail
     queue: Queue
     intake: Intake
@@ -80,6 +82,7 @@ class Service:
             drift=Drift(database),
             exports=ReviewedExport(database, images),
             accounts=Accounts(database),
+            answers=Answers(database, lambda: images.secret("answers")),
             trail=AuditTrail(database),
             queue=queue,
             intake=Intake(database, images, queue, bounds=bounds, limits=limits, keep_identifiers=keep),

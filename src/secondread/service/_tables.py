@@ -185,6 +185,19 @@ class AttemptRow(Base):
     blocked_until: Mapped[datetime | None]
 
 
+class AnswerRow(Base):
+    """A request with an Idempotency-Key, and what it was answered with; keyed hashes of both."""
+
+    __tablename__ = "answers"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    request_sha256: Mapped[str] = mapped_column(String(64))
+    status: Mapped[int | None]  # none while it is being answered
+    content_type: Mapped[str] = mapped_column(String(100), default="")
+    body: Mapped[str] = mapped_column(Text, default="")
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
 class TokenRow(Base):
     """An API token: its hash, never the token."""
 

@@ -1,25 +1,20 @@
 """Requests that create something, sent twice with one `Idempotency-Key`, create it once."""
 
-import hashlib
-import threading
-import time
-from collections import OrderedDict
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from apiflask import APIFlask, Schema
+from apiflask import Schema
 from flask import Response, current_app, request
 
 from secondread.errors import UsageError
+from secondread.service import Answer
 from secondread.web._auth import current_actor
 from secondread.web._problems import problem
 from secondread.web._schemas import Text, said
+from secondread.web._service import service
 
-_KEY = "secondread.idempotency"
 _LONGEST = 100  # characters
-_KEPT_SECONDS = 24 * 3600
-_MOST = 2000  # answers held
 
 
 class KeyHeader(Schema):
@@ -31,17 +26,6 @@ class KeyHeader(Schema):
     )
 
 
-class _Answers:
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.known: OrderedDict[str, tuple[float, str, Response | None]] = OrderedDict()
-
-
-def register(app: APIFlask) -> None:
-    """Hold answers for a day in this process; uploads remember their keys in the database, for good."""
-    app.extensions[_KEY] = _Answers()
-
-
 def checked_key(headers: dict[str, Any]) -> str | None:
     """The key of this request, if it has one. Raises UsageError."""
     key = headers.get("key")
@@ -50,53 +34,50 @@ def checked_key(headers: dict[str, Any]) -> str | None:
     return key
 
 
-def once(view: Callable[..., Any]) -> Callable[..., Any]:
+def once(*, secret: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Let a view answer a repeated key with its first answer. It stands next to the function.
 
-    409 while the first request is still being answered, 422 where the key came with another body.
+    409 while the first request is still being answered, 422 where the key came with another body. secret: the answer
+    holds what is shown once and kept nowhere, so a repetition is told that, with 409.
     """
 
-    @wraps(view)
-    def answered(*args: Any, headers_data: dict[str, Any], **kwargs: Any) -> Any:
-        key = checked_key(headers_data)
-        if key is None:
-            return view(*args, **kwargs)
-        name = f"{current_actor().name}\n{request.method} {request.path}\n{key}"
-        body = hashlib.sha256(request.get_data()).hexdigest()
-        answers: _Answers = current_app.extensions[_KEY]
-        if (found := _begin(answers, name, body)) is not None:
-            return found
-        made: Response | None = None
-        try:
-            made = current_app.make_response(view(*args, **kwargs))
-            return made
-        finally:
-            _end(answers, name, body, made)
+    def wrap(view: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(view)
+        def answered(*args: Any, headers_data: dict[str, Any], **kwargs: Any) -> Any:
+            key = checked_key(headers_data)
+            if key is None:
+                return view(*args, **kwargs)
+            name = f"{current_actor().name}\n{request.method} {request.path}\n{key}"
+            found = service().answers.begin(name, request.get_data())
+            if found != "new":
+                return _in_words(found)
+            made: Response | None = None
+            try:
+                made = current_app.make_response(view(*args, **kwargs))
+                return made
+            finally:
+                # an error is not kept, so that the request can be tried again
+                good = made is not None and made.status_code < 400
+                kept = _shown_once() if secret else made
+                service().answers.end(name, _kept(kept) if good and kept is not None else None)
 
-    return answered
+        return answered
+
+    return wrap
 
 
-def _begin(answers: _Answers, name: str, body: str) -> Response | None:
-    with answers.lock:
-        for old, (at, _, _) in list(answers.known.items()):
-            if time.monotonic() - at < _KEPT_SECONDS and len(answers.known) <= _MOST:
-                break
-            del answers.known[old]
-        if name not in answers.known:
-            answers.known[name] = (time.monotonic(), body, None)
-            return None
-        _, known_body, answer = answers.known[name]
-    if known_body != body:
+def _in_words(found: Answer | str) -> Response:
+    if isinstance(found, Answer):
+        return Response(found.body, status=found.status, content_type=found.content_type)
+    if found == "other_request":
         return problem(422, "this Idempotency-Key came with another request; choose a new one", code="key_reused")
-    if answer is None:
-        return problem(409, "the first request with this Idempotency-Key is still being answered", code="in_progress")
-    return Response(answer.get_data(), status=answer.status_code, content_type=answer.content_type)
+    return problem(409, "the first request with this Idempotency-Key is still being answered", code="in_progress")
 
 
-def _end(answers: _Answers, name: str, body: str, made: Response | None) -> None:
-    """Hold the answer; an error is not held, so that the request can be tried again."""
-    with answers.lock:
-        if made is None or made.status_code >= 400:
-            answers.known.pop(name, None)
-        else:
-            answers.known[name] = (time.monotonic(), body, made)
+def _kept(made: Response) -> Answer:
+    return Answer(made.status_code, made.content_type, made.get_data(as_text=True))
+
+
+def _shown_once() -> Response:
+    sentence = "this Idempotency-Key has made it already, and its secret is shown once; revoke it, and use a new key"
+    return problem(409, sentence, code="shown_once")

@@ -15,7 +15,6 @@ from secondread.web import (
     _auth,
     _document,
     _events,
-    _idempotency,
     _limits,
     _metrics,
     _problems,
@@ -58,7 +57,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> APIFlask:
     _configure(app)
     app.extensions[SERVICE] = opened or Service.open(app.config)
     app.extensions["secondread"] = readers_of(app.config, ready=ready, load=load)
-    for part in (_metrics, _security, _limits, _auth, _problems, _events, _idempotency, _document, _provider, pages):
+    for part in (_metrics, _security, _limits, _auth, _problems, _events, _document, _provider, pages):
         part.register(app)
     for blueprint in (*BLUEPRINTS, login, *pages.BLUEPRINTS, report):
         app.register_blueprint(blueprint)

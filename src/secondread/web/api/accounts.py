@@ -168,7 +168,7 @@ def list_users() -> Response:
 @accounts.input(KeyHeader, location="headers")
 @accounts.output(UserOut, status_code=201)
 @accounts.doc(operation_id="addUser", summary="Make an account")
-@once
+@once()
 def add_user(json_data: dict[str, Any]) -> Response:
     """Make an account. On a server without accounts the first one has to be an administrator's."""
     if json_data["role"] != "administrator" and not service().accounts.has_administrator():

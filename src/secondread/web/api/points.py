@@ -133,7 +133,7 @@ def list_points(query_data: dict[str, Any]) -> Response:
 @points.input(KeyHeader, location="headers")
 @points.output(PointsAfterOut, status_code=201)
 @points.doc(operation_id="chooseOperatingPoint", summary="Choose a threshold for this site")
-@once
+@once()
 def choose(json_data: dict[str, Any]) -> Response:
     """Make a threshold the one that decides from now on; readings that are kept stay as they are."""
     asked = json_data

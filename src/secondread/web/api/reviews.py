@@ -65,7 +65,7 @@ class ScoresQuery(FilterQuery):
 @reviews.input(KeyHeader, location="headers")
 @reviews.output(kept.ReviewOut, status_code=201)
 @reviews.doc(operation_id="addReview", summary="Give an opinion on a reading")
-@once
+@once()
 def add_review(reading_id: int, json_data: dict[str, Any]) -> Response:
     """Note an opinion. An earlier one of the same person stays and counts no more."""
     made = service().reviews.add(reading_id, **json_data, actor=current_actor(), role=current_role())
@@ -93,7 +93,7 @@ def list_reviews(reading_id: int) -> Response:
 @reviews.input(KeyHeader, location="headers")
 @reviews.output(kept.ReviewOut, status_code=201)
 @reviews.doc(operation_id="adjudicate", summary="Settle a disputed reading")
-@once
+@once()
 def adjudicate(reading_id: int, json_data: dict[str, Any]) -> Response:
     """Settle a reading on which reviewers differ or are unsure, by someone who did not review it."""
     made = service().reviews.adjudicate(reading_id, **json_data, actor=current_actor(), role=current_role())

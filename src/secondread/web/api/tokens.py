@@ -88,7 +88,7 @@ def list_tokens(query_data: dict[str, Any]) -> Response:
 @tokens.input(KeyHeader, location="headers")
 @tokens.output(NewTokenOut, status_code=201)
 @tokens.doc(operation_id="addToken", summary="Make a token")
-@once
+@once(secret=True)
 def add_token(json_data: dict[str, Any]) -> Response:
     """Make a token. It is shown this once; only its hash is kept. A token cannot make another one."""
     found = current_identity()

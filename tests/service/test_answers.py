@@ -1,0 +1,70 @@
+"""The same request sent again creates nothing twice: in any process, after a restart, at the same moment."""
+
+import threading
+from datetime import timedelta
+
+from sqlalchemy import func, select
+
+from secondread.service import Answer, Service
+from secondread.service import _answers as answers
+from secondread.service._tables import AnswerRow
+
+MADE = Answer(201, "application/json", '{"name": "berta"}')
+
+
+def _other_process(service: Service) -> Service:
+    url = "" if service.database.is_sqlite else service.database.url.render_as_string(hide_password=False)
+    return Service.open({"DATA_FOLDER": str(service.folder), "DATABASE": url}, upgrade=False)
+
+
+def test_a_repeated_request_has_the_first_answer_in_another_process_too(service: Service) -> None:
+    assert service.answers.begin("anna one", b"body") == "new"
+    assert service.answers.begin("anna one", b"body") == "in_progress"
+    service.answers.end("anna one", MADE)
+    other = _other_process(service)
+    assert other.answers.begin("anna one", b"body") == MADE
+    assert other.answers.begin("anna one", b"another body") == "other_request"
+    assert other.answers.begin("anna two", b"body") == "new"
+    other.close()
+
+
+def test_a_request_that_failed_can_be_tried_again(service: Service) -> None:
+    assert service.answers.begin("key", b"") == "new"
+    service.answers.end("key", None)
+    assert service.answers.begin("key", b"") == "new"
+
+
+def test_of_many_at_the_same_moment_one_is_new(service: Service) -> None:
+    found: list[object] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(service.answers.begin("key", b"body"))) for _ in range(12)
+    ]  # fmt: skip
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(str, found)) == ["in_progress"] * 11 + ["new"]
+
+
+def test_answers_are_forgotten_after_a_day_and_killed_requests_sooner(service: Service, monkeypatch) -> None:
+    service.answers.begin("answered", b"")
+    service.answers.end("answered", MADE)
+    service.answers.begin("killed", b"")
+    start = answers.now()
+    monkeypatch.setattr(answers, "now", lambda: start + timedelta(minutes=11))
+    assert service.answers.begin("killed", b"") == "new"
+    assert service.answers.begin("answered", b"") == MADE
+    monkeypatch.setattr(answers, "now", lambda: start + timedelta(hours=25))
+    assert service.answers.begin("answered", b"") == "new"
+    with service.database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(AnswerRow)) == 1
+
+
+def test_neither_key_nor_request_can_be_found_in_the_table(service: Service) -> None:
+    """A request may hold a password: what is kept of it cannot be guessed at without this site's secret."""
+    service.answers.begin("anna", b'{"password": "easy"}')
+    with service.database.reading() as session:
+        (row,) = session.scalars(select(AnswerRow)).all()
+    other = answers.Answers(service.database, lambda: b"another site's")
+    assert row.request_sha256 == service.answers._digest(b'anna{"password": "easy"}')
+    assert row.request_sha256 != other._digest(b'anna{"password": "easy"}')
