@@ -88,6 +88,8 @@ leaderboard: $(VENV)/.develops data-folder  ## compare networks, classical learn
 	    $(ALL_TASKS:%=--model %) --out runs/leaderboard/$$task || exit 1; \
 	done
 	@$(COMPARE) --task tuberculosis --data "$(SECONDREAD_DATA)/tuberculosis/manifest.csv" --baseline tuberculosis/paper \
+	  --model lenet --model lenet-overlap --seeds 0,1,2 --out runs/leaderboard/tuberculosis
+	@$(COMPARE) --task tuberculosis --data "$(SECONDREAD_DATA)/tuberculosis/manifest.csv" --baseline tuberculosis/paper \
 	  --recipe upright --epochs 12 $(FROM_SCRATCH:%=--model %) --out runs/leaderboard/tuberculosis-scratch
 	@$(COMPARE) --task tuberculosis --data "$(SECONDREAD_DATA)/tuberculosis/manifest.csv" --baseline tuberculosis/paper \
 	  --bundle tuberculosis/best --recipe transfer --epochs 8 --model efficientnet-lite0 \

@@ -4,13 +4,13 @@ One level alone: an archive in an archive is refused. Members are read one after
 counted as they come: what the archive says of their size is checked first and not believed after.
 """
 
-import io
 import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import PurePosixPath
+from typing import IO
 
 from secondread.errors import UploadRefused
 
@@ -35,13 +35,14 @@ def is_zip(data: bytes) -> bool:
     return data[:4] in (b"PK\x03\x04", b"PK\x05\x06")
 
 
-def members(data: bytes, bounds: Bounds) -> Iterator[tuple[str, bytes | UploadRefused]]:
+def members(file: IO[bytes], bounds: Bounds) -> Iterator[tuple[str, bytes | UploadRefused]]:
     """(name, bytes) of each file, or (name, why it was refused); folders and the traces of file managers are left out.
 
+    file: the archive, open and seekable; no more of it than a member at a time is in memory.
     Raises UploadRefused where the archive as a whole is outside the bounds, damaged or encrypted throughout.
     """
     try:
-        archive = zipfile.ZipFile(io.BytesIO(data))
+        archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, EOFError) as error:
         raise UploadRefused(
             "the archive is damaged or cut short; pack and send it again", code="archive_damaged"

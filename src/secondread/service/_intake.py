@@ -1,7 +1,9 @@
 """What comes in: files, folders and archives, unpacked, de-identified and put into the store before they are queued."""
 
+import io
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import IO
 
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -40,11 +42,16 @@ class Intake:
         self.keep_identifiers = keep_identifiers
 
     def take(
-        self, files: Iterable[tuple[str, bytes]], asked: Asked, *, actor: Actor, idempotency_key: str | None = None
+        self,
+        files: Iterable[tuple[str, bytes | IO[bytes]]],
+        asked: Asked,
+        *,
+        actor: Actor,
+        idempotency_key: str | None = None,
     ) -> int:
         """Stage every file and queue them as one upload; gives its number.
 
-        files: (name, bytes); archives among them are unpacked. Files that are refused are items of the upload too, with
+        files: (name, bytes or an open file that can seek); archives among them are unpacked, a member at a time. Files that are refused are items of the upload too, with
         the reason. Raises UploadRefused where the upload as a whole is outside the bounds or empty.
         """
         items = []
@@ -97,12 +104,15 @@ class Intake:
         patient = deidentify(data, key=self._images.secret("deidentify"), limits=self.limits).patient
         return replace(Deidentified(data, kind, False), patient=patient)
 
-    def _unpacked(self, files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes | UploadRefused]]:
+    def _unpacked(self, files: Iterable[tuple[str, bytes | IO[bytes]]]) -> Iterator[tuple[str, bytes | UploadRefused]]:
         n_files, left = 0, self.bounds.max_bytes
-        for name, data in files:
-            inside: Iterable[tuple[str, bytes | UploadRefused]] = [(name, data)]
-            if is_zip(data):
-                inside = members(data, replace(self.bounds, max_bytes=max(left, 0)))
+        for name, sent in files:
+            file = io.BytesIO(sent) if isinstance(sent, bytes) else sent
+            inside: Iterable[tuple[str, bytes | UploadRefused]]
+            if is_zip(_signature(file)):
+                inside = members(file, replace(self.bounds, max_bytes=max(left, 0)))
+            else:
+                inside = [(name, file.read())]
             for member, content in inside:
                 n_files += 1
                 if n_files > self.bounds.max_files:
@@ -117,3 +127,9 @@ class Intake:
                         code="upload_too_large",
                     )
                 yield member, content
+
+
+def _signature(file: IO[bytes]) -> bytes:
+    start = file.read(4)
+    file.seek(0)
+    return start

@@ -58,7 +58,7 @@ def submit(form_and_files_data: dict[str, Any], headers_data: dict[str, Any]) ->
     asked = Asked(form["task"] or "auto", form["bundle"], form["operating_point"], form["source"])
     _check(asked)
     number = service().intake.take(
-        ((file.filename or "", file.stream.read()) for file in files),
+        ((file.filename or "", file.stream) for file in files),
         asked,
         actor=current_actor(),
         idempotency_key=checked_key(headers_data),
