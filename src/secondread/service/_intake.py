@@ -20,6 +20,8 @@ from secondread.service._tables import ImageRow
 from secondread.service._times import now
 from secondread.service._upload import Asked, NewItem
 
+Sent = bytes | IO[bytes]  # or an open file that can seek
+
 
 class Intake:
     """Takes uploads in. What is no image, or a DICOM file whose names cannot be taken out, never reaches the store."""
@@ -51,8 +53,8 @@ class Intake:
     ) -> int:
         """Stage every file and queue them as one upload; gives its number.
 
-        files: (name, bytes or an open file that can seek); archives among them are unpacked, a member at a time. Files that are refused are items of the upload too, with
-        the reason. Raises UploadRefused where the upload as a whole is outside the bounds or empty.
+        files: archives among them are unpacked, a member at a time. Files that are refused are items of the upload too,
+        with the reason. Raises UploadRefused where the upload as a whole is outside the bounds or empty.
         """
         items = []
         for name, content in self._unpacked(files):
@@ -104,7 +106,7 @@ class Intake:
         patient = deidentify(data, key=self._images.secret("deidentify"), limits=self.limits).patient
         return replace(Deidentified(data, kind, False), patient=patient)
 
-    def _unpacked(self, files: Iterable[tuple[str, bytes | IO[bytes]]]) -> Iterator[tuple[str, bytes | UploadRefused]]:
+    def _unpacked(self, files: Iterable[tuple[str, Sent]]) -> Iterator[tuple[str, bytes | UploadRefused]]:
         n_files, left = 0, self.bounds.max_bytes
         for name, sent in files:
             file = io.BytesIO(sent) if isinstance(sent, bytes) else sent
