@@ -6,8 +6,9 @@ import sqlite3
 
 import pytest
 
-from secondread.service import Service
+from secondread.service import LOCAL, Asked, Service
 from tests.cli.test_cli import call
+from tests.phantoms import chest_phantom, encode
 
 GOOD = "correct horse battery"
 
@@ -54,6 +55,21 @@ def test_a_token_is_printed_once_and_can_be_revoked(run, tmp_path) -> None:
     assert run("token", "revoke", "1")[0] == 0
     assert "revoked" in run("token", "list", "bert")[1]
     assert run("token", "revoke", "9")[0] == 2
+
+
+def test_work_reads_what_waits_and_ends(run, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("SECONDREAD_GATE", "off")
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # this process keeps its own
+    service = Service.open({"DATA_FOLDER": str(tmp_path / "data")})
+    films = [(f"{n}.png", encode(chest_phantom(128, random_state=n), "PNG")) for n in range(3)]
+    batch = service.intake.take([*films, ("note.txt", b"no image")], Asked("tuberculosis"), actor=LOCAL)
+    code, out, _ = run("work", "--until-empty")
+    assert (code, out) == (0, "3 images read\n")
+    assert service.queue.batch(batch).counts == {"done": 3, "refused": 1} | dict.fromkeys(
+        ("queued", "running", "failed", "cancelled"), 0
+    )
+    assert run("work", "--until-empty")[1] == "0 images read\n"
+    service.close()
 
 
 def test_the_trail_is_verified_exported_and_pinned(run, tmp_path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from secondread.evidence import clopper_pearson
 from secondread.service import LOCAL
 from secondread.web import create_app
 from tests.phantoms import chest_phantom, encode
@@ -105,6 +106,16 @@ def test_every_threshold_says_what_it_finds_and_costs(app: Flask) -> None:
     assert client.get("/api/v1/thresholds?bundle=tuberculosis&prevalence=2").status_code == 400
     assert client.get("/api/v1/thresholds?bundle=nothing").status_code == 400
     assert client.get("/api/v1/thresholds?bundle=tuberculosis&split=none").status_code == 400
+
+
+def test_intervals_of_thresholds_know_that_images_belong_together(app: Flask) -> None:
+    """Where groups are large they are wider than those of as many strangers, and never narrower."""
+    for task, wider in (("fracture", 1.1), ("tuberculosis", 1.0)):
+        found = app.test_client().get(f"/api/v1/thresholds?bundle={task}").json
+        row = min(found["rows"], key=lambda row: abs(row["sensitivity"]["value"] - 0.8))
+        n, rate = found["n_positive"], row["sensitivity"]
+        low, high = clopper_pearson(round(rate["value"] * n), n)
+        assert rate["high"] - rate["low"] >= wider * (high - low) - 1e-6
 
 
 def test_a_site_chooses_its_threshold_and_goes_back(app: Flask) -> None:

@@ -11,6 +11,8 @@ from secondread.reading import Bundle
 _GRID = np.round(np.arange(0.01, 1.0, 0.01), 2)
 _CONFIDENCE = 0.95
 _JOINT = 1 - (1 - _CONFIDENCE) / 2  # of each rate, so that both hold together with _CONFIDENCE (Bonferroni)
+_Z = 1.959964  # of a 95 % interval
+_MIDDLE = (0.1, 0.9)  # rates whose intervals are near enough to symmetric to read a variance from
 Interval = dict[str, float | None]
 
 
@@ -19,8 +21,10 @@ def costs(bundle: Bundle, *, prevalence: float | None, split: str) -> dict[str, 
 
     prevalence: share of the diseased where the reader is used; None takes that of the split. A row is {threshold, name,
     sensitivity, specificity, ppv, npv, referrals_per_1000, missed_per_1000}, the last six each {value, low, high}.
-    Intervals of the two rates are Clopper–Pearson's at 95 %, images counted as independent. What follows from both is
-    monotone in each, so its bounds are taken at the corners of their joint 95 % box: it is wide rather than narrow.
+    Intervals of the two rates are Clopper–Pearson's at 95 % on the number of images that the split is worth: images of
+    one patient say less than as many of strangers, and how much less the evidence's intervals by group tell. What
+    follows from both is monotone in each, so its bounds are taken at the corners of their joint 95 % box: it is wide
+    rather than narrow.
     Raises UsageError for a prevalence that is no share, or a split without predictions of both classes.
     """
     if prevalence is not None and not 0 < prevalence < 1:
@@ -28,8 +32,12 @@ def costs(bundle: Bundle, *, prevalence: float | None, split: str) -> dict[str, 
     positives, negatives = _scores(bundle, split)
     share = prevalence or len(positives) / (len(positives) + len(negatives))
     named = {point.threshold: point.name for point in bundle.operating_points.values()}
+    worth = (
+        len(positives) / _design_effect(bundle, split, "sensitivity", len(positives)),
+        len(negatives) / _design_effect(bundle, split, "specificity", len(negatives)),
+    )
     rows = [
-        {"threshold": at, "name": named.get(at, "")} | _row(positives, negatives, at, share)
+        {"threshold": at, "name": named.get(at, "")} | _row(positives, negatives, worth, at, share)
         for at in sorted({*map(float, _GRID), *named})
     ]
     return {
@@ -55,14 +63,29 @@ def _scores(bundle: Bundle, split: str) -> tuple[np.ndarray, np.ndarray]:
     return positives, negatives
 
 
-def _row(positives: np.ndarray, negatives: np.ndarray, threshold: float, share: float) -> dict[str, Interval]:
-    found, spared = int((positives > threshold).sum()), int((negatives <= threshold).sum())
-    sensitivity, specificity = found / len(positives), spared / len(negatives)
-    se_low, se_high = clopper_pearson(found, len(positives), confidence=_JOINT)
-    sp_low, sp_high = clopper_pearson(spared, len(negatives), confidence=_JOINT)
+def _design_effect(bundle: Bundle, split: str, rate: str, n: int) -> float:
+    """By how much groups widen a rate's variance against that of n strangers (Kish 1965): the largest over the
+    thresholds at which the evidence measured it, and 1 where it measured none."""
+    results = (bundle.evidence or {}).get("results", {}).get(split, {})
+    found = [row[rate] for row in results.get("thresholds", {}).get("rows", ())]
+    effects = [
+        ((at["high"] - at["low"]) / (2 * _Z)) ** 2 * n / (at["value"] * (1 - at["value"]))
+        for at in found
+        if at["value"] is not None and _MIDDLE[0] <= at["value"] <= _MIDDLE[1]
+    ]
+    return max([1.0, *effects])
+
+
+def _row(
+    positives: np.ndarray, negatives: np.ndarray, worth: tuple[float, float], threshold: float, share: float
+) -> dict[str, Interval]:
+    sensitivity, specificity = float((positives > threshold).mean()), float((negatives <= threshold).mean())
+    sizes = list(zip((sensitivity, specificity), worth, strict=True))
+    (se_low, se_high), (sp_low, sp_high) = (clopper_pearson(at * n, n, confidence=_JOINT) for at, n in sizes)
+    alone_se, alone_sp = (clopper_pearson(at * n, n, confidence=_CONFIDENCE) for at, n in sizes)
     return {
-        "sensitivity": _interval(sensitivity, *clopper_pearson(found, len(positives), confidence=_CONFIDENCE)),
-        "specificity": _interval(specificity, *clopper_pearson(spared, len(negatives), confidence=_CONFIDENCE)),
+        "sensitivity": _interval(sensitivity, *alone_se),
+        "specificity": _interval(specificity, *alone_sp),
         "ppv": _interval(
             _ppv(sensitivity, specificity, share), _ppv(se_low, sp_low, share), _ppv(se_high, sp_high, share)
         ),
