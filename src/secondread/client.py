@@ -126,6 +126,11 @@ class Client:
         found: bytes = self._ask("GET", f"/readings/{reading_id}/{what}")
         return found
 
+    def regions(self, reading_id: int) -> list[dict[str, Any]]:
+        """The places that the bundle's lesion map names: box, outline, peak, area. Empty where it names none."""
+        found: list[dict[str, Any]] = self._ask("GET", f"/readings/{reading_id}/regions")["regions"]
+        return found
+
     def review(
         self, reading_id: int, verdict: str, *, finding: int | None = None, note: str = "", saw_answer: bool = True
     ) -> dict[str, Any]:

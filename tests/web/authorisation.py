@@ -37,6 +37,7 @@ TABLE: dict[str, tuple[int, int, int, int, int]] = {
     "GET /api/v1/readings/<int:reading_id>/file": (401, 404, 404, 404, 404),
     "GET /api/v1/readings/<int:reading_id>/heatmap": (401, 404, 404, 404, 404),
     "GET /api/v1/readings/<int:reading_id>/image": (401, 404, 404, 404, 404),
+    "GET /api/v1/readings/<int:reading_id>/regions": (401, 404, 404, 404, 404),
     "GET /api/v1/readings/<int:reading_id>/report.pdf": (401, 404, 404, 404, 404),
     "POST /api/v1/readings/<int:reading_id>/restore": (401, 404, 404, 404, 403),
     "GET /api/v1/readings/<int:reading_id>/reviews": (401, 404, 404, 404, 404),

@@ -1,6 +1,7 @@
 """Readings that last: answered from the store, listed, shown, exported, deleted and brought back."""
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from secondread.web import create_app
-from tests.phantoms import chest_phantom, dicom_bytes, encode
+from tests.phantoms import brain_phantom, chest_phantom, dicom_bytes, encode
 from tests.web.conftest import post
 
 FILMS = [encode(chest_phantom((90, 80), random_state=number, lesion=bool(number % 2)), "PNG") for number in range(5)]
@@ -48,6 +49,19 @@ def test_another_operating_point_or_another_image_is_read_anew(client: FlaskClie
     (paper,) = post(client, ("a.png", FILMS[0]), task="tuberculosis", operating_point="paper").json["readings"]
     (again,) = post(client, ("a.png", FILMS[0]), task="tuberculosis").json["readings"]
     assert paper["id"] != again["id"] or paper["operating_point"] == again["operating_point"]
+
+
+def test_places_are_told_where_the_bundle_scores_places(client: FlaskClient) -> None:
+    brain = encode(brain_phantom(256, random_state=0, lesion=True), "PNG")
+    (entry,) = post(client, ("brain.png", brain), task="brain-tumour").json["readings"]
+    found = client.get(f"/api/v1/readings/{entry['id']}/regions").json
+    assert (entry["decision"], found["given"]) == ("positive", True)
+    x, y, wide, high = found["regions"][0]["box"]
+    assert 0 <= x < x + wide <= 256
+    assert 0 <= y < y + high <= 256
+    assert ("heat_map.seen", f"image:{hashlib.sha256(brain).hexdigest()}") in trail(client)
+    (other,) = post(client, ("a.png", brain), task="brain-tumour", bundle="brain-tumour/paper").json["readings"]
+    assert client.get(f"/api/v1/readings/{other['id']}/regions").json == {"given": False, "regions": []}
 
 
 def test_a_dicom_film_is_kept_without_its_names(client: FlaskClient) -> None:

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from secondread.service import LOCAL, Service
-from tests.phantoms import chest_phantom, encode
+from tests.phantoms import brain_phantom, chest_phantom, encode
 from tests.service.conftest import postgresql as postgresql
 from tests.web.chromium import chromium, opened
 from tests.web.conftest import SERVE, Server
@@ -140,6 +140,27 @@ def test_the_viewer_zooms_windows_inverts_and_colours(page: Page) -> None:
     expect(page.get_by_role("button", name="Heat map", exact=True)).to_have_attribute("aria-pressed", "false")
     expect(page.get_by_text("shows what the model used, not where disease is: it does not outline")).to_be_visible()
     expect(page.get_by_role("img", name=re.compile("^Probability .*; positive above"))).to_be_visible()
+
+
+def test_places_that_the_network_marks_are_outlined_on_demand(page: Page) -> None:
+    film = encode(brain_phantom(256, random_state=0, lesion=True), "PNG")
+    brain = {"name": "brain.png", "mimeType": "image/png", "buffer": film}
+    sent = page.request.post("/api/v1/readings", multipart={"image": brain, "task": "brain-tumour"}).json()
+    page.goto(f"/readings/{sent['readings'][0]['id']}")
+    ready(page)
+    outlines = page.locator(".outlines")
+    expect(outlines).to_be_hidden()
+    page.keyboard.press("b")
+    expect(page.get_by_role("button", name="Outlines")).to_have_attribute("aria-pressed", "true")
+    expect(outlines.locator("polygon.over")).not_to_have_count(0)
+    inside = outlines.evaluate("""svg => {
+        const shape = svg.querySelector(".over").getBoundingClientRect();
+        const film = svg.closest(".film").getBoundingClientRect();
+        return shape.left >= film.left && shape.right <= film.right && shape.width > 0.05 * film.width;
+    }""")
+    assert inside
+    page.get_by_role("button", name="Outlines").click()
+    expect(outlines).to_be_hidden()
 
 
 def test_an_opinion_is_given_before_and_after_the_answer_and_kept(page: Page) -> None:

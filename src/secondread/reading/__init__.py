@@ -15,6 +15,7 @@ from secondread.reading._heatmap import HeatMap, overlay_of
 from secondread.reading._learned_gate import Gate, load_gate, shipped_gate, write_gate
 from secondread.reading._reader import Reader, decide
 from secondread.reading._reading import Decision, Reading, Refusal
+from secondread.reading._regions import Region, regions_of
 
 __all__ = [
     "AutoReader",
@@ -26,6 +27,7 @@ __all__ = [
     "Reader",
     "Reading",
     "Refusal",
+    "Region",
     "add_card",
     "add_to_bundle",
     "decide",
@@ -35,6 +37,7 @@ __all__ = [
     "load_bundle",
     "load_gate",
     "overlay_of",
+    "regions_of",
     "shipped_gate",
     "write_bundle",
     "write_gate",

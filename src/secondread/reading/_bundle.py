@@ -84,6 +84,11 @@ class Bundle:
             raise UnknownName.of("operating point", name, self.operating_points)
         return self.operating_points[name]
 
+    @property
+    def maps_lesions(self) -> bool:
+        """Whether its heat map says of every place whether it looks diseased, so that regions can be drawn of it."""
+        return "zero" in self.record["heatmap"]
+
     @cached_property
     def evidence(self) -> dict[str, Any] | None:
         """What was measured of these weights, or None. Raises BundleDamaged if it speaks of other weights."""

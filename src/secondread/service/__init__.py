@@ -15,7 +15,7 @@ from secondread.service._intake import Intake
 from secondread.service._queue import Queue
 from secondread.service._readings import ReadingStore, StoredReading
 from secondread.service._report import reading_pdf
-from secondread.service._report_facts import Measured, ReportFacts, report_facts
+from secondread.service._report_facts import Measured, ReportFacts, bundle_of, report_facts
 from secondread.service._retention import Erased, Retention
 from secondread.service._reviews import VERDICTS, Review, Reviews
 from secondread.service._roles import ROLES, SCOPES, may_review, scopes_of
@@ -86,6 +86,7 @@ __all__ = [
     "Worklist",
     "agreement",
     "back_up",
+    "bundle_of",
     "data_folder_of",
     "decided_at",
     "draft_of",

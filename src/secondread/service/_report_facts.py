@@ -52,7 +52,7 @@ def report_facts(service: Service, reading_id: int, *, actor: Actor, with_pictur
     with_pictures: False where they are fetched one by one, as a page does.
     """
     reading = service.readings.get(reading_id, actor=actor)
-    bundle = _bundle_of(reading)
+    bundle = bundle_of(reading)
     task = bundle.task if bundle else (load_task(reading.task) if reading.task in list_tasks() else None)
     picture, overlay = _pictures(service, reading, actor) if with_pictures else (None, None)
     return ReportFacts(
@@ -68,7 +68,7 @@ def report_facts(service: Service, reading_id: int, *, actor: Actor, with_pictur
     )
 
 
-def _bundle_of(reading: StoredReading) -> Bundle | None:
+def bundle_of(reading: StoredReading) -> Bundle | None:
     """The very bundle that read it, if it is still installed."""
     with suppress(SecondReadError):
         found = load_bundle(reading.bundle.partition("@")[0])

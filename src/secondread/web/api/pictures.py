@@ -3,13 +3,14 @@
 from typing import Any
 
 from apiflask import APIBlueprint, Schema
-from apiflask.fields import Integer
+from apiflask.fields import Boolean, Float, Integer, List, Nested
 from apiflask.validators import OneOf, Range
-from flask import Response
+from flask import Response, jsonify
 
 from secondread.errors import NotThere
 from secondread.images import decode, encode_png, to_display
-from secondread.reading import overlay_of
+from secondread.reading import overlay_of, regions_of
+from secondread.service import bundle_of
 from secondread.web._auth import current_actor, require
 from secondread.web._document import other
 from secondread.web._readers import readers
@@ -41,6 +42,22 @@ class HeatMapQuery(Schema):
         validate=OneOf(["grey", "inferno"]),
         metadata=said("grey: its strength, to be coloured by the client; inferno: to lay over the image as it is"),
     )
+
+
+class RegionRow(Schema):
+    """A place that looks diseased to the network; not the border of a lesion."""
+
+    box = List(Integer(), required=True, metadata=said("x, y, width, height in pixels of the image"))
+    outline = List(List(Integer()), required=True, metadata=said("its corners (x, y) in turn"))
+    peak = Float(required=True, metadata=said("its strongest place, as a share of the map's strongest"))
+    area = Float(required=True, metadata=said("share of the image"))
+
+
+class RegionsOut(Schema):
+    """The strongest places first."""
+
+    given = Boolean(required=True, metadata=said("false: this bundle's map names no places of disease, or is not here"))
+    regions = List(Nested(RegionRow), required=True)
 
 
 _PNG = other("image/png", "A PNG file")
@@ -95,6 +112,21 @@ def heatmap(reading_id: int, query_data: dict[str, Any]) -> Response:
     if query_data["colours"] == "grey":
         return _picture(strength)
     return _picture(overlay_of(decode(strength).pixels))
+
+
+@pictures.get("/readings/<int:reading_id>/regions")
+@require("read")
+@pictures.output(RegionsOut)
+@pictures.doc(summary="List the places that a lesion map names", operation_id="getRegions")
+def regions(reading_id: int) -> Response:
+    """Answer with boxes and outlines where the bundle scores places; with none where no place spoke for disease."""
+    reading = service().readings.get(reading_id, actor=current_actor())
+    bundle = bundle_of(reading)
+    if bundle is None or not bundle.maps_lesions or not reading.heat_map:
+        return jsonify(given=False, regions=[])
+    strength = decode(service().readings.heat_map(reading_id, actor=current_actor())).pixels
+    found = regions_of(strength, width=int(reading.facts["width"]), height=int(reading.facts["height"]))
+    return jsonify(given=True, regions=[region.to_dict() for region in found])
 
 
 def _picture(png: bytes) -> Response:

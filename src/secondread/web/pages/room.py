@@ -9,7 +9,7 @@ from flask import redirect, render_template, request, url_for
 
 from secondread.errors import UsageError
 from secondread.service import Asked as AskedOfReader
-from secondread.service import Filter, StoredReading, report_facts
+from secondread.service import Filter, StoredReading, bundle_of, report_facts
 from secondread.web._auth import current_actor, current_role, require
 from secondread.web._readers import readers
 from secondread.web._service import service
@@ -127,6 +127,7 @@ def _page(reading_id: int, mistake: str = "") -> str:
         facts=facts,
         reading=reading,
         history=history,
+        maps_lesions=_maps_lesions(reading),
         mine=mine[-1] if mine else None,
         blind=blind or (bool(mistake) and request.form.get("saw_answer") == "0"),
         before=before,
@@ -153,11 +154,17 @@ def _comparison(reading_id: int, mistake: str = "") -> str:
         "compare.html",
         first=first,
         pair=pair,
+        maps_lesions=any(_maps_lesions(one) for one in pair),
         others=others,
         second=second,
         unread=[name for name in fitting if name not in used],
         mistake=mistake,
     )
+
+
+def _maps_lesions(reading: StoredReading) -> bool:
+    bundle = bundle_of(reading)
+    return bundle is not None and bundle.maps_lesions
 
 
 def _back(reading_id: int) -> Any:

@@ -9,6 +9,7 @@ const tools = document.querySelector(".viewer-tools");
 const field = (name) => tools?.querySelector(`[data-set="${name}"]`);
 const button = (name) => tools?.querySelector(`[data-act="${name}"]`);
 const heat = { on: remembered("heatmap", "on") === "on", opacity: Number(remembered("heatmap-strength", "55")), colours: remembered("heatmap-colours", "inferno") };
+let outlined = remembered("outlines", "off") === "on";
 let inverted = false;
 let undo = null;
 
@@ -42,6 +43,13 @@ function showHeat() {
   remember("heatmap-colours", heat.colours);
 }
 
+function showOutlines() {
+  if (!button("regions")) return;
+  button("regions").setAttribute("aria-pressed", outlined);
+  stages.forEach((stage) => stage.outline(outlined, ask));
+  remember("outlines", outlined ? "on" : "off");
+}
+
 function press(name) {
   const pressed = button(name).getAttribute("aria-pressed") !== "true";
   button(name).setAttribute("aria-pressed", pressed);
@@ -73,6 +81,10 @@ const acts = {
     heat.on = !heat.on;
     showHeat();
   },
+  regions() {
+    outlined = !outlined;
+    showOutlines();
+  },
 };
 
 function nudge(key) {
@@ -95,6 +107,7 @@ if (tools) {
   });
   stages.forEach((stage) => stage.fit());
   showHeat();
+  showOutlines();
 }
 
 /** The radio button of that key in the form of the opinion. */
@@ -130,6 +143,7 @@ const viewerKeys = tools
       [["w"], t("Drag sets the window instead of moving (as does the right button)"), () => acts.mode()],
       [["i"], t("Invert"), () => acts.invert()],
       [["h"], t("Heat map on or off"), () => button("heat") && acts.heat()],
+      ...(button("regions") ? [[["b"], t("Outlines on or off"), () => acts.regions()]] : []),
       [["[", "]"], t("Heat map weaker or stronger"), nudge],
     ]
   : [];

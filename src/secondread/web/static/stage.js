@@ -63,6 +63,25 @@ export class Stage {
     this.#say(on && !this.strength.some((level) => level > 0) ? t("The heat map is empty: no part of the image spoke for disease.") : "", true);
   }
 
+  /** Shows the outlines of what the network marks; says where there are none. */
+  async outline(on, ask) {
+    const svg = this.element.querySelector(".outlines");
+    const address = this.element.dataset.regions;
+    if (!address) return;
+    if (on && !this.regions) {
+      try {
+        this.regions = await ask(address);
+      } catch (error) {
+        this.#say(error.message);
+        return;
+      }
+      svg.replaceChildren(...this.regions.regions.flatMap((region, at) => drawn(region, at + 1, this.size)));
+    }
+    svg.toggleAttribute("hidden", !on);
+    if (!this.regions?.given) return;
+    this.#say(on && this.regions.regions.length === 0 ? t("No outline: no part of the image spoke for disease.") : "", true);
+  }
+
   /** level and width in percent of the full range; inverted: dark means bright. */
   setWindow(level, width, inverted) {
     Object.assign(this, { level, width });
@@ -166,6 +185,24 @@ export class Stage {
     const apart = ([x, y]) => Math.hypot(x - other[0], y - other[1]);
     if (apart(before) > 5) this.zoom(apart(now) / apart(before), (now[0] + other[0]) / 2 - box.left, (now[1] + other[1]) / 2 - box.top);
   }
+}
+
+/** An outline twice, dark under bright, so that it shows on any image; and its number. */
+function drawn({ outline, box, peak }, number, { width, height }) {
+  const make = (name, attributes) => {
+    const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    return node;
+  };
+  const points = outline.map((corner) => corner.join(",")).join(" ");
+  const size = Math.max(width, height) / 32;
+  const label = make("text", { x: box[0], y: Math.max(size, box[1] - size / 3), "font-size": size });
+  label.textContent = `${number}`;
+  const title = make("title", {});
+  title.textContent = t("Place {n}: {share} percent of the map's strongest", { n: number, share: Math.round(100 * peak) });
+  const lines = ["under", "over"].map((name) => make("polygon", { points, class: name }));
+  lines[1].append(title);
+  return [...lines, label];
 }
 
 function clampTo(value, least, most) {
