@@ -54,14 +54,17 @@ def reading(browser: Browser, server: Server) -> int:
         return int(answer.json()["readings"][0]["id"])
 
 
-@pytest.mark.parametrize("scheme", ["dark", "light"])
+@pytest.mark.parametrize(("scheme", "language"), [("dark", "en"), ("light", "en"), ("light", "hi")])
 @pytest.mark.parametrize("path", PAGES)
-def test_axe_finds_nothing(browser: Browser, server: Server, reading: int, path: str, scheme: str) -> None:
-    with opened(browser, server.address, color_scheme=scheme, bypass_csp=True) as page:
+def test_axe_finds_nothing(
+    browser: Browser, server: Server, reading: int, path: str, scheme: str, language: str
+) -> None:
+    with opened(browser, server.address, color_scheme=scheme, locale=language, bypass_csp=True) as page:
         answer = page.goto(path.format(reading))
         assert answer is not None
         assert answer.status < 500
         page.wait_for_load_state("networkidle")
+        assert page.evaluate("document.documentElement.lang") == language
         page.add_script_tag(path=AXE)
         found = page.evaluate(RUN, RULES)
         said = [f"{one['id']}: {node['html'][:160]} {node['failureSummary']}" for one in found for node in one["nodes"]]
@@ -76,9 +79,12 @@ def test_axe_would_find_something(browser: Browser, server: Server) -> None:
         assert [one["id"] for one in page.evaluate(RUN, RULES)] == ["label"]
 
 
+@pytest.mark.parametrize("language", ["en", "hi"])
 @pytest.mark.parametrize("path", PAGES)
-def test_a_phone_need_not_scroll_sideways(browser: Browser, server: Server, reading: int, path: str) -> None:
-    with opened(browser, server.address) as page:
+def test_a_phone_need_not_scroll_sideways(
+    browser: Browser, server: Server, reading: int, path: str, language: str
+) -> None:
+    with opened(browser, server.address, locale=language) as page:
         page.set_viewport_size({"width": 360, "height": 740})
         page.goto(path.format(reading))
         assert page.evaluate("document.documentElement.scrollWidth") <= 360

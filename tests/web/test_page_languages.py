@@ -13,7 +13,9 @@ from flask.testing import FlaskClient
 
 from secondread import web
 from secondread.tasks import list_tasks, load_task
+from secondread.web.pages._code_words import CODES
 from secondread.web.pages._given_words import GIVEN_WORDS
+from tests.web.conftest import post
 
 WEB = Path(web.__file__).parent
 FOLDER = WEB / "translations" / "hi" / "LC_MESSAGES"
@@ -54,6 +56,37 @@ def test_what_tasks_say_is_among_the_sentences() -> None:
     for task in map(load_task, list_tasks()):
         wanted = {task.title, task.question, task.intended_use, *task.limits, *task.words.values()}
         assert wanted - known == set(), "name these in web/pages/_given_words.py and translate them"
+
+
+def test_every_code_of_a_refusal_has_its_sentence() -> None:
+    """What the reader, the gate and the intake can answer; a new one fails here until it is told."""
+    code = re.compile(r"""(?:Refusal\(\s*|code(?:: str)? ?= ?)"([a-z_]+)\"""")
+    places = (
+        "errors.py",
+        "reading/*.py",
+        "service/_archive.py",
+        "service/_intake.py",
+        "service/_queue.py",
+        "service/_worker.py",
+    )
+    found = {
+        name for place in places for path in WEB.parent.glob(place) for name in code.findall(path.read_text("utf-8"))
+    }
+    assert {"wrong_kind", "truncated", "archive_nested", "defect"} <= found
+    assert found - {"cannot_open"} - set(CODES) == set(), "tell these in web/pages/_code_words.py and translate them"
+
+
+def test_a_refusal_and_a_mistake_are_told_in_the_language_of_the_page(client: FlaskClient) -> None:
+    (entry,) = post(client, ("note.png", b"\x89PNG\r\n\x1a\nno more"), task="tuberculosis").json["readings"]
+    assert entry["refusal"]["code"] == "truncated"
+    hindi = {"Accept-Language": "hi", "Accept": "text/html"}
+    there = client.get("/readings/999999", headers=hindi)
+    assert (there.status_code, "यह अब यहाँ नहीं है" in there.text, '<span lang="en">(' in there.text) == (404, True, True)
+    assert '<span lang="en">' not in client.get("/readings/999999", headers=hindi | {"Accept-Language": "en"}).text
+    wrong = client.get("/worklist?since=never", headers=hindi)
+    assert "फ़ॉर्म में कुछ ठीक नहीं है" in wrong.text
+    assert '"code:truncated"' in client.get("/words/hi.js").text
+    assert "code:" not in client.get("/words/en.js").text
 
 
 @pytest.mark.parametrize("path", ["/", "/worklist", "/uploads", "/thresholds", "/account", "/trail", "/login"])

@@ -13,6 +13,7 @@ from secondread import __version__
 from secondread.service import StoredReading
 from secondread.tasks import list_tasks, load_task
 from secondread.web._auth import may
+from secondread.web.pages._code_words import in_words
 from secondread.web.pages._language import LANGUAGES, language
 
 _PLACES = (  # endpoint, title, scope that it needs
@@ -127,4 +128,5 @@ def _context() -> dict[str, Any]:
         "reason": reason,
         "task_title": task_title,
         "said": gettext,
+        "in_words": in_words,
     }

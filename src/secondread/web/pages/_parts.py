@@ -8,6 +8,7 @@ from flask import request
 from secondread.errors import Conflict, LoginRefused, LoginThrottled, NotAllowed, NotThere, SecondReadError, UsageError
 from secondread.reading import Bundle
 from secondread.web._readers import bundle_named, readers
+from secondread.web.pages._code_words import in_words
 
 _STATUS: Mapping[type[SecondReadError], int] = {
     NotAllowed: 403,
@@ -16,6 +17,14 @@ _STATUS: Mapping[type[SecondReadError], int] = {
     LoginThrottled: 429,
     LoginRefused: 401,
     UsageError: 400,
+}
+_CODES = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "not_allowed",
+    404: "not_there",
+    409: "conflict",
+    429: "login_throttled",
 }
 
 
@@ -34,7 +43,7 @@ def attempt(act: Callable[[], Any], again: Callable[[str], str]) -> Any:
         status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), None)
         if status is None:
             raise
-        return again(str(error)), status
+        return again(in_words(str(error), _CODES[status])), status
 
 
 def bundles() -> list[Bundle]:

@@ -10,7 +10,8 @@ from flask_babel import force_locale
 
 from secondread.errors import NotThere
 from secondread.web._auth import public
-from secondread.web.pages._language import COOKIE, LANGUAGES, words
+from secondread.web.pages._code_words import script_words
+from secondread.web.pages._language import COOKIE, LANGUAGES
 from secondread.web.pages._parts import way_back
 
 site = APIBlueprint("site", __name__, enable_openapi=False)
@@ -43,5 +44,5 @@ def words_of(language: str) -> Response:
     if language not in LANGUAGES:
         raise NotThere(f"there is no language '{language[:20]}' here")
     with force_locale(language):
-        text = json.dumps(words(), ensure_ascii=False)
+        text = json.dumps(script_words(), ensure_ascii=False)
     return Response(f"export default {text};\n", content_type="text/javascript; charset=utf-8")

@@ -1,6 +1,6 @@
 // Speaks to the server.
 
-import { t } from "./words.js";
+import { t, told } from "./words.js";
 
 /** A sentence from the server, or about reaching it. */
 export class Problem extends Error {}
@@ -47,7 +47,7 @@ async function send(path, options) {
     throw new Problem(t("The server could not be reached, or the file changed while it was sent. Check that it runs, then try again."));
   }
   if (body.readings || response.ok) return body;
-  throw new Problem(body.detail ?? t("The server answered {status}. Try again.", { status: response.status }));
+  throw new Problem(body.detail ? told({ message: body.detail, code: body.code }) : t("The server answered {status}. Try again.", { status: response.status }));
 }
 
 /** The bytes behind a data: URI: object URLs keep hundreds of pictures out of the page's memory. */

@@ -4,7 +4,7 @@ import { el, icon, percent } from "./dom.js";
 import { evidence, evidenceInShort, knownLimits, promiseInShort } from "./evidence.js";
 import { picture } from "./picture.js";
 import { probabilityBar } from "./probability.js";
-import { t } from "./words.js";
+import { t, told } from "./words.js";
 
 export const HEADLINE = { positive: t("Positive"), negative: t("Negative"), uncertain: t("Uncertain"), refused: t("Not read"), failed: t("Not sent") };
 
@@ -77,8 +77,8 @@ function imageFacts({ format, width, height, bit_depth: depth, modality, body_pa
 const milliseconds = (ms) => (ms < 1000 ? `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
 
 function refusal(result, { tasks }, acts) {
-  const { code, message } = result.entry.refusal;
-  const box = el("div", { class: "reason" }, el("p", {}, sentence(t(message))));
+  const { code } = result.entry.refusal;
+  const box = el("div", { class: "reason" }, el("p", {}, sentence(told(result.entry.refusal))));
   if (code === "task_unknown") {
     const buttons = tasks.map(({ name, title: text }) => el("button", { type: "button", onclick: () => acts.readAs(result, name) }, t(text)));
     box.append(el("div", { class: "read-as", role: "group", "aria-label": t("Read {name} as", { name: result.name }) }, el("span", {}, t("Read as")), buttons));

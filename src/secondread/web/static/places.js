@@ -2,7 +2,7 @@
 
 import { announce, byId } from "./dom.js";
 import { bind } from "./keys.js";
-import { t } from "./words.js";
+import { t, told } from "./words.js";
 
 /** Binds a page's shortcuts and those of every page. */
 export function bindPage(shortcuts) {
@@ -19,7 +19,7 @@ export async function ask(path, options = {}) {
     throw new Error(t("The server could not be reached. Check that it runs, then try again."));
   }
   const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(body.detail ?? t("The server answered {status}. Try again.", { status: response.status }));
+  if (!response.ok) throw new Error(body.detail ? told({ message: body.detail, code: body.code }) : t("The server answered {status}. Try again.", { status: response.status }));
   return body;
 }
 

@@ -3,7 +3,7 @@
 import { blobOf, dataUriOf } from "./api.js";
 import { HEADLINE, makeCard } from "./card.js";
 import { announce, byId, el, icon, percent } from "./dom.js";
-import { t } from "./words.js";
+import { t, told } from "./words.js";
 
 const KINDS = [["positive", t("Positive")], ["uncertain", t("Uncertain")], ["negative", t("Negative")], ["refused", t("Not read")]];
 
@@ -148,6 +148,6 @@ function release({ imageUrl, heatmapUrl }) {
 /** Says a result to a screen reader. */
 export function sayResult({ name, status, entry, problem }) {
   if (problem) announce(t("{name}: not sent.", { name }) + ` ${problem}`);
-  else if (status === "refused") announce(t("{name}: not read.", { name }) + ` ${t(entry.refusal.message)}`);
+  else if (status === "refused") announce(t("{name}: not read.", { name }) + ` ${told(entry.refusal)}`);
   else announce(`${name}: ${HEADLINE[status]}, ${percent(entry.probability)}. ${t(entry.display.decision_text)}`);
 }

@@ -3,7 +3,7 @@
 import { byId, el } from "./dom.js";
 import { listen } from "./intake.js";
 import { ask, bindPage } from "./places.js";
-import { t } from "./words.js";
+import { t, told } from "./words.js";
 
 const followed = new Set();
 
@@ -57,7 +57,7 @@ function submit(items, number, of) {
         // Told by the status below.
       }
       if (request.status === 201) resolve(body);
-      else reject(new Error(body.detail ?? t("The server answered {status}. Try again.", { status: request.status })));
+      else reject(new Error(body.detail ? told({ message: body.detail, code: body.code }) : t("The server answered {status}. Try again.", { status: request.status })));
     };
     request.onerror = () => reject(new Error(t("The server could not be reached. Check that it runs, then try again.")));
     request.open("POST", "/api/v1/batches");
