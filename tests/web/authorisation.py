@@ -34,6 +34,7 @@ TABLE: dict[str, tuple[int, int, int, int, int]] = {
     "DELETE /api/v1/readings/<int:reading_id>": (401, 404, 404, 404, 403),
     "GET /api/v1/readings/<int:reading_id>": (401, 404, 404, 404, 404),
     "POST /api/v1/readings/<int:reading_id>/adjudication": (401, 403, 400, 400, 403),
+    "GET /api/v1/readings/<int:reading_id>/depth": (401, 404, 404, 404, 404),
     "GET /api/v1/readings/<int:reading_id>/file": (401, 404, 404, 404, 404),
     "GET /api/v1/readings/<int:reading_id>/heatmap": (401, 404, 404, 404, 404),
     "GET /api/v1/readings/<int:reading_id>/image": (401, 404, 404, 404, 404),

@@ -2,6 +2,7 @@
 
 from secondread.images._decode import decode, decode_frames, sniff
 from secondread.images._deidentify import Deidentified, deidentify, pseudonym
+from secondread.images._depth import Depth, encode_depth, whole_range
 from secondread.images._facts import quantisation
 from secondread.images._hash import perceptual_hash
 from secondread.images._image import Image, Limits
@@ -10,6 +11,7 @@ from secondread.images._show import blend, encode_png, to_display
 
 __all__ = [
     "Deidentified",
+    "Depth",
     "Image",
     "Limits",
     "PrepareSpec",
@@ -18,6 +20,7 @@ __all__ = [
     "decode",
     "decode_frames",
     "deidentify",
+    "encode_depth",
     "encode_png",
     "perceptual_hash",
     "place_map",
@@ -26,4 +29,5 @@ __all__ = [
     "quantisation",
     "sniff",
     "to_display",
+    "whole_range",
 ]

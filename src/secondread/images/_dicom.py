@@ -11,8 +11,9 @@ from pydicom.pixels import apply_color_lut, get_decoder, pixel_array
 
 from secondread.errors import ImageError, ImageTooLarge, TruncatedImage, UnsupportedImage
 from secondread.images._codestream import one_frame
+from secondread.images._depth import Depth
 from secondread.images._dicom_file import open_dicom
-from secondread.images._dicom_grey import WHITE, grey_as_shown, text
+from secondread.images._dicom_grey import WHITE, grey_as_shown, grey_in_depth, text
 from secondread.images._image import Image, Limits
 
 # GDCM ends the process on some damaged frames, so it is asked last of all and from a process of its own (_gdcm.py).
@@ -54,6 +55,11 @@ def decode_dicom_frames(data: bytes, *, limits: Limits) -> Iterator[Image]:
         index, n_frames = index + 1, image.n_frames
 
 
+def whole_range_of_dicom(data: bytes, *, frame: int, limits: Limits) -> Depth | None:
+    """See `whole_range`."""
+    return _translating(lambda: _depth(open_dicom(data, limits), frame))
+
+
 def _translating(work: Callable[[], Any]) -> Any:
     """The outcome of `work`, whatever it raises turned into an ImageError."""
     try:
@@ -91,6 +97,15 @@ def _frame(ds: Dataset, frame: int) -> Image:
         n_frames=n_frames,
         notes=notes,
     )
+
+
+def _depth(ds: Dataset, frame: int) -> Depth | None:
+    n_frames = int(ds.get("NumberOfFrames") or 1)
+    if not 0 <= frame < max(n_frames, 1):
+        raise UnsupportedImage(f"there is no frame {frame + 1}; the file has {n_frames}")
+    if _is_colour(ds) or int(ds.get("BitsStored") or 8) <= 8:
+        return None
+    return grey_in_depth(ds, _stored(ds, frame, n_frames), frame)
 
 
 def _stored(ds: Dataset, frame: int, n_frames: int) -> np.ndarray:

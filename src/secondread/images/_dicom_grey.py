@@ -7,6 +7,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from secondread.errors import UnsupportedImage
+from secondread.images._depth import Depth
 
 WHITE = 65535
 _MAX_STEPS = 2**17  # a wider range of stored values is worked out pixel by pixel
@@ -29,6 +30,36 @@ def grey_as_shown(ds: Dataset, stored: np.ndarray, frame: int) -> tuple[np.ndarr
         steps = np.arange(int(low), int(high) + 1)
         shown, notes = _shown(facts, steps, stored, padding)
     return shown[stored.astype(np.intp) - int(low)], notes
+
+
+def grey_in_depth(ds: Dataset, stored: np.ndarray, frame: int) -> Depth | None:
+    """Every value of the picture after the modality LUT, and the window that the file asks for; None for one value.
+
+    Background (padding) is black. A table or a sigmoid in place of a window is not followed: then the window is the
+    whole range, as it is where the file names none.
+    """
+    if stored.ndim != 2:
+        return None
+    facts = _facts(ds, frame)
+    padding = _padding(ds, stored.dtype)
+    values = np.nan_to_num(_modality(facts, stored).astype(np.float64))
+    ends = _modality(facts, _range(stored, padding)).astype(np.float64)
+    low, high = float(ends.min()), float(ends.max())
+    if not high > low:
+        return None
+    share = np.clip((values - low) / (high - low), 0, 1)
+    inverted = text(facts, "PhotometricInterpretation") == "MONOCHROME1"
+    if inverted:
+        share = 1 - share
+    if padding is not None:
+        share = np.where((stored >= padding[0]) & (stored <= padding[1]), 0, share)
+    centre, width = _number(facts, "WindowCenter"), _number(facts, "WindowWidth")
+    if centre is None or width is None or width <= 0 or _first_item(facts, "VOILUTSequence"):
+        centre, width = (low + high) / 2, high - low
+    unit = text(ds, "RescaleType") or ("HU" if text(ds, "Modality") == "CT" else "")
+    unit = "" if unit == "US" else unit[:8]  # unspecified
+    black, white = (high, low) if inverted else (low, high)
+    return Depth(np.round(share * WHITE).astype(np.uint16), black, white, centre, width, unit)
 
 
 def text(ds: Dataset, keyword: str) -> str:

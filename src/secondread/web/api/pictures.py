@@ -8,7 +8,7 @@ from apiflask.validators import OneOf, Range
 from flask import Response, jsonify
 
 from secondread.errors import NotThere
-from secondread.images import decode, encode_png, to_display
+from secondread.images import decode, encode_depth, encode_png, to_display, whole_range
 from secondread.reading import overlay_of, regions_of
 from secondread.service import bundle_of
 from secondread.web._auth import current_actor, require
@@ -32,6 +32,12 @@ class ImageQuery(Schema):
     """How large the picture is to be."""
 
     longest_side = Integer(load_default=4096, validate=Range(16, 16384), metadata=said("pixels, at most"))
+
+
+class DepthQuery(Schema):
+    """How large the picture is to be."""
+
+    longest_side = Integer(load_default=2048, validate=Range(16, 4096), metadata=said("pixels, at most"))
 
 
 class HeatMapQuery(Schema):
@@ -73,6 +79,33 @@ def image(reading_id: int, query_data: dict[str, Any]) -> Response:
     data = service().readings.image(reading_id, actor=current_actor())
     shown = decode(data, frame=reading.frame, limits=readers().limits)
     return _picture(encode_png(to_display(shown, longest_side=query_data["longest_side"])))
+
+
+@pictures.get("/readings/<int:reading_id>/depth")
+@require("read")
+@pictures.input(DepthQuery, location="query")
+@pictures.doc(
+    summary="Show all grey values of a reading's image",
+    operation_id="getDepth",
+    responses=other("image/png", "A PNG file with levels of 16 bits: red is the upper byte, green the lower"),
+)
+def depth(reading_id: int, query_data: dict[str, Any]) -> Response:
+    """Answer with every value of a grey file of more than 8 bits, to lay a window over. 404 where there are no more.
+
+    Headers tell what the levels mean in the file's own values: `Depth-Range` (at level 0 and at 65535), `Depth-Window`
+    (centre and width that the file asks for) and, where known, `Depth-Unit`.
+    """
+    reading = service().readings.get(reading_id, actor=current_actor())
+    data = service().readings.image(reading_id, actor=current_actor())
+    found = whole_range(data, frame=reading.frame, limits=readers().limits)
+    if found is None:
+        raise NotThere("this image has no more than the 8 bits that are shown")
+    answer = _picture(encode_depth(found, longest_side=query_data["longest_side"]))
+    answer.headers["Depth-Range"] = f"{found.black:.6g} {found.white:.6g}"
+    answer.headers["Depth-Window"] = f"{found.centre:.6g} {found.width:.6g}"
+    if found.unit.isascii() and found.unit.isprintable():
+        answer.headers["Depth-Unit"] = found.unit
+    return answer
 
 
 @pictures.get("/readings/<int:reading_id>/file")

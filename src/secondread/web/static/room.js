@@ -18,6 +18,7 @@ const stages = [...document.querySelectorAll(".stage")].map(
     new Stage(element, {
       onMove: (view) => stages.forEach((other) => other.element !== element && other.place(view)),
       onWindow: setWindow,
+      onDepth: deepened,
     }),
 );
 
@@ -25,6 +26,15 @@ function setWindow(level, width) {
   field("level").value = level;
   field("width").value = width;
   stages.forEach((stage) => stage.setWindow(level, width, inverted));
+  const said = stages.find((stage) => stage.depth)?.windowInWords ?? "";
+  byId("window-said").textContent = said;
+  if (said) for (const name of ["level", "width"]) field(name).setAttribute("aria-valuetext", said);
+}
+
+/** A file of more than 8 bits lets the sliders go beyond what it first shows. */
+function deepened(stage) {
+  for (const name of ["level", "width"]) [field(name).min, field(name).max] = stage.limits[name];
+  setWindow(stage.level, stage.width);
 }
 
 function setWindowFromFields() {

@@ -1,6 +1,7 @@
 // One image on a stage: zoom, pan, window and level, and the heat map over it. Every drag has buttons or keys beside it.
 
 import { tableOf } from "./colours.js";
+import { Depth } from "./depth.js";
 import { t } from "./words.js";
 
 const NEAREST = 0.02; // smallest and largest scale
@@ -8,12 +9,13 @@ const FARTHEST = 40;
 
 export class Stage {
   /** onMove({ scale, x, y }) and onWindow(level, width) tell what the user did, so that others may follow. */
-  constructor(element, { onMove = () => {}, onWindow = () => {} } = {}) {
+  constructor(element, { onMove = () => {}, onWindow = () => {}, onDepth = () => {} } = {}) {
     this.element = element;
     this.film = element.querySelector(".film");
     this.image = element.querySelector("img");
-    this.canvas = element.querySelector("canvas");
-    Object.assign(this, { onMove, onWindow, windowing: false, level: 50, width: 100, fitted: true, view: { scale: 1, x: 0, y: 0 } });
+    this.canvas = element.querySelector(".heat-layer");
+    this.limits = { level: [0, 100], width: [2, 200] };
+    Object.assign(this, { onMove, onWindow, onDepth, windowing: false, level: 50, width: 100, fitted: true, view: { scale: 1, x: 0, y: 0 } });
     this.size = { width: Number(element.dataset.width), height: Number(element.dataset.height) };
     this.#size();
     this.ready = Promise.all([this.#load(), this.#loadHeat()]);
@@ -93,6 +95,39 @@ export class Stage {
     }
     const plain = level === 50 && width === 100 && !inverted;
     this.image.style.filter = plain ? "" : "url(#window-level)";
+    this.inverted = inverted;
+    if (!plain) this.deepen();
+    if (this.depth) this.drawing ??= requestAnimationFrame(() => this.#drawDepth());
+  }
+
+  /** Fetches all values of a file of more than 8 bits, once; until they are there the 8 bits have to do. */
+  async deepen() {
+    const address = this.element.dataset.depth;
+    if (!address || this.deepening) return;
+    this.deepening = true;
+    try {
+      this.depth = await Depth.load(address);
+    } catch (error) {
+      this.#say(error.message);
+      return;
+    }
+    this.limits = this.depth.limits;
+    this.onDepth(this);
+  }
+
+  /** The window as the file counts, in words; empty where only the 8 bits are there. */
+  get windowInWords() {
+    if (!this.depth) return "";
+    const { centre, width } = this.depth.windowOf(this.level, this.width);
+    const plain = (value) => (this.depth.width < 10 ? value.toPrecision(3) : `${Math.round(value)}`);
+    return t("centre {centre}, width {width} {unit}", { centre: plain(centre), width: plain(width), unit: this.depth.unit }).trim();
+  }
+
+  #drawDepth() {
+    this.drawing = null;
+    const canvas = this.element.querySelector(".depth-layer");
+    this.depth.draw(canvas, this.level, this.width, this.inverted);
+    canvas.hidden = false;
   }
 
   fit() {
@@ -166,7 +201,7 @@ export class Stage {
       fingers.set(event.pointerId, now);
       const [dx, dy] = [now[0] - before[0], now[1] - before[1]];
       if (other) this.#pinch(before, now, other);
-      else if (this.windowing || event.buttons === 2) this.onWindow(clampTo(this.level + dy / 4, 0, 100), clampTo(this.width + dx / 2, 2, 200));
+      else if (this.windowing || event.buttons === 2) this.#drag(dx, dy);
       else this.pan(dx, dy);
     });
     for (const end of ["pointerup", "pointercancel"]) element.addEventListener(end, (event) => fingers.delete(event.pointerId));
@@ -178,6 +213,13 @@ export class Stage {
       this.pan(...step);
     });
     element.addEventListener("dblclick", () => this.fit());
+  }
+
+  /** The wider the window, the further a drag moves it. */
+  #drag(dx, dy) {
+    const { level, width } = this.limits;
+    const step = Math.max(1, this.width / 200);
+    this.onWindow(clampTo(this.level + (step * dy) / 4, ...level), clampTo(this.width + (step * dx) / 2, ...width));
   }
 
   #pinch(before, now, other) {
