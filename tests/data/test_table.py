@@ -53,7 +53,7 @@ def test_tables_as_people_write_them(table: Path, text: str) -> None:
         ("path,label\n", "no rows"),
         ("path,class\na.png,0\n", "line 1.*lacks the column label"),
         ("file,value\na.png,0\n", "line 1.*lacks the column path and label"),
-        ("path,label,label\na.png,0,1\n", "line 1.*'?label'? is there twice"),
+        ("path,label,label\na.png,0,1\n", "line 1.*'label' twice"),
         ("path,label,patient_id\na.png,0,7\n", "line 1.*'patient_id'; did you mean 'patient'"),
         ("path,label\na.png,0\nb.png,2\n", "line 3: label '2' is not 0 or 1"),
         ("path,label\na.png,\n", "line 2: label '' is not 0 or 1"),

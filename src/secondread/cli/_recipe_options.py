@@ -1,13 +1,39 @@
 """Options of the commands that train: any field of a recipe, and the weights to start from."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from secondread.cli._options import complete_tasks
+
 if TYPE_CHECKING:
     from secondread.tasks import Task
     from secondread.training import Recipe
+
+
+def subject_options(*, recipe_help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """--task, --data, --model and --recipe of a command that trains to find something out."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in (
+            click.option("--recipe", default="paper", show_default=True, metavar="NAME", help=recipe_help),
+            click.option(
+                "--model", default="lenet", show_default=True, metavar="NAME", help="See `secondread models`."
+            ),
+            click.option(
+                "--data",
+                required=True,
+                type=click.Path(path_type=Path),
+                help="A manifest, or a folder in a known layout.",
+            ),
+            click.option("--task", required=True, metavar="NAME|FILE", shell_complete=complete_tasks, help="A task."),
+        ):
+            command = option(command)
+        return command
+
+    return add
 
 
 def set_option(command: Callable[..., Any]) -> Callable[..., Any]:

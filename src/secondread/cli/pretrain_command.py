@@ -4,23 +4,12 @@ from pathlib import Path
 
 import click
 
-from secondread.cli._options import command_line, complete_tasks
-from secondread.cli._recipe_options import chosen_recipe, set_option
+from secondread.cli._options import command_line
+from secondread.cli._recipe_options import chosen_recipe, set_option, subject_options
 
 
 @click.command()
-@click.option("--task", required=True, metavar="NAME|FILE", shell_complete=complete_tasks, help="A task.")
-@click.option(
-    "--data", required=True, type=click.Path(path_type=Path), help="A manifest, or a folder in a known layout."
-)
-@click.option("--model", default="lenet", show_default=True, metavar="NAME", help="See `secondread models`.")
-@click.option(
-    "--recipe",
-    default="paper",
-    show_default=True,
-    metavar="NAME",
-    help="Whose preprocessing, flips and start to use: that of the training to come.",
-)
+@subject_options(recipe_help="Whose preprocessing, flips and start to use: that of the training to come.")
 @click.option(
     "--out",
     required=True,

@@ -5,20 +5,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from secondread.cli._options import command_line, complete_tasks
-from secondread.cli._recipe_options import chosen_recipe, set_option, weights_options
+from secondread.cli._options import command_line
+from secondread.cli._recipe_options import chosen_recipe, set_option, subject_options, weights_options
 
 if TYPE_CHECKING:
     from secondread.training.fit import Epoch
 
 
 @click.command()
-@click.option("--task", required=True, metavar="NAME|FILE", shell_complete=complete_tasks, help="A task.")
-@click.option(
-    "--data", required=True, type=click.Path(path_type=Path), help="A manifest, or a folder in a known layout."
-)
-@click.option("--model", default="lenet", show_default=True, metavar="NAME", help="See `secondread models`.")
-@click.option("--recipe", default="paper", show_default=True, metavar="NAME", help="Where the search starts.")
+@subject_options(recipe_help="Where the search starts.")
 @click.option(
     "--out",
     required=True,

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from secondread.cli._options import command_line, complete_tasks
-from secondread.cli._recipe_options import chosen_recipe, set_option
+from secondread.cli._options import command_line
+from secondread.cli._recipe_options import chosen_recipe, set_option, subject_options
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -15,12 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--task", required=True, metavar="NAME|FILE", shell_complete=complete_tasks, help="A task.")
-@click.option(
-    "--data", required=True, type=click.Path(path_type=Path), help="A manifest, or a folder in a known layout."
-)
-@click.option("--model", default="lenet", show_default=True, metavar="NAME", help="See `secondread models`.")
-@click.option("--recipe", default="paper", show_default=True, metavar="NAME", help="See `secondread models`.")
+@subject_options(recipe_help="See `secondread models`.")
 @click.option(
     "--out",
     required=True,

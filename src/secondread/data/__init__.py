@@ -1,6 +1,7 @@
 """Labelled images: manifests, importers, group-aware splits, the cache of prepared images, downloads."""
 
 from secondread.data._cache import PREPROCESSING_VERSION, PreparedSet, prepared_cache
+from secondread.data._csv import read_table
 from secondread.data._download import download
 from secondread.data._importers import import_folder, load_data
 from secondread.data._manifest import Manifest, Row
@@ -19,6 +20,7 @@ __all__ = [
     "load_data",
     "prepared_cache",
     "read_manifest",
+    "read_table",
     "split",
     "summarise",
     "write_manifest",

@@ -1,11 +1,10 @@
 """Manifest tables: CSV read with every complaint naming its line, and written aside then renamed."""
 
 import csv
-import difflib
-import io
 import os
 from pathlib import Path
 
+from secondread.data._csv import read_table
 from secondread.data._manifest import Manifest, Row, absolute, missing_file, some_of
 from secondread.data._words import label_of
 from secondread.errors import CannotOpen, DataInvalid
@@ -24,7 +23,7 @@ def read_manifest(path: str | Path, *, task: Task | None = None, check: bool = T
     Raises CannotOpen, or DataInvalid with the line's number.
     """
     path = absolute(path)
-    lines = _lines(_text(path), where=path)
+    lines = _lines(path)
     rows = tuple(_row(cells, path, number, task) for number, cells in lines)
     if not rows:
         raise DataInvalid(f"'{path}' has a header and no rows; add a line for each image")
@@ -70,62 +69,21 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
         aside.unlink(missing_ok=True)
 
 
-def _text(path: Path) -> str:
+def _lines(path: Path) -> list[tuple[int, dict[str, str]]]:
     if path.is_dir():
         raise CannotOpen(f"'{path}' is a folder; give the CSV file in it")
     try:
         data = path.read_bytes()
     except OSError as error:
         raise CannotOpen(f"cannot read the manifest '{path}': {error.strerror}") from error
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataInvalid(f"'{path}' line {line} is not UTF-8; save the table as 'CSV UTF-8'") from error
-    if not text.strip():
+    header, lines = read_table(data, where=path, known=_COLUMNS)
+    if not header:
         raise DataInvalid(f"'{path}' is empty; its first line must be a header with the columns path,label")
-    return text
-
-
-def _lines(text: str, *, where: Path) -> list[tuple[int, dict[str, str]]]:
-    """Every row's line number and its cells by column."""
-    header_line = text.lstrip("\r\n").split("\n", 1)[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header_line.count))
-    header: list[str] = []
-    lines = []
-    try:
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if not header:
-                header = _header(cells, where=where)
-            elif len(cells) != len(header):
-                raise DataInvalid(
-                    f"'{where}' line {reader.line_num} has {len(cells)} cells where the header has {len(header)}; "
-                    "put a cell that holds a comma in quotes"
-                )
-            else:
-                stripped = (cell.strip() for cell in cells)
-                lines.append((reader.line_num, dict(zip(header, stripped, strict=True))))
-    except csv.Error as error:
-        raise DataInvalid(f"'{where}' line {reader.line_num} is not CSV: {error}") from error
-    return lines
-
-
-def _header(cells: list[str], *, where: Path) -> list[str]:
-    header = [cell.strip().lower() for cell in cells]
     if absent := [column for column in _REQUIRED if column not in header]:
         raise DataInvalid(
-            f"'{where}' line 1: the header lacks the column {' and '.join(absent)}; it has {', '.join(header)}"
+            f"'{path}' line 1: the header lacks the column {' and '.join(absent)}; it has {', '.join(header)}"
         )
-    if twice := sorted({column for column in header if column in _COLUMNS and header.count(column) > 1}):
-        raise DataInvalid(f"'{where}' line 1: the column {twice[0]} is there twice; delete one")
-    for column in header:
-        # A misspelt `patient` that is passed over would put a patient on both sides of a split.
-        near = difflib.get_close_matches(column, _COLUMNS, n=1, cutoff=0.8)
-        if near and column not in _COLUMNS and near[0] not in header:
-            raise DataInvalid(f"'{where}' line 1: unknown column '{column}'; did you mean '{near[0]}'? Rename it")
-    return header
+    return lines
 
 
 def _row(cells: dict[str, str], table: Path, number: int, task: Task | None) -> Row:

@@ -1,9 +1,6 @@
 """A site's own scores and outcomes: a CSV table, every complaint naming its line."""
 
-import csv
-import difflib
 import hashlib
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from secondread.data import read_table
 from secondread.errors import CannotOpen, DataInvalid
 from secondread.evidence._calibration import undo_calibration
 
@@ -76,50 +74,15 @@ def warnings_about(site: SiteScores, *, method: str) -> list[str]:
 
 
 def _lines(data: bytes, path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Every row's line number and its cells by column."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataInvalid(f"'{path}' line {line} is not UTF-8; save the table as 'CSV UTF-8'") from error
-    first = text.lstrip("\r\n").split("\n", 1)[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
-    header: list[str] = []
-    lines = []
-    try:
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if not header:
-                header = _header(cells, path, reader.line_num)
-            elif len(cells) != len(header):
-                raise DataInvalid(
-                    f"'{path}' line {reader.line_num} has {len(cells)} cells where the header has {len(header)}"
-                )
-            else:
-                lines.append((reader.line_num, dict(zip(header, map(str.strip, cells), strict=True))))
-    except csv.Error as error:
-        raise DataInvalid(f"'{path}' line {reader.line_num} is not CSV: {error}") from error
-    return lines
-
-
-def _header(cells: list[str], path: Path, number: int) -> list[str]:
-    header = [cell.strip().lower() for cell in cells]
-    where = f"'{path}' line {number}: the header"
-    for column in header:
-        # a misspelt `patient` that is passed over would make one patient's images independent
-        near = difflib.get_close_matches(column, _COLUMNS, n=1, cutoff=0.8)
-        if near and column not in _COLUMNS and near[0] not in header:
-            raise DataInvalid(f"{where} has an unknown column '{column}'; did you mean '{near[0]}'? Rename it")
-    if "outcome" not in header:
+    header, lines = read_table(data, where=path, known=_COLUMNS)
+    where = f"'{path}' line 1: the header"
+    if header and "outcome" not in header:
         raise DataInvalid(
             f"{where} lacks the column 'outcome' (1: disease was found, 0: not); it has {', '.join(header)}"
         )
-    if not set(_SCORES) & set(header):
+    if header and not set(_SCORES) & set(header):
         raise DataInvalid(f"{where} lacks a column 'probability' (or 'score' or 'logit'); it has {', '.join(header)}")
-    if twice := sorted({column for column in header if column in _COLUMNS and header.count(column) > 1}):
-        raise DataInvalid(f"{where} has the column '{twice[0]}' twice; delete one")
-    return header
+    return lines
 
 
 def _score(cell: str, column: str, number: int, path: Path) -> float:
