@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from sqlalchemy import func, select
 
-from secondread.service import Answer, Service
+from secondread.service import Actor, Answer, Service
 from secondread.service import _answers as answers
 from secondread.service._tables import AnswerRow
 
@@ -58,6 +58,16 @@ def test_answers_are_forgotten_after_a_day_and_killed_requests_sooner(service: S
     assert service.answers.begin("answered", b"") == "new"
     with service.database.reading() as session:
         assert session.scalar(select(func.count()).select_from(AnswerRow)) == 1
+
+
+def test_retention_forgets_old_answers_on_a_server_that_nobody_asks(service: Service, monkeypatch) -> None:
+    service.answers.begin("answered", b"")
+    service.answers.end("answered", MADE)
+    start = answers.now()
+    monkeypatch.setattr(answers, "now", lambda: start + timedelta(hours=25))
+    service.retention.apply(30, actor=Actor("keeper"))
+    with service.database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(AnswerRow)) == 0
 
 
 def test_neither_key_nor_request_can_be_found_in_the_table(service: Service) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
 
 from secondread.service._database import Database
 from secondread.service._tables import AnswerRow
@@ -25,6 +26,11 @@ class Answer:
     status: int
     content_type: str
     body: str
+
+
+def forget_answers(session: Session) -> None:
+    """Delete those that are older than a day."""
+    session.execute(delete(AnswerRow).where(AnswerRow.at < now() - _KEPT))
 
 
 class Answers:
@@ -47,7 +53,7 @@ class Answers:
         insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
         fresh = {"key": name, "request_sha256": body, "status": None, "content_type": "", "body": "", "at": moment}
         with self._database.begin() as session:
-            session.execute(delete(AnswerRow).where(AnswerRow.at < moment - _KEPT))
+            forget_answers(session)
             abandoned = (AnswerRow.key == name, AnswerRow.status.is_(None), AnswerRow.at < moment - _ABANDONED)
             session.execute(delete(AnswerRow).where(*abandoned))
             added = session.execute(

@@ -7,6 +7,7 @@ from sqlalchemy import select, update
 
 from secondread.errors import UsageError
 from secondread.service._actor import Actor
+from secondread.service._answers import forget_answers
 from secondread.service._chain import record
 from secondread.service._database import Database
 from secondread.service._image_store import HEAT_MAPS, IMAGES, THUMBNAILS, ImageStore
@@ -46,6 +47,8 @@ class Retention:
         before = _before(days)
         n_readings = n_images = 0
         with maintenance(self._images.folder):
+            with self._database.begin() as session:
+                forget_answers(session)  # they may quote notes
             for sha256 in self._due(before):
                 found = self._erase(sha256, before, days, actor)
                 n_images += found is not None
