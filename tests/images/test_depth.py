@@ -43,6 +43,16 @@ def test_padding_is_black_and_out_of_the_range() -> None:
     assert (depth.pixels[:, :10] == 0).all()
 
 
+@pytest.mark.parametrize("dtype", [np.int16, np.uint32, np.int32])
+def test_values_of_any_integer_type_are_there(dtype) -> None:
+    ends = np.iinfo(dtype)
+    values = np.array([[ends.min, ends.min + 1000], [ends.min + 2000, ends.min + 65535]], dtype)
+    file = dicom_bytes(values, bits_stored=8 * values.itemsize, PixelRepresentation=int(values.dtype.kind == "i"))
+    depth = whole_range(file)
+    assert (depth.black, depth.white) == (ends.min, ends.min + 65535)
+    assert depth.pixels.tolist() == [[0, 1000], [2000, 65535]]
+
+
 def test_a_png_of_16_bits_has_its_own_levels() -> None:
     depth = whole_range(cv2.imencode(".png", CT)[1].tobytes())
     assert np.array_equal(depth.pixels, CT)

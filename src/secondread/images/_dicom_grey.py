@@ -1,5 +1,6 @@
 """The grey-scale pipeline of DICOM (PS3.4 annex N.2): modality LUT → VOI LUT or window → MONOCHROME1 inversion."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,26 +41,36 @@ def grey_in_depth(ds: Dataset, stored: np.ndarray, frame: int) -> Depth | None:
     """
     if stored.ndim != 2:
         return None
-    facts = _facts(ds, frame)
-    padding = _padding(ds, stored.dtype)
-    values = np.nan_to_num(_modality(facts, stored).astype(np.float64))
+    facts, padding = _facts(ds, frame), _padding(ds, stored.dtype)
     ends = _modality(facts, _range(stored, padding)).astype(np.float64)
     low, high = float(ends.min()), float(ends.max())
     if not high > low:
         return None
-    share = np.clip((values - low) / (high - low), 0, 1)
     inverted = text(facts, "PhotometricInterpretation") == "MONOCHROME1"
-    if inverted:
-        share = 1 - share
-    if padding is not None:
-        share = np.where((stored >= padding[0]) & (stored <= padding[1]), 0, share)
+
+    def levels(values: np.ndarray) -> np.ndarray:
+        share = np.clip((np.nan_to_num(_modality(facts, values).astype(np.float64)) - low) / (high - low), 0, 1)
+        share = 1 - share if inverted else share
+        if padding is not None:
+            share = np.where((values >= padding[0]) & (values <= padding[1]), 0, share)
+        return np.round(share * WHITE).astype(np.uint16)
+
     centre, width = _number(facts, "WindowCenter"), _number(facts, "WindowWidth")
     if centre is None or width is None or width <= 0 or _first_item(facts, "VOILUTSequence"):
         centre, width = (low + high) / 2, high - low
     unit = text(ds, "RescaleType") or ("HU" if text(ds, "Modality") == "CT" else "")
     unit = "" if unit == "US" else unit[:8]  # unspecified
     black, white = (high, low) if inverted else (low, high)
-    return Depth(np.round(share * WHITE).astype(np.uint16), black, white, centre, width, unit)
+    return Depth(_of_each_value(levels, stored), black, white, centre, width, unit)
+
+
+def _of_each_value(levels: Callable[[np.ndarray], np.ndarray], stored: np.ndarray) -> np.ndarray:
+    """What a function of one value gives for all pixels: of integers it is worked out once for each value."""
+    low, high = stored.min(), stored.max()
+    if stored.dtype.kind == "f" or int(high) - int(low) >= _MAX_STEPS:
+        return levels(stored)
+    wide = np.int32 if stored.itemsize < 4 else np.int64
+    return levels(np.arange(int(low), int(high) + 1))[stored.astype(wide) - wide(low)]
 
 
 def text(ds: Dataset, keyword: str) -> str:
