@@ -69,7 +69,7 @@ def _of_each_value(levels: Callable[[np.ndarray], np.ndarray], stored: np.ndarra
     low, high = stored.min(), stored.max()
     if stored.dtype.kind == "f" or int(high) - int(low) >= _MAX_STEPS:
         return levels(stored)
-    wide = np.int32 if stored.itemsize < 4 else np.int64
+    wide: type[np.signedinteger] = np.int32 if stored.itemsize < 4 else np.int64
     return levels(np.arange(int(low), int(high) + 1))[stored.astype(wide) - wide(low)]
 
 
