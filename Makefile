@@ -132,7 +132,7 @@ TRANSLATIONS := src/secondread/web/translations
 
 translations: $(VENV)/.reads  ## gather the sentences of the pages, then compile what is translated of them
 	@mkdir -p build
-	@$(BIN)/pybabel -q extract -F babel.cfg -k lazy_gettext -k t --no-wrap --no-location --project=secondread -o build/messages.pot .
+	@$(BIN)/pybabel -q extract -F babel.cfg -k lazy_gettext -k t -k translate --no-wrap --no-location --project=secondread -o build/messages.pot .
 	@$(BIN)/pybabel -q update -i build/messages.pot -d $(TRANSLATIONS) --no-wrap --no-fuzzy-matching --ignore-obsolete
 	@$(BIN)/pybabel compile -d $(TRANSLATIONS)
 

@@ -20,7 +20,8 @@ from tests.web.conftest import post
 WEB = Path(web.__file__).parent
 FOLDER = WEB / "translations" / "hi" / "LC_MESSAGES"
 METHODS = [("**.py", "python"), ("templates/**.html", "jinja2"), ("static/**.js", "javascript")]
-KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "lazy_gettext": None, "t": None}
+REPORT = [("_report*.py", "python")]
+KEYWORDS = {"_": None, "translate": None, "gettext": None, "ngettext": (1, 2), "lazy_gettext": None, "t": None}
 PLACES = re.compile(r"%\(\w+\)s|\{\w+\}|%%")
 
 
@@ -32,7 +33,10 @@ def hindi() -> Catalog:
 
 def test_every_sentence_has_its_hindi_and_no_other_is_kept(hindi: Catalog) -> None:
     options = {"static/**.js": {"parse_template_string": "true"}}
-    found = extract_from_dir(WEB, METHODS, options, keywords=KEYWORDS)
+    found = [
+        *extract_from_dir(WEB, METHODS, options, keywords=KEYWORDS),
+        *extract_from_dir(WEB.parent / "service", REPORT, {}, keywords=KEYWORDS),
+    ]
     sentences = {message[0] if isinstance(message, tuple) else message for _, _, message, _, _ in found}
     kept = {_first(message.id): _first(message.string) for message in hindi if message.id}
     assert sentences - set(kept) == set(), "translate these in translations/hi/LC_MESSAGES/messages.po"

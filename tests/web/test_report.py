@@ -20,6 +20,16 @@ def test_a_reading_is_printed(client: FlaskClient, address: str) -> None:
     assert "no-store" in found.headers["Cache-Control"]
 
 
+def test_people_get_it_in_the_language_of_the_page(client: FlaskClient) -> None:
+    film = encode(chest_phantom(96, random_state=5), "PNG")
+    number = post(client, ("film.png", film), task="tuberculosis").json["readings"][0]["id"]  # type: ignore[index]
+    hindi, english, programs = (
+        client.get(f"{place}/readings/{number}/report.pdf", headers={"Accept-Language": language}).data
+        for place, language in (("", "hi"), ("", "en"), ("/api/v1", "hi"))
+    )
+    assert [b"NotoSansDevanagari" in pdf for pdf in (hindi, english, programs)] == [True, False, False]
+
+
 def test_a_reading_that_is_not_there_is_a_problem(client: FlaskClient) -> None:
     found = client.get("/api/v1/readings/999999/report.pdf")
     assert (found.status_code, found.mimetype) == (404, "application/problem+json")

@@ -64,7 +64,7 @@ def operating_point(facts: ReportFacts, _: Words) -> list[Flowable]:
     answer = _("Probability %(probability)s (score %(score)s of 100).") % chance
     found: list[Flowable] = [paragraph(f"{answer} {rule}")]
     if facts.measured:
-        head = [_("measured on"), _("sensitivity (95 % interval, n)"), _("specificity (95 % interval, n)")]
+        head = [_("measured on"), _("sensitivity (interval of 95 %), n"), _("specificity (interval of 95 %), n")]
         rows = [[paragraph(text, SMALL) for text in head]]
         for row in facts.measured[:_MOST_ROWS]:
             sensitivity, specificity = (

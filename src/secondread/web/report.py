@@ -1,7 +1,10 @@
 """A reading's report as PDF, for the page and for the API."""
 
+from collections.abc import Callable
+
 from apiflask import APIBlueprint
 from flask import Response
+from flask_babel import gettext
 
 from secondread.service import reading_pdf
 from secondread.web._auth import current_actor, require
@@ -27,11 +30,12 @@ def for_programs(reading_id: int) -> Response:
 @require("read")
 @report.doc(hide=True)
 def for_people(reading_id: int) -> Response:
-    """The same, under the address of the page."""
-    return _pdf(reading_id)
+    """The same in the language of the page, under its address."""
+    return _pdf(reading_id, gettext)
 
 
-def _pdf(reading_id: int) -> Response:
-    answer = Response(reading_pdf(service(), reading_id, actor=current_actor()), mimetype="application/pdf")
+def _pdf(reading_id: int, translate: Callable[[str], str] = str) -> Response:
+    pdf = reading_pdf(service(), reading_id, actor=current_actor(), translate=translate)
+    answer = Response(pdf, mimetype="application/pdf")
     answer.headers["Content-Disposition"] = f'inline; filename="reading-{reading_id}.pdf"'  # never the file's own name
     return answer

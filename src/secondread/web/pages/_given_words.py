@@ -44,4 +44,12 @@ GIVEN_WORDS = (
     lazy_gettext("no signs of tuberculosis found"),
     lazy_gettext("A heat map shows what the model used, not where disease is."),
     lazy_gettext("bright and dark look swapped; invert the image, or send the original file"),
+    # of the PDF
+    lazy_gettext("It assists a qualified reader and is no medical device. It is not a diagnosis."),
+    lazy_gettext("brain MRI slice"),
+    lazy_gettext("bone X-ray"),
+    lazy_gettext("chest X-ray"),
+    lazy_gettext("brain"),
+    lazy_gettext("hand, leg, hip or shoulder"),
+    lazy_gettext("chest"),
 )
