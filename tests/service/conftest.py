@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -50,13 +51,20 @@ def _url(name: str) -> str:
     return make_url(SERVER).set(database=name).render_as_string(hide_password=False)
 
 
-@pytest.fixture
-def empty_postgresql(postgresql: str) -> Iterator[str]:
-    """The URL of an empty database."""
+@contextmanager
+def new_postgresql() -> Iterator[str]:
+    """The URL of an empty database, on a server that is known to answer."""
     name = f"secondread_test_{uuid4().hex[:12]}"
     _admin(f"CREATE DATABASE {name}")
     yield _url(name)
     _admin(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def empty_postgresql(postgresql: str) -> Iterator[str]:
+    """The URL of an empty database."""
+    with new_postgresql() as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -13,6 +13,9 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
 from secondread.web import create_app
+from tests.service.conftest import database_url as database_url
+from tests.service.conftest import new_postgresql
+from tests.service.conftest import postgresql as postgresql
 
 SERVE = "from secondread.web import serve; serve(port=0, on_listening=lambda address: print(address, flush=True))"
 
@@ -30,6 +33,17 @@ def _own_data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 def client() -> FlaskClient:
     """A client of the application as it is shipped, but for the gate, which lets no phantom pass."""
     return create_app({"GATE": "off"}).test_client()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def module_database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """'' for SQLite, or the URL of an empty PostgreSQL database of the module."""
+    if request.param == "sqlite":
+        yield ""
+        return
+    request.getfixturevalue("postgresql")  # a skip where none answers
+    with new_postgresql() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -18,9 +18,9 @@ FILMS = [encode(chest_phantom(64, random_state=number), "PNG") for number in ran
 
 
 @pytest.fixture
-def client(tmp_path) -> Iterator[FlaskClient]:
-    """An application with an empty store, without workers."""
-    app = create_app({"GATE": "off", "DATA_FOLDER": str(tmp_path), "EVENT_SECONDS": 1})
+def client(tmp_path, database_url: str) -> Iterator[FlaskClient]:
+    """An application with an empty store, without workers; on both databases."""
+    app = create_app({"GATE": "off", "DATA_FOLDER": str(tmp_path), "DATABASE": database_url, "EVENT_SECONDS": 1})
     yield app.test_client()
     app.extensions["secondread.service"].close()
 

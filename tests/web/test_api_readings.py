@@ -20,9 +20,10 @@ FILMS = [encode(chest_phantom((90, 80), random_state=number, lesion=bool(number 
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
-    """An application with five readings of its own."""
-    app = create_app({"GATE": "off", "DATA_FOLDER": str(tmp_path_factory.mktemp("readings"))})
+def client(tmp_path_factory: pytest.TempPathFactory, module_database: str) -> Iterator[FlaskClient]:
+    """An application with five readings of its own, on both databases."""
+    folder = str(tmp_path_factory.mktemp("readings"))
+    app = create_app({"GATE": "off", "DATA_FOLDER": folder, "DATABASE": module_database})
     client = app.test_client()
     answer = post(client, *((f"={at}.png", film) for at, film in enumerate(FILMS)), task="tuberculosis", source="A")
     assert [row["id"] for row in answer.json["readings"]] == [1, 2, 3, 4, 5]

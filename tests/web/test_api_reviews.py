@@ -20,9 +20,10 @@ REFERRING = ("sensitivity", "specificity", "ppv", "npv", "referrals_per_1000", "
 
 
 @pytest.fixture
-def app(tmp_path) -> Iterator[Flask]:
-    """Double reading, no login on this machine, three readings and three reviewers."""
-    app = create_app({"DATA_FOLDER": str(tmp_path), "GATE": "off", "LOGIN": "off", "REVIEWS_NEEDED": 2})
+def app(tmp_path, database_url: str) -> Iterator[Flask]:
+    """Double reading, no login on this machine, three readings and three reviewers; on both databases."""
+    settings = {"DATA_FOLDER": str(tmp_path), "DATABASE": database_url}
+    app = create_app(settings | {"GATE": "off", "LOGIN": "off", "REVIEWS_NEEDED": 2})
     films = [encode(chest_phantom(64, random_state=number), "PNG") for number in range(3)]
     assert post(app.test_client(), *((f"{at}.png", film) for at, film in enumerate(films)), task="tuberculosis").json
     for name in ("anna", "berta", "carl"):

@@ -15,7 +15,6 @@ from playwright.sync_api import Browser, Page, expect
 
 from secondread.service import LOCAL, Service
 from tests.phantoms import brain_phantom, chest_phantom, dicom_bytes, encode
-from tests.service.conftest import postgresql as postgresql
 from tests.web.chromium import chromium, opened
 from tests.web.conftest import SERVE, Server
 

@@ -17,9 +17,10 @@ NEXT = re.compile(r'href="(/worklist\?[^"]*after=[^"]*)"')
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
-    """An application with ten thousand readings, written without reading an image."""
-    app = create_app({"DATA_FOLDER": str(tmp_path_factory.mktemp("many")), "GATE": "off"})
+def app(tmp_path_factory: pytest.TempPathFactory, module_database: str) -> Iterator[Flask]:
+    """An application with ten thousand readings, written without reading an image; on both databases."""
+    folder = str(tmp_path_factory.mktemp("many"))
+    app = create_app({"DATA_FOLDER": folder, "DATABASE": module_database, "GATE": "off"})
     fill(app.extensions["secondread.service"], N)
     yield app
     app.extensions["secondread.service"].close()
