@@ -5,10 +5,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from playwright.sync_api import Browser, Page
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
@@ -16,6 +18,7 @@ from secondread.web import create_app
 from tests.service.conftest import database_url as database_url
 from tests.service.conftest import new_postgresql
 from tests.service.conftest import postgresql as postgresql
+from tests.web.chromium import chromium, opened
 
 SERVE = "from secondread.web import serve; serve(port=0, on_listening=lambda address: print(address, flush=True))"
 
@@ -46,18 +49,46 @@ def module_database(request: pytest.FixtureRequest) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator["Server"]:
-    """The shipped application under waitress on a free port, without the gate."""
-    environment = {**os.environ, "SECONDREAD_GATE": "off"}
+@contextmanager
+def served(**settings: str) -> Iterator["Server"]:
+    """The shipped application under waitress on a free port, without the gate. settings: by key, as DATA_FOLDER."""
+    environment = {**os.environ, "SECONDREAD_GATE": "off", **{f"SECONDREAD_{key}": at for key, at in settings.items()}}
     process = subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         yield Server(process.stdout.readline().strip(), process.pid)
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=20)
         process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator["Server"]:
+    """One for all tests that only need one."""
+    with served() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def room(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Server"]:
+    """A server of its own with an empty worklist, on both databases."""
+    with served(DATA_FOLDER=str(tmp_path_factory.mktemp("room")), DATABASE=module_database) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real one."""
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: Browser, room: "Server") -> Iterator[Page]:
+    """A page of the room, with a session of its own."""
+    with opened(browser, room.address) as found:
+        yield found
 
 
 class Server:

@@ -1,13 +1,12 @@
 """Every page of the reading room against WCAG 2.2 AA as far as axe-core can tell, dark and light, wide and narrow."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.phantoms import bone_phantom, chest_phantom, encode
-from tests.web.chromium import chromium, opened
+from tests.web.chromium import opened
 from tests.web.conftest import Server, multipart
 
 pytestmark = pytest.mark.browser
@@ -33,12 +32,6 @@ PAGES = [
     "/login",
     "/readings/999999",
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

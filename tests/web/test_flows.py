@@ -1,59 +1,19 @@
 """What people do in the reading room, from upload to report, in a real browser against the real server."""
 
-import io
-import os
 import re
-import subprocess
-import sys
-import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from secondread.service import LOCAL, Service
-from tests.phantoms import brain_phantom, chest_phantom, dicom_bytes, encode
-from tests.web.chromium import chromium, opened
-from tests.web.conftest import SERVE, Server
+from tests.web.chromium import opened
+from tests.web.conftest import served
+from tests.web.rooms import fill, open_first, ready
 
 pytestmark = pytest.mark.browser
 
 PASSWORD = "a long enough password"
-FILMS = [encode(chest_phantom((120, 100), random_state=seed, lesion=True), "PNG") for seed in range(5)]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def room(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of its own with an empty worklist, on both databases."""
-    url = "" if request.param == "sqlite" else request.getfixturevalue("postgresql")
-    environment = {
-        **os.environ,
-        "SECONDREAD_GATE": "off",
-        "SECONDREAD_DATA_FOLDER": str(tmp_path_factory.mktemp("room")),
-        "SECONDREAD_DATABASE": url,
-    }
-    process = subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True, env=environment)
-    try:
-        assert process.stdout is not None
-        yield Server(process.stdout.readline().strip(), process.pid)
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-        process.stdout.close()
-
-
-@pytest.fixture
-def page(browser: Browser, room: Server) -> Iterator[Page]:
-    with opened(browser, room.address) as found:
-        yield found
 
 
 def test_an_empty_worklist_says_what_to_do(page: Page) -> None:
@@ -112,85 +72,6 @@ def test_what_was_removed_is_listed_and_brought_back(page: Page) -> None:
     expect(page.locator("#toast")).to_contain_text("is back in the worklist")
     page.goto("/worklist")
     expect(page.locator("#rows tr[data-id]")).to_have_count(5)
-
-
-def test_the_viewer_zooms_windows_inverts_and_colours(page: Page) -> None:
-    fill(page)
-    open_first(page)
-    film = page.locator(".film")
-    before = film.evaluate("film => film.style.transform")
-    page.get_by_role("button", name="Zoom in").click()
-    assert film.evaluate("film => film.style.transform") != before
-    page.keyboard.press("0")
-    assert film.evaluate("film => film.style.transform") == before
-    page.get_by_role("button", name="Invert").click()
-    assert "window-level" in film.locator("img").evaluate("image => image.style.filter")
-    assert page.locator("feFuncR").get_attribute("slope") == "-1"
-    page.get_by_role("button", name="Window by dragging").click()
-    box = page.locator(".stage").bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + 200, box["y"] + 200)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 160, box["y"] + 240, steps=4)
-    page.mouse.up()
-    assert page.locator('[data-set="width"]').input_value() == "80"
-    assert page.locator('[data-set="level"]').input_value() == "60"
-    page.get_by_label("Colours").select_option("viridis")
-    page.keyboard.press("h")
-    expect(page.get_by_role("button", name="Heat map", exact=True)).to_have_attribute("aria-pressed", "false")
-    expect(page.get_by_text("shows what the model used, not where disease is: it does not outline")).to_be_visible()
-    expect(page.get_by_role("img", name=re.compile("^Probability .*; positive above"))).to_be_visible()
-
-
-def test_the_window_of_a_deep_file_reaches_beyond_what_is_shown_first(page: Page) -> None:
-    values = np.tile(np.linspace(0, 4095, 256).astype(np.uint16), (256, 1))
-    film = dicom_bytes(values, bits_stored=12, Modality="CT", RescaleIntercept=-1024, WindowCenter=40, WindowWidth=400)
-    sent = {"name": "head.dcm", "mimeType": "application/dicom", "buffer": film}
-    answer = page.request.post("/api/v1/readings", multipart={"image": sent, "task": "brain-tumour"}).json()
-    page.goto(f"/readings/{answer['readings'][0]['id']}")
-    ready(page)
-    deep, level = page.locator(".depth-layer"), page.get_by_role("slider", name="Level")
-    expect(deep).to_be_hidden()
-    level.focus()
-    page.keyboard.press("ArrowRight")
-    expect(deep).to_be_visible()
-    expect(page.locator("#window-said")).to_have_text("centre 44, width 400 HU")
-    level.fill("550")  # 2040 HU: all of this was white
-    expect(page.locator("#window-said")).to_have_text("centre 2040, width 400 HU")
-    greys = """canvas => new Promise(done => requestAnimationFrame(() => {
-        const copy = new OffscreenCanvas(256, 256).getContext("2d", { willReadFrequently: true });
-        copy.drawImage(canvas, 0, 0);
-        const row = copy.getImageData(0, 10, 256, 1).data;
-        done([0, 170, 191, 212, 255].map(at => row[4 * at]));
-    }))"""
-    shown = [(at * 4095 / 255 - 1024 - 2040) / 400 + 0.5 for at in (0, 170, 191, 212, 255)]
-    expected = [255 * min(1, max(0, share)) for share in shown]
-    assert deep.evaluate(greys) == pytest.approx(expected, abs=2)
-    page.get_by_role("button", name="Invert").click()
-    assert deep.evaluate(greys) == pytest.approx([255 - grey for grey in expected], abs=2)
-    page.keyboard.press("0")
-    expect(page.locator("#window-said")).to_have_text("centre 40, width 400 HU")
-
-
-def test_places_that_the_network_marks_are_outlined_on_demand(page: Page) -> None:
-    film = encode(brain_phantom(256, random_state=0, lesion=True), "PNG")
-    brain = {"name": "brain.png", "mimeType": "image/png", "buffer": film}
-    sent = page.request.post("/api/v1/readings", multipart={"image": brain, "task": "brain-tumour"}).json()
-    page.goto(f"/readings/{sent['readings'][0]['id']}")
-    ready(page)
-    outlines = page.locator(".outlines")
-    expect(outlines).to_be_hidden()
-    page.keyboard.press("b")
-    expect(page.get_by_role("button", name="Outlines")).to_have_attribute("aria-pressed", "true")
-    expect(outlines.locator("polygon.over")).not_to_have_count(0)
-    inside = outlines.evaluate("""svg => {
-        const shape = svg.querySelector(".over").getBoundingClientRect();
-        const film = svg.closest(".film").getBoundingClientRect();
-        return shape.left >= film.left && shape.right <= film.right && shape.width > 0.05 * film.width;
-    }""")
-    assert inside
-    page.get_by_role("button", name="Outlines").click()
-    expect(outlines).to_be_hidden()
 
 
 def test_an_opinion_is_given_before_and_after_the_answer_and_kept(page: Page) -> None:
@@ -275,67 +156,49 @@ def test_an_address_that_is_not_there_is_a_page(page: Page) -> None:
 
 def test_the_first_account_logs_in_makes_another_and_a_token(browser: Browser, tmp_path: Path) -> None:
     """On a server of its own: from the first account on everyone logs in."""
-    environment = {**os.environ, "SECONDREAD_DATA_FOLDER": str(tmp_path), "SECONDREAD_GATE": "off"}
-    process = subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True, env=environment)
-    assert process.stdout is not None
-    try:
-        address = process.stdout.readline().strip()
-        with opened(browser, address) as page:
-            page.goto("/accounts")
-            page.get_by_label("Name").fill("anna")
-            page.get_by_label("Password, 12 characters or more").fill(PASSWORD)
-            page.get_by_role("button", name="Make the account").click()
-            expect(page.get_by_role("rowheader", name="anna")).to_be_visible()
-            page.get_by_label("Name", exact=True).fill("bo")
-            page.locator("form.stack select[name=role]").select_option("reviewer")
-            page.get_by_label("Password, 12 characters or more").fill(PASSWORD)
-            page.get_by_role("button", name="Make the account").click()
-            expect(page.get_by_role("rowheader", name="bo")).to_be_visible()
-            page.get_by_role("link", name="anna").click()
-            page.get_by_label("What it is for").fill("robot")
-            page.get_by_role("button", name="Make a token").click()
-            expect(page.locator("code.secret")).to_have_text(re.compile("^sr_"))
-            page.goto("/trail")
-            page.get_by_role("button", name="Verify the whole trail").click()
-            expect(page.get_by_role("status").first).to_contain_text("The trail is whole")
-            page.get_by_role("button", name="Log out").click()
-            page.get_by_label("Name").fill("bo")
-            page.get_by_label("Password").fill(PASSWORD)
-            page.get_by_role("button", name="Log in").click()
-            page.goto("/worklist")
-            expect(page.get_by_role("link", name="Accounts")).to_have_count(0)
-            page.goto("/accounts")
-            expect(page.get_by_role("heading", name="You may not do that")).to_be_visible()
-            page.goto("/account")
-            page.get_by_label("Password until now").fill(PASSWORD)
-            page.get_by_label("New password, 12").fill("another long sentence")
-            page.get_by_label("New password again").fill("another long sentence!")
-            page.get_by_role("button", name="Change the password").click()
-            expect(page.get_by_role("alert")).to_contain_text("typed in two ways")
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-        process.stdout.close()
+    with served(DATA_FOLDER=str(tmp_path)) as server, opened(browser, server.address) as page:
+        page.goto("/accounts")
+        page.get_by_label("Name").fill("anna")
+        page.get_by_label("Password, 12 characters or more").fill(PASSWORD)
+        page.get_by_role("button", name="Make the account").click()
+        expect(page.get_by_role("rowheader", name="anna")).to_be_visible()
+        page.get_by_label("Name", exact=True).fill("bo")
+        page.locator("form.stack select[name=role]").select_option("reviewer")
+        page.get_by_label("Password, 12 characters or more").fill(PASSWORD)
+        page.get_by_role("button", name="Make the account").click()
+        expect(page.get_by_role("rowheader", name="bo")).to_be_visible()
+        page.get_by_role("link", name="anna").click()
+        page.get_by_label("What it is for").fill("robot")
+        page.get_by_role("button", name="Make a token").click()
+        expect(page.locator("code.secret")).to_have_text(re.compile("^sr_"))
+        page.goto("/trail")
+        page.get_by_role("button", name="Verify the whole trail").click()
+        expect(page.get_by_role("status").first).to_contain_text("The trail is whole")
+        page.get_by_role("button", name="Log out").click()
+        page.get_by_label("Name").fill("bo")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        page.goto("/worklist")
+        expect(page.get_by_role("link", name="Accounts")).to_have_count(0)
+        page.goto("/accounts")
+        expect(page.get_by_role("heading", name="You may not do that")).to_be_visible()
+        page.goto("/account")
+        page.get_by_label("Password until now").fill(PASSWORD)
+        page.get_by_label("New password, 12").fill("another long sentence")
+        page.get_by_label("New password again").fill("another long sentence!")
+        page.get_by_role("button", name="Change the password").click()
+        expect(page.get_by_role("alert")).to_contain_text("typed in two ways")
 
 
 def test_reviewers_who_differ_are_settled_by_a_third(browser: Browser, tmp_path: Path) -> None:
-    environment = {
-        **os.environ,
-        "SECONDREAD_DATA_FOLDER": str(tmp_path),
-        "SECONDREAD_GATE": "off",
-        "SECONDREAD_REVIEWS_NEEDED": "2",
-    }
     service = Service.open({"DATA_FOLDER": str(tmp_path)})
     for name in ("anna", "bo", "cleo"):
         role = "administrator" if name == "anna" else "reviewer"
         service.accounts.add(name, role=role, password=PASSWORD, actor=LOCAL)
     service.close()
-    process = subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True, env=environment)
-    assert process.stdout is not None
-    try:
-        address = process.stdout.readline().strip()
+    with served(DATA_FOLDER=str(tmp_path), REVIEWS_NEEDED="2") as server:
         for name, act in (("anna", "agree"), ("bo", "disagree"), ("cleo", "settle")):
-            with opened(browser, address) as page:
+            with opened(browser, server.address) as page:
                 page.goto("/worklist")
                 page.get_by_label("Name").fill(name)
                 page.get_by_label("Password").fill(PASSWORD)
@@ -352,41 +215,3 @@ def test_reviewers_who_differ_are_settled_by_a_third(browser: Browser, tmp_path:
                     page.get_by_role("radio", name=act, exact=True).check()
                     page.get_by_role("button", name="Save", exact=True).click()
                     expect(page.locator(".history")).to_contain_text(name)
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-        process.stdout.close()
-
-
-def fill(page: Page, n: int = 5) -> None:
-    """Upload an archive of films through the page, unless they are there already."""
-    page.goto("/worklist")
-    if page.locator("#list").count():
-        return
-    page.goto("/uploads")
-    ready(page)
-    page.get_by_label("Read as").select_option("tuberculosis")
-    page.get_by_label("Source").fill("north clinic")
-    page.locator("#files").set_input_files(
-        {"name": "films.zip", "mimeType": "application/zip", "buffer": archive(FILMS[:n])}
-    )
-    expect(page.locator(".batch .counts")).to_have_text(f"{n} of {n} read", timeout=60_000)
-
-
-def open_first(page: Page) -> None:
-    page.goto("/worklist?order=highest")
-    page.locator("#rows .name a").first.click()
-    ready(page)
-
-
-def ready(page: Page) -> None:
-    """Wait until the page takes keys."""
-    page.locator("#shortcuts dt").first.wait_for(state="attached")
-
-
-def archive(files: list[bytes]) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as found:
-        for number, data in enumerate(files):
-            found.writestr(f"films/film-{number}.png", data)
-    return packed.getvalue()
