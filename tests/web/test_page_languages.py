@@ -87,6 +87,8 @@ def test_a_refusal_and_a_mistake_are_told_in_the_language_of_the_page(client: Fl
     there = client.get("/readings/999999", headers=hindi)
     assert (there.status_code, "यह अब यहाँ नहीं है" in there.text, '<span lang="en">(' in there.text) == (404, True, True)
     assert '<span lang="en">' not in client.get("/readings/999999", headers=hindi | {"Accept-Language": "en"}).text
+    login = client.post("/login", data={"name": "nobody", "password": "wrong"}, headers=hindi)
+    assert "नाम या पासवर्ड ठीक नहीं है" in login.text
     wrong = client.get("/worklist?since=never", headers=hindi)
     assert "फ़ॉर्म में कुछ ठीक नहीं है" in wrong.text
     assert '"code:truncated"' in client.get("/words/hi.js").text

@@ -68,7 +68,9 @@ def from_provider() -> Any:
 
 def _form(name: str = "", error: LoginRefused | None = None) -> str:
     provider = url_for("login.to_provider") if _provider.there_is_one() else ""
-    return render_template("login.html", name=name, error=error, next=_next(), provider=provider)
+    code = "login_throttled" if isinstance(error, LoginThrottled) else "login_refused"
+    sentence = None if error is None else str(error)
+    return render_template("login.html", name=name, error=sentence, code=code, next=_next(), provider=provider)
 
 
 def _next() -> str:

@@ -41,6 +41,7 @@ CODES = {
     "conflict": lazy_gettext("Something else changed it meanwhile, or it is there already. Load the page again."),
     "bad_request": lazy_gettext("Something in the form is not right. Correct it and send it again."),
     "body_too_large": lazy_gettext("What was sent is larger than is allowed. Send it in parts."),
+    "login_refused": lazy_gettext("The name or the password is not right, or signing in did not succeed."),
     "login_throttled": lazy_gettext("Too many failed logins. Wait a while, then try again."),
     "too_many_requests": lazy_gettext("Too many requests at once. Wait a moment."),
     "database_unusable": lazy_gettext("The database cannot be reached now. Tell the administrator."),
