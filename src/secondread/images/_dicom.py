@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pydicom.uid as uids
+from pydicom.datadict import dictionary_description
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.pixels import apply_color_lut, get_decoder, pixel_array
 
 from secondread.errors import ImageError, ImageTooLarge, TruncatedImage, UnsupportedImage
@@ -31,6 +33,26 @@ _PLUGINS = {
     uids.HTJ2K: "pylibjpeg",
     uids.RLELossless: "pydicom",
 }
+_TECHNICAL = (
+    "ViewPosition",
+    "ImageLaterality",
+    "PatientOrientation",
+    "KVP",
+    "Exposure",
+    "PixelSpacing",
+    "ImagerPixelSpacing",
+    "SliceThickness",
+    "MagneticFieldStrength",
+    "RepetitionTime",
+    "EchoTime",
+    "InversionTime",
+    "FlipAngle",
+    "WindowCenter",
+    "WindowWidth",
+    "Manufacturer",
+    "ManufacturerModelName",
+)
+_LONGEST = 64  # characters of a value
 _ADDING, _ADDED = Lock(), set[uids.UID]()
 _NATIVE = (
     uids.ImplicitVRLittleEndian,
@@ -96,6 +118,7 @@ def _frame(ds: Dataset, frame: int) -> Image:
         frame=frame,
         n_frames=n_frames,
         notes=notes,
+        header=_header(ds),
     )
 
 
@@ -106,6 +129,22 @@ def _depth(ds: Dataset, frame: int) -> Depth | None:
     if _is_colour(ds) or int(ds.get("BitsStored") or 8) <= 8:
         return None
     return grey_in_depth(ds, _stored(ds, frame, n_frames), frame)
+
+
+def _header(ds: Dataset) -> tuple[tuple[str, str], ...]:
+    """The attributes of _TECHNICAL that the file has: name and short text. PS3.15's basic profile keeps them all."""
+    found = ((dictionary_description(keyword), _short_text(ds, keyword)) for keyword in _TECHNICAL)
+    return tuple((name, shown) for name, shown in found if shown)
+
+
+def _short_text(ds: Dataset, keyword: str) -> str:
+    try:
+        value = ds.get(keyword)
+    except Exception:  # a damaged attribute that is only shown is no reason to refuse the image
+        return ""
+    parts = value if isinstance(value, MultiValue | list) else [value]
+    shown = " × ".join(str(part).strip() for part in parts if part not in (None, ""))
+    return shown[:_LONGEST] if shown.isprintable() else ""
 
 
 def _stored(ds: Dataset, frame: int, n_frames: int) -> np.ndarray:

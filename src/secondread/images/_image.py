@@ -49,6 +49,7 @@ class Image:
     frame: int = 0  # which frame this is, from 0
     n_frames: int = 1
     notes: tuple[str, ...] = ()  # what was done that a reader should know
+    header: tuple[tuple[str, str], ...] = ()  # DICOM: how it was taken, as (name, value); nothing that identifies
 
     @property
     def height(self) -> int:

@@ -107,6 +107,7 @@ def facts_of(image: Image | None) -> dict[str, Any]:
         "frame": image.frame,
         "n_frames": image.n_frames,
         "notes": list(image.notes),
+        "header": dict(image.header),
     }
 
 
