@@ -78,9 +78,9 @@ def test_a_phone_need_not_scroll_sideways(
     browser: Browser, server: Server, reading: int, path: str, language: str
 ) -> None:
     with opened(browser, server.address, locale=language) as page:
-        page.set_viewport_size({"width": 360, "height": 740})
+        page.set_viewport_size({"width": 320, "height": 640})
         page.goto(path.format(reading))
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
 
 
 def test_the_first_tab_skips_to_the_content(browser: Browser, server: Server) -> None:

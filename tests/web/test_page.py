@@ -274,11 +274,11 @@ def test_dark_and_light_follow_the_system_and_can_be_chosen(page: Page, scheme: 
 
 
 def test_a_phone_shows_everything_without_scrolling_sideways(page: Page) -> None:
-    page.set_viewport_size({"width": 360, "height": 740})
+    page.set_viewport_size({"width": 320, "height": 640})
     drop(page, ("a-very-long-name-" * 12 + ".png", CHEST), ("film.dcm", FILM), ("b.png", b"text"))
     expect(page.locator(".card")).to_have_count(3)
     page.get_by_text("Evidence at this operating point").click()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
 
 
 def drop(page: Page, *files: tuple[str, bytes]) -> None:

@@ -42,6 +42,8 @@ def test_every_sentence_has_its_hindi_and_no_other_is_kept(hindi: Catalog) -> No
     assert sentences - set(kept) == set(), "translate these in translations/hi/LC_MESSAGES/messages.po"
     assert set(kept) - sentences == set(), "these are said no more"
     assert [english for english, said in kept.items() if not said] == []
+    forms = [message.string for message in hindi if message.id and isinstance(message.string, tuple)]
+    assert all(all(form) for form in forms), "every plural form"
 
 
 def test_both_languages_have_the_same_places_to_fill_in(hindi: Catalog) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 from flask.testing import FlaskClient
+from reportlab.platypus import Spacer
 
 from tests.phantoms import chest_phantom, encode
 from tests.web.conftest import post
@@ -28,6 +29,20 @@ def test_people_get_it_in_the_language_of_the_page(client: FlaskClient) -> None:
         for place, language in (("", "hi"), ("", "en"), ("/api/v1", "hi"))
     )
     assert [b"NotoSansDevanagari" in pdf for pdf in (hindi, english, programs)] == [True, False, False]
+
+
+def test_a_refusal_is_told_in_hindi_by_its_code(client: FlaskClient, monkeypatch) -> None:
+    tiny = encode(chest_phantom(8, random_state=5), "PNG")
+    number = post(client, ("tiny.png", tiny), task="tuberculosis").json["readings"][0]["id"]  # type: ignore[index]
+    told: list[str] = []
+    monkeypatch.setattr(
+        "secondread.service._report_parts.paragraph", lambda text, *_, **__: told.append(text) or Spacer(1, 1)
+    )
+    client.get(f"/readings/{number}/report.pdf", headers={"Accept-Language": "hi"})
+    assert any(text.startswith("छवि पढ़ने के लिए बहुत छोटी है।") and "8 × 8 pixels" in text for text in told)
+    told.clear()
+    client.get(f"/readings/{number}/report.pdf", headers={"Accept-Language": "en"})
+    assert any(text.startswith("the image has 8 × 8 pixels") for text in told)
 
 
 def test_a_reading_that_is_not_there_is_a_problem(client: FlaskClient) -> None:

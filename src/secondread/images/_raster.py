@@ -144,4 +144,4 @@ def _translate(error: Exception, kind: str) -> ImageError:
         return ImageTooLarge(f"this {kind} file unpacks to far more than it should; export the image again")
     if "unsupported" in text or "cannot handle" in text or "unknown" in text:
         return UnsupportedImage(f"this kind of {kind} file cannot be decoded ({error}); save it as PNG or JPEG")
-    return TruncatedImage(f"the {kind} file is damaged or cut short; copy or export it again ({error})")
+    return TruncatedImage(f"the {kind} file is damaged or cut short; copy or export it again")

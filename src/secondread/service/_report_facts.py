@@ -29,6 +29,7 @@ class Measured:
     specificity: Mapping[str, Any] | None
     n_positive: int
     n_negative: int
+    chosen: bool = False  # the threshold was chosen on these images
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,7 @@ def _measured(service: Service, reading: StoredReading, bundle: Bundle) -> tuple
     chosen: tuple[Measured, ...] = ()
     if point is not None:
         n_positive, n_negative = (int(part.get("n") or 0) for part in (point.sensitivity, point.specificity))
-        where = f"{point.data}, where the threshold was chosen"
-        chosen = (Measured(where, point.sensitivity, point.specificity, n_positive, n_negative),)
+        chosen = (Measured(point.data, point.sensitivity, point.specificity, n_positive, n_negative, chosen=True),)
     results = (bundle.evidence or {}).get("results", {})
     rest = (_of_split(name, table, reading) for name, table in results.items())
     return (*chosen, *(row for row in rest if row is not None))

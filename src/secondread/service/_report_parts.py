@@ -10,7 +10,7 @@ from reportlab.platypus import Flowable, Image, Paragraph, Spacer, Table
 
 from secondread.service import _report_style as styles
 from secondread.service._readings import StoredReading
-from secondread.service._report_facts import ReportFacts
+from secondread.service._report_facts import Measured, ReportFacts
 from secondread.service._report_fonts import is_complete
 from secondread.service._report_style import BULLET, COLOURS, RULE, SECTION, SMALL, WASH, WIDTH, paragraph, short
 from secondread.service._reviews import Review
@@ -41,7 +41,7 @@ def decision(facts: ReportFacts, _: Words) -> Flowable:
     """The answer in words, on the colour that it has on the pages."""
     reading = facts.reading
     said = {"positive": _("Positive"), "negative": _("Negative"), "uncertain": _("Uncertain"), "": _("Not read")}
-    words = _(reading.decision_text) if reading.decision else _(short(reading.refusal_message, 400))
+    words = _(reading.decision_text) if reading.decision else _refusal(reading, _)
     rows = [[paragraph(said[reading.decision], styles.BANNER, bold=True), paragraph(words, styles.BANNER)]]
     style: list[Any] = [
         ("BACKGROUND", (0, 0), (-1, -1), COLOURS[reading.decision]),
@@ -49,6 +49,13 @@ def decision(facts: ReportFacts, _: Words) -> Flowable:
     ]
     style += [("TOPPADDING", (0, 0), (-1, -1), 5), ("BOTTOMPADDING", (0, 0), (-1, -1), 7)]
     return _table(rows, [30 * mm, WIDTH - 30 * mm], style)
+
+
+def _refusal(reading: StoredReading, _: Words) -> str:
+    """Its sentence; in another language that of its code, and the English one behind."""
+    message, code = short(reading.refusal_message, 400), f"code:{reading.refusal_code}"
+    told = _(code)
+    return _(message) if told == code else f"{told} ({message})"
 
 
 def operating_point(facts: ReportFacts, _: Words) -> list[Flowable]:
@@ -71,9 +78,13 @@ def operating_point(facts: ReportFacts, _: Words) -> list[Flowable]:
                 _interval(row.sensitivity, row.n_positive),
                 _interval(row.specificity, row.n_negative),
             )
-            rows.append([paragraph(text, SMALL) for text in (_(row.where), sensitivity, specificity)])
+            rows.append([paragraph(text, SMALL) for text in (_where(row, _), sensitivity, specificity)])
         found += [Spacer(0, 1 * mm), _table(rows, [WIDTH * share for share in (0.44, 0.28, 0.28)], _LINES)]
     return found
+
+
+def _where(row: Measured, _: Words) -> str:
+    return f"{_(row.where)}, {_('where the threshold was chosen')}" if row.chosen else _(row.where)
 
 
 def pictures(facts: ReportFacts, _: Words, height: float) -> Flowable:

@@ -20,7 +20,7 @@ from secondread.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
-_TOO_LARGE = {"too_many_files", "upload_too_large", "archive_ratio", "file_too_large"}
+_TOO_LARGE = {"too_many_files", "upload_too_large", "swells_too_much", "too_large"}
 _SENTENCES = {
     404: "nothing is at this address; the API is described at /api/v1/openapi.json",
     429: "too many requests at once; wait a moment and go on more slowly",

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 from apiflask import APIBlueprint
 from flask import Response
-from flask_babel import gettext
 
 from secondread.service import reading_pdf
 from secondread.web._auth import current_actor, require
 from secondread.web._document import other
 from secondread.web._service import service
+from secondread.web.pages._code_words import script_words
 
 report = APIBlueprint("report", __name__, tag="reports")
 
@@ -31,7 +31,8 @@ def for_programs(reading_id: int) -> Response:
 @report.doc(hide=True)
 def for_people(reading_id: int) -> Response:
     """The same in the language of the page, under its address."""
-    return _pdf(reading_id, gettext)
+    told = script_words()
+    return _pdf(reading_id, lambda sentence: told.get(sentence, sentence))
 
 
 def _pdf(reading_id: int, translate: Callable[[str], str] = str) -> Response:

@@ -52,4 +52,9 @@ GIVEN_WORDS = (
     lazy_gettext("brain"),
     lazy_gettext("hand, leg, hip or shoulder"),
     lazy_gettext("chest"),
+    # splits, as evidence names them
+    lazy_gettext("test"),
+    lazy_gettext("localisation"),
+    lazy_gettext("external"),
+    lazy_gettext("external-negatives"),
 )

@@ -4,6 +4,7 @@ from typing import Any
 
 from apiflask import APIBlueprint
 from flask import current_app, render_template, request
+from flask_babel import gettext
 
 from secondread.errors import UsageError
 from secondread.service import ORDERS, REVIEW_STATES
@@ -47,7 +48,7 @@ def uploads() -> str:
 
 
 def _form(asked: Asked, mistake: str = "") -> dict[str, Any]:
-    titles = {name: load_task(name).title for name in list_tasks()}
+    titles = {name: gettext(load_task(name).title) for name in list_tasks()}
     return {
         "asked": asked,
         "orders": ORDERS,
