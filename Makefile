@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check format bench load kill-nine gate bundles best ship leaderboard choices evidence paper translations data-folder clean
+.PHONY: help run test check format bench load kill-nine gate bundles best best-brain-tumour best-tuberculosis best-fracture ship leaderboard choices evidence paper translations data-folder clean
 
 TASKS := tuberculosis brain-tumour fracture
 
@@ -68,11 +68,31 @@ bundles: $(VENV)/.develops data-folder  ## train the shipped bundles `paper` aga
 	    --fresh --gate --name paper --out runs/paper/$$task && $(MAKE) --no-print-directory ship TASK=$$task NAME=paper || exit 1; \
 	done
 
+# A bundle of several networks is merged of members that were trained apart: docs/training.md says why these.
+network = $(BIN)/secondread train --task $(1) --model $(or $(2),lesion-lite0) --recipe best --data "$(SECONDREAD_DATA)/$(1)/manifest.csv" --gate
+member = $(call network,$(1),$(3)) --no-measure --out runs/members/$(1)/$(2)
+merge = $(BIN)/secondread merge $(2:%=runs/members/$(1)/%) --data "$(SECONDREAD_DATA)/$(1)/manifest.csv" --gate --name best --out runs/best/$(1)
 best: $(VENV)/.develops data-folder  ## train the shipped bundles `best` again: hours on two cores; goes on where it stopped (SECONDREAD_DATA, TASKS)
 	@for task in $(TASKS); do \
-	  $(BIN)/secondread train --task $$task --model lesion-lite0 --recipe best --data "$(SECONDREAD_DATA)/$$task/manifest.csv" \
-	    --gate --name best --out runs/best/$$task && $(MAKE) --no-print-directory ship TASK=$$task NAME=best || exit 1; \
+	  $(MAKE) --no-print-directory best-$$task && $(MAKE) --no-print-directory ship TASK=$$task NAME=best || exit 1; \
 	done
+
+best-brain-tumour best-tuberculosis best-fracture: $(VENV)/.develops data-folder
+
+best-brain-tumour:
+	@$(call network,brain-tumour) --name best --out runs/best/brain-tumour
+
+LABELS_ALONE := --epochs 12 --set lesions_from=none --set lesion_weight=0 --set mirrored=false
+best-tuberculosis:
+	@$(call member,tuberculosis,lesions)
+	@$(call member,tuberculosis,pooled-1,efficientnet-lite0) --random-state 1 $(LABELS_ALONE)
+	@$(call member,tuberculosis,pooled-2,efficientnet-lite0) --random-state 2 $(LABELS_ALONE)
+	@$(call merge,tuberculosis,lesions pooled-1 pooled-2) --shares 2,1,1
+
+best-fracture:
+	@$(call member,fracture,plain) --random-state 1
+	@$(call member,fracture,varied) --random-state 3 --epochs 12 --set zoom=0.8,1.25 --set rotation_degrees=20 --set erase=0.2
+	@$(call merge,fracture,plain varied)
 
 ship:
 	@mkdir -p src/secondread/bundles/$(TASK) && rm -rf src/secondread/bundles/$(TASK)/$(NAME) && \
@@ -92,7 +112,7 @@ leaderboard: $(VENV)/.develops data-folder  ## compare networks, classical learn
 	@$(COMPARE) --task tuberculosis --data "$(SECONDREAD_DATA)/tuberculosis/manifest.csv" --baseline tuberculosis/paper \
 	  --recipe upright --epochs 12 $(FROM_SCRATCH:%=--model %) --out runs/leaderboard/tuberculosis-scratch
 	@$(COMPARE) --task tuberculosis --data "$(SECONDREAD_DATA)/tuberculosis/manifest.csv" --baseline tuberculosis/paper \
-	  --bundle tuberculosis/best --recipe transfer --epochs 8 --model efficientnet-lite0 \
+	  --bundle tuberculosis/best --recipe transfer --epochs 8 --model efficientnet-lite0 --seeds 0,1,2 \
 	  --ensemble mean --ensemble weighted --ensemble stacked --out runs/leaderboard/tuberculosis-transfer
 
 STUDY_TASKS := tuberculosis

@@ -250,3 +250,27 @@ def test_counting_images_of_one_patient_as_independent_would_break_the_promise()
         cut, _ = furthest_cut(margins, np.arange(160), on="sensitivity", target=0.9, confidence=0.9)
         kept += ndtr(-(ndtri(cut / 1e6) - 0.5) * 3) >= 0.9
     assert kept / 300 < 0.75
+
+
+def test_a_proof_of_sensitivity_of_no_use_is_not_taken():
+    """One positive far below the others: sensitivity is proven only where nearly every negative is called positive."""
+    positives = np.concatenate([[0.01], np.linspace(0.4, 0.9, 23)])
+    negatives = np.linspace(0.005, 0.5, 100)
+    labels = np.repeat([True, False], [24, 100])
+    point = screening_point(ON(labels, np.concatenate([positives, negatives]), None), target=0.9)
+    assert not point["guarantee"]["holds"]
+    assert point["guarantee"]["other"] == 0.01
+    assert "but where specificity is 0.010" in point["chosen_by"]
+    assert point["sensitivity"]["value"] >= 0.9
+    assert point["specificity"]["value"] > 0.7
+
+
+def test_a_proof_of_specificity_of_no_use_is_not_taken():
+    """The mirror image, for the point that confirms."""
+    negatives = np.concatenate([[0.99], np.linspace(0.1, 0.6, 23)])
+    positives = np.linspace(0.5, 0.995, 100)
+    labels = np.repeat([False, True], [24, 100])
+    point = confirm_point(ON(labels, np.concatenate([negatives, positives]), None), target=0.9)
+    assert not point["guarantee"]["holds"]
+    assert "but where sensitivity is 0.010" in point["chosen_by"]
+    assert point["specificity"]["value"] >= 0.9

@@ -17,19 +17,18 @@ from tests.trained import film
 
 @dataclass(frozen=True)
 class Budget:
-    """What a network is given here: pixels of input, and how to learn a few images by heart."""
+    """What a network is given here: pixels of input, and how to learn 16 images by heart."""
 
     size: int = 64
     learning_rate: float = 2e-3
     steps: int = 40
-    images: int = 16
 
 
 BUDGETS = {
     "lenet": Budget(learning_rate=5e-3, steps=80),
     "lenet-overlap": Budget(learning_rate=5e-3, steps=150),
     "vit": Budget(learning_rate=5e-4),
-    "vgg16": Budget(size=32, learning_rate=3e-4, images=4),  # heavy, and slow to learn without batch norm
+    "vgg16": Budget(size=32, learning_rate=1e-4),  # heavy, and upset by larger steps without batch norm
 }
 # A change of one place moves other cells, too: in the lenets by the ReLUs of their head, in efficientnet-lite, while
 # untrained, by fields wider than the image.
@@ -99,9 +98,9 @@ def test_every_parameter_learns_and_belongs_to_one_stage(name):
 
 
 @every_architecture
-def test_learns_a_few_images_by_heart(name):
+def test_learns_16_images_by_heart(name):
     model, given = network(name).train(), budget(name)
-    x, labels = phantoms(name, given.images)
+    x, labels = phantoms(name, 16)
     optimizer = torch.optim.Adam(model.parameters(), lr=given.learning_rate)
     for _ in range(given.steps):
         loss = F.binary_cross_entropy_with_logits(model(x)[:, 0], labels)

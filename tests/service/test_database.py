@@ -5,14 +5,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from secondread.errors import DatabaseUnusable, UsageError
 from secondread.service import LOCAL, Database, Service
 from secondread.service._chain import record
-from secondread.service._tables import Base
+from secondread.service._database import _alembic
+from secondread.service._tables import Base, TrailRow
 
 _UPGRADE = "import sys; from pathlib import Path; from secondread.service import Database as D; \
 d = D.open(Path(sys.argv[1]), sys.argv[2]); d.upgrade(); d.check(); d.close()"
@@ -33,6 +35,23 @@ def test_several_processes_may_upgrade_at_once(kind: str, tmp_path: Path, reques
         assert process.returncode == 0, complaint
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_tables_of_the_first_version_keep_their_rows(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    url = "" if kind == "sqlite" else request.getfixturevalue("empty_postgresql")
+    database = Database.open(tmp_path, url)
+    with database.engine.begin() as connection:
+        command.upgrade(_alembic(connection), "0001")
+    with pytest.raises(DatabaseUnusable, match="version '0001'"):
+        database.check()
+    with database.begin() as session:
+        record(session, LOCAL, "something", "kept")
+    database.upgrade()
+    database.check()
+    with database.reading() as session:
+        assert session.scalars(select(TrailRow.subject)).all() == ["kept"]
+    database.close()
+
+
 def test_an_error_undoes_the_change_and_its_line_in_the_trail(service: Service) -> None:
     def fails() -> None:
         with service.database.begin() as session:
@@ -51,14 +70,17 @@ def test_a_database_without_tables_or_of_another_version_says_what_to_do(service
     with pytest.raises(DatabaseUnusable, match="secondread db upgrade"):
         empty.check()
     empty.close()
+    _, needed = service.database.versions()
+    set_to = text("UPDATE alembic_version SET version_num = :number")
     with service.database.begin() as session:
-        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        session.execute(set_to, {"number": "9999"})
     try:
         with pytest.raises(DatabaseUnusable, match="another version"):
             service.database.upgrade()
-    finally:
+    finally:  # the database of PostgreSQL serves the tests that come after
         with service.database.begin() as session:
-            session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+            session.execute(set_to, {"number": needed})
+    service.database.check()
 
 
 def test_a_server_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:

@@ -54,7 +54,8 @@ def test_upload_and_worker_killed_three_times_read_every_image_once(service: Ser
             assert upload.stdout is not None
             for _ in range(2 * kill + 1):
                 upload.stdout.readline()  # so many parts are in, the next is on its way
-            _wait(lambda n=before: _closed(service) > n)  # type: ignore[misc]
+            # on a slow machine all may have been read between two looks
+            _wait(lambda n=before: _closed(service) > min(n, N_IMAGES - 1))  # type: ignore[misc]
     with _process("upload", place) as upload, _process("work", place):
         assert upload.wait(IN_TIME) == 0
         _wait(lambda: service.queue.waiting() == 0)

@@ -10,7 +10,7 @@ from torch import nn
 from secondread.errors import TrainingError
 from secondread.models import create_model
 from secondread.models._types import MapGeometry
-from secondread.training.export import export_onnx, in_half, run_onnx
+from secondread.training.export import export_onnx, run_onnx
 
 
 @pytest.mark.parametrize("name", ["lenet", "lesion-lite0"])  # tests/models exports every network
@@ -64,24 +64,3 @@ class Unsteady(nn.Module):
 def test_a_model_that_exports_to_something_else_is_refused():
     with pytest.raises(TrainingError, match="differs from torch"):
         export_onnx(Unsteady(), size=16, channels=1)
-
-
-def test_half_precision_weights_halve_the_file_and_hardly_change_the_answer():
-    torch.manual_seed(4)
-    exported = export_onnx(create_model("lesion-lite0", in_chans=1, input_size=64), size=64, channels=1)
-    halved = in_half(exported.model)
-    onnx.checker.check_model(onnx.load_from_string(halved))
-    assert len(halved) < 0.6 * len(exported.model)
-    images = np.random.default_rng(6).integers(0, 256, (5, 64, 64, 1), dtype=np.uint8)
-    whole, half = (run_onnx(data, images, outputs=["logit", "cam"], batch_size=2) for data in (exported.model, halved))
-    for expected, found in zip(whole, half, strict=True):
-        assert found.shape == expected.shape
-        assert 0 < np.abs(found - expected).max() < 0.02
-
-
-def test_a_weight_too_large_for_half_precision_is_refused():
-    model = create_model("lenet", in_chans=1)
-    with torch.no_grad():
-        model.fc1.weight[0, 0] = 1e6
-    with pytest.raises(TrainingError, match="float16"):
-        in_half(export_onnx(model, size=128, channels=1).model)

@@ -105,6 +105,18 @@ def test_the_command_writes_table_and_page_and_keeps_other_tasks(capsys, phantom
     assert "93.6" in page
     assert "Leakage alone moves accuracy by" in page
     assert not list((tmp_path / "out").glob("*.png"))
+    kept = {key: value for key, value in found.items() if key != "best"}
+    (tmp_path / "out" / "paper-comparison.md").unlink()
+    again = ["compare-paper", "--bundle-only", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit) as stop:
+        run(again)
+    assert stop.value.code == 0
+    table = json.loads((tmp_path / "out" / "paper-comparison.json").read_text())
+    assert {key: value for key, value in table["tuberculosis"].items() if key != "best"} == kept
+    assert (tmp_path / "out" / "paper-comparison.md").is_file()
+    with pytest.raises(SystemExit) as stop:
+        run([*again, "--task", "fracture"])
+    assert stop.value.code == 2, "nothing is held of that task"
 
 
 def test_the_page_shows_the_shipped_bundle_beside_the_rest():

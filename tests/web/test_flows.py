@@ -117,8 +117,15 @@ def test_a_threshold_is_explored_chosen_and_undone(page: Page) -> None:
     ready(page)
     slider = page.get_by_role("slider", name="Threshold")
     slider.focus()
-    page.keyboard.press("End")
-    expect(page.locator('#tiles [data-key="sensitivity"]')).to_contain_text("0.0")
+    sensitivity = page.locator('#tiles [data-key="sensitivity"]')
+    column = page.locator('#rows [data-key="sensitivity"]')
+    said = {}
+    for key, row in (("Home", column.first), ("End", column.last)):
+        page.keyboard.press(key)
+        expect(sensitivity).to_have_text(row.inner_text())
+        said[key] = float(sensitivity.inner_text().split()[0])
+    assert said["Home"] > 90
+    assert said["End"] < 50
     slider.fill("39")
     chosen = page.locator("#at-value").inner_text()
     page.get_by_label("Note: why").fill("few beds")

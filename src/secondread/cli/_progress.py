@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from secondread.training.fit import Epoch
     from secondread.training.train import Progress as TrainingProgress
 
+_SLOW = 10.0  # seconds of an epoch
+
 
 def bars(console: Console) -> Progress:
     """Description, bar, count, time spent and time left."""
@@ -52,8 +54,11 @@ def training_progress(console: Console) -> "Iterator[TrainingProgress]":
         def on_epoch(epoch: "Epoch", epochs: int) -> None:
             said = f"epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.3f}  val AUC {epoch.val_auc:.3f}"
             advance("epochs", epoch.epoch, epochs, said)
-            if not console.is_terminal and (epoch.epoch % 10 == 0 or epoch.epoch in (1, epochs)):
-                console.print(said, highlight=False)  # a log file gets lines instead of bars
+            # a log file gets lines instead of bars: of every epoch that takes its time, and of a tenth of quick ones
+            if not console.is_terminal and (
+                epoch.seconds > _SLOW or epoch.epoch % 10 == 0 or epoch.epoch in (1, epochs)
+            ):
+                console.print(said, highlight=False)
 
         def on_step(epoch: int, steps: int, step: int, loss: float) -> None:
             advance("steps", step, steps, f"epoch {epoch}  loss {loss:.3f}")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from secondread.training.fit import Epoch
 
 _NAME = "paper-comparison"
+_DEFAULT = ("tuberculosis",)
 
 
 @click.command("compare-paper")
@@ -38,6 +39,11 @@ _NAME = "paper-comparison"
 @click.option("--epochs", type=click.IntRange(1), default=None, help="Default: the paper's 50.")
 @click.option("--random-state", type=int, default=0, show_default=True, help="Of weights, copies and split.")
 @click.option(
+    "--bundle-only",
+    is_flag=True,
+    help="Train nothing: only read the figures of the shipped bundle `best` anew, of tasks that --out already holds.",
+)
+@click.option(
     "--out",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
@@ -56,6 +62,7 @@ def compare_paper(
     folds: int,
     epochs: int | None,
     random_state: int,
+    bundle_only: bool,
     out: Path,
     page: Path | None,
 ) -> None:
@@ -70,9 +77,11 @@ def compare_paper(
     from secondread.tasks import load_task
     from secondread.training import load_recipe
     from secondread.training._comparison_page import comparison_page
-    from secondread.training.paper_comparison import compare
+    from secondread.training.paper_comparison import best_bundle, compare
 
     table = _read(out / f"{_NAME}.json")
+    if bundle_only:
+        _check_held(tasks, table, out)
     with bars(Console(stderr=True)) as progress:
         rows: dict[str, TaskID] = {}
 
@@ -81,18 +90,22 @@ def compare_paper(
                 rows[run] = progress.add_task(run, total=epochs, said="")
             progress.update(rows[run], completed=epoch.epoch, said=f"val AUC {epoch.val_auc:.3f}")
 
-        for name in tasks or ("tuberculosis",):
+        for name in tasks or _DEFAULT:
             task = load_task(name)
-            table[name] = compare(
-                task,
-                load_data(data / name / "manifest.csv", task=task),
-                load_recipe("paper", task, epochs=epochs),
-                copies=copies,
-                folds=folds,
-                random_state=random_state,
-                command=command_line(),
-                on_epoch=tell,
-            )
+            manifest = load_data(data / name / "manifest.csv", task=task)
+            if bundle_only:
+                table[name] = {**table[name], "best": best_bundle(task, manifest)}
+            else:
+                table[name] = compare(
+                    task,
+                    manifest,
+                    load_recipe("paper", task, epochs=epochs),
+                    copies=copies,
+                    folds=folds,
+                    random_state=random_state,
+                    command=command_line(),
+                    on_epoch=tell,
+                )
             _write(out / f"{_NAME}.json", json.dumps(table, indent=1, ensure_ascii=False) + "\n")
     target = page or out / f"{_NAME}.md"
     _write(target, comparison_page(table))
@@ -109,6 +122,14 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise DataInvalid(f"'{path}' holds something else ({error}); name another --out") from error
     return dict(table)
+
+
+def _check_held(tasks: tuple[str, ...], table: dict[str, Any], out: Path) -> None:
+    from secondread.errors import UsageError
+
+    for name in tasks or _DEFAULT:
+        if name not in table:
+            raise UsageError(f"'{out}' holds no comparison of '{name}' yet; run without --bundle-only")
 
 
 def _write(path: Path, text: str) -> None:

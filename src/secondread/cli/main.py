@@ -25,6 +25,7 @@ _COMMANDS = {  # name → module of this package, in the order of --help
     "pretrain": "pretrain_command",
     "study": "study_command",
     "search": "search_command",
+    "merge": "merge_command",
     "evaluate": "evaluate_command",
     "recalibrate": "recalibrate_command",
     "data": "data_command",

@@ -88,12 +88,18 @@ def screening_point(
 ) -> dict[str, Any]:
     """The largest threshold whose sensitivity is at least the target, with this confidence: see `furthest_cut`.
 
-    Where the images are too few to prove it, `guarantee.holds` is False and `chosen_by` says how many are needed.
-    Raises OneClassOnly.
+    Where the images are too few to prove it, or prove it only where hardly anyone is called negative,
+    `guarantee.holds` is False and `chosen_by` says so. Raises OneClassOnly.
     """
     here = on.labels
     cut, guarantee = furthest_cut(
-        on.steps[here], on.codes[here], on="sensitivity", target=target, confidence=confidence, worst_case=worst_case
+        on.steps[here],
+        on.codes[here],
+        on="sensitivity",
+        target=target,
+        confidence=confidence,
+        worst_case=worst_case,
+        others=on.steps[~here],
     )
     below = int(on.steps[on.steps < cut].max(initial=0))
     # halfway to the next probability seen; below 0 where a positive image has probability 0
@@ -107,7 +113,13 @@ def confirm_point(
     """The smallest threshold whose specificity is at least the target, with this confidence; as `screening_point`."""
     here = ~on.labels
     cut, guarantee = furthest_cut(
-        -on.steps[here], on.codes[here], on="specificity", target=target, confidence=confidence, worst_case=worst_case
+        -on.steps[here],
+        on.codes[here],
+        on="specificity",
+        target=target,
+        confidence=confidence,
+        worst_case=worst_case,
+        others=-on.steps[~here],
     )
     above = int(on.steps[on.steps > -cut].min(initial=STEPS))
     return _measure(on, (above - cut) // 2 / STEPS, guarantee.in_words()) | {"guarantee": guarantee.to_dict()}

@@ -57,13 +57,19 @@ def _use(bundle: Bundle) -> str:
 def _model(bundle: Bundle) -> str:
     model, prepare = bundle.record["model"], bundle.record["prepare"]
     channels = "grey" if prepare["channels"] == 1 else "RGB"
+    members = bundle.record.get("members", ())
+    kind = (
+        f"{len(members)} convolutional neural networks in one file, `{model['architecture']}`"
+        if members
+        else f"A convolutional neural network, `{model['architecture']}`"
+    )
+    number = "an ensemble whose answer is the mean of its members' log-odds" if members else "one network, no ensemble"
     return (
-        f"## The model\n\nA convolutional neural network, `{model['architecture']}` ({model['parameters']:,} "
-        "parameters; its file under `src/secondread/models` says how it is built), read once for each image: one "
-        "network, no ensemble. It sees the pixels of one image and nothing else, so no person judges or types in a "
-        f"predictor. Input: {prepare['size']} × {prepare['size']} {channels}. Output: the chance of disease between "
-        f"0 and 1, and a coarse heat map ({bundle.record['heatmap']['method']}). `model.onnx` is the whole model, "
-        "weights included."
+        f"## The model\n\n{kind} ({model['parameters']:,} parameters; the files under `src/secondread/models` say how "
+        f"they are built), read once for each image: {number}. It sees the pixels of one image and nothing else, so no "
+        f"person judges or types in a predictor. Input: {prepare['size']} × {prepare['size']} {channels}. Output: the "
+        f"chance of disease between 0 and 1, and a coarse heat map ({bundle.record['heatmap']['method']}). "
+        "`model.onnx` is the whole model, weights included."
     )
 
 
@@ -100,15 +106,28 @@ def _claims(evidence: dict[str, Any]) -> str:
 
 def _made(bundle: Bundle, evidence: dict[str, Any]) -> str:
     training = bundle.record["training"]
-    best = f"best epoch {training['best_epoch']} of {training['epochs_run']}"
+    members = bundle.record.get("members", ())
+    runs = [member["training"] for member in members] or [training]
     steps = ", ".join(f"{key} {value}" for key, value in bundle.record["prepare"].items())
     versions = ", ".join(f"{name} {version}" for name, version in training["versions"].items())
-    commands = "\n".join(f"    {line}" for line in dict.fromkeys([training["command"], evidence["command"]]))
+    ran = [*(run["command"] for run in runs), training["command"], evidence["command"]]
+    commands = "\n".join(f"    {line}" for line in dict.fromkeys(ran))
+    shares = " : ".join(f"{member.get('share', 1 / len(members)):.2f}" for member in members)
+    mean = (
+        f"The mean of {len(runs)} networks ({shares}), validation AUC {training['best_val_auc']:.3f}. "
+        if members
+        else ""
+    )
     return (
-        f"## How it was made\n\nRecipe {training['recipe']['name']}, random state {training['random_state']}, "
-        f"{best} by validation AUC ({training['best_val_auc']:.3f}), "
-        f"{training['seconds']:.0f} s on {training['device']}, {bundle.record['created']}. Weights start as the "
-        "framework draws them from that random state, unless the recipe says otherwise; the classes are neither "
-        f"weighted nor drawn evenly unless it says so. Preprocessing: {steps}; recipe and all else are in "
+        f"## How it was made\n\n{mean}{' '.join(_run(run) for run in runs)} Made {bundle.record['created']}. Weights "
+        "start as the framework draws them from that random state, unless the recipe says otherwise; the classes are "
+        f"neither weighted nor drawn evenly unless it says so. Preprocessing: {steps}; recipe and all else are in "
         f"`bundle.json`.\n\n{commands}\n\nVersions: {versions}."
+    )
+
+
+def _run(run: dict[str, Any]) -> str:
+    return (
+        f"Recipe {run['recipe']['name']}, random state {run['random_state']}, best epoch {run['best_epoch']} of "
+        f"{run['epochs_run']} by validation AUC ({run['best_val_auc']:.3f}), {run['seconds']:.0f} s on {run['device']}."
     )

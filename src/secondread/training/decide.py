@@ -1,7 +1,7 @@
 """What validation images decide of a trained network: the rounding of its weights, calibration, operating points."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -19,7 +19,8 @@ from secondread.evidence import (
     undo_calibration,
 )
 from secondread.tasks import Task
-from secondread.training.export import in_half, run_onnx
+from secondread.training.compress import in_half, in_int8
+from secondread.training.export import run_onnx
 
 _LARGE = 1_000_000  # bytes of a network whose weights are kept as float16
 _NOTICED = 0.002  # validation AUC that the rounding may not cost
@@ -39,20 +40,31 @@ class Served:
 
 def serve_weights(model: bytes, val: PreparedSet) -> Served:
     """A large network's weights as float16, unless the validation AUC shows the rounding."""
+    return _rounded(model, val, {"float16": in_half})
+
+
+def serve_smallest(model: bytes, val: PreparedSet) -> Served:
+    """A large network's weights as int8, else as float16, else as they are: the first that validation does not show."""
+    return _rounded(model, val, {"int8": in_int8, "float16": in_half})
+
+
+def _rounded(model: bytes, val: PreparedSet, ways: Mapping[str, Callable[[bytes], bytes]]) -> Served:
     exact = Served(model, {"weights": "float32"})
     if len(model) < _LARGE:
         return exact
-    halved = Served(in_half(model), {})
-    logits, rounded = exact.logits(val.images), halved.logits(val.images)
-    loss = roc_auc(val.labels, logits) - roc_auc(val.labels, rounded)
-    if loss >= _NOTICED:
-        return exact
-    facts = {
-        "weights": "float16",
-        "val_auc_lost_by_rounding": round(loss, 6),
-        "logit_difference_by_rounding": float(np.abs(logits - rounded).max()),
-    }
-    return Served(halved.model, facts)
+    logits = exact.logits(val.images)
+    for name, way in ways.items():
+        rounded = Served(way(model), {})
+        after = rounded.logits(val.images)
+        lost = roc_auc(val.labels, logits) - roc_auc(val.labels, after)
+        if lost < _NOTICED:
+            facts = {
+                "weights": name,
+                "val_auc_lost_by_rounding": round(lost, 6),
+                "logit_difference_by_rounding": float(np.abs(logits - after).max()),
+            }
+            return Served(rounded.model, facts)
+    return exact
 
 
 def decide_on_validation(

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from secondread.errors import ExtraMissing, TrainingError
 
 OPSET = 18
-_SMALL_TENSOR = 256  # values; of these nothing is gained
 TOLERANCE = 1e-4  # largest difference of a logit between torch and ONNX Runtime, both float32
 
 
@@ -106,32 +105,6 @@ def _without_traces(data: bytes) -> bytes:
     for holder in [*holders, *model.graph.value_info, *model.graph.initializer]:
         del holder.metadata_props[:]
         holder.doc_string = ""
-    return model.SerializeToString()
-
-
-def in_half(data: bytes) -> bytes:
-    """The same network with its weights kept as float16 and computed with in float32: half as large, no slower.
-
-    ONNX Runtime widens them once, when a session starts. Small tensors stay as they are.
-    Raises TrainingError for a weight that float16 cannot hold.
-    """
-    import onnx
-    from onnx import numpy_helper
-
-    model = onnx.load_from_string(data)
-    casts = []
-    for tensor in model.graph.initializer:
-        if tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < _SMALL_TENSOR:
-            continue
-        values = numpy_helper.to_array(tensor)
-        if np.abs(values).max() > np.finfo(np.float16).max:
-            raise TrainingError(f"the weights '{tensor.name}' are too large for float16; keep them in float32")
-        name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-        casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
     return model.SerializeToString()
 
 

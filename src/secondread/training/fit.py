@@ -18,6 +18,7 @@ from secondread.evidence import roc_auc
 from secondread.training.batches import Batch, epoch_batches, without_copies
 from secondread.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from secondread.training.lesion_maps import LesionMaps
+from secondread.training.memory import keep_freed_memory
 from secondread.training.optimise import (
     MovingAverage,
     freeze,
@@ -92,6 +93,8 @@ def fit(
     _check(train, "train")
     _check(val, "val")
     device = device or choose_device()
+    if device.type == "cpu":
+        keep_freed_memory()
     model.to(device)
     if recipe.bfloat16:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -107,12 +107,13 @@ def compare(
         "claims": PAPER_CLAIMS.get(task.name),
         **{name: summarise(predictions, PAPER_THRESHOLD) for name, predictions in found.items()},
         "lift": _lift(seen, unseen),
-        "best": _best_bundle(task, manifest, groups),
+        "best": best_bundle(task, manifest),
     }
 
 
-def _best_bundle(task: Task, manifest: Manifest, groups: Mapping[str, str]) -> dict[str, Any] | None:
+def best_bundle(task: Task, manifest: Manifest) -> dict[str, Any] | None:
     """The shipped bundle `best` on the honest test split, at its operating points, from its evidence; None without."""
+    groups = {row.name: group for row, group in zip(manifest.rows, manifest.groups, strict=True)}
     name = f"{task.name}/best"
     if name not in list_bundles():
         return None

@@ -105,9 +105,9 @@ _BEST: dict[str, dict[str, Any]] = {
     "fracture": {
         "epochs": 15,
         "sizes": (0.67, 0.85, 1.0),
-        "prepare": {"size": 288, "channels": 1, "trim_border": True, "aspect": "pad", "clahe": 2.0},
+        # lesions are about 33 pixels wide at this size
+        "prepare": {"size": 352, "channels": 1, "trim_border": True, "aspect": "pad", "clahe": 2.0},
         "lesion_weight": 1.0,
-        "mirrored": True,
     },
     "brain-tumour": {
         "epochs": 8,

@@ -43,17 +43,17 @@ def recorded_recipe(recipe: Recipe) -> dict[str, Any]:
     return replace(recipe, weights=Path(recipe.weights).name, weights_sha256=digest).to_dict()
 
 
-def taught_rows(manifest: Manifest, recipe: Recipe) -> tuple[Row, ...]:
+def taught_rows(manifest: Manifest, lesions_from: Sequence[str]) -> tuple[Row, ...]:
     """Rows of shared splits whose lesions teach besides the training images, though their labels do not."""
-    return tuple(row for split in recipe.lesions_from for row in teaching_part(manifest, split).rows)
+    return tuple(row for split in lesions_from for row in teaching_part(manifest, split).rows)
 
 
-def checked_rows(manifest: Manifest, recipe: Recipe) -> tuple[Row, ...]:
+def checked_rows(manifest: Manifest, lesions_from: Sequence[str]) -> tuple[Row, ...]:
     """Rows that thresholds are chosen on besides validation: a share of every collection whose lesions taught.
 
     Validation alone is of the hospitals that taught; a threshold must hold where the other collections come from too.
     """
-    return tuple(row for split in recipe.lesions_from for row in checking_part(manifest, split).rows)
+    return tuple(row for split in lesions_from for row in checking_part(manifest, split).rows)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Runs:
         Raises as `fit`, `new_network` and `prepared_cache`.
         """
         spec = prepare_spec_of(self.task, recipe)
-        more = taught_rows(self.manifest, recipe)
+        more = taught_rows(self.manifest, recipe.lesions_from)
         prepared = self.prepared((*train, *more), recipe)
         return fit(
             new_network(self.model_name, spec, recipe, random_state=random_state),

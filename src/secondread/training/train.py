@@ -73,9 +73,9 @@ def train_bundle(
     """
     recipe = recipe_for(recipe, model_name)
     spec = prepare_spec_of(task, recipe)
-    taught = Manifest((*manifest.split("train").rows, *taught_rows(manifest, recipe)), manifest.folder)
-    train = _prepared(taught, "train", spec, cache_folder, progress)
-    val = _prepared(manifest.split("val"), "val", spec, cache_folder, progress)
+    taught = Manifest((*manifest.split("train").rows, *taught_rows(manifest, recipe.lesions_from)), manifest.folder)
+    train = prepared_part(taught, "train", spec, cache_folder, progress)
+    val = prepared_part(manifest.split("val"), "val", spec, cache_folder, progress)
     run_folder = out.with_name(f"{out.name}.run")
     if fresh:
         (run_folder / "checkpoint.pt").unlink(missing_ok=True)
@@ -105,15 +105,15 @@ def train_bundle(
     served = serve_weights(exported.model, val)
     record = _record(task, name, spec, result, exported, settings, manifest, command)
     record["model"] |= served.facts
-    checked = Manifest(checked_rows(manifest, recipe), manifest.folder)
-    sets = [val, _prepared(checked, "thresholds", spec, cache_folder, progress)] if checked.rows else [val]
+    checked = Manifest(checked_rows(manifest, recipe.lesions_from), manifest.folder)
+    sets = [val, prepared_part(checked, "thresholds", spec, cache_folder, progress)] if checked.rows else [val]
     record |= decide_on_validation(task, served, manifest, sets, calibration)
     record["data"]["thresholds_from"] = sorted(checked.splits())
     if getattr(result.model, "map_holds_logits", False):
         record["heatmap"]["zero"] = map_zero(record)
     # a recipe other than the paper's is for a second reader, who must miss little: its point says if that is proven
     record["default_operating_point"] = "paper" if recipe.name == "paper" else "screening"
-    record["gate"] = _gate_for(task) if gate else None
+    record["gate"] = gate_for(task) if gate else None
     bundle = write_bundle(out, record=record, model=served.model, task_file=task_file)
     _write_curves(result, run_folder, title=f"{task.title}: {model_name}, recipe {recipe.name}")
     if measure:
@@ -142,14 +142,18 @@ def measure_bundle(
     return evidence
 
 
-def _gate_for(task: Task) -> str:
+def gate_for(task: Task) -> str:
+    """The id of the shipped gate. Raises TrainingError where it does not know the task."""
     found = shipped_gate()
     if found is None or not found.knows(task):
         raise TrainingError(f"no shipped gate knows the task '{task.name}'; leave out --gate")
     return found.id
 
 
-def _prepared(manifest: Manifest, name: str, spec: PrepareSpec, folder: Path | None, progress: Progress) -> PreparedSet:
+def prepared_part(
+    manifest: Manifest, name: str, spec: PrepareSpec, folder: Path | None, progress: Progress
+) -> PreparedSet:
+    """A part of the manifest as the model sees it; `name` is what the progress calls it. Raises DataInvalid."""
     tell = None if progress.on_prepare is None else lambda done, total: progress.on_prepare(name, done, total)  # type: ignore[misc]
     return prepared_cache(manifest, spec, folder=folder, progress=tell, on_bad="raise")
 
@@ -197,12 +201,13 @@ def _record(
             "best_val_auc": round(best.val_auc, 6),
             "seconds": round(sum(line.seconds for line in result.history), 1),
             "device": result.device,
-            "versions": _versions(),
+            "versions": versions(),
         },
     }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of all that a model's numbers hang on."""
     names = ("secondread", "torch", "onnx", "onnxruntime", "numpy", "opencv-python-headless", "pillow")
     return {"python": platform.python_version(), "platform": sys.platform, **{name: version(name) for name in names}}
 

@@ -105,7 +105,7 @@ def _answer(reading: Reading, reader: Reader | None, point: OperatingPoint | Non
         if reader.operating_point.name == point.name:
             point = reader.operating_point
     return {
-        "elapsed_ms": round(1000 * reading.elapsed, 1),
+        "elapsed_ms": round(1000 * round(reading.elapsed, 6), 1),  # as the store keeps it
         "task_title": task.title if task else None,
         "decision_text": reading.decision_text or None,
         "threshold": point.threshold if point else None,
