@@ -27,6 +27,7 @@ def main() -> None:
             TASK,
             "--bundle",
             "paper",
+            "--no-gate",  # which would refuse this film, as it shows no chest
             "--json",
             str(image),
         ]

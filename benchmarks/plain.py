@@ -42,7 +42,7 @@ def plain_read(network: nn.Sequential, path: str, channels: int, *, map_side: in
     logit.backward()
     coarse = (features.grad * features).sum(dim=1)[0].detach().clamp(min=0).numpy()
     cv2.resize(coarse / max(float(coarse.max()), 1e-9), (map_side, map_side))
-    return float(torch.sigmoid(logit))
+    return float(torch.sigmoid(logit.detach()))
 
 
 def main() -> None:
