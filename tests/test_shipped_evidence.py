@@ -46,3 +46,16 @@ def test_the_shipped_weights_never_saw_the_measured_images(data_folder):
         groups = {name: set(manifest.split(name).groups) for name in manifest.splits()}
         seen = groups["train"] | groups["val"]
         assert all(not seen & measured for name, measured in groups.items() if name not in ("train", "val"))
+
+
+@pytest.mark.parametrize("task", ["brain-tumour", "fracture", "tuberculosis"])
+def test_the_sanity_test_of_heat_maps_looked_at_the_maps_that_are_served(task):
+    results = load_bundle(f"{task}/best").evidence["results"]
+    tables = [result["heatmap"] for result in results.values() if (result.get("heatmap") or {}).get("n")]
+    assert tables
+    for table in tables:
+        test = table["randomised_weights"]
+        assert test["energy_gain"]["low"] > 0
+        assert test["energy_randomised"]["value"] > 0, "shuffled maps show something, or there is nothing to beat"
+        if test["n"] == table["n"]:
+            assert test["pointing"] == table["measures"]["pointing"]["map"]

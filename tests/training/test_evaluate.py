@@ -2,7 +2,7 @@
 
 import json
 import re
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import replace
 from importlib.resources import files
 
@@ -113,6 +113,21 @@ def test_the_sanity_test_compares_the_same_images_before_and_after(measured):
     assert abs(test["rank_correlation"]["value"]) < 0.5
     difference = test["energy"]["value"] - test["energy_randomised"]["value"]
     assert test["energy_gain"]["value"] == pytest.approx(difference, abs=1e-5)
+
+
+def test_the_sanity_test_counts_maps_from_the_bundles_zero_as_they_are_served(measured, reader):
+    manifest, _ = measured
+    record = deepcopy(reader.bundle.record)
+    record["heatmap"]["zero"] = -1.5
+    reader_from = copy(reader)
+    reader_from.bundle = replace(reader.bundle, record=record)
+    again = evaluate(reader_from.bundle, manifest, ["test"], reader=reader_from, command="secondread evaluate …")
+    table = again["results"]["test"]["heatmap"]
+    assert table["measures"] != measured[1]["results"]["test"]["heatmap"]["measures"]
+    test = table["randomised_weights"]
+    for name in ("energy", "pointing"):
+        assert test[name] == table["measures"][name]["map"]
+    assert test["energy_randomised"]["value"] > 0, "a map counted from its lowest place is not empty"
 
 
 def test_evaluating_twice_gives_the_same_evidence(measured, reader):

@@ -6,6 +6,7 @@ import pytest
 from onnx import numpy_helper
 
 from secondread.reading import load_bundle
+from secondread.training.compress import in_int8
 from secondread.training.randomise import maps_of, randomised_model
 
 
@@ -51,6 +52,20 @@ def test_a_turned_copy_is_shuffled_alike():
     graph = onnx.helper.make_graph([], "g", [], [], [numpy_helper.from_array(array, name) for name, array in names])
     after = weights(randomised_model(onnx.helper.make_model(graph).SerializeToString(), random_state=0))
     assert np.array_equal(after["a"], after["b"].T)
+
+
+def test_weights_kept_as_int8_are_shuffled_too():
+    rng = np.random.default_rng(2)
+    wide = rng.normal(size=(300, 300)).astype(np.float32)
+    nodes = [onnx.helper.make_node("MatMul", ["x", "w"], ["y"])]
+    kind = onnx.TensorProto.FLOAT
+    ends = [onnx.helper.make_tensor_value_info(name, kind, [1, 300]) for name in ("x", "y")]
+    graph = onnx.helper.make_graph(nodes, "g", ends[:1], ends[1:], [numpy_helper.from_array(wide, "w")])
+    kept = in_int8(onnx.helper.make_model(graph).SerializeToString())
+    before, after = weights(kept)["w.int8"], weights(randomised_model(kept, random_state=0))["w.int8"]
+    assert before.dtype == np.int8
+    assert np.array_equal(np.sort(before, axis=None), np.sort(after, axis=None))
+    assert (before == after).mean() < 0.1
 
 
 def test_random_states_repeat_and_differ(served, images):

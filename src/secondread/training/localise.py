@@ -91,7 +91,9 @@ def randomised_weights(
 ) -> dict[str, Any] | None:
     """The sanity test of Adebayo et al., NeurIPS 2018, on up to 200 of the rows; None without rows.
 
-    A map that hardly changes when all that was learnt is destroyed shows the image, not the model.
+    A map that hardly changes when all that was learnt is destroyed shows the image, not the model. Where the bundle's
+    map has a zero of its own, the learnt map is counted from there, as it is served; to the others it means nothing and
+    would leave most of them empty, so each of them is counted from its own lowest place: a harder rival.
     """
     if not rows:
         return None
@@ -102,6 +104,9 @@ def randomised_weights(
     inputs = np.stack([case.prepared.pixels for case in cases])
     learnt = maps_of(served, inputs)
     drawn = [maps_of(randomised_model(served, random_state=state), inputs) for state in RANDOM_STATES]
+    if reader.bundle.maps_lesions:
+        learnt = learnt - np.float32(reader.bundle.record["heatmap"]["zero"])
+        drawn = [maps - maps.min(axis=(1, 2), keepdims=True) for maps in drawn]
     per_image = [case.row_of([maps[at] for maps in drawn], learnt[at]) for at, case in enumerate(cases)]
     groups = [seen[number].prediction.group for number in chosen]
     columns = np.array(per_image)

@@ -23,7 +23,8 @@ def randomised_model(model: bytes, *, random_state: int) -> bytes:
     done: list[tuple[np.ndarray, np.ndarray]] = []
     for tensor in graph.graph.initializer:
         values = numpy_helper.to_array(tensor)
-        if values.dtype.kind != "f" or values.size < 2:  # shapes, indices and scales are not weights
+        # shapes, indices and single factors are not weights; int8 holds those of `compress.in_int8`
+        if not (values.dtype.kind == "f" or values.dtype == np.int8) or values.size < 2:
             continue
         tensor.CopyFrom(numpy_helper.from_array(_shuffled(values, done, rng), tensor.name))
     return graph.SerializeToString()
