@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Route, expect, sync_playwright
 
 from tests.phantoms import bone_phantom, chest_phantom, dicom_bytes, encode
 from tests.web.conftest import Server
@@ -123,9 +123,45 @@ def test_a_name_is_shown_as_text_whatever_it_holds(page: Page) -> None:
     expect(page.locator(".card h2")).to_have_text(name)
 
 
+def test_an_image_asked_for_twice_is_read_once(page: Page) -> None:
+    bone = encode(bone_phantom(256, random_state=1), "JPEG")
+    drop(page, ("a.jpg", bone), ("b.jpg", bone), ("c.jpg", bone))
+    expect(page.locator(".card.refused")).to_have_count(3)
+    held: list[Route] = []
+    page.route("**/api/v1/readings", lambda route: held.append(route))
+    button = page.locator(".card").get_by_role("button", name="Fracture").nth(1)
+    button.click()
+    button.click()
+    expect(page.locator("#asking")).to_contain_text("2 images do not say what they show")
+    page.locator("#asking").get_by_role("button", name="Fracture").click()
+    expect(page.locator("#asking")).to_be_hidden()
+    while page.locator(".card.refused").count():
+        for route in held:
+            route.continue_()
+        held.clear()
+        page.wait_for_timeout(50)
+    assert page.locator(".card h2").all_inner_texts() == ["a.jpg", "b.jpg", "c.jpg"]
+
+
+def test_what_was_cancelled_can_be_asked_for_again(page: Page) -> None:
+    bone = encode(bone_phantom(256, random_state=1), "JPEG")
+    drop(page, ("a.jpg", bone), ("b.jpg", bone))
+    expect(page.locator(".card.refused")).to_have_count(2)
+    page.route("**/api/v1/readings", lambda _: None)  # never answered
+    page.locator("#asking").get_by_role("button", name="Fracture").click()
+    expect(page.locator("#asking")).to_be_hidden()
+    page.locator("#cancel").click()
+    expect(page.locator("#asking")).to_contain_text("2 images do not say what they show")
+    page.unroute("**/api/v1/readings")
+    page.locator("#asking").get_by_role("button", name="Fracture").click()
+    expect(page.locator(".card.refused")).to_have_count(0)
+    assert page.locator(".card h2").all_inner_texts() == ["a.jpg", "b.jpg"]
+
+
 def test_images_that_do_not_say_what_they_show_are_asked_for_at_once(page: Page) -> None:
     bone = encode(bone_phantom(256, random_state=1), "JPEG")
     drop(page, ("a.jpg", bone), ("b.jpg", bone), ("c.jpg", bone))
+    expect(page.locator(".card.refused")).to_have_count(3)
     page.locator(".card").get_by_role("button", name="Fracture").nth(1).click()
     expect(page.locator(".card.refused")).to_have_count(2)
     expect(page.locator("#asking")).to_contain_text("2 images do not say what they show")

@@ -12,8 +12,8 @@ import { t } from "./words.js";
 const facts = { tasks: [], bundles: [] };
 const viewer = new Viewer((result) => result?.element.focus());
 const results = new Results(facts, {
-  readAs: (result, task) => take([again(result, task)]),
-  retry: (result) => take([again(result)]),
+  readAs: (result, task) => takeAgain([result], task),
+  retry: (result) => takeAgain([result]),
   enlarge: (result) => viewer.show(result, results.visible),
 });
 const queue = new Queue(read, showProgress);
@@ -51,10 +51,12 @@ function take(items) {
   queue.add(numbered.map((item) => ({ ...item, asked: item.task ? { task: item.task } : item.asked ?? asked })));
 }
 
-/** A file to be read once more, its card to be replaced; with another task where one is given. */
-function again(result, task) {
-  const { file, name, order, asked } = result;
-  return { file, name, order, asked, before: result, task };
+/** Reads files once more, each card to be replaced; with another task where one is given. Asked twice, it reads once. */
+function takeAgain(found, task) {
+  const open = found.filter(({ again }) => !again);
+  for (const result of open) result.again = true;
+  take(open.map((result) => ({ file: result.file, name: result.name, order: result.order, asked: result.asked, before: result, task })));
+  askWhatTheyShow(results.all);
 }
 
 async function read(item, signal) {
@@ -89,17 +91,19 @@ function showProgress({ done, total, current, busy }) {
 function cancel() {
   if (!queue.busy) return false;
   const left = queue.cancel();
+  for (const result of results.all) result.again = false;
+  askWhatTheyShow(results.all);
   announce(t("Cancelled; {n} not read", { n: left }));
   return true;
 }
 
 /** Where several images do not say what they show, one answer serves for all. */
 function askWhatTheyShow(all) {
-  const open = all.filter(({ entry }) => entry?.refusal?.code === "task_unknown");
+  const open = all.filter(({ entry, again }) => entry?.refusal?.code === "task_unknown" && !again);
   byId("asking").hidden = open.length < 2;
   if (open.length < 2) return;
   byId("asking-text").textContent = t("{n} images do not say what they show. Read all as", { n: open.length });
-  const as = (task) => () => take(open.map((result) => again(result, task)));
+  const as = (task) => () => takeAgain(open, task);
   byId("asking-tasks").replaceChildren(...facts.tasks.map(({ name, title }) => el("button", { type: "button", onclick: as(name) }, t(title))));
 }
 
