@@ -105,7 +105,7 @@ _BEST: dict[str, dict[str, Any]] = {
     "fracture": {
         "epochs": 15,
         "sizes": (0.67, 0.85, 1.0),
-        # lesions are about 33 pixels wide at this size
+        # half of the lesions are less than 25 pixels long at this size
         "prepare": {"size": 352, "channels": 1, "trim_border": True, "aspect": "pad", "clahe": 2.0},
         "lesion_weight": 1.0,
     },
