@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 
 from benchmarks._common import save
+from secondread.audit import Audit, audit, write_audit
 from secondread.data import Manifest, Row
-from secondread.data.audit import Audit, audit, write_audit
 
 SIZES = (1_000, 2_000, 5_000, 10_000)
 SIDE = 512  # pixels

@@ -17,12 +17,12 @@ from scipy.stats import rankdata
 
 from benchmarks._common import save
 from secondread.data import Manifest, load_data
-from secondread.evidence import bootstrap
+from secondread.data.split import training_share, validation_share
 from secondread.reading import Bundle, load_bundle
+from secondread.stats.bootstrap import bootstrap
 from secondread.tasks import load_task
 from secondread.training.export import run_onnx
-from secondread.training.lesion_maps import lesion_maps
-from secondread.training.shares import checking_part, teaching_part
+from secondread.training.prepare import lesion_maps
 from secondread.training.train import Progress, prepared_part
 
 TASK, COLLECTIONS = "tuberculosis", ("localisation", "external-negatives")
@@ -47,7 +47,7 @@ def place(scores: np.ndarray, covers: np.ndarray) -> dict[str, object]:
 def measure(bundle: Bundle, manifest: Manifest) -> dict[str, object]:
     """Both comparisons of films, and the places."""
     lesions_from = bundle.record["training"]["recipe"]["lesions_from"]
-    parts = (checking_part,) if lesions_from else (teaching_part, checking_part)
+    parts = (validation_share,) if lesions_from else (training_share, validation_share)
     rows = [row for split in COLLECTIONS for part in parts for row in part(manifest, split).rows]
     films = prepared_part(Manifest(tuple(rows), manifest.folder), "carry over", bundle.prepare_spec, None, Progress())
     logits, maps = run_onnx(bundle.model_path.read_bytes(), films.images, outputs=["logit", "cam"])

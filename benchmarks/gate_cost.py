@@ -11,7 +11,7 @@ from benchmarks._common import save
 from secondread.data import load_data
 from secondread.images import decode
 from secondread.reading import Gate, Reader, list_bundles, load_bundle, load_gate
-from secondread.reading._session import open_session
+from secondread.reading.session import open_session
 from secondread.tasks import load_task
 
 FILES, ROUNDS = 50, 7

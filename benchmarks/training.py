@@ -27,7 +27,7 @@ from secondread.data import Manifest, load_data, prepared_cache
 from secondread.models import create_model
 from secondread.tasks import Task, load_task
 from secondread.training.fit import fit, predict_logits
-from secondread.training.recipes import Recipe, load_recipe, prepare_spec_of
+from secondread.training.recipe import Recipe, load_recipe, prepare_spec_of
 
 SEEDS = range(3)
 

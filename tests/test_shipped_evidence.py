@@ -6,7 +6,7 @@ import pytest
 
 from secondread.cli.main import run
 from secondread.data import load_data
-from secondread.evidence import Prediction, summarise
+from secondread.evidence.evidence import Prediction, summarise
 from secondread.reading import default_bundles, load_bundle
 from secondread.tasks import list_tasks
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from secondread.client import Client as Client
     from secondread.errors import SecondReadError as SecondReadError
-    from secondread.images import Image as Image
-    from secondread.images import decode as decode
-    from secondread.reading import Reader as Reader
-    from secondread.reading import Reading as Reading
-    from secondread.reading import Refusal as Refusal
-    from secondread.reading import load as load
-    from secondread.tasks import Task as Task
-    from secondread.tasks import list_tasks as list_tasks
-    from secondread.tasks import load_task as load_task
+    from secondread.images.decode import decode as decode
+    from secondread.images.image import Image as Image
+    from secondread.reading.auto import load as load
+    from secondread.reading.reader import Reader as Reader
+    from secondread.reading.reading import Reading as Reading
+    from secondread.reading.reading import Refusal as Refusal
+    from secondread.tasks.task import Task as Task
+    from secondread.tasks.task import list_tasks as list_tasks
+    from secondread.tasks.task import load_task as load_task
 
 __version__ = "0.1.0"
 

@@ -1,6 +1,6 @@
 """A client of the reading room's API, with nothing but the standard library.
 
-from secondread import Client
+
 
 room = Client("https://reading-room.example", token="sr_…")
 print(room.read("film.png", task="tuberculosis")[0]["decision"])

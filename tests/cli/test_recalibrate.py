@@ -7,8 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-from secondread.evidence import apply_calibration, roc_auc, undo_calibration
 from secondread.reading import Reader, load_bundle
+from secondread.stats.calibration import apply_calibration, undo_calibration
+from secondread.stats.metrics import roc_auc
 from tests.cli.test_cli import call
 from tests.phantoms import chest_phantom, encode
 

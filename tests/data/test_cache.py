@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from secondread.data import Manifest, prepared_cache
-from secondread.data import _cache as cache_module
+from secondread.data import cache as cache_module
 from secondread.errors import CannotOpen, DataInvalid, ExtraMissing
 from secondread.images import PrepareSpec, decode, prepare
 from tests.data.folders import manifest_of, write_images
@@ -226,7 +226,8 @@ def test_two_processes_at_once_build_one_cache(tmp_path: Path, folder: Path) -> 
 KILLED = """
 import os, sys
 from pathlib import Path
-from secondread.data import import_folder, prepared_cache
+from secondread.data import import_folder
+from secondread.data import prepared_cache
 from secondread.images import PrepareSpec
 prepared_cache(import_folder(sys.argv[1]), PrepareSpec(size=24), folder=Path(sys.argv[2]),
                progress=lambda done, total: os._exit(9) if done == 3 else None)

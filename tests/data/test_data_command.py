@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from secondread.cli import data_command
+from secondread.cli import data
 from secondread.data import read_manifest
 from secondread.errors import DownloadError, SecondReadError, UnknownName, UsageError
 from secondread.tasks import Source, load_task
@@ -14,7 +14,7 @@ from tests.data.folders import write_images
 
 
 def run(*words: object, typed: str | None = None) -> Result:
-    return CliRunner().invoke(data_command.data, [str(word) for word in words], input=typed)
+    return CliRunner().invoke(data.data, [str(word) for word in words], input=typed)
 
 
 def said(*words: object, typed: str | None = None) -> str:
@@ -128,7 +128,7 @@ def test_download_of_one_source(fetched: list[tuple[str, bool]], tmp_path: Path)
 def test_download_asks_at_a_terminal(
     fetched: list[tuple[str, bool]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, accepted: bool
 ) -> None:
-    monkeypatch.setattr(data_command, "_at_terminal", lambda: True)
+    monkeypatch.setattr(data, "_at_terminal", lambda: True)
     said("download", "--task", "tuberculosis", "--source", "shenzhen", "--out", tmp_path, typed=typed)
     assert fetched == [("shenzhen", accepted)]
 

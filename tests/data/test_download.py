@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import importlib
 import re
 import threading
 from collections.abc import Iterator
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from secondread.data import _download as download_module
 from secondread.data import download
 from secondread.errors import DownloadError
 from secondread.tasks import Source
+
+download_module = importlib.import_module("secondread.data.download")  # the package has a function of that name
 
 BODY = bytes(range(256)) * 12_000  # 3 MB: several chunks
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from secondread.evidence import CHECKLISTS, answers, load_checklist
+from secondread.evidence.card import CHECKLISTS, answers, load_checklist
 
 ROOT = Path(__file__).parents[2]
 TRIPOD = (

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from secondread.evidence import MapMeasures, grouped_means, heatmap_in_words, localisation_table
+from secondread.evidence.localisation import MapMeasures, grouped_means, localisation_table
+from secondread.evidence.report import heatmap_in_words
 
 GUESSES = {name: MapMeasures(0.2, 0.1, 0.1) for name in ("centre", "uniform", "body")}
 

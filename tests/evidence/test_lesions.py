@@ -8,7 +8,7 @@ import pytest
 
 from secondread.data import Manifest, Row
 from secondread.errors import CannotOpen, DataInvalid
-from secondread.evidence import load_lesions
+from secondread.evidence.localisation import load_lesions
 from tests.phantoms import encode
 
 

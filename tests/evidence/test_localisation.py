@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from secondread.evidence import (
+from secondread.evidence.localisation import (
     TOLERANCE,
     MapMeasures,
     Target,

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from secondread.evidence import pr_plot, reliability, reliability_plot, roc_plot
-from secondread.evidence._plots import _swept
+from secondread.evidence.plots import pr_plot, reliability_plot, roc_plot, swept
 from secondread.images import decode
+from secondread.stats.calibration import reliability
 
 Y = np.array([False, False, True, True, False, True])
 P = np.array([0.1, 0.4, 0.4, 0.8, 0.2, 0.9])
@@ -25,6 +25,6 @@ def test_reliability_is_drawn():
 
 
 def test_curves_start_with_no_image_and_end_with_all():
-    false_alarms, found = _swept(Y, P)
+    false_alarms, found = swept(Y, P)
     assert (false_alarms[0], found[0], false_alarms[-1], found[-1]) == (0, 0, 1, 1)
     assert len(found) == 1 + len(set(P)), "equal probabilities are one step"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from secondread.evidence import SiteScores, read_site_scores, warnings_about
+from secondread.evidence.site import SiteScores, read_site_scores, warnings_about
 
 RECORD = {"temperature": 2.0}
 

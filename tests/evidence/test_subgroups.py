@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from secondread.data import Manifest, Row
 from secondread.errors import DataInvalid
-from secondread.evidence import LESION_SIZE, Prediction, bands, facts_of, subgroups, summarise
+from secondread.evidence.evidence import LESION_SIZE, Prediction, bands, facts_of, subgroups, summarise
 
 
 def make_predictions(n=120):

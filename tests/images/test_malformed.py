@@ -19,7 +19,8 @@ _BATCH = f"""
 import json, os, resource, sys, time, warnings
 warnings.simplefilter("ignore")
 from secondread.errors import ImageError
-from secondread.images import Image, decode
+from secondread.images import Image
+from secondread.images import decode
 from tests.malformed import malformed_files
 
 files = list(malformed_files(int(sys.argv[1]), int(sys.argv[2])))

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from secondread.errors import UnknownName, UsageError
 from secondread.models import MapGeometry, create_model, list_models
-from secondread.models._registry import _HOME
+from secondread.models.registry import networks
 from secondread.training.export import export_onnx
 from tests.trained import film
 
@@ -37,8 +37,10 @@ NOT_LOCAL = ("lenet", "efficientnet-lite")
 WIDE = (*NOT_LOCAL, "lesion-lite", "vgg", "vit")
 
 every_network = pytest.mark.parametrize("name", list(list_models()))
-# For what takes seconds: sizes of one architecture share their layers, so the first name of each file stands for all.
-ARCHITECTURES = list({home: name for name, (home, *_) in reversed(_HOME.items())}.values())
+# For what takes seconds: sizes of one architecture share their layers, so the first name of each stands for all.
+ARCHITECTURES = list(
+    {(home, maker.rstrip("0123456789")): name for name, (home, maker, _) in reversed(networks().items())}.values()
+)
 every_architecture = pytest.mark.parametrize("name", ARCHITECTURES)
 
 

@@ -12,7 +12,7 @@ from secondread.data import load_data
 from secondread.errors import BundleDamaged, BundleForeign
 from secondread.images import Image
 from secondread.reading import Gate, Reader, load_bundle, load_gate, write_bundle, write_gate
-from secondread.reading._learned_gate import Verdict
+from secondread.reading.gate import Verdict
 from secondread.tasks import list_tasks, load_task
 from secondread.training.gate import train_gate
 from tests.phantoms import bone_phantom, brain_phantom, chest_phantom, encode

@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from secondread import load
 from secondread.errors import CannotOpen, UnknownName
 from secondread.images import Image, Limits, decode
-from secondread.reading import Decision, Reader, Reading
-from secondread.reading._many import read_in_order
-from secondread.reading._reader import decide
+from secondread.reading import Decision, Reader, Reading, load
+from secondread.reading.reader import decide, read_in_order
 from tests.phantoms import bone_phantom, brain_phantom, chest_phantom, dicom_bytes, encode
 from tests.trained import film
 

@@ -9,9 +9,9 @@ import pytest
 from secondread.data import load_data
 from secondread.images import decode
 from secondread.reading import Reader, load, load_bundle, shipped_gate
-from secondread.reading._session import open_session
+from secondread.reading.session import open_session
 from secondread.tasks import list_tasks, load_task
-from secondread.training.outliers import draw_outliers
+from secondread.training.gate_pictures import draw_outliers
 from tests.phantoms import chest_phantom, dicom_bytes
 
 TASKS = list_tasks()

@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from secondread.service import Accounts, Actor, Database, Service
-from secondread.service._tables import Base
+from secondread.service.tables import Base
 from tests.service.stubs import image_bytes, stage
 
 SERVER = os.environ.get("SECONDREAD_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432/postgres")

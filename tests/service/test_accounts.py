@@ -6,18 +6,9 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import select, update
 
-from secondread.errors import (
-    Conflict,
-    LoginRefused,
-    LoginThrottled,
-    NotAllowed,
-    NotThere,
-    UnknownName,
-    UsageError,
-)
+from secondread.errors import Conflict, LoginRefused, LoginThrottled, NotAllowed, NotThere, UnknownName, UsageError
 from secondread.service import Accounts, Service
-from secondread.service._tables import AttemptRow, TokenRow, UserRow
-from secondread.service._times import now
+from secondread.service.tables import AttemptRow, TokenRow, UserRow, now
 from tests.service.conftest import ANNA
 
 GOOD = "correct horse battery"

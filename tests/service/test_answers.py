@@ -5,9 +5,8 @@ from datetime import timedelta
 
 from sqlalchemy import func, select
 
-from secondread.service import Actor, Answer, Service
-from secondread.service import _answers as answers
-from secondread.service._tables import AnswerRow
+from secondread.service import Actor, Answer, Service, answers
+from secondread.service.tables import AnswerRow
 
 MADE = Answer(201, "application/json", '{"name": "berta"}')
 

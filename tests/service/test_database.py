@@ -12,9 +12,9 @@ from sqlalchemy import select, text
 
 from secondread.errors import DatabaseUnusable, UsageError
 from secondread.service import LOCAL, Database, Service
-from secondread.service._chain import record
-from secondread.service._database import _alembic
-from secondread.service._tables import Base, TrailRow
+from secondread.service.chain import record
+from secondread.service.database import alembic_config
+from secondread.service.tables import Base, TrailRow
 
 _UPGRADE = "import sys; from pathlib import Path; from secondread.service import Database as D; \
 d = D.open(Path(sys.argv[1]), sys.argv[2]); d.upgrade(); d.check(); d.close()"
@@ -40,7 +40,7 @@ def test_tables_of_the_first_version_keep_their_rows(kind: str, tmp_path: Path, 
     url = "" if kind == "sqlite" else request.getfixturevalue("empty_postgresql")
     database = Database.open(tmp_path, url)
     with database.engine.begin() as connection:
-        command.upgrade(_alembic(connection), "0001")
+        command.upgrade(alembic_config(connection), "0001")
     with pytest.raises(DatabaseUnusable, match="version '0001'"):
         database.check()
     with database.begin() as session:

@@ -4,7 +4,7 @@ import pytest
 
 from secondread.data import read_manifest
 from secondread.errors import DataInvalid
-from secondread.evidence import read_site_scores
+from secondread.evidence.site import read_site_scores
 from secondread.reading import load_bundle
 from secondread.service import Service
 from secondread.tasks import load_task

@@ -7,7 +7,7 @@ import pytest
 
 from secondread.errors import UploadRefused
 from secondread.service import Asked, Bounds, Intake, Service
-from secondread.service._archive import members
+from secondread.service.archive import members
 from tests.phantoms import chest_phantom, dicom_bytes
 from tests.service.conftest import ANNA
 from tests.service.stubs import image_bytes

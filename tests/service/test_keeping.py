@@ -9,9 +9,8 @@ from sqlalchemy import update
 
 from secondread.errors import BackupDamaged, CannotOpen, Conflict, NotThere, UsageError
 from secondread.service import Service, back_up, restore
-from secondread.service._maintenance import maintenance
-from secondread.service._tables import ImageRow
-from secondread.service._times import now
+from secondread.service.backup import maintenance
+from secondread.service.tables import ImageRow, now
 from tests.service.conftest import ANNA
 from tests.service.stubs import draft, image_bytes, stage
 

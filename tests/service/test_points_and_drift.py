@@ -12,8 +12,7 @@ from secondread.errors import Conflict, UsageError
 from secondread.images import decode
 from secondread.reading import Bundle, Reader, load_bundle
 from secondread.service import Asked, Draft, Reference, Service, operating_point_of, score_drift
-from secondread.service._tables import ReadingRow
-from secondread.service._times import now
+from secondread.service.tables import ReadingRow, now
 from tests.phantoms import chest_phantom, encode
 from tests.service.conftest import ANNA
 from tests.service.stubs import draft, image_bytes, stage

@@ -14,7 +14,7 @@ from sqlalchemy import select, text
 
 from secondread.errors import NotThere, UsageError
 from secondread.service import Actor, Asked, NewItem, Service, Worker
-from secondread.service._tables import ItemRow, ReadingRow
+from secondread.service.tables import ItemRow, ReadingRow
 from tests.service import stubs
 from tests.service.conftest import ANNA
 from tests.service.stubs import draft, image_bytes, stage
@@ -23,7 +23,8 @@ ASKED = Asked("tuberculosis", source="ward 1")
 _WORK = """
 import sys
 import time
-from secondread.service import Service, Worker
+from secondread.service import Service
+from secondread.service import Worker
 from tests.service.stubs import read
 def slowly(*asked):  # else all is read before a killed worker is back
     time.sleep(0.1)

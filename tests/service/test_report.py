@@ -9,10 +9,9 @@ from reportlab.platypus import Paragraph
 
 from secondread.errors import NotThere
 from secondread.reading import load_bundle
-from secondread.service import Actor, Draft, Service, reading_pdf, report_facts
-from secondread.service._report_fonts import MISSING, is_complete, markup
-from secondread.service._report_page import page_of
-from secondread.service._report_style import BODY
+from secondread.service import Actor, Draft, Service, report_facts
+from secondread.service.pdf import page_of, reading_pdf
+from secondread.service.pdf_style import BODY, MISSING, is_complete, markup
 from tests.phantoms import chest_phantom, encode
 from tests.service.conftest import ANNA
 from tests.service.stubs import draft

@@ -11,12 +11,13 @@ from sqlalchemy.exc import DBAPIError
 
 from secondread.errors import TrailBroken, UsageError
 from secondread.service import Actor, Checkpoint, Service
-from secondread.service._chain import canonical, line_hash
+from secondread.service.chain import canonical, line_hash
 from tests.service.conftest import ANNA
 
 _WRITE = """
 import sys
-from secondread.service import Actor, Service
+from secondread.service import Actor
+from secondread.service import Service
 service = Service.open({"DATA_FOLDER": sys.argv[1], "DATABASE": sys.argv[2]}, upgrade=False)
 for number in range(40):
     service.trail.record(Actor(sys.argv[3]), "write", f"thing:{number}", number=number)

@@ -11,8 +11,7 @@ from sqlalchemy import insert, text
 
 from secondread.errors import UnknownName, UsageError
 from secondread.service import ORDERS, Filter, Service, triage_of
-from secondread.service._tables import ImageRow, ReadingRow
-from secondread.service._times import now
+from secondread.service.tables import ImageRow, ReadingRow, now
 from tests.service.conftest import ANNA
 from tests.service.stubs import draft, image_bytes, stage
 

@@ -9,7 +9,7 @@ from secondread.data import PreparedSet
 from secondread.tasks import load_task
 from secondread.training.augment import augment
 from secondread.training.batches import epoch_batches, without_copies
-from secondread.training.recipes import load_recipe
+from secondread.training.recipe import load_recipe
 
 _FACTORS = np.linspace(0.2, 1, 24)
 PAPER = load_recipe("paper", load_task("tuberculosis"))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from secondread.evidence import apply_calibration
 from secondread.models import create_model
 from secondread.reading import Reader, load_bundle, write_bundle
+from secondread.stats.calibration import apply_calibration
 from secondread.training.decide import map_zero
 from tests.phantoms import chest_phantom, encode
 

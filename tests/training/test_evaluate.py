@@ -12,17 +12,12 @@ import pytest
 
 from secondread.cli.main import run
 from secondread.data import load_data
-from secondread.evidence import (
-    TOLERANCE,
-    WHAT_A_HEAT_MAP_IS_NOT,
-    Prediction,
-    build_evidence,
-    load_checklist,
-    load_evidence,
-)
+from secondread.evidence.card import load_checklist, write_card
+from secondread.evidence.evidence import Prediction, build_evidence, load_evidence
+from secondread.evidence.localisation import TOLERANCE
+from secondread.evidence.report import WHAT_A_HEAT_MAP_IS_NOT
 from secondread.reading import Reader, load_bundle
-from secondread.training.card import write_card
-from secondread.training.evaluate import evaluate, failures_of, write_evaluation
+from secondread.training.measure import evaluate, failures_of, write_evaluation
 
 SIDE = 128
 LESION = [SIDE // 5, SIDE // 4, SIDE // 2 - SIDE // 5, SIDE // 4]  # of tests.trained.film: x, y, width, height

@@ -9,7 +9,7 @@ from torch import nn
 
 from secondread.errors import TrainingError
 from secondread.models import create_model
-from secondread.models._types import MapGeometry
+from secondread.models.cam import MapGeometry
 from secondread.training.export import export_onnx, run_onnx
 
 

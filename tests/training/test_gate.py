@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from secondread.training.gate import part_of
-from secondread.training.gate_augment import invert, vary
+from secondread.training.gate_pictures import invert, vary
 from tests.phantoms import chest_phantom
 
 FILM = np.repeat(chest_phantom(64, random_state=1)[:, :, None], 3, axis=2)
 
 
 @pytest.mark.parametrize(
-    ("split", "part"), [("train", "teach"), ("val", "check"), ("test", "measure"), ("external", "measure")]
+    ("split", "part"), [("train", "train"), ("val", "val"), ("test", "test"), ("external", "test")]
 )
 def test_a_split_serves_one_purpose(split, part):
     assert {part_of(split, f"patient {number}") for number in range(50)} == {part}
@@ -19,8 +19,8 @@ def test_a_split_serves_one_purpose(split, part):
 
 def test_a_shared_collection_is_divided_by_group():
     parts = [part_of("localisation", f"patient {number}") for number in range(3000)]
-    shares = {part: parts.count(part) / len(parts) for part in ("teach", "check", "measure")}
-    assert shares == pytest.approx({"teach": 0.6, "check": 0.2, "measure": 0.2}, abs=0.03)
+    shares = {part: parts.count(part) / len(parts) for part in ("train", "val", "test")}
+    assert shares == pytest.approx({"train": 0.6, "val": 0.2, "test": 0.2}, abs=0.03)
     assert parts == [part_of("localisation", f"patient {number}") for number in range(3000)]
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from secondread.data import Manifest, PreparedSet, Row
+from secondread.data.split import held_out_share, part_of, training_share, validation_share
 from secondread.images import PrepareSpec, decode, prepare
 from secondread.tasks import load_task
 from secondread.training.batches import epoch_batches
-from secondread.training.lesion_maps import LesionMaps, lesion_maps
-from secondread.training.recipes import load_recipe
-from secondread.training.shares import checking_part, measuring_part, part_of, teaching_part
+from secondread.training.prepare import LesionMaps, lesion_maps
+from secondread.training.recipe import load_recipe
 from tests.phantoms import encode
 
 TRANSFER = load_recipe("transfer", load_task("brain-tumour"), batch_size=4)
@@ -88,15 +88,15 @@ def test_groups_of_shared_splits_stay_whole_and_every_row_is_in_one_part():
         for n in range(400)
     )
     manifest = Manifest(rows, None)  # type: ignore[arg-type]
-    taught = teaching_part(manifest, "localisation")
-    checked = checking_part(manifest, "localisation")
-    left = measuring_part(manifest, "localisation", checked=True)
+    taught = training_share(manifest, "localisation")
+    checked = validation_share(manifest, "localisation")
+    left = held_out_share(manifest, "localisation", checked=True)
     parts = [{row.group for row in part.rows} for part in (taught, checked, left)]
     assert not parts[0] & parts[1] | parts[0] & parts[2] | parts[1] & parts[2]
     assert len(taught) + len(checked) + len(left) == 400
-    assert len(measuring_part(manifest, "localisation", checked=False)) == len(checked) + len(left)
+    assert len(held_out_share(manifest, "localisation", checked=False)) == len(checked) + len(left)
     assert 0.45 < len(taught) / 400 < 0.75
-    assert part_of("train", "any") == "teach"
-    assert part_of("val", "any") == "check"
-    assert part_of("external", "any") == "measure"
-    assert len(measuring_part(manifest, "test", checked=True)) == 400
+    assert part_of("train", "any") == "train"
+    assert part_of("val", "any") == "val"
+    assert part_of("external", "any") == "test"
+    assert len(held_out_share(manifest, "test", checked=True)) == 400

@@ -21,7 +21,7 @@ from secondread.training.optimise import (
     set_learning_rate,
     swapped_in,
 )
-from secondread.training.recipes import load_recipe
+from secondread.training.recipe import load_recipe
 
 PAPER = load_recipe("paper", load_task("tuberculosis"))
 TRANSFER = load_recipe("transfer", load_task("tuberculosis"))

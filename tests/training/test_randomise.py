@@ -7,7 +7,7 @@ from onnx import numpy_helper
 
 from secondread.reading import load_bundle
 from secondread.training.compress import in_int8
-from secondread.training.randomise import maps_of, randomised_model
+from secondread.training.heatmaps import maps_of, randomised_model
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from secondread.errors import UsageError
 from secondread.images import PrepareSpec
 from secondread.tasks import list_tasks, load_task
 from secondread.training import Recipe, list_recipes, load_recipe
-from secondread.training.recipe_changes import change_recipe, changes_between, known_fields
+from secondread.training.recipe import change_recipe, changes_between, known_fields
 
 PAPER = load_recipe("paper", load_task("tuberculosis"))
 OTHER = Recipe(  # no field has its default

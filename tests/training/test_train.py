@@ -14,9 +14,9 @@ import torch
 
 from secondread.data import load_data
 from secondread.errors import TrainingError
-from secondread.evidence import load_evidence
+from secondread.evidence.evidence import load_evidence
 from secondread.reading import Reader, load_bundle
-from secondread.reading._reader import decide
+from secondread.reading.reader import decide
 from secondread.tasks import load_task
 from secondread.training import load_recipe
 from secondread.training.fit import choose_device

@@ -13,7 +13,7 @@ from openapi_spec_validator import validate
 from secondread.reading import list_bundles, load
 from secondread.tasks import list_tasks, load_task
 from secondread.web import create_app
-from secondread.web._measured import _at
+from secondread.web.measured import rows_at
 from tests.phantoms import bone_phantom, brain_phantom, chest_phantom, dicom_bytes, encode
 from tests.web.conftest import post
 
@@ -165,7 +165,7 @@ def test_a_band_is_measured_by_both_its_ends_and_by_the_share_inside() -> None:
     rows += [{"threshold": 0.6, "sensitivity": interval, "specificity": rate}]
     table = {"thresholds": {"rows": rows}, "uncertain": {"triage": interval}, "metrics": {"roc_auc": rate}}
     point = replace(load("tuberculosis").operating_point, name="triage", threshold=0.6, low=0.2, high=0.6)
-    assert _at(point, table) == {"sensitivity": rate, "specificity": rate, "uncertain": interval, "roc_auc": rate}
+    assert rows_at(point, table) == {"sensitivity": rate, "specificity": rate, "uncertain": interval, "roc_auc": rate}
 
 
 def test_every_task_is_listed_with_its_limits(client: FlaskClient) -> None:

@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from secondread.evidence import clopper_pearson
 from secondread.service import LOCAL
+from secondread.stats.proportions import clopper_pearson
 from secondread.web import create_app
 from tests.phantoms import chest_phantom, encode
 from tests.web.conftest import post

@@ -13,8 +13,8 @@ from flask.testing import FlaskClient
 
 from secondread import web
 from secondread.tasks import list_tasks, load_task
-from secondread.web.pages._code_words import CODES
-from secondread.web.pages._given_words import GIVEN_WORDS
+from secondread.web.pages.given_words import GIVEN_WORDS
+from secondread.web.pages.language import CODES
 from tests.web.conftest import post
 
 WEB = Path(web.__file__).parent

@@ -35,9 +35,7 @@ def test_a_refusal_is_told_in_hindi_by_its_code(client: FlaskClient, monkeypatch
     tiny = encode(chest_phantom(8, random_state=5), "PNG")
     number = post(client, ("tiny.png", tiny), task="tuberculosis").json["readings"][0]["id"]  # type: ignore[index]
     told: list[str] = []
-    monkeypatch.setattr(
-        "secondread.service._report_parts.paragraph", lambda text, *_, **__: told.append(text) or Spacer(1, 1)
-    )
+    monkeypatch.setattr("secondread.service.pdf.paragraph", lambda text, *_, **__: told.append(text) or Spacer(1, 1))
     client.get(f"/readings/{number}/report.pdf", headers={"Accept-Language": "hi"})
     assert any(text.startswith("छवि पढ़ने के लिए बहुत छोटी है।") and "8 × 8 pixels" in text for text in told)
     told.clear()

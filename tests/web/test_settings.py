@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from secondread.errors import UsageError
-from secondread.web import SETTINGS, Setting, create_app, settings_from
+from secondread.service import SETTINGS, Setting, settings_from
+from secondread.web import create_app
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 

@@ -1,13 +1,12 @@
 """Labelled images: manifests, importers, group-aware splits, the cache of prepared images, downloads."""
 
-from secondread.data._cache import PREPROCESSING_VERSION, PreparedSet, prepared_cache
-from secondread.data._csv import read_table
-from secondread.data._download import download
-from secondread.data._importers import import_folder, load_data
-from secondread.data._manifest import Manifest, Row
-from secondread.data._split import split
-from secondread.data._summary import summarise
-from secondread.data._table import check_manifest, read_manifest, write_manifest
+from secondread.data.cache import PREPROCESSING_VERSION, PreparedSet, prepared_cache
+from secondread.data.csvfile import read_table
+from secondread.data.download import download
+from secondread.data.importers import import_folder, load_data
+from secondread.data.manifest import Manifest, Row, summarise
+from secondread.data.split import split
+from secondread.data.table import check_manifest, read_manifest, write_manifest
 
 __all__ = [
     "PREPROCESSING_VERSION",

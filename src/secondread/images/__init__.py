@@ -1,13 +1,11 @@
 """From bytes to model input: the only place where pixels are decoded."""
 
-from secondread.images._decode import decode, decode_frames, sniff
-from secondread.images._deidentify import Deidentified, deidentify, pseudonym
-from secondread.images._depth import Depth, encode_depth, whole_range
-from secondread.images._facts import quantisation
-from secondread.images._hash import perceptual_hash
-from secondread.images._image import Image, Limits
-from secondread.images._prepare import Prepared, PrepareSpec, place_map, prepare
-from secondread.images._show import blend, encode_png, to_display
+from secondread.images.decode import decode, decode_frames, sniff
+from secondread.images.deidentify import Deidentified, deidentify, pseudonym
+from secondread.images.depth import encode_depth, whole_range
+from secondread.images.image import Depth, Image, Limits
+from secondread.images.prepare import Prepared, PrepareSpec, place_map, prepare
+from secondread.images.show import blend, encode_png, perceptual_hash, quantisation, to_display
 
 __all__ = [
     "Deidentified",

@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from secondread.errors import ExtraMissing
-from secondread.models._cam import CamNetwork
-from secondread.models._types import MapGeometry
+from secondread.models.cam import CamNetwork, MapGeometry
 
 STEM, FEATURES = 32, 1280  # channels; the Lite family does not scale them
 STAGES = (  # of Lite 0: repeats, kernel, stride, expansion, channels

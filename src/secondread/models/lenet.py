@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from secondread.errors import UsageError
-from secondread.models._types import MapGeometry
+from secondread.models.cam import MapGeometry
 
 _KERNEL = 5
 _POOL = 2

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from secondread.models._types import MapGeometry
+from secondread.models.cam import MapGeometry
 from secondread.models.efficientnet_lite import FEATURES, EfficientNetLite
 
 _WIDTH = 128  # channels of the merged features

@@ -1,7 +1,7 @@
 """From an image to a reading: bundle, gate, model, heat map."""
 
-from secondread.reading._auto import AutoReader, load
-from secondread.reading._bundle import (
+from secondread.reading.auto import AutoReader, load
+from secondread.reading.bundle import (
     Bundle,
     OperatingPoint,
     add_card,
@@ -11,11 +11,10 @@ from secondread.reading._bundle import (
     load_bundle,
     write_bundle,
 )
-from secondread.reading._heatmap import HeatMap, overlay_of
-from secondread.reading._learned_gate import Gate, load_gate, shipped_gate, write_gate
-from secondread.reading._reader import Reader, decide
-from secondread.reading._reading import Decision, Reading, Refusal
-from secondread.reading._regions import Region, regions_of
+from secondread.reading.gate import Gate, load_gate, shipped_gate, write_gate
+from secondread.reading.heatmap import HeatMap, Region, overlay_of, regions_of
+from secondread.reading.reader import Reader, decide
+from secondread.reading.reading import Decision, Reading, Refusal
 
 __all__ = [
     "AutoReader",

@@ -1,32 +1,29 @@
 """What a reading room keeps: readings, opinions, accounts, the queue, the audit trail; in a database and a folder."""
 
-from secondread.service._accounts import Accounts, Token, User
-from secondread.service._actor import LOCAL, SYSTEM, Actor
-from secondread.service._agreement import Agreement, AgreementStatistics, AgreementTable, agreement
-from secondread.service._answers import Answer, Answers
-from secondread.service._archive import Bounds
-from secondread.service._backup import BackupFacts, back_up, restore
-from secondread.service._database import Database
-from secondread.service._draft import Draft, decided_at, draft_of
-from secondread.service._drift import Drift, Rate, Reference, ScoreDrift, Window, score_drift
-from secondread.service._exports import ReviewedExport
-from secondread.service._image_store import ImageStore, heat_map_name
-from secondread.service._intake import Intake
-from secondread.service._queue import Queue
-from secondread.service._readings import ReadingStore, StoredReading
-from secondread.service._report import reading_pdf
-from secondread.service._report_facts import Measured, ReportFacts, bundle_of, report_facts
-from secondread.service._retention import Erased, Retention
-from secondread.service._reviews import VERDICTS, Review, Reviews
-from secondread.service._roles import ROLES, SCOPES, may_review, scopes_of
-from secondread.service._service import Service
-from secondread.service._settings import SETTINGS, Setting, data_folder_of, settings_from
-from secondread.service._site_points import OperatingPoints, SitePoint, operating_point_of
-from secondread.service._trail import AuditTrail, Checkpoint
-from secondread.service._triage import REVIEW_STATES, triage_of, triage_reason
-from secondread.service._upload import STATES, Asked, Batch, Claim, Item, NewItem
-from secondread.service._worker import ReadingDesk, Worker
-from secondread.service._worklist import ORDERS, Filter, Page, Worklist
+from secondread.service.accounts import Accounts, Token, User
+from secondread.service.agreement import Agreement, AgreementStatistics, AgreementTable, agreement
+from secondread.service.answers import Answer, Answers
+from secondread.service.archive import Bounds
+from secondread.service.backup import BackupFacts, back_up, restore
+from secondread.service.chain import LOCAL, SYSTEM, Actor
+from secondread.service.database import Database
+from secondread.service.desk import Draft, decided_at, draft_of
+from secondread.service.drift import Drift, Rate, Reference, ScoreDrift, Window, score_drift
+from secondread.service.exports import ReviewedExport
+from secondread.service.image_store import ImageStore, heat_map_name
+from secondread.service.intake import Intake
+from secondread.service.points import OperatingPoints, SitePoint, operating_point_of
+from secondread.service.queue import STATES, Asked, Batch, Claim, Item, NewItem, Queue
+from secondread.service.readings import REVIEW_STATES, ReadingStore, StoredReading, triage_of, triage_reason
+from secondread.service.report import Measured, ReportFacts, bundle_of, report_facts
+from secondread.service.retention import Erased, Retention
+from secondread.service.reviews import VERDICTS, Review, Reviews
+from secondread.service.roles import ROLES, SCOPES, may_review, scopes_of
+from secondread.service.service import Service
+from secondread.service.settings import SETTINGS, Setting, data_folder_of, settings_from
+from secondread.service.trail import AuditTrail, Checkpoint
+from secondread.service.worker import ReadingDesk, Worker
+from secondread.service.worklist import ORDERS, Filter, Page, Worklist
 
 __all__ = [
     "LOCAL",
@@ -93,7 +90,6 @@ __all__ = [
     "heat_map_name",
     "may_review",
     "operating_point_of",
-    "reading_pdf",
     "report_facts",
     "restore",
     "scopes_of",

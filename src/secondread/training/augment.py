@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from skimage.exposure import match_histograms
 
-from secondread.training.recipes import Recipe
+from secondread.training.recipe import Recipe
 
 _MOVES = {"rotation", "horizontal_flip", "vertical_flip"}
 

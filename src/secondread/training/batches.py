@@ -10,8 +10,8 @@ import numpy as np
 
 from secondread.data import PreparedSet
 from secondread.training.augment import augment
-from secondread.training.lesion_maps import LesionMaps
-from secondread.training.recipes import Recipe
+from secondread.training.prepare import LesionMaps
+from secondread.training.recipe import Recipe
 
 _AHEAD = 3  # batches made before they are asked for
 

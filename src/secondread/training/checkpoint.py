@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from secondread.errors import TrainingError
+from secondread.files import written_aside
 
 _NAME = "checkpoint.pt"
 
@@ -56,7 +57,6 @@ def save_checkpoint(
 ) -> None:
     """Write the run's state; a kill at any moment leaves the last whole one."""
     folder.mkdir(parents=True, exist_ok=True)
-    aside = folder / f"{_NAME}.new"
     logits = None if state.best_logits is None else torch.from_numpy(state.best_logits)
     table = {
         **vars(state),
@@ -65,8 +65,8 @@ def save_checkpoint(
         "optimizer": optimizer.state_dict(),
         "average": average,
     }
-    torch.save(table, aside)
-    aside.replace(folder / _NAME)
+    with written_aside(folder / _NAME) as aside:
+        torch.save(table, aside)
 
 
 def load_checkpoint(

@@ -9,15 +9,9 @@ from typing import Any
 import numpy as np
 
 from secondread.data import Manifest, PreparedSet
-from secondread.evidence import (
-    ValidationSet,
-    apply_calibration,
-    calibrated_paper_threshold,
-    choose_operating_points,
-    fit_calibration,
-    roc_auc,
-    undo_calibration,
-)
+from secondread.stats.calibration import apply_calibration, fit_calibration, undo_calibration
+from secondread.stats.metrics import roc_auc
+from secondread.stats.operating_points import ValidationSet, calibrated_paper_threshold, choose_operating_points
 from secondread.tasks import Task
 from secondread.training.compress import in_half, in_int8
 from secondread.training.export import run_onnx

@@ -16,13 +16,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from secondread.data import Manifest, prepared_cache
+from secondread.data.split import part_of
 from secondread.errors import TrainingError
 from secondread.images import Image, PrepareSpec, prepare
 from secondread.models.gatenet import GatedDistances, GateNet
 from secondread.training.export import TOLERANCE, run_onnx, to_onnx
-from secondread.training.gate_augment import invert, vary
-from secondread.training.outliers import draw_outliers
-from secondread.training.shares import part_of
+from secondread.training.gate_pictures import draw_outliers, invert, vary
 
 SPEC = PrepareSpec(size=64, channels=3, aspect="pad")
 OTHER, INVERTED = "other", "inverted"
@@ -58,21 +57,21 @@ def train_gate(
     Raises TrainingError if the exported gate differs from torch.
     """
     kinds = [*sorted(manifests), OTHER, INVERTED]
-    teach = gather(manifests, "teach", kinds, n_outliers=n_outliers, random_state=random_state)
-    check = gather(manifests, "check", kinds, n_outliers=n_outliers // 5, random_state=random_state + 1)
+    train = gather(manifests, "train", kinds, n_outliers=n_outliers, random_state=random_state)
+    val = gather(manifests, "val", kinds, n_outliers=n_outliers // 5, random_state=random_state + 1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(random_state)
         net = GateNet(num_classes=len(kinds))
-    _fit(net, teach, check, kinds, epochs=epochs, random_state=random_state, on_epoch=on_epoch)
-    served = _with_distances(net.eval(), teach, kinds).eval()
+    _fit(net, train, val, kinds, epochs=epochs, random_state=random_state, on_epoch=on_epoch)
+    served = _with_distances(net.eval(), train, kinds).eval()
     data = to_onnx(served, size=SPEC.size, channels=SPEC.channels, outputs=["logits", "distances"])
-    _check_parity(served, data, check.images)
+    _check_parity(served, data, val.images)
     record = {
         "kinds": kinds,
         "prepare": SPEC.to_dict(),
-        "thresholds": _thresholds(data, check, kinds, random_state=random_state),
+        "thresholds": _thresholds(data, val, kinds, random_state=random_state),
         "created": date.today().isoformat(),
-        "training": {"command": command, "epochs": epochs, "random_state": random_state, "n": len(teach.images)},
+        "training": {"command": command, "epochs": epochs, "random_state": random_state, "n": len(train.images)},
         "data": {name: manifest.fingerprint() for name, manifest in sorted(manifests.items())},
     }
     return data, record
@@ -100,8 +99,8 @@ def gather(
 
 def _fit(
     net: GateNet,
-    teach: Pictures,
-    check: Pictures,
+    train: Pictures,
+    val: Pictures,
     kinds: Sequence[str],
     *,
     epochs: int,
@@ -110,7 +109,7 @@ def _fit(
 ) -> None:
     """AdamW, one cycle; the tasks are drawn equally, and their sources by the square root of their size."""
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    share = _shares(teach, kinds)
+    share = _shares(train, kinds)
     steps = len(share) // _BATCH
     optimizer = torch.optim.AdamW(net.parameters(), lr=_LEARNING_RATE, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=steps * epochs)
@@ -119,7 +118,7 @@ def _fit(
         net.train()
         total = 0.0
         for batch in rng.choice(len(share), (steps, _BATCH), p=share):
-            images, targets = _varied(teach.images[batch], teach.kinds[batch], kinds, rng)
+            images, targets = _varied(train.images[batch], train.kinds[batch], kinds, rng)
             optimizer.zero_grad(set_to_none=True)
             loss = F.cross_entropy(net(_as_input(images))[0], torch.from_numpy(targets))
             loss.backward()
@@ -129,17 +128,17 @@ def _fit(
         if on_epoch is not None:
             net.eval()
             with torch.inference_mode():
-                right = net(_as_input(check.images))[0].argmax(dim=1).numpy() == check.kinds
+                right = net(_as_input(val.images))[0].argmax(dim=1).numpy() == val.kinds
             on_epoch(epoch, epochs, total / steps, float(right.mean()))
 
 
-def _shares(teach: Pictures, kinds: Sequence[str]) -> np.ndarray:
+def _shares(train: Pictures, kinds: Sequence[str]) -> np.ndarray:
     """How often each picture is drawn; they sum to 1."""
-    names, of = np.unique(teach.sources, return_inverse=True)
+    names, of = np.unique(train.sources, return_inverse=True)
     shares = 1 / np.sqrt(np.bincount(of, minlength=len(names)))[of]
     n_tasks = len(set(kinds) - {OTHER, INVERTED})
     for number, kind in enumerate(kinds):
-        own = teach.kinds == number  # none is 'inverted' yet
+        own = train.kinds == number  # none is 'inverted' yet
         if not own.any():
             continue
         shares[own] *= (_OUTLIERS_DRAWN if kind == OTHER else (1 - _OUTLIERS_DRAWN) / n_tasks) / shares[own].sum()
@@ -164,10 +163,10 @@ def _as_input(images: np.ndarray) -> Tensor:
 
 
 @torch.inference_mode()
-def _with_distances(net: GateNet, teach: Pictures, kinds: Sequence[str]) -> GatedDistances:
+def _with_distances(net: GateNet, train: Pictures, kinds: Sequence[str]) -> GatedDistances:
     """Means of every source of a task, and the whitening by the covariance within sources, at both depths."""
-    parts = [net(_as_input(teach.images[start : start + 512]))[1:] for start in range(0, len(teach.images), 512)]
-    sources = np.array(teach.sources)
+    parts = [net(_as_input(train.images[start : start + 512]))[1:] for start in range(0, len(train.images), 512)]
+    sources = np.array(train.sources)
     tasks = [kind for kind in kinds if kind not in (OTHER, INVERTED)]
     whitening, means = [], []
     for depth in range(2):
@@ -192,16 +191,14 @@ def _with_distances(net: GateNet, teach: Pictures, kinds: Sequence[str]) -> Gate
     return GatedDistances(net, whitening=whitening, means=means)
 
 
-def _thresholds(
-    data: bytes, check: Pictures, kinds: Sequence[str], *, random_state: int
-) -> dict[str, dict[str, float]]:
+def _thresholds(data: bytes, val: Pictures, kinds: Sequence[str], *, random_state: int) -> dict[str, dict[str, float]]:
     """For each task: the least probability of its kind and the greatest distances that its own pictures need.
 
     They are looked at as they are and varied. A threshold suits every source of the task, not the largest alone.
     """
     rng = np.random.default_rng(random_state)
-    varied = [vary(picture, rng) for _ in range(_TIMES_VARIED) for picture in check.images]
-    images, sources = np.concatenate([check.images, np.stack(varied)]), np.tile(check.sources, 1 + _TIMES_VARIED)
+    varied = [vary(picture, rng) for _ in range(_TIMES_VARIED) for picture in val.images]
+    images, sources = np.concatenate([val.images, np.stack(varied)]), np.tile(val.sources, 1 + _TIMES_VARIED)
     logits, distances = run_onnx(data, images, outputs=["logits", "distances"])
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities = shifted / shifted.sum(axis=1, keepdims=True)

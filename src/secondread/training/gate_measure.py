@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from secondread.data import Manifest, Row
+from secondread.data.split import part_of
 from secondread.errors import BundleForeign
-from secondread.evidence import clopper_pearson
 from secondread.images import Image, decode
 from secondread.reading import Gate, load_gate, shipped_gate
+from secondread.stats.proportions import clopper_pearson
 from secondread.tasks import load_task
-from secondread.training.outliers import draw_outliers
-from secondread.training.shares import part_of
+from secondread.training.gate_pictures import draw_outliers
 
 _N_OUTLIERS = 2000
 
@@ -57,7 +57,7 @@ def measure_gate(manifests: Mapping[str, Manifest], folder: Path | None = None, 
 
 def _measured_rows(manifest: Manifest) -> list[Row]:
     return [
-        row for row, group in zip(manifest.rows, manifest.groups, strict=True) if part_of(row.split, group) == "measure"
+        row for row, group in zip(manifest.rows, manifest.groups, strict=True) if part_of(row.split, group) == "test"
     ]
 
 

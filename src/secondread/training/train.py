@@ -15,19 +15,18 @@ import torch
 
 from secondread.data import Manifest, PreparedSet, prepared_cache
 from secondread.errors import TrainingError
-from secondread.evidence import curves_plot
+from secondread.evidence.card import write_card
+from secondread.evidence.plots import curves_plot
 from secondread.images import PrepareSpec
 from secondread.models import has_pretrained
 from secondread.reading import Bundle, Reader, add_to_bundle, shipped_gate, write_bundle
 from secondread.tasks import Task
-from secondread.training.card import write_card
 from secondread.training.decide import decide_on_validation, map_zero, serve_weights
-from secondread.training.evaluate import evaluate
 from secondread.training.export import Exported, export_onnx
 from secondread.training.fit import Epoch, FitResult, fit
-from secondread.training.lesion_maps import lesion_maps
-from secondread.training.recipes import Recipe, prepare_spec_of
-from secondread.training.runs import checked_rows, new_network, recorded_recipe, taught_rows
+from secondread.training.measure import evaluate
+from secondread.training.prepare import lesion_maps, lesion_rows, new_network, recorded_recipe, val_rows
+from secondread.training.recipe import Recipe, prepare_spec_of
 
 # Read once, after everything is fixed: the test split, and hospitals never used to fit or choose anything.
 _MEASURED = ("test", "external", "external-negatives", "localisation")
@@ -73,7 +72,7 @@ def train_bundle(
     """
     recipe = recipe_for(recipe, model_name)
     spec = prepare_spec_of(task, recipe)
-    taught = Manifest((*manifest.split("train").rows, *taught_rows(manifest, recipe.lesions_from)), manifest.folder)
+    taught = Manifest((*manifest.split("train").rows, *lesion_rows(manifest, recipe.lesions_from)), manifest.folder)
     train = prepared_part(taught, "train", spec, cache_folder, progress)
     val = prepared_part(manifest.split("val"), "val", spec, cache_folder, progress)
     run_folder = out.with_name(f"{out.name}.run")
@@ -105,7 +104,7 @@ def train_bundle(
     served = serve_weights(exported.model, val)
     record = _record(task, name, spec, result, exported, settings, manifest, command)
     record["model"] |= served.facts
-    checked = Manifest(checked_rows(manifest, recipe.lesions_from), manifest.folder)
+    checked = Manifest(val_rows(manifest, recipe.lesions_from), manifest.folder)
     sets = [val, prepared_part(checked, "thresholds", spec, cache_folder, progress)] if checked.rows else [val]
     record |= decide_on_validation(task, served, manifest, sets, calibration)
     record["data"]["thresholds_from"] = sorted(checked.splits())

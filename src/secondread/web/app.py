@@ -11,23 +11,13 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from secondread import __version__
 from secondread.errors import UnknownName, UsageError
 from secondread.service import SETTINGS, Service, settings_from
-from secondread.web import (
-    _auth,
-    _document,
-    _events,
-    _limits,
-    _metrics,
-    _problems,
-    _provider,
-    _security,
-    pages,
-)
-from secondread.web._readers import readers_of
-from secondread.web._service import KEY as SERVICE
-from secondread.web._uploads import UploadRequest
+from secondread.web import auth, document, events, limits, metrics, pages, problems, provider, security
 from secondread.web.api import BLUEPRINTS
+from secondread.web.context import KEY as SERVICE
+from secondread.web.context import readers_of
 from secondread.web.login import login
 from secondread.web.report import report
+from secondread.web.uploads import UploadRequest
 
 _LOGINS = ("auto", "on", "off")
 
@@ -57,7 +47,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> APIFlask:
     _configure(app)
     app.extensions[SERVICE] = opened or Service.open(app.config)
     app.extensions["secondread"] = readers_of(app.config, ready=ready, load=load)
-    for part in (_metrics, _security, _limits, _auth, _problems, _events, _document, _provider, pages):
+    for part in (metrics, security, limits, auth, problems, events, document, provider, pages):
         part.register(app)
     for blueprint in (*BLUEPRINTS, login, *pages.BLUEPRINTS, report):
         app.register_blueprint(blueprint)

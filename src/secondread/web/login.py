@@ -6,10 +6,9 @@ from apiflask import APIBlueprint
 from flask import redirect, render_template, request, url_for
 
 from secondread.errors import LoginRefused, LoginThrottled
-from secondread.web import _provider
-from secondread.web._auth import public
-from secondread.web._identity import address, begin_session, end_session, identity
-from secondread.web._service import service
+from secondread.web import provider
+from secondread.web.auth import address, begin_session, end_session, identity, public
+from secondread.web.context import service
 
 login = APIBlueprint("login", __name__, enable_openapi=False)
 
@@ -51,7 +50,7 @@ def log_out() -> Any:
 @public
 def to_provider() -> Any:
     """Lead to the sign-in provider."""
-    return _provider.way_there(url_for("login.from_provider", _external=True))
+    return provider.way_there(url_for("login.from_provider", _external=True))
 
 
 @login.get("/login/provider/answer")
@@ -59,7 +58,7 @@ def to_provider() -> Any:
 def from_provider() -> Any:
     """Take in whom the provider vouches for, if an account belongs to them."""
     try:
-        user = service().accounts.log_in_by_subject(_provider.subject_of_answer(), address=address())
+        user = service().accounts.log_in_by_subject(provider.subject_of_answer(), address=address())
     except LoginRefused as error:
         return _form("", error), 401
     begin_session(user)
@@ -67,10 +66,10 @@ def from_provider() -> Any:
 
 
 def _form(name: str = "", error: LoginRefused | None = None) -> str:
-    provider = url_for("login.to_provider") if _provider.there_is_one() else ""
+    way = url_for("login.to_provider") if provider.there_is_one() else ""
     code = "login_throttled" if isinstance(error, LoginThrottled) else "login_refused"
     sentence = None if error is None else str(error)
-    return render_template("login.html", name=name, error=sentence, code=code, next=_next(), provider=provider)
+    return render_template("login.html", name=name, error=sentence, code=code, next=_next(), provider=way)
 
 
 def _next() -> str:

@@ -5,11 +5,10 @@ from collections.abc import Callable
 from apiflask import APIBlueprint
 from flask import Response
 
-from secondread.service import reading_pdf
-from secondread.web._auth import current_actor, require
-from secondread.web._document import other
-from secondread.web._service import service
-from secondread.web.pages._code_words import script_words
+from secondread.web.auth import current_actor, require
+from secondread.web.context import service
+from secondread.web.document import other
+from secondread.web.pages.language import script_words
 
 report = APIBlueprint("report", __name__, tag="reports")
 
@@ -36,6 +35,8 @@ def for_people(reading_id: int) -> Response:
 
 
 def _pdf(reading_id: int, translate: Callable[[str], str] = str) -> Response:
+    from secondread.service.pdf import reading_pdf  # with ReportLab, which only reports need
+
     pdf = reading_pdf(service(), reading_id, actor=current_actor(), translate=translate)
     answer = Response(pdf, mimetype="application/pdf")
     answer.headers["Content-Disposition"] = f'inline; filename="reading-{reading_id}.pdf"'  # never the file's own name

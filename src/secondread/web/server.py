@@ -14,11 +14,11 @@ from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask
 
 from secondread.errors import SecondReadError, UsageError
-from secondread.web._identity import is_loopback
-from secondread.web._problems import MEDIA_TYPE, problem_body
-from secondread.web._service import KEY as SERVICE
-from secondread.web._workers import start_workers
 from secondread.web.app import create_app
+from secondread.web.auth import is_loopback
+from secondread.web.context import KEY as SERVICE
+from secondread.web.context import start_workers
+from secondread.web.problems import MEDIA_TYPE, problem_body
 
 
 def serve(

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from secondread.service._tables import Base
+from secondread.service.tables import Base
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -9,12 +9,22 @@ from flask import Response, jsonify
 
 from secondread.errors import Conflict, NotAllowed
 from secondread.service import ROLES, SCOPES, User
-from secondread.web._auth import csrf_token, current_actor, current_identity, current_user, public, require
-from secondread.web._document import created
-from secondread.web._idempotency import KeyHeader, once
-from secondread.web._identity import address, begin_session, end_session, identity
-from secondread.web._schemas import Text, said
-from secondread.web._service import service
+from secondread.web.auth import (
+    address,
+    begin_session,
+    csrf_token,
+    current_actor,
+    current_identity,
+    current_user,
+    end_session,
+    identity,
+    public,
+    require,
+)
+from secondread.web.context import service
+from secondread.web.document import created
+from secondread.web.idempotency import KeyHeader, once
+from secondread.web.schemas import Text, said
 
 accounts = APIBlueprint("accounts", __name__, url_prefix="/api/v1", tag="accounts")
 _PASSWORD = Length(min=1, max=1000)

@@ -9,18 +9,16 @@ from flask import Response, jsonify
 
 from secondread.errors import UsageError
 from secondread.service import Asked, Batch
-from secondread.web import _schemas as shapes
-from secondread.web._auth import current_actor, may, require
-from secondread.web._document import created, other
-from secondread.web._events import stream
-from secondread.web._filters import LARGEST_ID
-from secondread.web._idempotency import KeyHeader, checked_key
-from secondread.web._problems import problem
-from secondread.web._readers import readers
-from secondread.web._schemas import said
-from secondread.web._service import service
-from secondread.web._workers import wake_workers
-from secondread.web.api import _kept_shapes as kept
+from secondread.web import schemas as shapes
+from secondread.web.api import kept_shapes as kept
+from secondread.web.auth import current_actor, may, require
+from secondread.web.context import readers, service, wake_workers
+from secondread.web.document import created, other
+from secondread.web.events import stream
+from secondread.web.filters import LARGEST_ID
+from secondread.web.idempotency import KeyHeader, checked_key
+from secondread.web.problems import problem
+from secondread.web.schemas import said
 
 batches = APIBlueprint("batches", __name__, url_prefix="/api/v1", tag="uploads")
 

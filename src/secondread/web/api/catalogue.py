@@ -8,12 +8,11 @@ from flask import Response, current_app, jsonify
 from secondread.reading import Reader
 from secondread.service import SETTINGS, Setting
 from secondread.tasks import list_tasks, load_task
-from secondread.web import _schemas as shapes
-from secondread.web._auth import require
-from secondread.web._entries import band_of
-from secondread.web._measured import evidence_without_images, measured_rows
-from secondread.web._readers import readers
-from secondread.web._service import service
+from secondread.web import schemas as shapes
+from secondread.web.auth import require
+from secondread.web.context import readers, service
+from secondread.web.entries import band_of
+from secondread.web.measured import evidence_without_images, measured_rows
 
 catalogue = APIBlueprint("catalogue", __name__, url_prefix="/api/v1", tag="catalogue")
 

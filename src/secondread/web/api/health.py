@@ -5,12 +5,11 @@ from flask import Response, current_app, jsonify
 
 from secondread import __version__
 from secondread.errors import NotAllowed
-from secondread.web import _schemas as shapes
-from secondread.web._auth import current_identity, public
-from secondread.web._document import other
-from secondread.web._identity import address, is_loopback
-from secondread.web._metrics import CONTENT_TYPE, exposition
-from secondread.web._service import service
+from secondread.web import schemas as shapes
+from secondread.web.auth import address, current_identity, is_loopback, public
+from secondread.web.context import service
+from secondread.web.document import other
+from secondread.web.metrics import CONTENT_TYPE, exposition
 
 health = APIBlueprint("health", __name__, tag="health")
 

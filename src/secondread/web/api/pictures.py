@@ -11,11 +11,10 @@ from secondread.errors import NotThere
 from secondread.images import decode, encode_depth, encode_png, to_display, whole_range
 from secondread.reading import overlay_of, regions_of
 from secondread.service import bundle_of
-from secondread.web._auth import current_actor, require
-from secondread.web._document import other
-from secondread.web._readers import readers
-from secondread.web._schemas import Text, said
-from secondread.web._service import service
+from secondread.web.auth import current_actor, require
+from secondread.web.context import readers, service
+from secondread.web.document import other
+from secondread.web.schemas import Text, said
 
 pictures = APIBlueprint("pictures", __name__, url_prefix="/api/v1", tag="pictures")
 _TYPES = {

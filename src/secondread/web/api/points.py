@@ -8,13 +8,12 @@ from apiflask.validators import Length, Range
 from flask import Response, jsonify
 
 from secondread.service import SitePoint
-from secondread.web._auth import current_actor, require
-from secondread.web._costs import costs
-from secondread.web._document import created
-from secondread.web._idempotency import KeyHeader, once
-from secondread.web._readers import bundle_named
-from secondread.web._schemas import Text, said
-from secondread.web._service import service
+from secondread.web.auth import current_actor, require
+from secondread.web.context import bundle_named, service
+from secondread.web.costs import costs
+from secondread.web.document import created
+from secondread.web.idempotency import KeyHeader, once
+from secondread.web.schemas import Text, said
 
 points = APIBlueprint("points", __name__, url_prefix="/api/v1", tag="thresholds")
 _SHARE = Range(0, 1, min_inclusive=False, max_inclusive=False)

@@ -12,16 +12,15 @@ from flask import Response, current_app, jsonify
 from secondread.errors import NotThere
 from secondread.reading import Reader
 from secondread.service import Asked
-from secondread.web import _desk
-from secondread.web import _schemas as shapes
-from secondread.web._auth import current_actor, require
-from secondread.web._document import other
-from secondread.web._entries import status_of
-from secondread.web._filters import OrderedQuery, PageQuery, filter_of
-from secondread.web._problems import problem
-from secondread.web._readers import readers
-from secondread.web._service import service
-from secondread.web.api import _kept_shapes as kept
+from secondread.web import desk
+from secondread.web import schemas as shapes
+from secondread.web.api import kept_shapes as kept
+from secondread.web.auth import current_actor, require
+from secondread.web.context import readers, service
+from secondread.web.document import other
+from secondread.web.entries import status_of
+from secondread.web.filters import OrderedQuery, PageQuery, filter_of
+from secondread.web.problems import problem
 
 readings = APIBlueprint("readings", __name__, url_prefix="/api/v1", tag="readings")
 
@@ -47,7 +46,7 @@ def read_images(form_and_files_data: dict[str, Any]) -> Response:
     reader = readers().get(asked.task, asked.bundle)
     if isinstance(reader, Reader) and asked.operating_point not in ("", "site"):
         reader.bundle.operating_point(asked.operating_point)  # a wrong name is told before anything is read
-    entries = [_desk.answer(file, asked, reader) for file in files]
+    entries = [desk.answer(file, asked, reader) for file in files]
     found = jsonify(readings=entries)
     found.status_code = status_of(entries)
     return found

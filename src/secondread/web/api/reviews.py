@@ -13,13 +13,13 @@ from flask import Response, jsonify
 
 from secondread.service import VERDICTS, Review
 from secondread.tasks import load_task
-from secondread.web._auth import current_actor, current_role, require
-from secondread.web._document import created, other
-from secondread.web._filters import FilterQuery, filter_of
-from secondread.web._idempotency import KeyHeader, once
-from secondread.web._schemas import Text, said
-from secondread.web._service import service
-from secondread.web.api import _kept_shapes as kept
+from secondread.web.api import kept_shapes as kept
+from secondread.web.auth import current_actor, current_role, require
+from secondread.web.context import service
+from secondread.web.document import created, other
+from secondread.web.filters import FilterQuery, filter_of
+from secondread.web.idempotency import KeyHeader, once
+from secondread.web.schemas import Text, said
 
 reviews = APIBlueprint("reviews", __name__, url_prefix="/api/v1", tag="reviews")
 

@@ -8,11 +8,10 @@ from apiflask.fields import Dict as DictField
 from apiflask.validators import OneOf, Range
 from flask import Response, jsonify
 
-from secondread.web._auth import require
-from secondread.web._filters import FilterQuery, filter_of
-from secondread.web._readers import bundle_named
-from secondread.web._schemas import Text, said
-from secondread.web._service import service
+from secondread.web.auth import require
+from secondread.web.context import bundle_named, service
+from secondread.web.filters import FilterQuery, filter_of
+from secondread.web.schemas import Text, said
 
 statistics = APIBlueprint("statistics", __name__, url_prefix="/api/v1", tag="statistics")
 

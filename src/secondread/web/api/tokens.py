@@ -9,12 +9,12 @@ from flask import Response, jsonify
 
 from secondread.errors import NotAllowed, UsageError
 from secondread.service import SCOPES, Token
-from secondread.web._auth import current_actor, current_identity, may, require
-from secondread.web._document import created
-from secondread.web._filters import LARGEST_ID
-from secondread.web._idempotency import KeyHeader, once
-from secondread.web._schemas import Text, said
-from secondread.web._service import service
+from secondread.web.auth import current_actor, current_identity, may, require
+from secondread.web.context import service
+from secondread.web.document import created
+from secondread.web.filters import LARGEST_ID
+from secondread.web.idempotency import KeyHeader, once
+from secondread.web.schemas import Text, said
 
 tokens = APIBlueprint("tokens", __name__, url_prefix="/api/v1", tag="tokens")
 

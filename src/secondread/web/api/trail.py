@@ -8,10 +8,10 @@ from apiflask.validators import Range
 from flask import Response, jsonify
 
 from secondread.service import Checkpoint
-from secondread.web._auth import current_actor, require
-from secondread.web._filters import LARGEST_ID
-from secondread.web._schemas import Text, said
-from secondread.web._service import service
+from secondread.web.auth import current_actor, require
+from secondread.web.context import service
+from secondread.web.filters import LARGEST_ID
+from secondread.web.schemas import Text, said
 
 trail = APIBlueprint("trail", __name__, url_prefix="/api/v1", tag="trail")
 

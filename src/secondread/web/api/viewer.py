@@ -5,7 +5,7 @@ from typing import Any
 from apiflask import APIBlueprint, APIFlask
 from flask import current_app, render_template
 
-from secondread.web._auth import public
+from secondread.web.auth import public
 
 viewer = APIBlueprint("viewer", __name__, url_prefix="/api/v1", enable_openapi=False)
 

@@ -2,7 +2,7 @@
 
 from apiflask import APIFlask
 
-from secondread.web.pages import _errors, _frame, _language
+from secondread.web.pages import errors, frame, language
 from secondread.web.pages.accounts import accounts
 from secondread.web.pages.reading import pages
 from secondread.web.pages.room import room
@@ -19,5 +19,5 @@ __all__ = ["BLUEPRINTS", "register"]
 
 def register(app: APIFlask) -> None:
     """Languages, what every page holds, and errors that a person can read."""
-    for part in (_language, _frame, _errors):
+    for part in (language, frame, errors):
         part.register(app)

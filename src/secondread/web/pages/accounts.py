@@ -8,11 +8,10 @@ from flask_babel import gettext
 
 from secondread.errors import Conflict, NotAllowed, UsageError
 from secondread.service import ROLES, SCOPES, scopes_of
-from secondread.web._auth import current_actor, current_identity, current_user, require
-from secondread.web._identity import address, begin_session
-from secondread.web._service import service
 from secondread.web.api.accounts import person
-from secondread.web.pages._parts import attempt, whole
+from secondread.web.auth import address, begin_session, current_actor, current_identity, current_user, require
+from secondread.web.context import service
+from secondread.web.pages.parts import attempt, whole
 
 accounts = APIBlueprint("account_pages", __name__, enable_openapi=False)
 

@@ -4,7 +4,7 @@ from apiflask import APIBlueprint
 from flask import current_app, render_template
 
 from secondread.tasks import list_tasks, load_task
-from secondread.web._auth import require
+from secondread.web.auth import require
 
 pages = APIBlueprint("pages", __name__, enable_openapi=False)
 

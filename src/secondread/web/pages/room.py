@@ -10,11 +10,10 @@ from flask import redirect, render_template, request, url_for
 from secondread.errors import UsageError
 from secondread.service import Asked as AskedOfReader
 from secondread.service import Filter, StoredReading, bundle_of, report_facts
-from secondread.web._auth import current_actor, current_role, require
-from secondread.web._readers import readers
-from secondread.web._service import service
-from secondread.web.pages._asked import asked_of
-from secondread.web.pages._parts import attempt, bundles, plain_name
+from secondread.web.auth import current_actor, current_role, require
+from secondread.web.context import readers, service
+from secondread.web.pages.asked import asked_of
+from secondread.web.pages.parts import attempt, bundles, plain_name
 
 room = APIBlueprint("room", __name__, url_prefix="/readings/<int:reading_id>", enable_openapi=False)
 

@@ -9,10 +9,9 @@ from flask import Response, redirect, request
 from flask_babel import force_locale
 
 from secondread.errors import NotThere
-from secondread.web._auth import public
-from secondread.web.pages._code_words import script_words
-from secondread.web.pages._language import COOKIE, LANGUAGES
-from secondread.web.pages._parts import way_back
+from secondread.web.auth import public
+from secondread.web.pages.language import COOKIE, LANGUAGES, script_words
+from secondread.web.pages.parts import way_back
 
 site = APIBlueprint("site", __name__, enable_openapi=False)
 _YEAR = 365 * 24 * 3600  # seconds

@@ -7,10 +7,10 @@ from flask import render_template, request
 
 from secondread.errors import UsageError
 from secondread.service import Window
-from secondread.web._auth import require
-from secondread.web._service import service
-from secondread.web.pages import _charts
-from secondread.web.pages._parts import bundle_asked, plain_name, whole
+from secondread.web.auth import require
+from secondread.web.context import service
+from secondread.web.pages import charts
+from secondread.web.pages.parts import bundle_asked, plain_name, whole
 
 statistics = APIBlueprint("statistics_pages", __name__, url_prefix="/statistics", enable_openapi=False)
 
@@ -37,6 +37,6 @@ def show() -> Any:
 def _drawn(windows: list[Window]) -> dict[str, Any]:
     if not any(window.n for window in windows):
         return {"charts": [], "alarms": []}
-    charts = [_charts.scores(windows)]
-    charts += [_charts.rates(windows, name) for name in ("refusals", "sensitivity", "specificity")]
-    return {"charts": charts, "alarms": [(window, window.alarms) for window in windows if window.alarms]}
+    drawn = [charts.scores(windows)]
+    drawn += [charts.rates(windows, name) for name in ("refusals", "sensitivity", "specificity")]
+    return {"charts": drawn, "alarms": [(window, window.alarms) for window in windows if window.alarms]}

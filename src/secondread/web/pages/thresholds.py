@@ -8,11 +8,11 @@ from flask import redirect, render_template, request, url_for
 
 from secondread.errors import UsageError
 from secondread.reading import Bundle
-from secondread.web._auth import current_actor, require
-from secondread.web._costs import costs
-from secondread.web._service import service
-from secondread.web.pages import _charts
-from secondread.web.pages._parts import attempt, bundle_asked, number, plain_name
+from secondread.web.auth import current_actor, require
+from secondread.web.context import service
+from secondread.web.costs import costs
+from secondread.web.pages import charts
+from secondread.web.pages.parts import attempt, bundle_asked, number, plain_name
 
 thresholds = APIBlueprint("thresholds", __name__, url_prefix="/thresholds", enable_openapi=False)
 
@@ -81,7 +81,7 @@ def _page(mistake: str = "", *, plain: bool = False) -> str:
         "thresholds.html",
         **shown,
         table=table,
-        chart=_charts.costs(table["rows"], point.threshold) if table else "",
+        chart=charts.costs(table["rows"], point.threshold) if table else "",
         why_not=said,
         point=point,
         site=service().points.active(bundle),

@@ -7,9 +7,9 @@ from flask import render_template, request
 
 from secondread.errors import TrailBroken, UsageError
 from secondread.service import Checkpoint
-from secondread.web._auth import current_actor, require
-from secondread.web._service import service
-from secondread.web.pages._parts import whole
+from secondread.web.auth import current_actor, require
+from secondread.web.context import service
+from secondread.web.pages.parts import whole
 
 trail = APIBlueprint("trail_pages", __name__, url_prefix="/trail", enable_openapi=False)
 _LINES = 100

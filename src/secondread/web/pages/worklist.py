@@ -9,9 +9,9 @@ from flask_babel import gettext
 from secondread.errors import UsageError
 from secondread.service import ORDERS, REVIEW_STATES
 from secondread.tasks import list_tasks, load_task
-from secondread.web._auth import current_actor, require
-from secondread.web._service import service
-from secondread.web.pages._asked import Asked, asked_of
+from secondread.web.auth import current_actor, require
+from secondread.web.context import service
+from secondread.web.pages.asked import Asked, asked_of
 
 worklist = APIBlueprint("worklist", __name__, enable_openapi=False)
 _ROWS = 50

@@ -1,0 +1,129 @@
+"""`secondread tasks`, `models`, `bundles`: what can be asked, trained and read with."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from secondread.cli.options import complete_bundles, complete_tasks, point_in_words
+
+
+@click.command()
+@click.argument("name", required=False, shell_complete=complete_tasks)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def tasks(name: str | None, as_json: bool) -> None:
+    """List the tasks, or show all of one (a name or a TOML file)."""
+    from secondread.tasks import list_tasks, load_task
+
+    chosen = [load_task(name)] if name else [load_task(each) for each in list_tasks()]
+    if as_json:
+        table = [asdict(task) for task in chosen]
+        click.echo(json.dumps(table[0] if name else table, indent=1, ensure_ascii=False))
+        return
+    for task in chosen:
+        click.echo(f"{click.style(task.name, bold=True)}: {task.question}")
+        click.echo(f"    reads a {task.modality} ({task.view}); classes: {', '.join(task.classes)}")
+        if name:
+            click.echo(f"    for: {task.intended_use}")
+            for limit in task.limits:
+                click.echo(f"    limit: {limit}")
+            for source in task.sources:
+                click.echo(f"    data: {source.title} <{source.page}>\n        {source.terms}")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def models(as_json: bool) -> None:
+    """List the networks and the recipes that `train` knows."""
+    from secondread.models import list_models
+    from secondread.training.recipe import list_recipes
+
+    if as_json:
+        click.echo(json.dumps({"models": list_models(), "recipes": list_recipes()}, indent=1))
+        return
+    for title, rows in (("models", list_models()), ("recipes", list_recipes())):
+        click.echo(click.style(title, bold=True))
+        for name, summary in rows.items():
+            click.echo(f"    {name}: {summary}")
+
+
+@click.command()
+@click.argument("reference", required=False, metavar="[NAME|PATH]", shell_complete=complete_bundles)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--markdown", is_flag=True, help="The shipped bundles' evidence as a Markdown table.")
+def bundles(reference: str | None, as_json: bool, markdown: bool) -> None:
+    """List the shipped bundles, or check one and show its card.
+
+    A bundle that is damaged or not ours is refused with the reason, and the exit status is 1.
+    """
+    from secondread.reading import default_bundles, list_bundles, load_bundle
+
+    if reference is not None:
+        bundle = load_bundle(reference)
+        points = bundle.operating_points.values()
+        click.echo(
+            json.dumps(dict(bundle.record), indent=1, ensure_ascii=False)
+            if as_json
+            else bundle.card or "\n".join([f"{bundle.id} (no card)", *map(point_in_words, points)])
+        )
+        return
+    chosen = [load_bundle(name) for name in list_bundles()]
+    if markdown:
+        click.echo(_markdown(chosen))
+        return
+    from secondread.evidence.report import format_interval
+
+    rows = [_row(bundle, default_bundles()) for bundle in chosen]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    for row in rows:
+        auc = row["test_roc_auc"]
+        measured = "not measured" if auc is None else f"test AUC {format_interval(auc)}"
+        default = "  default" if row["default"] else ""
+        size = f"{row['architecture']}  {row['parameters']:,} parameters"
+        click.echo(f"{click.style(row['id'], bold=True)}  {size}  {measured}{default}")
+
+
+def _row(bundle: Any, default: dict[str, str]) -> dict[str, Any]:
+    test = (bundle.evidence or {"results": {}})["results"].get("test", {"metrics": {}})
+    return {
+        "id": bundle.id,
+        "task": bundle.task.name,
+        "name": bundle.name,
+        "architecture": bundle.record["model"]["architecture"],
+        "parameters": bundle.record["model"]["parameters"],
+        "operating_points": {name: point.threshold for name, point in bundle.operating_points.items()},
+        "test_roc_auc": test["metrics"].get("roc_auc"),
+        "default": default.get(bundle.task.name) == bundle.name,
+    }
+
+
+_COLUMNS = ("bundle", "measured on", "n (positive)", "ROC AUC", "sensitivity", "specificity", "accuracy")
+_SHOWN = ("roc_auc", "recall", "specificity", "accuracy")
+
+
+def _markdown(bundles: list[Any]) -> str:
+    """One line for each bundle and measured source, and the accuracy that the seed paper claims beside it."""
+    from secondread.evidence.report import PAPER_CLAIMS, format_interval
+
+    lines = [_line([*_COLUMNS, "the paper's accuracy"]), "|---" * (len(_COLUMNS) + 1) + "|"]
+    for bundle in bundles:
+        claimed = PAPER_CLAIMS.get(bundle.task.name, {}).get("table_1", {}).get("accuracy")
+        for split, result in (bundle.evidence or {"results": {}})["results"].items():
+            whole = f"{split}, {result['source']}" if "source" in result else split
+            parts = {whole: result, **{f"{split}, {name}": part for name, part in result.get("by_source", {}).items()}}
+            for title, part in parts.items():
+                cells = [
+                    format_interval(part["metrics"].get(key), digits=2)
+                    for key in ("roc_auc", "recall", "specificity", "accuracy")
+                ]
+                said = f"{claimed} %" if claimed and title == whole and split == "test" else ""
+                count = f"{part['n']} ({part['n_positive']})"
+                lines.append(_line([f"{bundle.task.name}/{bundle.name}", title, count, *cells, said]))
+    return "\n".join(lines)
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,179 @@
+"""`secondread compare`: models beside one another on the same images, and the leaderboard of kept results."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from secondread.cli.options import command_line, complete_tasks
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def _seeds(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
+    try:
+        seeds = [int(word) for word in value.split(",")]
+    except ValueError as error:
+        raise click.BadParameter("give whole numbers with commas between, as 0,1,2") from error
+    if min(seeds) < 0:
+        raise click.BadParameter("seeds are not negative")
+    return list(dict.fromkeys(seeds))
+
+
+@click.command()
+@click.option(
+    "--task",
+    default=None,
+    metavar="NAME|FILE",
+    shell_complete=complete_tasks,
+    help="A task's name or a TOML file of your own.",
+)
+@click.option(
+    "--data", type=click.Path(path_type=Path), default=None, help="A manifest, or a folder in a known layout."
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=None,
+    help="Where trained bundles and `results` go, and are found again.",
+)
+@click.option(
+    "--model", "models", multiple=True, metavar="NAME", help="A network or a classical learner; may be given again."
+)
+@click.option("--bundle", "bundles", multiple=True, metavar="NAME|PATH", help="A trained bundle; may be given again.")
+@click.option(
+    "--recipe", default="paper", show_default=True, metavar="NAME", help="Of all networks; see `secondread models`."
+)
+@click.option("--epochs", type=click.IntRange(1), default=None, help="Instead of the recipe's.")
+@click.option(
+    "--seeds", default="0", show_default=True, callback=_seeds, metavar="N,…", help="Each model once for every seed."
+)
+@click.option(
+    "--ensemble",
+    "ensembles",
+    multiple=True,
+    type=click.Choice(["mean", "weighted", "stacked"]),
+    help="Of all networks and bundles named; may be given again.",
+)
+@click.option(
+    "--baseline", default="lenet", show_default=True, metavar="NAME|BUNDLE", help="What all are tested against."
+)
+@click.option(
+    "--threads", type=click.IntRange(1), default=2, show_default=True, help="Of a network where its time is measured."
+)
+@click.option(
+    "--kept",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("benchmarks/results/leaderboard"),
+    show_default=True,
+    help="With --page: the results it shows, a folder for each task.",
+)
+@click.option(
+    "--page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="Keep these results and write the leaderboard of all kept ones; alone: only write it.",
+)
+def compare(
+    task: str | None,
+    data: Path | None,
+    out: Path | None,
+    models: tuple[str, ...],
+    bundles: tuple[str, ...],
+    recipe: str,
+    epochs: int | None,
+    seeds: list[int],
+    ensembles: tuple[str, ...],
+    baseline: str,
+    threads: int,
+    kept: Path,
+    page: Path | None,
+) -> None:
+    """Train models or load bundles, and measure all on the same test images against a baseline.
+
+    Each reads the test split once; given again, the command goes on where it stopped and trains nothing twice.
+    """
+    from secondread.lab.leaderboard import keep_result, write_leaderboard
+
+    if task and data and out:
+        results = _compare(
+            task,
+            data,
+            out,
+            models=models,
+            bundles=bundles,
+            recipe=recipe,
+            epochs=epochs,
+            seeds=seeds,
+            ensembles=ensembles,
+            baseline=baseline,
+            threads=threads,
+        )
+        _show(results)
+        click.echo(f"results: {out / 'results'}")
+        for result in results if page else ():
+            keep_result(result, kept)
+    elif page is None or task or data or out:
+        raise click.UsageError("give --task, --data and --out together, or --page alone")
+    if page is not None:
+        n = write_leaderboard(kept, page)
+        click.echo(f"page: {page}, {n} results")
+
+
+def _compare(
+    task: str, data: Path, out: Path, *, recipe: str, epochs: int | None, threads: int, **what: Any
+) -> list[dict[str, Any]]:
+    from rich.console import Console
+
+    from secondread.cli.options import training_progress
+    from secondread.data import load_data
+    from secondread.errors import ExtraMissing
+    from secondread.tasks import load_task
+    from secondread.training import load_recipe
+
+    chosen = load_task(task)
+    plan = load_recipe(recipe, chosen, epochs=epochs)
+    try:
+        from secondread.lab.compare import compare
+        from secondread.lab.contestants import Course
+    except ModuleNotFoundError as error:
+        raise ExtraMissing.of("comparing models", "train") from error
+    course = Course(chosen, load_data(data, task=chosen), plan, threads=threads)
+    console = Console(stderr=True)
+    with training_progress(console) as progress:
+        return compare(
+            course,
+            out,
+            command=command_line(),
+            progress=progress,
+            on_start=lambda name, step: console.print(f"{name}: {step}", highlight=False),
+            **what,
+        )
+
+
+def _show(results: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+
+    Console().print(_rich_table(results))
+
+
+def _rich_table(results: list[dict[str, Any]]) -> "Table":
+    from rich.table import Table
+
+    from secondread.evidence.report import format_interval
+
+    table = Table("model", "val AUC", "test AUC", "difference", "p", "accuracy", "network ×", "whole ×")
+    for result in results:
+        test, against, latency = result["metrics"]["test"], result["against"], result["latency"]
+        table.add_row(
+            result["name"],
+            f"{result['metrics']['val']['roc_auc']['value']:.3f}",
+            format_interval(test["roc_auc"]),
+            f"{against['difference']:+.3f}",
+            f"{against['p']:.3f}",
+            format_interval(test["accuracy"]),
+            f"{latency['network_ratio']:.2f}",
+            f"{latency['whole_ratio']:.2f}",
+        )
+    return table

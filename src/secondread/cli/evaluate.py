@@ -1,0 +1,116 @@
+"""`secondread evaluate`: what a bundle is worth on a split."""
+
+from pathlib import Path
+
+import click
+
+from secondread.cli.options import bundle_reference, command_line, complete_bundles, complete_tasks
+
+
+@click.command()
+@click.option(
+    "--data", required=True, type=click.Path(path_type=Path), help="A manifest, or a folder in a known layout."
+)
+@click.option(
+    "--split", "splits", required=True, multiple=True, metavar="NAME", help="Which split to read; may be given again."
+)
+@click.option(
+    "--bundle",
+    default=None,
+    metavar="NAME|PATH",
+    shell_complete=complete_bundles,
+    help="A shipped bundle or a folder; default: the task's best.",
+)
+@click.option(
+    "--task",
+    default=None,
+    metavar="NAME",
+    shell_complete=complete_tasks,
+    help="Default: the manifest's folder, where it is named after a task.",
+)
+@click.option("--operating-point", metavar="NAME", default=None, help="Default: the bundle's first.")
+@click.option(
+    "--prevalence",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=None,
+    metavar="SHARE",
+    help="Share of the diseased where it is to be used, as 0.02, for predictive values; default: the split's own.",
+)
+@click.option(
+    "--no-gallery",
+    is_flag=True,
+    help="Leave pictures of the worst readings out of the page; evidence.json never holds any.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where evidence.json, the plots and the page go.",
+)
+def evaluate(
+    data: Path,
+    splits: tuple[str, ...],
+    bundle: str | None,
+    task: str | None,
+    operating_point: str | None,
+    prevalence: float | None,
+    no_gallery: bool,
+    out: Path,
+) -> None:
+    """Measure a bundle on a split: metrics with intervals, plots, heat maps, and a page to look at.
+
+    The page shows the worst readings as pictures of your images, so keep it where they may be; --no-gallery leaves
+    them out.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from secondread.cli.options import bars
+    from secondread.data import load_data
+    from secondread.evidence.report import format_interval
+    from secondread.reading import Reader
+    from secondread.training import evaluate as evaluate_bundle
+    from secondread.training.measure import failures_of, write_evaluation
+
+    reference = bundle_reference(task or _task_of(data, bundle), bundle)
+    reader = Reader.load(reference, operating_point=operating_point)
+    manifest = load_data(data, task=reader.task)
+    console = Console()
+    with bars(Console(stderr=True)) as progress:
+        rows = {split: progress.add_task(f"read {split}"[:14], total=None, said="") for split in splits}
+        evidence = evaluate_bundle(
+            reader.bundle,
+            manifest,
+            splits,
+            reader=reader,
+            command=command_line(),
+            prevalence=prevalence,
+            on_read=lambda split, done, total: progress.update(rows[split], completed=done, total=total),
+        )
+    gallery = None if no_gallery else failures_of(reader, manifest, evidence)
+    page = write_evaluation(evidence, reader.bundle, out, gallery=gallery)
+    table = Table(
+        "measure",
+        *evidence["results"],
+        title=f"{reader.bundle.id}, positive above {evidence['operating_point']['threshold']:g}",
+    )
+    table.add_row("n (positive)", *(f"{part['n']} ({part['n_positive']})" for part in evidence["results"].values()))
+    table.add_row("refused", *(str(part["n_refused"]) for part in evidence["results"].values()))
+    names = dict.fromkeys(name for part in evidence["results"].values() for name in part["metrics"])
+    for name in names:
+        table.add_row(name, *(format_interval(part["metrics"].get(name)) for part in evidence["results"].values()))
+    console.print(table)
+    click.echo(f"page: {page}")
+
+
+def _task_of(data: Path, bundle: str | None) -> str | None:
+    """A manifest in a folder named after a task belongs to it."""
+    from secondread.errors import UsageError
+    from secondread.tasks import list_tasks
+
+    if bundle is not None:
+        return None
+    folder = (data if data.is_dir() else data.parent).resolve().name
+    if folder in list_tasks():
+        return folder
+    raise UsageError(f"which task? give --task ({', '.join(list_tasks())}) or --bundle")

@@ -1,0 +1,254 @@
+"""Options and small helpers that several commands share."""
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from secondread.errors import UsageError
+
+if TYPE_CHECKING:
+    from secondread.reading import OperatingPoint
+    from secondread.service import Actor, Service
+    from secondread.tasks import Task
+    from secondread.training import Recipe
+    from secondread.training.fit import Epoch
+    from secondread.training.train import Progress as TrainingProgress
+
+
+def complete_tasks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of tasks that begin with what was typed."""
+    from secondread.tasks import list_tasks
+
+    return [name for name in [*list_tasks(), "auto"] if name.startswith(incomplete)]
+
+
+def complete_bundles(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Shipped bundles that begin with what was typed."""
+    from secondread.reading import list_bundles
+
+    return [name for name in list_bundles() if name.startswith(incomplete)]
+
+
+def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--max-megapixels and --max-megabytes."""
+    command = click.option(
+        "--max-megapixels", type=click.IntRange(1), default=64, show_default=True, help="Refuse larger images."
+    )(command)
+    return click.option(
+        "--max-megabytes", type=click.IntRange(1), default=200, show_default=True, help="Refuse larger files."
+    )(command)
+
+
+def bundle_reference(task: str | None, bundle: str | None) -> str:
+    """What --task and --bundle together name, for `load`. Raises UsageError."""
+    if bundle is None:
+        return task or "auto"
+    if "/" in bundle or Path(bundle).is_dir():
+        return bundle
+    if task in (None, "auto"):
+        raise UsageError(f"--bundle {bundle} needs --task, or write it as task/{bundle}")
+    return f"{task}/{bundle}"
+
+
+def command_line() -> str:
+    """The command as typed, with the benchmark folder by its variable, so that it runs elsewhere too."""
+    data = os.environ.get("SECONDREAD_DATA", "").rstrip("/")
+    words = ["secondread", *(_portable(arg, data) for arg in sys.argv[1:] if arg != "--debug")]
+    return " ".join(words)
+
+
+def _portable(argument: str, data: str) -> str:
+    if data and (argument == data or argument.startswith(f"{data}/")):
+        return f"$SECONDREAD_DATA{argument[len(data) :]}"
+    return shlex.quote(argument)
+
+
+def point_in_words(point: "OperatingPoint") -> str:
+    """Where it decides, what it was seen to do on how many images, and what is proven of it."""
+    where = f"positive above {point.threshold:.4f}"
+    if point.low is not None:
+        where = f"negative up to {point.low:.4f}, {where}"
+    rates = {"sensitivity": point.sensitivity, "specificity": point.specificity, "uncertain": point.uncertain}
+    seen = ", ".join(f"{name} {_rate(rate)}" for name, rate in rates.items() if rate and rate["value"] is not None)
+    return f"operating point {point.name}: {where}; on {point.data}: {seen}; {point.chosen_by}"
+
+
+def _rate(rate: Mapping[str, Any]) -> str:
+    return f"{rate['value']:.3f} ({rate['low']:.3f}–{rate['high']:.3f}, n = {rate['n']})"
+
+
+def subject_options(*, recipe_help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """--task, --data, --model and --recipe of a command that trains to find something out."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in (
+            click.option("--recipe", default="paper", show_default=True, metavar="NAME", help=recipe_help),
+            click.option(
+                "--model", default="lenet", show_default=True, metavar="NAME", help="See `secondread models`."
+            ),
+            click.option(
+                "--data",
+                required=True,
+                type=click.Path(path_type=Path),
+                help="A manifest, or a folder in a known layout.",
+            ),
+            click.option("--task", required=True, metavar="NAME|FILE", shell_complete=complete_tasks, help="A task."),
+        ):
+            command = option(command)
+        return command
+
+    return add
+
+
+def set_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--set FIELD=VALUE, repeatable, as `changes`."""
+    return click.option(
+        "--set",
+        "changes",
+        multiple=True,
+        metavar="FIELD=VALUE",
+        help="Change a field of the recipe: learning_rate=0.0005, zoom=0.8,1.2, mixup=none, prepare.size=192. "
+        "May be given again.",
+    )(command)
+
+
+def weights_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--weights and --weights-sha256."""
+    command = click.option(
+        "--weights-sha256", default=None, metavar="HEX", help="What the weights must be; an address needs it."
+    )(command)
+    return click.option(
+        "--weights",
+        default=None,
+        metavar="FILE|ADDRESS",
+        help="Start from these: of `secondread pretrain`, or .pth or .safetensors in torchvision's layout.",
+    )(command)
+
+
+def chosen_recipe(name: str, task: "Task", changes: tuple[str, ...], **options: Any) -> "Recipe":
+    """The named recipe, changed by the command's own options, then by --set. Raises UsageError."""
+    from secondread.training import load_recipe
+    from secondread.training.recipe import change_recipe
+
+    return change_recipe(load_recipe(name, task, **options), changes)
+
+
+_DATABASE_HELP = (
+    "URL of PostgreSQL; default: SQLite in the data folder. Write no password here: set SECONDREAD_DATABASE."
+)
+
+
+def service_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--config, --data-folder and --database."""
+    command = click.option("--database", metavar="URL", help=_DATABASE_HELP)(command)
+    command = click.option("--data-folder", metavar="DIR", help="Where images and the database are kept.")(command)
+    return click.option(
+        "--config", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Settings, as TOML."
+    )(command)
+
+
+def service_settings(*, config: Path | None, data_folder: str | None, database: str | None) -> dict[str, Any]:
+    """Every setting, with what was given here."""
+    from secondread.service import settings_from
+
+    return settings_from(os.environ, config=config, given={"data_folder": data_folder, "database": database})
+
+
+@contextmanager
+def open_service(*, upgrade: bool = True, **options: Any) -> "Iterator[Service]":
+    """The service with these options (see service_settings), closed at the end."""
+    from secondread.service import Service
+
+    service = Service.open(service_settings(**options), upgrade=upgrade)
+    try:
+        yield service
+    finally:
+        service.close()
+
+
+def who() -> "Actor":
+    """The one at this terminal, for the trail."""
+    import getpass
+
+    from secondread.service import Actor
+
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = f"uid {os.getuid()}"
+    return Actor(name, "command")
+
+
+def ask_password(prompt: str = "Password") -> str:
+    """A password from the terminal, asked twice, or one line of standard input; never from the command line."""
+    if sys.stdin.isatty():
+        return str(click.prompt(prompt, hide_input=True, confirmation_prompt=True, err=True))
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+_SLOW = 10.0  # seconds of an epoch
+
+
+def bars(console: Console) -> Progress:
+    """Description, bar, count, time spent and time left."""
+    return Progress(
+        TextColumn("{task.description:<14}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[said]}"),
+        console=console,
+    )
+
+
+@contextmanager
+def training_progress(console: Console) -> "Iterator[TrainingProgress]":
+    """Bars for preparing, for the steps of all epochs with loss and validation AUC, and for measuring."""
+    from secondread.training.train import Progress as TrainingProgress
+
+    with bars(console) as progress:
+        rows: dict[str, TaskID] = {}
+
+        def advance(row: str, done: int, total: int, said: str | None = None) -> None:
+            if row not in rows:
+                rows[row] = progress.add_task(row, total=total, said="")
+            progress.update(rows[row], completed=done, total=total)
+            if said is not None:
+                progress.update(rows[row], said=said)
+
+        def on_epoch(epoch: "Epoch", epochs: int) -> None:
+            said = f"epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.3f}  val AUC {epoch.val_auc:.3f}"
+            advance("epochs", epoch.epoch, epochs, said)
+            # a log file gets lines instead of bars: of every epoch that takes its time, and of a tenth of quick ones
+            if not console.is_terminal and (
+                epoch.seconds > _SLOW or epoch.epoch % 10 == 0 or epoch.epoch in (1, epochs)
+            ):
+                console.print(said, highlight=False)
+
+        def on_step(epoch: int, steps: int, step: int, loss: float) -> None:
+            advance("steps", step, steps, f"epoch {epoch}  loss {loss:.3f}")
+
+        yield TrainingProgress(
+            on_prepare=lambda split, done, total: advance(f"prepare {split}", done, total),
+            on_epoch=on_epoch,
+            on_step=on_step,
+            on_read=lambda split, done, total: advance(f"read {split}"[:14], done, total),
+        )

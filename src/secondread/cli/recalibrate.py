@@ -1,0 +1,132 @@
+"""`secondread recalibrate`: a bundle fitted to a site's own scores and outcomes, its weights untouched."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from secondread.cli.options import complete_bundles
+
+if TYPE_CHECKING:
+    from secondread.reading import Bundle
+
+
+@click.command()
+@click.option(
+    "--bundle",
+    required=True,
+    metavar="NAME|PATH",
+    shell_complete=complete_bundles,
+    help="The bundle that gave the scores: task/name or a folder.",
+)
+@click.option(
+    "--scores",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="CSV: `outcome` (0 or 1) and `probability` (or `score`, 0–1, or `logit`); `group` or `patient`, `bundle`.",
+)
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The new bundle's folder.")
+@click.option(
+    "--confidence",
+    type=click.FloatRange(0.5, 1, min_open=True, max_open=True),
+    default=0.9,
+    show_default=True,
+    help="Of the guarantees of screening and confirm.",
+)
+@click.option(
+    "--worst-case",
+    is_flag=True,
+    help="Count images of one patient as wholly alike: holds against rare kinds of patients too, and needs many more.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["temperature", "platt", "isotonic"]),
+    default="temperature",
+    show_default=True,
+    help="platt also mends another share of diseased images; isotonic wants hundreds of images.",
+)
+@click.option("--name", default=None, help="The new bundle's name; default: that of the folder.")
+def recalibrate(
+    bundle: str, scores: Path, out: Path, confidence: float, worst_case: bool, method: str, name: str | None
+) -> None:
+    """Fit temperature and operating points to a site, from local scores and outcomes.
+
+    The weights stay as they are; a new bundle is written beside the old one.
+    """
+    from datetime import date
+
+    from rich.console import Console
+
+    from secondread.errors import ExtraMissing, UsageError
+    from secondread.evidence.site import Targets, at_the_site, read_site_scores, recalibrated_record, warnings_about
+    from secondread.reading import load_bundle
+
+    old = load_bundle(bundle)
+    if out.resolve() == old.folder.resolve():
+        raise UsageError(f"--out '{out}' is the bundle itself; name a new folder, the old bundle is kept")
+    site = read_site_scores(scores, record=old.record, bundle_id=old.id)
+    for warning in warnings_about(site, method=method):
+        click.echo(f"note: {warning}", err=True)
+    targets = Targets(old.task.target_sensitivity, old.task.target_specificity, confidence, worst_case)
+    try:
+        record = recalibrated_record(
+            old.record,
+            site,
+            bundle_id=old.id,
+            name=name or out.name,
+            method=method,
+            targets=targets,
+            date=date.today().isoformat(),
+        )
+        before, after = at_the_site(old.record, site), at_the_site(record, site)
+    except ModuleNotFoundError as error:
+        raise ExtraMissing.of("recalibration", "train") from error
+    new = _write(old, record, out)
+    Console().print(_table(before, after, n=len(site.y_true), n_positive=int(site.y_true.sum())))
+    click.echo(f"calibration: {_calibration(old.record)} → {_calibration(record)}")
+    for measure, title in (("brier", "Brier score"), ("ece", "calibration error (ten bins of equal numbers)")):
+        click.echo(f"{title}: {before[measure]:.4f} → {after[measure]:.4f} (the latter on the images fitted to)")
+    for point in ("screening", "confirm"):
+        click.echo(f"{point}: {record['operating_points'][point]['chosen_by']}")
+    click.echo(f"{new.id}: bundle in {new.folder}, weights as in {old.id}; no evidence yet: `secondread evaluate`")
+
+
+def _write(old: "Bundle", record: dict[str, Any], out: Path) -> "Bundle":
+    from secondread.evidence.card import recalibrated_card
+    from secondread.reading import add_card, write_bundle
+
+    task_file = old.folder / "task.toml"
+    new = write_bundle(
+        out,
+        record=record,
+        model=old.model_path.read_bytes(),
+        task_file=task_file if task_file.is_file() else None,
+    )
+    add_card(new, recalibrated_card(new, old))
+    return new
+
+
+def _table(before: dict[str, Any], after: dict[str, Any], *, n: int, n_positive: int) -> Any:
+    """Every operating point, old and new, as it does on the site's images."""
+    from rich.table import Table
+
+    from secondread.evidence.report import format_interval
+
+    table = Table(
+        "operating point",
+        "positive above",
+        "sensitivity",
+        "specificity",
+        title=f"on the site's {n} images, {n_positive} positive; 95 % intervals",
+    )
+    for which, found in (("old", before), ("new", after)):
+        for name, point in found["operating_points"].items():
+            rates = (format_interval(point[rate]) for rate in ("sensitivity", "specificity"))
+            table.add_row(f"{which} {name}", f"{point['threshold']:.4f}", *rates)
+    return table
+
+
+def _calibration(record: Any) -> str:
+    bias = f", bias {record['bias']:+.3f}" if "bias" in record else ""
+    knots = f", {len(record['isotonic']['logits'])} knots" if "isotonic" in record else ""
+    return f"temperature {record['temperature']:.3f}{bias}{knots}"

@@ -1,0 +1,58 @@
+"""`secondread serve` and `secondread work`: the web application, and a process that reads its uploads."""
+
+import logging
+import signal
+import sys
+from typing import Any
+
+import click
+
+from secondread.cli.options import service_options, service_settings
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; others need accounts.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@service_options
+def serve(host: str, port: int, **options: Any) -> None:
+    """Start the reading room: its pages, its API, and workers that read uploads.
+
+    On this machine alone it works at once, without login. On any other address it starts once there is an
+    administrator: `secondread user add NAME --role administrator`.
+    """
+    from secondread.web import serve as serve_web
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as Ctrl-C: what is being answered and read is finished
+    serve_web(
+        host=host,
+        port=port,
+        config=service_settings(**options),
+        on_listening=lambda address: click.echo(f"secondread is ready: open {address} in a browser (Ctrl-C stops it)"),
+    )
+
+
+@click.command()
+@click.option("--until-empty", is_flag=True, help="End when nothing waits any more.")
+@service_options
+def work(until_empty: bool, **options: Any) -> None:
+    """Read what waits in the queue of uploads, beside a server whose setting `workers` is 0.
+
+    Any number may run, on any machine that reaches the database and the data folder. It ends after the image at hand
+    when told to (SIGTERM, Ctrl-C); killed, its image is read by another once the lease has run out.
+    """
+    from secondread.service import Service
+    from secondread.web import readers_of
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    settings = service_settings(**options)
+    service = Service.open(settings)
+    worker = service.worker(readers_of(settings).get)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    try:
+        if until_empty:
+            click.echo(f"{worker.run_until_empty()} images read")
+        else:
+            worker.run()
+    finally:
+        service.close()

@@ -1,0 +1,146 @@
+"""`secondread train`: from a manifest to a bundle."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from secondread.cli.options import (
+    chosen_recipe,
+    command_line,
+    complete_tasks,
+    point_in_words,
+    set_option,
+    weights_options,
+)
+
+
+@click.command()
+@click.option(
+    "--task",
+    required=True,
+    metavar="NAME|FILE",
+    shell_complete=complete_tasks,
+    help="A task's name or a TOML file of your own.",
+)
+@click.option("--model", default="lenet", show_default=True, metavar="NAME", help="See `secondread models`.")
+@click.option(
+    "--data", required=True, type=click.Path(path_type=Path), help="A manifest, or a folder in a known layout."
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The bundle's folder; the run's state goes to OUT.run.",
+)
+@click.option("--recipe", default="paper", show_default=True, metavar="NAME", help="See `secondread models`.")
+@click.option("--name", default=None, help="The bundle's name; default: that of the folder.")
+@click.option(
+    "--random-state", default=0, show_default=True, help="Seed of the initial weights, batches and augmentation."
+)
+@click.option("--epochs", type=click.IntRange(1), default=None, help="Instead of the recipe's.")
+@click.option("--batch-size", type=click.IntRange(2), default=None, help="Instead of the recipe's.")
+@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=None, help="Instead of the recipe's.")
+@click.option(
+    "--patience",
+    type=click.IntRange(1),
+    default=None,
+    help="Stop after so many epochs without a better validation AUC.",
+)
+@click.option(
+    "--calibration",
+    type=click.Choice(["temperature", "isotonic", "none"]),
+    default="temperature",
+    show_default=True,
+    help="How probabilities are fitted to the validation split; isotonic wants hundreds of images of each class.",
+)
+@set_option
+@weights_options
+@click.option("--fresh", is_flag=True, help="Forget an interrupted run in OUT.run.")
+@click.option("--no-measure", is_flag=True, help="Leave the test split unread: no evidence yet.")
+@click.option("--gate", is_flag=True, help="Let the shipped gate refuse what is unlike its own training images.")
+def train(
+    task: str,
+    model: str,
+    data: Path,
+    out: Path,
+    recipe: str,
+    name: str | None,
+    random_state: int,
+    epochs: int | None,
+    batch_size: int | None,
+    learning_rate: float | None,
+    patience: int | None,
+    calibration: str,
+    changes: tuple[str, ...],
+    weights: str | None,
+    weights_sha256: str | None,
+    fresh: bool,
+    no_measure: bool,
+    gate: bool,
+) -> None:
+    """Train a network and write a bundle, with its evidence.
+
+    An interrupted run goes on where it stopped when the same command is given again.
+    """
+    from rich.console import Console
+
+    from secondread.cli.options import training_progress
+    from secondread.data import load_data
+    from secondread.errors import ExtraMissing
+    from secondread.tasks import load_task
+
+    chosen = load_task(task)
+    manifest = load_data(data, task=chosen)
+    plan = chosen_recipe(
+        recipe,
+        chosen,
+        changes,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        patience=patience,
+        weights=weights,
+        weights_sha256=weights_sha256,
+    )
+    console = Console(stderr=True)
+    try:
+        from secondread.training.train import train_bundle
+    except ModuleNotFoundError as error:
+        raise ExtraMissing.of("training", "train") from error
+    with training_progress(console) as progress:
+        bundle = train_bundle(
+            chosen,
+            manifest,
+            plan,
+            model_name=model,
+            out=out,
+            name=name or out.name,
+            random_state=random_state,
+            calibration=calibration,
+            command=command_line(),
+            fresh=fresh,
+            measure=not no_measure,
+            gate=gate,
+            task_file=Path(task) if task.endswith(".toml") else None,
+            progress=progress,
+        )
+    training: dict[str, Any] = bundle.record["training"]
+    best = f"best epoch {training['best_epoch']} of {training['epochs_run']}"
+    click.echo(f"{bundle.id}: {best}, validation AUC {training['best_val_auc']:.3f}")
+    for point in bundle.operating_points.values():
+        click.echo(point_in_words(point))
+    for split, result in (bundle.evidence or {"results": {}})["results"].items():
+        click.echo(f"{split}: {_summary(result)}")
+    click.echo(f"bundle in {bundle.folder}; learning curves in {out}.run/curves.png")
+
+
+def _summary(result: "dict[str, Any]") -> str:
+    from secondread.evidence.report import format_interval
+
+    parts = [f"n = {result['n']}"]
+    for key in ("roc_auc", "accuracy", "recall", "specificity"):
+        found = result["metrics"].get(key)
+        if found and found["value"] is not None:
+            parts.append(f"{key} {format_interval(found)}")
+    return ", ".join(parts)

@@ -1,0 +1,244 @@
+"""The page of an evaluation: one HTML file that carries its plots, beside what the seed paper claims."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from secondread.evidence.plots import (
+    accuracy_plot,
+    confidence_plot,
+    confusion_plot,
+    pr_plot,
+    reliability_plot,
+    roc_plot,
+)
+from secondread.files import write_bytes, write_text
+from secondread.stats.metrics import METRICS
+from secondread.tasks import Task
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+# Table 1 (percent) and the confusion matrices of its figures 6.1(c), 6.2(c) and 6.3(c). They disagree with each
+# other, so both are quoted; the accuracy that a matrix gives is computed, not copied.
+PAPER_CLAIMS: dict[str, dict[str, dict[str, float]]] = {
+    "brain-tumour": {
+        "table_1": {"accuracy": 94.2, "precision": 92.5, "recall": 91.8, "f1": 92.1},
+        "confusion": {"tp": 67, "fn": 24, "tn": 136, "fp": 17},
+    },
+    "tuberculosis": {
+        "table_1": {"accuracy": 93.6, "precision": 90.7, "recall": 94.3, "f1": 92.4},
+        "confusion": {"tp": 285, "fn": 20, "tn": 344, "fp": 39},
+    },
+    "fracture": {
+        "table_1": {"accuracy": 91.8, "precision": 89.5, "recall": 92.1, "f1": 90.7},
+        "confusion": {"tp": 543, "fn": 51, "tn": 518, "fp": 44},
+    },
+}
+
+
+def compare_with_paper(evidence: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows {name, table, matrix, ours}: Table 1 and its own confusion matrix in percent, and ours on the test split.
+
+    Empty for a task of the user's own, or where test was not measured.
+    """
+    claims, test = PAPER_CLAIMS.get(evidence["task"]), evidence["results"].get("test")
+    if claims is None or not test or not test["metrics"]:
+        return []
+    cells = [np.float64(claims["confusion"][key]) for key in ("tp", "fp", "tn", "fn")]
+    return [
+        {"name": name, "table": claimed, "matrix": 100 * float(METRICS[name](*cells)), "ours": test["metrics"][name]}
+        for name, claimed in claims["table_1"].items()
+    ]
+
+
+WHAT_A_HEAT_MAP_IS_NOT = (
+    "A heat map shows which coarse cells of the image moved this network's answer. It is not an outline of disease, "
+    "not a measurement, and no proof that the answer rests on the right thing: a correct answer can come with a map "
+    "that points elsewhere, and a convincing map with a wrong answer."
+)
+TITLES = {
+    "pointing": "pointing game (maximum inside the lesion or within 3 % of the image's longer side)",
+    "pointing_exact": "pointing game, no tolerance",
+    "energy": "energy inside the lesion (share of the map's sum)",
+}
+GUESSES = {
+    "centre": "the centre of the image",
+    "uniform": "a random point (a uniform map)",
+    "body": "a random point of the body",
+}
+
+
+def heatmap_in_words(table: Mapping[str, Any]) -> list[str]:
+    """Sentences on one split's `heatmap`: localisation, what is outside the body, the sanity test. May be empty."""
+    said = []
+    if table["n"]:
+        said.append(_localisation(table))
+    if (outside := table["outside_body"])["n"]:
+        share, uniform = outside["share"]["value"], outside["uniform"]["value"]
+        said.append(
+            f"Outside the body lies {share:.1%} of the map, and {uniform:.1%} of the image (n = {outside['n']:,})."
+        )
+    if table["randomised_weights"]:
+        said.append(_sanity(table["randomised_weights"]))
+    return said
+
+
+def _localisation(table: Mapping[str, Any]) -> str:
+    found = table["measures"]["pointing"]
+    own = found["map"]["value"]
+    best = max(GUESSES, key=lambda name: found[name]["value"])
+    guess, gain = f"{GUESSES[best]} ({found[best]['value']:.1%})", found["gain"]
+    start = f"The map's maximum meets the lesion in {own:.1%} of {table['n']:,} diseased images"
+    if gain["low"] > 0:
+        return f"{start}, more often than the best blind guess, {guess}."
+    if gain["high"] < 0:
+        return f"{start}, less often than the best blind guess, {guess}: it must not be used to find a lesion."
+    return f"{start}; whether that is more often than the best blind guess, {guess}, so few groups cannot tell."
+
+
+def _sanity(test: Mapping[str, Any]) -> str:
+    """Nobody agreed on a limit for this test, so it says what was found beside what would be found."""
+    correlation, gain = test["rank_correlation"], test["energy_gain"]
+    start = f"With all weights shuffled ({len(test['random_states'])} times, n = {test['n']:,})"
+    if correlation["value"] is None:
+        return f"{start} no map was left to compare."
+    near = "nearer the lesion" if gain["low"] > 0 else "away from the lesion" if gain["high"] < 0 else ""
+    moved = f"brought the map {near}" if near else "not brought the map nearer the lesion"
+    return (
+        f"{start} the maps' rank correlation with the learnt ones is {correlation['value']:.2f}, where 1 would mean "
+        f"that the map does not depend on what was learnt. {test['energy']['value']:.1%} of the learnt maps and "
+        f"{test['energy_randomised']['value']:.1%} of the shuffled ones lie in the lesion: learning has {moved}."
+    )
+
+
+_TEMPLATE = "report.html"
+_MEASURES = {  # as in the evidence → what a reader of the page should know of it
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "recall": "sensitivity (recall)",
+    "specificity": "specificity",
+    "f1": "F1",
+    "lr_positive": "positive likelihood ratio",
+    "lr_negative": "negative likelihood ratio",
+    "roc_auc": "ROC AUC",
+    "average_precision": "average precision",
+    "brier": "Brier score (0 is best)",
+    "ece_mass": "calibration error, ten bins of equal numbers (0 is best)",
+    "ece_width": "calibration error, ten bins of equal width (0 is best)",
+}
+_IN_SUBGROUPS = ("recall", "specificity", "roc_auc", "accuracy")
+_ENDS = ("value", "low", "high")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One reading that went wrong, with pictures of the user's image: for the page alone, not for evidence or card."""
+
+    kind: str  # 'missed' or 'false alarm'
+    path: str
+    source: str
+    probability: float
+    picture: bytes  # JPEG
+    mapped: bytes  # JPEG, with the heat map over it
+    outlined: bool  # whether the picture shows the lesion's outline
+
+
+def write_report(
+    evidence: dict[str, Any],
+    task: Task,
+    folder: Path,
+    *,
+    gallery: Mapping[str, Sequence[Failure]] | None = None,
+) -> Path:
+    """Write `index.html` and the plots of every split that holds read images. Returns the page's path.
+
+    gallery: split → its worst readings, shown in the page; None where they are to be left out.
+    """
+    import jinja2
+
+    folder.mkdir(parents=True, exist_ok=True)
+    plots = {split: _plots(evidence, split, task) for split in evidence["results"]}
+    for split, pictures in plots.items():
+        for name, png in pictures.items():
+            write_bytes(folder / f"{split}-{name}.png", png)
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters |= {
+        "data_uri": _data_uri,
+        "interval": format_interval,
+        "stacked": _stacked,
+        "words": heatmap_in_words,
+    }
+    page = environment.get_template(_TEMPLATE).render(
+        evidence=evidence,
+        task=task,
+        plots=plots,
+        claims=compare_with_paper(evidence),
+        gallery=gallery,
+        measures=_MEASURES,
+        in_subgroups=_IN_SUBGROUPS,
+        heatmap_not=WHAT_A_HEAT_MAP_IS_NOT,
+        heatmap_titles=TITLES,
+        guesses=GUESSES,
+    )
+    target = folder / "index.html"
+    write_text(target, page)
+    return target
+
+
+def format_interval(found: Mapping[str, float | None] | None, scale: float = 1, digits: int = 3) -> str:
+    """'0.868 (0.788–0.935)'; a bound that is infinite is ∞, and a dash stands where nothing is defined."""
+    value, bounds = _ends(found, scale, digits)
+    return f"{value} ({bounds})" if bounds else value
+
+
+def _stacked(found: Mapping[str, float | None] | None, scale: float = 1, digits: int = 3) -> "Markup":
+    """The interval on a line of its own, for tables of many columns."""
+    from markupsafe import Markup
+
+    value, bounds = _ends(found, scale, digits)
+    return Markup("{}<br><small class='soft'>{}</small>").format(value, bounds) if bounds else Markup(value)
+
+
+def _ends(found: Mapping[str, float | None] | None, scale: float, digits: int) -> tuple[str, str]:
+    """A value and its interval as text, the latter empty where nothing is defined."""
+    if not found or found["value"] is None:
+        return "–", ""
+    value, low, high = (
+        "∞" if at is None else f"{scale * at:z.{digits}f}".replace("-", "−") for at in (found[key] for key in _ENDS)
+    )
+    return value, f"{low} to {high}" if "−" in low else f"{low}–{high}"
+
+
+def _plots(evidence: dict[str, Any], split: str, task: Task) -> dict[str, bytes]:
+    rows = [row for row in evidence["predictions"][split] if row[2] is not None]
+    if not rows:
+        return {}
+    y_true = np.array([row[1] for row in rows], dtype=bool)
+    probabilities = np.array([row[2] for row in rows], dtype=np.float64)
+    threshold, title = evidence["operating_point"]["threshold"], f"{task.title}, {split}"
+    result = evidence["results"][split]
+    at = {"threshold": threshold}
+    plots = {
+        "accuracy": accuracy_plot(y_true, probabilities, **at, title=f"{title}: accuracy score"),
+        "confidence": confidence_plot(y_true, probabilities, **at, title=f"{title}: prediction confidence"),
+        "confusion": confusion_plot(result["confusion"], classes=task.classes, title=f"{title}: confusion matrix"),
+    }
+    if y_true.any() and not y_true.all():
+        error = result["metrics"]["ece_mass"]["value"]
+        plots |= {
+            "roc": roc_plot(y_true, probabilities, **at, title=f"{title}: ROC"),
+            "pr": pr_plot(y_true, probabilities, **at, title=f"{title}: precision–recall"),
+            "reliability": reliability_plot(result["reliability"], title=f"{title}: reliability", error=error),
+        }
+    return plots
+
+
+def _data_uri(picture: bytes) -> str:
+    kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64," + base64.b64encode(picture).decode()

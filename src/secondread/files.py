@@ -1,0 +1,90 @@
+"""The one atomic write: aside, then renamed, so that nobody finds half of a file and a kill leaves the old one."""
+
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from secondread.errors import BundleError
+
+
+@contextmanager
+def written_aside(path: Path, *, durable: bool = False) -> Iterator[Path]:
+    """A path beside `path` to write to: renamed to it when the block ends well, removed when it does not.
+
+    Missing folders are made. durable: on the disk, and not only in the system's memory, before the block is left.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name[:100]}.{os.getpid()}-{secrets.token_hex(4)}.new")
+    try:
+        yield aside
+        if durable:
+            _sync(aside)
+        aside.replace(path)
+        if durable:
+            _sync(path.parent)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes, *, durable: bool = False, mode: int = 0o666) -> None:
+    """Write a file aside, then rename it. mode: who may read it, less what the umask takes away."""
+
+    def opened(name: str, flags: int) -> int:
+        return os.open(name, flags, mode)
+
+    with written_aside(path, durable=durable) as aside, open(aside, "xb", opener=opened) as file:
+        file.write(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """The same for text, as UTF-8."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, table: Any) -> None:
+    """The same for a table, to be read by people too."""
+    write_text(path, json.dumps(table, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes], *, marker: str) -> None:
+    """Write these files aside and rename their folder into place; an older one is replaced whole.
+
+    marker: the file that shows that a folder is ours to replace. Raises BundleError if something else is there.
+    """
+    if folder.exists() and any(folder.iterdir()) and not (folder / marker).is_file():
+        raise BundleError(f"'{folder}' holds other files; give an empty or a new folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        aside.chmod(0o755)
+        for name, data in files.items():
+            (aside / name).write_bytes(data)
+        _swap(aside, folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _swap(aside: Path, folder: Path) -> None:
+    """Rename `aside` to `folder`; what stood there goes only once the new one is complete."""
+    if not folder.exists():
+        aside.rename(folder)
+        return
+    old = folder.with_name(f".{folder.name}-old")
+    shutil.rmtree(old, ignore_errors=True)
+    folder.rename(old)
+    aside.rename(folder)
+    shutil.rmtree(old)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

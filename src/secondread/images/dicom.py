@@ -1,0 +1,284 @@
+"""DICOM through pydicom: opened within bounds, and its frames as a person would see them (PS3.3, PS3.5)."""
+
+import zlib
+from collections.abc import Callable, Iterator
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import pydicom
+import pydicom.uid as uids
+from pydicom.datadict import dictionary_description
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.pixels import apply_color_lut, get_decoder, pixel_array
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from secondread.errors import ImageError, ImageTooLarge, TruncatedImage, UnsupportedImage
+from secondread.images.bounded import BoundedReads
+from secondread.images.codecs import one_frame
+from secondread.images.grey import WHITE, grey_as_shown, grey_in_depth, text
+from secondread.images.image import Depth, Image, Limits
+
+# Each element costs two or three reads in pydicom and some microseconds: this is most of a second.
+_MAX_READS = 150_000
+_MAX_SEQUENCE_BYTES = 4_000_000
+_PARSED_WHEN_ASKED = (  # sequences of known length stay bytes until asked for, and are then read without bounds
+    "ModalityLUTSequence",
+    "VOILUTSequence",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+)
+_LONG_FORM = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
+
+
+def open_dicom(data: bytes, limits: Limits) -> Dataset:
+    """The data set of a DICOM file that holds an image, its transfer syntax set and its size checked.
+
+    Raises ImageTooLarge, UnsupportedImage, TruncatedImage, or whatever pydicom raises for damaged files.
+    """
+    source = BoundedReads(_inflated(data, limits), max_reads=_MAX_READS)
+    ds = pydicom.dcmread(source, force=data[128:132] != b"DICM")
+    _set_transfer_syntax(ds)
+    _check_sequences(ds)
+    _check_pixels(ds, limits)
+    return ds
+
+
+def _inflated(data: bytes, limits: Limits) -> bytes:
+    """The file as if it had never been deflated (PS3.5 annex A.5); pydicom would inflate it without bounds."""
+    deflated = DeflatedExplicitVRLittleEndian.encode()
+    syntax, end = _file_meta(data)
+    if syntax is None and deflated in data:
+        raise TruncatedImage("the DICOM file's header is damaged; send it again")
+    if syntax != deflated:
+        return data
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    body = inflate.decompress(data[end:], limits.max_bytes + 1)
+    limits.check_bytes(end + len(body))
+    if not inflate.eof:
+        raise TruncatedImage("the DICOM file is cut short; send it again")
+    # Padded to the same length, so that no length field before it becomes wrong.
+    return data[:end].replace(deflated, ExplicitVRLittleEndian.encode().ljust(len(deflated), b"\0")) + body
+
+
+def _file_meta(data: bytes) -> tuple[bytes | None, int]:
+    """The transfer syntax told by the file meta information (PS3.10 section 7.1), and where that ends."""
+    at = 132 if data[128:132] == b"DICM" else 0
+    syntax = None
+    while data[at : at + 2] == b"\x02\x00" and len(data) >= at + 12:
+        element, vr = data[at + 2 : at + 4], data[at + 4 : at + 6]
+        long_form = vr in _LONG_FORM
+        length = int.from_bytes(data[at + 8 : at + 12] if long_form else data[at + 6 : at + 8], "little")
+        start = at + (12 if long_form else 8)
+        if element == b"\x10\x00":
+            syntax = data[start : start + length].rstrip(b"\0 ")
+        at = start + length
+    return syntax, at
+
+
+def _set_transfer_syntax(ds: Dataset) -> None:
+    """A file without meta information is decoded as pydicom found it to be encoded."""
+    ds.ensure_file_meta()
+    syntax = ds.file_meta.get("TransferSyntaxUID")
+    if syntax and not syntax.is_transfer_syntax:
+        raise UnsupportedImage(f"the DICOM transfer syntax {str(syntax)[:64]} is not known; send it uncompressed")
+    if not syntax:
+        implicit, little = ds.original_encoding
+        plain = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        ds.file_meta.TransferSyntaxUID = plain if little in (True, None) else ExplicitVRBigEndian
+
+
+def _check_sequences(ds: Dataset) -> None:
+    for keyword in _PARSED_WHEN_ASKED:
+        if keyword not in ds:
+            continue
+        element = ds.get_item(keyword)
+        value = getattr(element, "value", None)
+        if isinstance(value, bytes) and len(value) > _MAX_SEQUENCE_BYTES:
+            raise ImageTooLarge(f"the DICOM file's {keyword} is far too long; send the image with a plain window")
+
+
+def _check_pixels(ds: Dataset, limits: Limits) -> None:
+    names = [key for key in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if key in ds]
+    if not names and ("Rows" in ds or "SOPClassUID" not in ds):
+        raise TruncatedImage("the DICOM file ends before its pixel data; send it again")
+    if not names:
+        raise UnsupportedImage("this DICOM file holds no image (a report or a plan, perhaps); send the image object")
+    if not ds[names[0]].value:
+        raise TruncatedImage("the DICOM file's pixel data are empty; send it again")
+    columns, rows = int(ds.get("Columns") or 0), int(ds.get("Rows") or 0)
+    if columns < 1 or rows < 1:
+        raise TruncatedImage("the DICOM file does not say how many rows and columns it has; export it again")
+    limits.check_size(columns, rows)
+
+
+# GDCM ends the process on some damaged frames, so it is asked last of all and from a process of its own (_gdcm.py).
+_PLUGINS = {
+    uids.JPEGBaseline8Bit: "pillow",
+    uids.JPEGExtended12Bit: "pillow",
+    uids.JPEGLossless: "gdcm-apart",
+    uids.JPEGLosslessSV1: "gdcm-apart",
+    uids.JPEGLSLossless: "gdcm-apart",
+    uids.JPEGLSNearLossless: "gdcm-apart",
+    uids.JPEG2000Lossless: "pylibjpeg",
+    uids.JPEG2000: "pylibjpeg",
+    uids.HTJ2KLossless: "pylibjpeg",
+    uids.HTJ2KLosslessRPCL: "pylibjpeg",
+    uids.HTJ2K: "pylibjpeg",
+    uids.RLELossless: "pydicom",
+}
+_TECHNICAL = (
+    "ViewPosition",
+    "ImageLaterality",
+    "PatientOrientation",
+    "KVP",
+    "Exposure",
+    "PixelSpacing",
+    "ImagerPixelSpacing",
+    "SliceThickness",
+    "MagneticFieldStrength",
+    "RepetitionTime",
+    "EchoTime",
+    "InversionTime",
+    "FlipAngle",
+    "WindowCenter",
+    "WindowWidth",
+    "Manufacturer",
+    "ManufacturerModelName",
+)
+_LONGEST = 64  # characters of a value
+_ADDING, _ADDED = Lock(), set[uids.UID]()
+_NATIVE = (
+    uids.ImplicitVRLittleEndian,
+    uids.ExplicitVRLittleEndian,
+    uids.DeflatedExplicitVRLittleEndian,
+    uids.ExplicitVRBigEndian,
+)
+
+
+def decode_dicom(data: bytes, *, frame: int, limits: Limits) -> Image:
+    """One frame of a DICOM file. Raises ImageTooLarge, TruncatedImage or UnsupportedImage."""
+    return translating(lambda: _frame(open_dicom(data, limits), frame))
+
+
+def decode_dicom_frames(data: bytes, *, limits: Limits) -> Iterator[Image]:
+    """Every frame in turn; the file is parsed once. Raises as `decode_dicom` does."""
+    ds = translating(lambda: open_dicom(data, limits))
+    index, n_frames = 0, 1
+    while index < n_frames:
+        image = translating(lambda index=index: _frame(ds, index))  # type: ignore[misc]
+        yield image
+        index, n_frames = index + 1, image.n_frames
+
+
+def whole_range_of_dicom(data: bytes, *, frame: int, limits: Limits) -> Depth | None:
+    """See `whole_range`."""
+    return translating(lambda: _depth(open_dicom(data, limits), frame))
+
+
+def translating(work: Callable[[], Any]) -> Any:
+    """The outcome of `work`, whatever it raises turned into an ImageError."""
+    try:
+        return work()
+    except ImageError:
+        raise
+    except MemoryError as error:
+        raise ImageTooLarge("this DICOM file needs more memory than there is; export it smaller") from error
+    except Exception as error:  # damaged files make pydicom and its decoders raise nearly anything
+        reason = " ".join(str(error).split())
+        if "12-bit" in reason or "not support" in reason or "no available" in reason.lower():
+            raise UnsupportedImage(
+                f"this DICOM compression cannot be decoded here; send it uncompressed or as JPEG 2000 ({reason[:200]})"
+            ) from error
+        if reason.startswith("Unable to decode"):  # and then a list of decoders and their own words
+            reason = "its compressed pixels cannot be decoded"
+        raise TruncatedImage(f"the DICOM file is damaged or cut short; send it again ({reason[:160]})") from error
+
+
+def _frame(ds: Dataset, frame: int) -> Image:
+    n_frames = int(ds.get("NumberOfFrames") or 1)
+    if not 0 <= frame < max(n_frames, 1):
+        raise UnsupportedImage(f"there is no frame {frame + 1}; the file has {n_frames}")
+    stored = _stored(ds, frame, n_frames)
+    pixels, notes = _colour(ds, stored) if _is_colour(ds) else grey_as_shown(ds, stored, frame)
+    return Image(
+        pixels,
+        full_scale=255 if pixels.dtype == np.uint8 else WHITE,
+        format="DICOM",
+        bit_depth=int(ds.get("BitsStored") or 8 * stored.itemsize),
+        photometric=text(ds, "PhotometricInterpretation"),
+        modality=text(ds, "Modality"),
+        body_part=text(ds, "BodyPartExamined"),
+        frame=frame,
+        n_frames=n_frames,
+        notes=notes,
+        header=_header(ds),
+    )
+
+
+def _depth(ds: Dataset, frame: int) -> Depth | None:
+    n_frames = int(ds.get("NumberOfFrames") or 1)
+    if not 0 <= frame < max(n_frames, 1):
+        raise UnsupportedImage(f"there is no frame {frame + 1}; the file has {n_frames}")
+    if _is_colour(ds) or int(ds.get("BitsStored") or 8) <= 8:
+        return None
+    return grey_in_depth(ds, _stored(ds, frame, n_frames), frame)
+
+
+def _header(ds: Dataset) -> tuple[tuple[str, str], ...]:
+    """The attributes of _TECHNICAL that the file has: name and short text. PS3.15's basic profile keeps them all."""
+    found = ((dictionary_description(keyword), _short_text(ds, keyword)) for keyword in _TECHNICAL)
+    return tuple((name, shown) for name, shown in found if shown)
+
+
+def _short_text(ds: Dataset, keyword: str) -> str:
+    try:
+        value = ds.get(keyword)
+    except Exception:  # a damaged attribute that is only shown is no reason to refuse the image
+        return ""
+    parts = value if isinstance(value, MultiValue | list) else [value]
+    shown = " × ".join(str(part).strip() for part in parts if part not in (None, ""))
+    return shown[:_LONGEST] if shown.isprintable() else ""
+
+
+def _stored(ds: Dataset, frame: int, n_frames: int) -> np.ndarray:
+    """The frame's stored values, decompressed; YBR as RGB. (rows, columns) or (rows, columns, samples)."""
+    syntax = ds.file_meta.TransferSyntaxUID
+    if syntax in _NATIVE:
+        return pixel_array(ds, index=frame)
+    if syntax not in _PLUGINS:
+        raise UnsupportedImage(f"the DICOM transfer syntax {syntax.name} is not read here; send it uncompressed")
+    if _PLUGINS[syntax] == "gdcm-apart":
+        _add_gdcm(syntax)
+    return pixel_array(one_frame(ds, frame, n_frames), index=0, decoding_plugin=_PLUGINS[syntax])
+
+
+def _add_gdcm(syntax: uids.UID) -> None:
+    """Make GDCM known to pydicom under a name of ours, once; the name leaves other users of pydicom alone."""
+    with _ADDING:
+        if syntax not in _ADDED:
+            get_decoder(syntax).add_plugin("gdcm-apart", ("secondread.images.codecs", "decode_frame"))
+            _ADDED.add(syntax)
+
+
+def _is_colour(ds: Dataset) -> bool:
+    return int(ds.get("SamplesPerPixel") or 1) > 1 or text(ds, "PhotometricInterpretation") == "PALETTE COLOR"
+
+
+def _colour(ds: Dataset, stored: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """uint8 RGB; of deeper colour the upper 8 bits."""
+    if text(ds, "PhotometricInterpretation") == "PALETTE COLOR":
+        stored = apply_color_lut(stored, ds)
+        bits = 8 * stored.itemsize
+    else:
+        bits = int(ds.get("BitsStored") or 8)
+    if stored.ndim != 3 or stored.shape[2] not in (3, 4) or stored.dtype.kind != "u":
+        raise UnsupportedImage(f"pixel data of shape {stored.shape} are not a colour image; export the image as PNG")
+    rgb = stored[:, :, :3]
+    return np.ascontiguousarray(rgb if bits <= 8 else rgb >> (bits - 8)).astype(np.uint8, copy=False), ()

@@ -1,0 +1,220 @@
+"""The grey-scale pipeline of DICOM (PS3.4 annex N.2): modality LUT → VOI LUT or window → MONOCHROME1 inversion."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+
+from secondread.errors import UnsupportedImage
+from secondread.images.image import Depth
+
+WHITE = 65535
+_MAX_STEPS = 2**17  # a wider range of stored values is worked out pixel by pixel
+_NO_WINDOW = "the file names no window: shown from its lowest to its highest value"
+
+
+def grey_as_shown(ds: Dataset, stored: np.ndarray, frame: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """uint16 (rows, columns), white at 65535, bright means bright; and notes for the reader.
+
+    What is shown is a function of one stored value, so for integers it is worked out once for each value.
+    """
+    if stored.ndim != 2:
+        raise UnsupportedImage(f"pixel data of shape {stored.shape} are not a grey image; export the image as PNG")
+    facts = _facts(ds, frame)
+    padding = _padding(ds, stored.dtype)
+    with np.errstate(all="ignore"):  # slopes and windows may be anything; what overflows is clipped
+        low, high = stored.min(), stored.max()
+        if stored.dtype.kind == "f" or int(high) - int(low) >= _MAX_STEPS:
+            return _shown(facts, stored, stored, padding)
+        steps = np.arange(int(low), int(high) + 1)
+        shown, notes = _shown(facts, steps, stored, padding)
+    return shown[stored.astype(np.intp) - int(low)], notes
+
+
+def grey_in_depth(ds: Dataset, stored: np.ndarray, frame: int) -> Depth | None:
+    """Every value of the picture after the modality LUT, and the window that the file asks for; None for one value.
+
+    Background (padding) is black. A table or a sigmoid in place of a window is not followed: then the window is the
+    whole range, as it is where the file names none.
+    """
+    if stored.ndim != 2:
+        return None
+    facts, padding = _facts(ds, frame), _padding(ds, stored.dtype)
+    ends = _modality(facts, _range(stored, padding)).astype(np.float64)
+    low, high = float(ends.min()), float(ends.max())
+    if not high > low:
+        return None
+    inverted = text(facts, "PhotometricInterpretation") == "MONOCHROME1"
+
+    def levels(values: np.ndarray) -> np.ndarray:
+        share = np.clip((np.nan_to_num(_modality(facts, values).astype(np.float64)) - low) / (high - low), 0, 1)
+        share = 1 - share if inverted else share
+        if padding is not None:
+            share = np.where((values >= padding[0]) & (values <= padding[1]), 0, share)
+        return np.round(share * WHITE).astype(np.uint16)
+
+    centre, width = _number(facts, "WindowCenter"), _number(facts, "WindowWidth")
+    if centre is None or width is None or width <= 0 or _first_item(facts, "VOILUTSequence"):
+        centre, width = (low + high) / 2, high - low
+    unit = text(ds, "RescaleType") or ("HU" if text(ds, "Modality") == "CT" else "")
+    unit = "" if unit == "US" else unit[:8]  # unspecified
+    black, white = (high, low) if inverted else (low, high)
+    return Depth(_of_each_value(levels, stored), black, white, centre, width, unit)
+
+
+def _of_each_value(levels: Callable[[np.ndarray], np.ndarray], stored: np.ndarray) -> np.ndarray:
+    """What a function of one value gives for all pixels: of integers it is worked out once for each value."""
+    low, high = stored.min(), stored.max()
+    if stored.dtype.kind == "f" or int(high) - int(low) >= _MAX_STEPS:
+        return levels(stored)
+    wide: type[np.signedinteger] = np.int32 if stored.itemsize < 4 else np.int64
+    return levels(np.arange(int(low), int(high) + 1))[stored.astype(wide) - wide(low)]
+
+
+def text(ds: Dataset, keyword: str) -> str:
+    """The attribute as text without blanks around it; empty where it is missing."""
+    return str(ds.get(keyword) or "").strip()
+
+
+def _shown(
+    facts: Dataset, values: np.ndarray, stored: np.ndarray, padding: tuple[float, float] | None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """What `values` are shown as. `stored` is the picture they come from, whose range serves where no window is named.
+
+    The inversion of MONOCHROME1 comes last (PS3.3 C.7.6.3.1.2); padding is background, black either way.
+    """
+    share, notes = _share_of_white(facts, values, stored, padding)
+    if text(facts, "PhotometricInterpretation") == "MONOCHROME1":
+        share = 1 - share
+    if padding is not None:
+        share = np.where((values >= padding[0]) & (values <= padding[1]), 0, share)
+    return np.round(np.clip(np.nan_to_num(share), 0, 1) * WHITE).astype(np.uint16), notes
+
+
+def _share_of_white(
+    facts: Dataset, values: np.ndarray, stored: np.ndarray, padding: tuple[float, float] | None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    modality = _modality(facts, values)
+    if item := _first_item(facts, "VOILUTSequence"):
+        first, table, bits = _table(item, signed=bool(modality.min() < 0))
+        return _looked_up(modality, first, table) / (2.0**bits - 1), ()
+    centre, width = _number(facts, "WindowCenter"), _number(facts, "WindowWidth")
+    function = text(facts, "VOILUTFunction") or "LINEAR"
+    if centre is not None and width is not None and (width >= 1 or (width > 0 and function != "LINEAR")):
+        return _windowed(modality, centre, width, function), ()
+    ends = _modality(facts, _range(stored, padding)).astype(np.float64)
+    low, high = ends.min(), ends.max()
+    if not high > low:
+        return np.zeros(values.shape), (_NO_WINDOW,)
+    return (modality - low) / (high - low), (_NO_WINDOW,)
+
+
+def _modality(facts: Dataset, values: np.ndarray) -> np.ndarray:
+    """Modality LUT or rescale (PS3.3 C.11.1); the table wins where a file has both."""
+    if item := _first_item(facts, "ModalityLUTSequence"):
+        first, table, _ = _table(item, signed=bool(values.min() < 0))
+        return _looked_up(values, first, table)
+    slope, intercept = _number(facts, "RescaleSlope"), _number(facts, "RescaleIntercept")
+    return values * (1.0 if slope is None else slope) + (intercept or 0.0)
+
+
+def _windowed(values: np.ndarray, centre: float, width: float, function: str) -> np.ndarray:
+    """The window's functions with output from 0 to 1 (PS3.3 C.11.2.1.2 and C.11.2.1.3)."""
+    if function == "SIGMOID":
+        return 1 / (1 + np.exp(-4 * (values - centre) / width))
+    if function == "LINEAR_EXACT":
+        return np.clip((values - centre) / width + 0.5, 0, 1)
+    if width == 1:
+        return (values > centre - 0.5).astype(np.float64)
+    return np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1)
+
+
+def _looked_up(values: np.ndarray, first: int, table: np.ndarray) -> np.ndarray:
+    """Values below the first mapped one get the first entry, values beyond the last the last (PS3.3 C.11.1.1.1)."""
+    index = np.clip(np.nan_to_num(np.round(values)) - first, 0, len(table) - 1)
+    return table[index.astype(np.intp)].astype(np.float64)
+
+
+def _table(item: Dataset, *, signed: bool) -> tuple[int, np.ndarray, int]:
+    """(first value mapped, entries, bits of an entry) of a look-up table's item (PS3.3 C.11.1.1)."""
+    n_entries, first, bits = (int(part) for part in item.LUTDescriptor)
+    n_entries = n_entries or 65536
+    if signed and first > 32767:  # written as unsigned though the values are signed
+        first -= 65536
+    raw = item.LUTData
+    if isinstance(raw, bytes):
+        table = np.frombuffer(raw, np.uint8 if len(raw) < 2 * n_entries else "<u2")
+    else:
+        table = np.atleast_1d(np.asarray(raw, dtype=np.int64)) & 0xFFFF
+    table = table[:n_entries]
+    if not len(table) or not 1 <= bits <= 16:
+        raise ValueError("a look-up table is empty or of impossible depth")
+    return first, table, max(bits, int(table.max()).bit_length())
+
+
+def _padding(ds: Dataset, dtype: np.dtype) -> tuple[float, float] | None:
+    """Lowest and highest stored value that are background (PS3.3 C.7.5.1.1.2)."""
+    ends = [_number(ds, key) for key in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    if ends[0] is None:
+        return None
+    known = [end for end in ends if end is not None]
+    if dtype.kind == "i":  # written as unsigned though the values are signed
+        top = np.iinfo(dtype).max
+        known = [end - 2 * (top + 1) if end > top else end for end in known]
+    return min(known), max(known)
+
+
+def _range(stored: np.ndarray, padding: tuple[float, float] | None) -> np.ndarray:
+    """Lowest and highest value of the picture, background left out; of all values if nothing else is left."""
+    if stored.dtype.kind == "f":
+        stored = stored[np.isfinite(stored)]
+    if padding is not None:
+        inside = stored[(stored < padding[0]) | (stored > padding[1])]
+        stored = inside if inside.size else stored
+    return np.array([stored.min(), stored.max()]) if stored.size else np.zeros(2)
+
+
+def _facts(ds: Dataset, frame: int) -> Dataset:
+    """The pipeline's attributes for one frame: its own, then the shared, then the image's (PS3.3 C.7.6.16)."""
+    facts = Dataset()
+    for keyword in (*_PIPELINE, "PhotometricInterpretation"):
+        if keyword in ds:
+            facts[keyword] = ds[keyword]
+    for groups, index in (("SharedFunctionalGroupsSequence", 0), ("PerFrameFunctionalGroupsSequence", frame)):
+        items = ds.get(groups) or []
+        for macro in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
+            if index < len(items) and (item := _first_item(items[index], macro)):
+                for keyword in _PIPELINE:
+                    if keyword in item:
+                        facts[keyword] = item[keyword]
+    return facts
+
+
+_PIPELINE = (
+    "ModalityLUTSequence",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "VOILUTSequence",
+    "WindowCenter",
+    "WindowWidth",
+    "VOILUTFunction",
+)
+
+
+def _first_item(ds: Dataset, keyword: str) -> Dataset | None:
+    items = ds.get(keyword)
+    return items[0] if items else None
+
+
+def _number(ds: Dataset, keyword: str) -> float | None:
+    """The attribute's first value, or None where it is missing or no finite number."""
+    value: Any = ds.get(keyword)
+    if isinstance(value, MultiValue | list):
+        value = value[0] if value else None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) else None

@@ -1,0 +1,101 @@
+"""A decoded image with the facts that came with it, and the limits set before decoding."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from secondread.errors import ImageTooLarge
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Sizes beyond which nothing is decoded."""
+
+    max_pixels: int = 64_000_000  # width × height of one frame
+    max_bytes: int = 200_000_000  # of the file, and of a DICOM data set once inflated
+
+    def check_bytes(self, n_bytes: int) -> None:
+        """Raise ImageTooLarge if a file of this size must not be read."""
+        if n_bytes > self.max_bytes:
+            raise ImageTooLarge(
+                f"the file has {n_bytes / 1e6:.0f} MB, more than the {self.max_bytes / 1e6:.0f} MB allowed; "
+                "export it smaller or raise the limit"
+            )
+
+    def check_size(self, width: int, height: int) -> None:
+        """Raise ImageTooLarge if an image of this size must not be decoded."""
+        if width * height > self.max_pixels:
+            raise ImageTooLarge(
+                f"the image has {width} × {height} pixels, more than the {self.max_pixels / 1e6:.0f} million allowed; "
+                "export it smaller or raise the limit"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """Pixels as a person would see them: upright, bright means bright, no transparency.
+
+    pixels: uint8 or uint16, (height, width) grey or (height, width, 3) RGB.
+    full_scale: the value shown as white.
+    """
+
+    pixels: np.ndarray
+    full_scale: int
+    format: str  # 'PNG', 'JPEG', 'TIFF', 'WebP', 'BMP', 'DICOM' or 'array'
+    bit_depth: int = 8  # as stored
+    photometric: str = ""  # mode of the file, or the DICOM photometric interpretation
+    modality: str = ""  # DICOM (0008,0060)
+    body_part: str = ""  # DICOM (0018,0015)
+    frame: int = 0  # which frame this is, from 0
+    n_frames: int = 1
+    notes: tuple[str, ...] = ()  # what was done that a reader should know
+    header: tuple[tuple[str, str], ...] = ()  # DICOM: how it was taken, as (name, value); nothing that identifies
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return int(self.pixels.shape[1])
+
+    @classmethod
+    def from_array(cls, array: np.ndarray) -> "Image":
+        """An image of an array: uint8 or uint16, (height, width), (height, width, 1) or (height, width, 3) RGB.
+
+        Floats are taken as 0–1. Raises TypeError or ValueError for anything else: that is a programmer's mistake.
+        """
+        array = np.asarray(array)
+        if array.ndim == 3 and array.shape[2] == 1:
+            array = array[:, :, 0]
+        if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3) or 0 in array.shape:
+            raise ValueError(f"an image array is (height, width) or (height, width, 3), not {array.shape}")
+        if array.dtype.kind == "f":
+            if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
+                raise ValueError("a float image array must lie in 0 to 1")
+            array = np.round(array * 65535).astype(np.uint16)
+        if array.dtype not in (np.uint8, np.uint16):
+            raise TypeError(f"an image array is uint8, uint16 or float in 0 to 1, not {array.dtype}")
+        depth = 8 * array.itemsize
+        return cls(np.ascontiguousarray(array), full_scale=2**depth - 1, format="array", bit_depth=depth)
+
+
+@dataclass(frozen=True, eq=False)
+class Depth:
+    """What a window is laid over.
+
+    pixels: uint16 (height, width), bright means bright; level v is the file's value
+    `black + v / 65535 * (white - black)`, after the modality LUT. Where black is the higher one (MONOCHROME1), low
+    values are bright.
+    centre, width: of the window that the file asks for, in its values; the whole range where it asks for none.
+    unit: 'HU' where the file says so, else empty.
+    """
+
+    pixels: np.ndarray
+    black: float
+    white: float
+    centre: float
+    width: float
+    unit: str = ""

@@ -1,0 +1,147 @@
+"""PNG, JPEG, TIFF, WebP and BMP through Pillow, which checks as it decodes."""
+
+import struct
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from secondread.errors import ImageError, ImageTooLarge, TruncatedImage, UnsupportedImage
+from secondread.images.bounded import BoundedReads
+from secondread.images.codecs import check_scans
+from secondread.images.image import Image, Limits
+
+# The plugin classes are used directly: only the one needed is imported, and the limits are ours alone.
+_PLUGINS = {
+    "PNG": ("PIL.PngImagePlugin", "PngImageFile"),
+    "JPEG": ("PIL.JpegImagePlugin", "JpegImageFile"),
+    "TIFF": ("PIL.TiffImagePlugin", "TiffImageFile"),
+    "WebP": ("PIL.WebPImagePlugin", "WebPImageFile"),
+    "BMP": ("PIL.BmpImagePlugin", "BmpImageFile"),
+}
+_ORIENTATION = 0x0112  # EXIF 2.32, tag 274
+MAX_READS = 1_000_000  # Pillow looks for a JPEG marker byte by byte: this is half a second of it
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # where row 0 and column 0 of the file belong
+    2: np.fliplr,
+    3: lambda pixels: np.rot90(pixels, 2),
+    4: np.flipud,
+    5: lambda pixels: np.swapaxes(pixels, 0, 1),
+    6: lambda pixels: np.rot90(pixels, 3),
+    7: lambda pixels: np.swapaxes(pixels[::-1, ::-1], 0, 1),
+    8: lambda pixels: np.rot90(pixels, 1),
+}
+
+
+def decode_raster(data: bytes, kind: str, *, limits: Limits) -> Image:
+    """One image of a raster format. Raises ImageTooLarge, TruncatedImage or UnsupportedImage."""
+    try:
+        return _decode(data, kind, limits)
+    except ImageError:
+        raise
+    except MemoryError as error:
+        raise ImageTooLarge(f"this {kind} file needs more memory than there is; export it smaller") from error
+    except Exception as error:  # Pillow raises nearly anything for damaged files, SyntaxError among it
+        raise _translate(error, kind) from error
+
+
+def _decode(data: bytes, kind: str, limits: Limits) -> Image:
+    _check_webp_canvas(data, kind, limits)
+    module, name = _PLUGINS[kind]
+    picture = getattr(import_module(module), name)(BoundedReads(data, max_reads=MAX_READS))
+    limits.check_size(*picture.size)
+    if kind == "JPEG":
+        check_scans(data, picture.width * picture.height)
+    mode = picture.mode
+    orientation = _orientation(picture)
+    quick = _quick_jpeg(data, mode) if kind == "JPEG" else None
+    if quick is None:
+        picture.load()
+    pixels, full_scale, notes = _pixels(picture) if quick is None else (quick, 255, ())
+    if orientation != 1:
+        if kind != "TIFF":  # Pillow turns these itself
+            pixels = np.ascontiguousarray(_UPRIGHT[orientation](pixels))
+        notes = (*notes, "turned upright as its EXIF orientation says")
+    depth = 16 if pixels.dtype == np.uint16 else 8
+    return Image(pixels, full_scale, format=kind, bit_depth=depth, photometric=mode, notes=notes)
+
+
+def _quick_jpeg(data: bytes, mode: str) -> np.ndarray | None:
+    """The same pixels as Pillow's in less time, for whole grey and RGB files; None leaves the others to Pillow."""
+    if mode not in ("L", "RGB"):
+        return None
+    import simplejpeg
+
+    try:
+        pixels = simplejpeg.decode_jpeg(data, "GRAY" if mode == "L" else "RGB")
+    except ValueError:  # it stops at any fault; Pillow reads on where only a marker is odd, and names what is wrong
+        return None
+    return pixels[:, :, 0] if mode == "L" else pixels
+
+
+def _pixels(picture: Any) -> tuple[np.ndarray, int, tuple[str, ...]]:
+    """Pixels, the value of white, and notes, for any Pillow mode."""
+    mode = picture.mode
+    if mode in ("L", "RGB"):
+        return np.asarray(picture), 255, ()
+    if mode == "1":
+        return np.asarray(picture.convert("L")), 255, ()
+    if mode.startswith("I") or mode == "F":
+        return _deep(np.asarray(picture))
+    if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
+        return _without_alpha(picture)
+    return np.asarray(picture.convert("RGB")), 255, ()  # P, CMYK, YCbCr, LAB, HSV, RGBX
+
+
+def _deep(values: np.ndarray) -> tuple[np.ndarray, int, tuple[str, ...]]:
+    """Grey of more than 8 bits. White is the top of the bits used: many scanners store 12 bits in 16."""
+    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
+        finite = np.where(np.isfinite(values), values, 0).astype(np.float64)
+        low, high = float(finite.min()), float(finite.max())
+        scaled = (finite - low) * (65535 / (high - low)) if high > low else np.zeros_like(finite)
+        return np.round(scaled).astype(np.uint16), 65535, ("values outside 0–65535 were scaled to the range found",)
+    top = int(values.max())
+    for bits in (8, 10, 12, 14):
+        if top < 2**bits:
+            note = f"16-bit file that uses {bits} bits: {2**bits - 1} is shown as white"
+            return values.astype(np.uint16), 2**bits - 1, (note,)
+    return values.astype(np.uint16), 65535, ()
+
+
+def _without_alpha(picture: Any) -> tuple[np.ndarray, int, tuple[str, ...]]:
+    """Colour over black, as viewers of X-rays and MRI show what is transparent."""
+    from PIL import Image as PillowImage
+
+    grey = picture.mode in ("LA", "La", "L")
+    rgba = picture.convert("RGBA")
+    if rgba.getextrema()[3] == (255, 255):
+        return np.asarray(rgba.convert("L" if grey else "RGB")), 255, ()
+    flat = PillowImage.alpha_composite(PillowImage.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba)
+    return np.asarray(flat.convert("L" if grey else "RGB")), 255, ("transparent parts are shown black",)
+
+
+def _orientation(picture: Any) -> int:
+    """EXIF orientation 1–8; a damaged EXIF block counts as none."""
+    if picture.format == "JPEG" and "exif" not in picture.info:
+        return 1
+    try:
+        value = picture.getexif().get(_ORIENTATION, 1)
+    except (SyntaxError, ValueError, TypeError, struct.error, KeyError, IndexError, OverflowError):
+        return 1
+    return value if value in range(1, 9) else 1
+
+
+def _check_webp_canvas(data: bytes, kind: str, limits: Limits) -> None:
+    """The decoder allocates the canvas when it is created, so the size is read first (RFC 9649, 2.7)."""
+    if kind == "WebP" and data[12:16] == b"VP8X" and len(data) >= 30:
+        width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
+        limits.check_size(width, height)
+
+
+def _translate(error: Exception, kind: str) -> ImageError:
+    text = str(error).lower()
+    if "decompressed data too large" in text or "too much memory" in text:
+        return ImageTooLarge(f"this {kind} file unpacks to far more than it should; export the image again")
+    if "unsupported" in text or "cannot handle" in text or "unknown" in text:
+        return UnsupportedImage(f"this kind of {kind} file cannot be decoded ({error}); save it as PNG or JPEG")
+    return TruncatedImage(f"the {kind} file is damaged or cut short; copy or export it again")

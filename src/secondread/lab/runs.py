@@ -1,0 +1,69 @@
+"""Networks trained to be compared on validation images: no bundle, no test split."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from secondread.data import Manifest, PreparedSet, Row, prepared_cache
+from secondread.images import PrepareSpec
+from secondread.tasks import Task
+from secondread.training.fit import Epoch, FitResult, fit
+from secondread.training.prepare import lesion_maps, lesion_rows, new_network
+from secondread.training.recipe import Recipe, prepare_spec_of
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What the networks of one comparison have in common."""
+
+    task: Task
+    manifest: Manifest
+    model_name: str
+    cache_folder: Path | None = None
+    _splits: dict[tuple[str, PrepareSpec], PreparedSet] = field(default_factory=dict, repr=False)
+
+    def fit(
+        self,
+        train: Sequence[Row],
+        val: Sequence[Row],
+        recipe: Recipe,
+        *,
+        random_state: int,
+        run_folder: Path | None = None,
+        fingerprint: str = "",
+        on_epoch: Callable[[Epoch, int], None] | None = None,
+    ) -> FitResult:
+        """A network trained on the rows, as `train_bundle` trains it, and its validation logits.
+
+        Raises as `fit`, `new_network` and `prepared_cache`.
+        """
+        spec = prepare_spec_of(self.task, recipe)
+        more = lesion_rows(self.manifest, recipe.lesions_from)
+        prepared = self.prepared((*train, *more), recipe)
+        return fit(
+            new_network(self.model_name, spec, recipe, random_state=random_state),
+            prepared,
+            self.prepared(val, recipe),
+            recipe,
+            lesions=lesion_maps(self.manifest, prepared.rows, spec) if recipe.lesion_weight else None,
+            n_labelled=len(train),
+            random_state=random_state,
+            run_folder=run_folder,
+            fingerprint=fingerprint,
+            on_epoch=on_epoch,
+        )
+
+    def prepared(self, rows: Sequence[Row], recipe: Recipe) -> PreparedSet:
+        """The rows' images as the recipe's network sees them; a split is prepared once for all of its subsets."""
+        spec = prepare_spec_of(self.task, recipe)
+        whole = {split: self._split(split, spec) for split in dict.fromkeys(row.split for row in rows)}
+        places = {split: {row: place for place, row in enumerate(found.rows)} for split, found in whole.items()}
+        images = np.stack([whole[row.split].images[places[row.split][row]] for row in rows])
+        return PreparedSet(images, np.array([row.label == 1 for row in rows]), tuple(rows))
+
+    def _split(self, name: str, spec: PrepareSpec) -> PreparedSet:
+        if (name, spec) not in self._splits:
+            self._splits[name, spec] = prepared_cache(self.manifest.split(name), spec, folder=self.cache_folder)
+        return self._splits[name, spec]

@@ -1,0 +1,328 @@
+"""A search over a recipe's fields by validation AUC: Optuna's TPE with median pruning, resumable and killable."""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from secondread.data import Manifest, Row
+from secondread.errors import DataInvalid, TrainingError
+from secondread.evidence.report import format_interval
+from secondread.files import write_bytes, write_json, write_text
+from secondread.images import PrepareSpec
+from secondread.lab.runs import Runs
+from secondread.lab.study import search_plot
+from secondread.stats.bootstrap import bootstrap
+from secondread.stats.metrics import roc_auc
+from secondread.training.fit import Epoch, predict_logits
+from secondread.training.prepare import new_network, recorded_recipe
+from secondread.training.recipe import Recipe, changes_between, prepare_spec_of
+from secondread.training.train import recipe_for
+
+_STORAGE = "trials.sqlite"  # its transactions survive a kill; of a journal a half-written line would stay
+_SPREADS = ("zoom", "gamma")  # searched as one strength s, which stands for the factors from 1 / (1 + s) to 1 + s
+_STARTUP = 5  # trials drawn at random before TPE and pruning have something to go by
+
+OnEpoch = Callable[[int, Epoch, int], None]  # trial, epoch, epochs
+
+
+@dataclass(frozen=True)
+class Part:
+    """One network of a trial: what it learns from, what chooses its epoch, and what it is measured on."""
+
+    name: str
+    train: tuple[Row, ...]
+    val: tuple[Row, ...]
+    measured: tuple[Row, ...]
+
+
+def search_space(recipe: Recipe, model: Any) -> dict[str, BaseDistribution]:
+    """What may be searched for that recipe and network: field → distribution."""
+    rate = recipe.learning_rate
+    space: dict[str, BaseDistribution] = {
+        "learning_rate": FloatDistribution(rate / 10, rate * 10, log=True),
+        "weight_decay": FloatDistribution(1e-6, 0.2, log=True),
+        "label_smoothing": FloatDistribution(0, 0.2),
+        "mixup": FloatDistribution(0, 0.6),
+        "zoom": FloatDistribution(0, 0.5),
+        "gamma": FloatDistribution(0, 1.0),
+        "noise": FloatDistribution(0, 20),
+    }
+    n_stages = len(model.stages())
+    if recipe.optimizer == "adamw":  # adam has one learning rate for all
+        space["stage_decay"] = FloatDistribution(0.5, 1.0)
+    if recipe.pretrained or recipe.weights:  # stages that were never taught must learn
+        space["frozen_stages"] = IntDistribution(0, max(1, n_stages // 2))
+    if hasattr(model, "lesions"):
+        space["lesion_weight"] = FloatDistribution(0, 2)
+    return space
+
+
+def recipe_of(recipe: Recipe, params: dict[str, float]) -> Recipe:
+    """The recipe with a trial's values."""
+    changes: dict[str, Any] = {name: _rounded(value) for name, value in params.items()}
+    for name in set(_SPREADS) & set(changes):
+        wide = 1 + changes[name]
+        changes[name] = (_rounded(1 / wide), _rounded(wide)) if wide > 1 else None
+    return replace(recipe, **changes)
+
+
+def start_of(recipe: Recipe, space: dict[str, BaseDistribution]) -> dict[str, float]:
+    """The point of the space that is nearest to the recipe: the first trial."""
+    point = {}
+    for name, kind in space.items():
+        value = getattr(recipe, name)
+        if name in _SPREADS:
+            value = value[1] - 1 if value else 0.0
+        assert isinstance(kind, FloatDistribution | IntDistribution), "the space has numbers alone"
+        point[name] = min(max(value, kind.low), kind.high)
+    return point
+
+
+def parts_of(manifest: Manifest, *, leave_source_out: bool) -> tuple[Part, ...]:
+    """The manifest's train and val; or one part for each source that has both classes in them, left out of training.
+
+    The rows of a source that is left out measure, and neither they nor others of their groups teach or choose an epoch.
+    Raises DataInvalid where fewer than two sources can be left out.
+    """
+    train, val = manifest.split("train"), manifest.split("val")
+    if not leave_source_out:
+        return (Part("val", train.rows, val.rows, val.rows),)
+    pool = Manifest((*train.rows, *val.rows), manifest.folder)
+    found = []
+    for source in sorted({row.source for row in pool.rows} - {""}):
+        measured = tuple(row for row in pool.rows if row.source == source)
+        away = {group for row, group in zip(pool.rows, pool.groups, strict=True) if row.source == source}
+        rest = [row for row, group in zip(pool.rows, pool.groups, strict=True) if group not in away]
+        teaching, choosing = (tuple(row for row in rest if row.split == name) for name in ("train", "val"))
+        part = Part(source, teaching, choosing, measured)
+        if all(len({row.label for row in rows}) == 2 for rows in (part.train, part.val, part.measured)):
+            found.append(part)
+    if len(found) < 2:
+        raise DataInvalid(
+            f"{len(found)} of the sources can be left out: with both classes, and leaving both; "
+            "search without --leave-source-out"
+        )
+    return tuple(found)
+
+
+def search(
+    runs: Runs,
+    recipe: Recipe,
+    *,
+    out: Path,
+    n_trials: int,
+    timeout_minutes: float | None = None,
+    leave_source_out: bool = False,
+    random_state: int = 0,
+    command: str = "",
+    on_epoch: OnEpoch | None = None,
+) -> dict[str, Any]:
+    """Search until `out` holds that many trials, and write search.json, search.md and search.png to it.
+
+    The value of a trial is the ROC AUC on validation images, or its mean over the sources left out; no test split is
+    read. Calling again goes on: a trial that was cut off is done again, from its start, as if nothing had happened.
+    timeout_minutes: no trial starts later. Akiba et al. 2019 (Optuna); Bergstra et al. 2011 (TPE).
+    Raises as `fit`, DataInvalid, or TrainingError where `out` holds a search with other data or settings.
+    """
+    recipe = recipe_for(recipe, runs.model_name)
+    parts = parts_of(runs.manifest, leave_source_out=leave_source_out)
+    spec = prepare_spec_of(runs.task, recipe)
+    space = search_space(recipe, new_network(runs.model_name, spec, recipe, random_state=random_state))
+    data = runs.manifest.fingerprint()
+    settings = {
+        "task": runs.task.name,
+        "model": runs.model_name,
+        "recipe": recorded_recipe(recipe),
+        "data_fingerprint": data,
+        "leave_source_out": leave_source_out,
+        "random_state": random_state,
+    }
+    found = _open(out, settings, spec, patience=recipe.epochs // 4)
+    trials = _Trials(runs, recipe, parts, random_state, on_epoch)
+    end = math.inf if timeout_minutes is None else time.monotonic() + 60 * timeout_minutes
+    while (done := len(_finished(found))) < n_trials and time.monotonic() < end:
+        # A generator for each trial, so that a search that was stopped goes the same way as one that was not.
+        found.sampler = optuna.samplers.TPESampler(seed=1000 * random_state + done, n_startup_trials=_STARTUP)
+        if not done and not found.get_trials(states=[TrialState.WAITING]):
+            found.enqueue_trial(start_of(recipe, space))
+        trials.do(found, found.ask(space))
+    table = {**settings, "date": date.today().isoformat(), "command": command, **_summary(found, recipe, parts)}
+    write_json(out / "search.json", table)
+    write_bytes(out / "search.png", _plot(table))
+    write_text(out / "search.md", _page(table))
+    return table
+
+
+@dataclass(frozen=True)
+class _Trials:
+    """How a trial is done."""
+
+    runs: Runs
+    recipe: Recipe
+    parts: tuple[Part, ...]
+    random_state: int
+    on_epoch: OnEpoch | None
+
+    def do(self, found: optuna.Study, trial: optuna.Trial) -> None:
+        """Train its networks and tell the search what came of it."""
+        recipe = recipe_of(self.recipe, trial.params)
+        areas = {}
+        try:
+            for number, part in enumerate(self.parts):
+                areas[part.name] = self._measure(trial, recipe, part, number)
+        except optuna.TrialPruned:
+            found.tell(trial, state=TrialState.PRUNED)
+        except TrainingError as error:  # a learning rate that is too high ends this trial, not the search
+            trial.set_user_attr("failed", str(error))
+            found.tell(trial, -math.inf, state=TrialState.COMPLETE)
+        else:
+            trial.set_user_attr("areas", areas)
+            found.tell(trial, float(np.mean([area["value"] for area in areas.values()])))
+
+    def _measure(self, trial: optuna.Trial, recipe: Recipe, part: Part, number: int) -> dict[str, Any]:
+        def tell(epoch: Epoch, epochs: int) -> None:
+            if self.on_epoch is not None:
+                self.on_epoch(trial.number, epoch, epochs)
+            trial.report(epoch.val_auc, number * epochs + epoch.epoch)
+            at_the_end = epoch.epoch == epochs and number == len(self.parts) - 1
+            if not at_the_end and trial.should_prune():
+                raise optuna.TrialPruned
+
+        result = self.runs.fit(part.train, part.val, recipe, random_state=self.random_state, on_epoch=tell)
+        rows = Manifest(part.measured, self.runs.manifest.folder)
+        logits = result.val_logits
+        if part.measured is not part.val or logits is None:
+            images = self.runs.prepared(part.measured, recipe).images
+            logits = predict_logits(result.model, images, bfloat16=recipe.bfloat16)
+        area: dict[str, Any] = bootstrap(rows.labels, logits, threshold=0.0, groups=rows.groups, measures=("roc_auc",))[
+            "roc_auc"
+        ]
+        return {**area, "value": roc_auc(rows.labels, logits), "n": len(rows), "n_positive": int(rows.labels.sum())}
+
+
+def _open(out: Path, settings: dict[str, Any], spec: PrepareSpec, *, patience: int) -> optuna.Study:
+    """The search that `out` holds, or a new one; what a kill left running is marked as failed.
+
+    patience: epochs in which no trial is stopped early.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    text = json.dumps([settings, spec.to_dict()], sort_keys=True)
+    fingerprint = hashlib.sha256(text.encode()).hexdigest()
+    found = optuna.create_study(
+        storage=f"sqlite:///{out / _STORAGE}",
+        study_name="search",
+        direction="maximize",
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=_STARTUP, n_warmup_steps=patience),
+        load_if_exists=True,
+    )
+    if found.user_attrs.setdefault("fingerprint", fingerprint) != fingerprint:
+        raise TrainingError(f"'{out}' holds a search with other data or settings; give the same ones or another --out")
+    found.set_user_attr("fingerprint", fingerprint)
+    for trial in found.get_trials(states=[TrialState.RUNNING]):
+        found.tell(trial.number, state=TrialState.FAIL)
+    return found
+
+
+def _finished(found: optuna.Study) -> list[FrozenTrial]:
+    return found.get_trials(deepcopy=False, states=[TrialState.COMPLETE, TrialState.PRUNED])
+
+
+def _summary(found: optuna.Study, recipe: Recipe, parts: tuple[Part, ...]) -> dict[str, Any]:
+    trials = [_as_row(number, trial, recipe) for number, trial in enumerate(_finished(found))]
+    whole = [row for row in trials if row["state"] == "complete"]
+    best = max(whole, key=lambda row: (row["value"], -row["number"]), default=None)
+    return {
+        "parts": [{"name": part.name, "n_train": len(part.train), "n": len(part.measured)} for part in parts],
+        "n_trials": len(trials),
+        "best": best,
+        "importances": _importances(found),
+        "trials": trials,
+    }
+
+
+def _as_row(number: int, trial: FrozenTrial, recipe: Recipe) -> dict[str, Any]:
+    """A trial as search.json keeps it; of one that was stopped early, the highest AUC it had reached."""
+    pruned = trial.state == TrialState.PRUNED
+    value = max(trial.intermediate_values.values(), default=None) if pruned else trial.value
+    failed = trial.user_attrs.get("failed", "")
+    return {
+        "number": number,
+        "state": "pruned" if pruned else "failed" if failed else "complete",
+        "value": None if failed or value is None else round(value, 6),
+        "areas": trial.user_attrs.get("areas", {}),
+        "set": changes_between(recipe, recipe_of(recipe, trial.params)),
+        "params": {name: _rounded(value) for name, value in trial.params.items()},
+        **({"failed": failed} if failed else {}),
+    }
+
+
+def _importances(found: optuna.Study) -> dict[str, float]:
+    """Field → share (Watanabe et al. 2023, PED-ANOVA); nothing where there are too few different trials."""
+    values = {trial.value for trial in found.get_trials(states=[TrialState.COMPLETE])}
+    if len(values) < _STARTUP or not all(value is not None and math.isfinite(value) for value in values):
+        return {}
+    shares = optuna.importance.get_param_importances(found)
+    return {name: round(share, 4) for name, share in shares.items() if math.isfinite(share)}
+
+
+def _rounded(value: float) -> float:
+    """Four significant digits: no training can tell more apart."""
+    return value if isinstance(value, int) else float(f"{value:.4g}")
+
+
+def _measure_name(table: dict[str, Any]) -> str:
+    return "mean ROC AUC of sources left out" if table["leave_source_out"] else "validation ROC AUC"
+
+
+def _plot(table: dict[str, Any]) -> bytes:
+    title = f"{table['task']}: {table['model']}, recipe {table['recipe']['name']}, {table['n_trials']} trials"
+    return search_plot(table["trials"], table["importances"], title=title, measure=_measure_name(table))
+
+
+def _page(table: dict[str, Any]) -> str:
+    ranked = sorted(
+        table["trials"], key=lambda row: (row["state"] != "complete", -(row["value"] or 0.0), row["number"])
+    )
+    rows = "\n".join(
+        f"| {row['number']} | {row['state']} | {'–' if row['value'] is None else format(row['value'], '.4f')} "
+        f"| {', '.join(f'{name} {format_interval(area)}' for name, area in row['areas'].items()) or '–'} "
+        f"| `{' '.join(row['set'])}` |"
+        for row in ranked
+    )
+    best = table["best"]
+    options = " \\\n        ".join(f"--set {text}" for text in best["set"]) if best else ""
+    said = (
+        f"The best trial, number {best['number']}, as options of `secondread train`:\n\n        {options}"
+        if best
+        else ""
+    )
+    return f"""# Search: {table["task"]}, {table["model"]}, recipe {table["recipe"]["name"]}
+
+Generated by `secondread search`; do not edit by hand.
+
+{table["n_trials"]} trials by {_measure_name(table)}; trial 0 is the point of the space nearest to the recipe. The test
+split was not read. The value of the best of many is flattered by the choice, and by the epoch chosen on validation
+images: train it anew, with other random states, before believing it. Intervals: 95 %, bootstrap by group. A trial
+stopped early shows the highest AUC that it had reached.
+
+{said}
+
+| trial | state | value | parts | changes |
+|---|---|---|---|---|
+{rows}
+
+![history and importance](search.png)
+
+    {table["command"]}
+"""

@@ -1,0 +1,299 @@
+"""The augmentation study: what each augmentation of a recipe is worth, alone and beside the others, on validation."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from secondread.data import Manifest, Row
+from secondread.errors import DataInvalid, TrainingError, UsageError
+from secondread.evidence.plots import GRID, INK, NEGATIVE, POSITIVE, THRESHOLD, as_png, new_figure
+from secondread.evidence.report import format_interval
+from secondread.files import write_bytes, write_json, write_text
+from secondread.lab.runs import Runs
+from secondread.stats.paired import compare_runs
+from secondread.training.fit import Epoch
+from secondread.training.prepare import recorded_recipe
+from secondread.training.recipe import Recipe
+from secondread.training.train import recipe_for
+
+
+def difference_plot(rows: Sequence[tuple[str, Mapping[str, float | None]]], *, title: str, measure: str) -> bytes:
+    """One line a recipe: its name and its difference from the reference, {value, low, high}. PNG."""
+    figure, axes = new_figure(title, measure, "")
+    figure.set_size_inches(7.2, 1.4 + 0.32 * len(rows))
+    places = np.arange(len(rows))[::-1]
+    for place, (_, found) in zip(places, rows, strict=True):
+        value, low, high = (found[key] for key in ("value", "low", "high"))
+        if value is None or low is None or high is None:
+            continue
+        axes.plot([low, high], [place, place], color=NEGATIVE, lw=1.5)
+        axes.plot(value, place, "o", color=NEGATIVE)
+    axes.axvline(0, color=INK, lw=1, ls=":")
+    axes.set_yticks(places, [name for name, _ in rows])
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    return as_png(figure)
+
+
+def search_plot(
+    trials: Sequence[Mapping[str, Any]], importances: Mapping[str, float], *, title: str, measure: str
+) -> bytes:
+    """Every trial's value and the best so far; below, how much each field mattered. PNG.
+
+    trials: {number, state, value or None}; importances: field → share, perhaps empty.
+    """
+    figure, axes = new_figure(title, "trial", measure)
+    _history(axes, trials)
+    if importances:
+        figure.clear()
+        figure.set_size_inches(7.2, 5.2 + 0.25 * len(importances))
+        heights = [4, 1 + 0.35 * len(importances)]
+        above, below = figure.subplots(2, 1, height_ratios=heights)
+        above.set(title=title, xlabel="trial", ylabel=measure)
+        _history(above, trials)
+        names = list(importances)[::-1]
+        below.barh(names, [importances[name] for name in names], color=NEGATIVE)
+        below.set(xlim=(0, 1), xlabel="importance: share of what makes the best trials best")
+        for part in (above, below):
+            part.grid(visible=True, color=GRID, lw=0.6)
+            part.set_axisbelow(True)
+            part.spines[["top", "right"]].set_visible(False)
+    return as_png(figure)
+
+
+def _history(axes: Any, trials: Sequence[Mapping[str, Any]]) -> None:
+    whole = [trial for trial in trials if trial["state"] == "complete"]
+    stopped = [trial for trial in trials if trial["state"] == "pruned" and trial["value"] is not None]
+    numbers, values = [trial["number"] for trial in whole], [trial["value"] for trial in whole]
+    axes.scatter(numbers, values, s=18, color=NEGATIVE, label="whole trial", zorder=2)
+    if stopped:
+        axes.scatter(
+            [trial["number"] for trial in stopped],
+            [trial["value"] for trial in stopped],
+            s=18,
+            color=POSITIVE,
+            marker="x",
+            label="stopped early",
+            zorder=2,
+        )
+    axes.step(numbers, np.maximum.accumulate(values), where="post", color=THRESHOLD, lw=1, label="best so far")
+    axes.legend(loc="lower right", frameon=False)
+
+
+_FIELDS = ("zoom", "shift", "gamma", "noise", "erase", "mixup", "cutmix")  # augmentations that are fields of a recipe
+_OFF: dict[str, Any] = {field.name: field.default for field in fields(Recipe) if field.name in (*_FIELDS, "stretch")}
+_ALL = "all"
+
+OnEpoch = Callable[[str, Epoch, int], None]  # run, epoch, epochs
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Training rows and the rows that measure."""
+
+    train: tuple[Row, ...]
+    val: tuple[Row, ...]
+
+
+def augmentations_of(recipe: Recipe) -> tuple[str, ...]:
+    """What the recipe changes images by: its named augmentations, then those of its fields that are on."""
+    return (*recipe.augmentations, *(name for name in _FIELDS if getattr(recipe, name)))
+
+
+def with_augmentations(recipe: Recipe, chosen: Sequence[str]) -> Recipe:
+    """The recipe with those of its augmentations alone."""
+    off = {name: _OFF[name] for name in _FIELDS if name not in chosen}
+    if "zoom" in off:
+        off["stretch"] = _OFF["stretch"]  # part of it
+    return replace(recipe, augmentations=tuple(name for name in recipe.augmentations if name in chosen), **off)
+
+
+def arms_of(recipe: Recipe) -> dict[str, tuple[str, ...]]:
+    """Name → augmentations: none, each alone, all but one, all; what would be the same twice is there once.
+
+    Raises UsageError for a recipe without augmentations.
+    """
+    every = augmentations_of(recipe)
+    if not every:
+        raise UsageError(f"the recipe '{recipe.name}' has no augmentation to study; see `secondread models`")
+    arms = {_ALL: every, "none": ()}
+    arms |= {f"only {name}": (name,) for name in every}
+    arms |= {f"all but {name}": tuple(other for other in every if other != name) for name in every}
+    found: dict[tuple[str, ...], str] = {}
+    for name, chosen in arms.items():
+        found.setdefault(chosen, name)
+    return {name: chosen for chosen, name in found.items()}
+
+
+def folds_of(manifest: Manifest, n_folds: int, *, random_state: int = 0) -> tuple[Fold, ...]:
+    """One: the manifest's own train and val. More: train and val together, divided by group, classes in proportion.
+
+    Raises DataInvalid if a class has fewer groups than there are folds.
+    """
+    train, val = manifest.split("train"), manifest.split("val")
+    if n_folds == 1:
+        return (Fold(train.rows, val.rows),)
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    pool = Manifest((*train.rows, *val.rows), manifest.folder)
+    groups, labels = np.array(pool.groups), pool.labels
+    if (fewest := min(len(set(groups[labels == label])) for label in (False, True))) < n_folds:
+        raise DataInvalid(f"{n_folds} folds need as many groups of each class, and one has {fewest}; ask for fewer")
+    parts = StratifiedGroupKFold(n_folds, shuffle=True, random_state=random_state).split(labels, labels, groups)
+    return tuple(Fold(*(tuple(pool.rows[place] for place in part) for part in pair)) for pair in parts)
+
+
+def study(
+    runs: Runs,
+    recipe: Recipe,
+    *,
+    out: Path,
+    n_folds: int = 1,
+    seeds: Sequence[int] = (0,),
+    command: str = "",
+    on_epoch: OnEpoch | None = None,
+) -> dict[str, Any]:
+    """Train every arm with every seed on every fold, and write study.json, study.md and study.png to `out`.
+
+    What is done lies in `out`/runs, one file a run; calling again does what is left. No test split is read.
+    Raises as `fit`, or TrainingError where `out` holds runs with other data or settings.
+    """
+    recipe = recipe_for(recipe, runs.model_name)
+    arms, folds = arms_of(recipe), folds_of(runs.manifest, n_folds)
+    data = runs.manifest.fingerprint()
+    logits = np.stack([
+        [
+            np.concatenate([
+                _run(runs, with_augmentations(recipe, chosen), fold, out / "runs" / name, seed, data, on_epoch)
+                for name, fold in ((_name(arm, number, seed), fold) for number, fold in enumerate(folds, start=1))
+            ])
+            for seed in seeds
+        ]
+        for arm, chosen in arms.items()
+    ])  # fmt: skip  # (arms, seeds, n)
+    table = {
+        "task": runs.task.name,
+        "model": runs.model_name,
+        "recipe": recorded_recipe(recipe),
+        "data_fingerprint": data,
+        "folds": n_folds,
+        "seeds": list(seeds),
+        "date": date.today().isoformat(),
+        "command": command,
+        **_measured(arms, folds, logits),
+    }
+    write_json(out / "study.json", table)
+    write_bytes(out / "study.png", _plot(table))
+    write_text(out / "study.md", _page(table))
+    return table
+
+
+def _name(arm: str, fold: int, seed: int) -> str:
+    return f"{arm.replace(' ', '-')}.fold{fold}.seed{seed}"
+
+
+def _run(
+    runs: Runs, recipe: Recipe, fold: Fold, path: Path, seed: int, data: str, on_epoch: OnEpoch | None
+) -> np.ndarray:
+    """Logits of the fold's validation rows, float (n,): from the run's file, or from a training that writes it."""
+    target = path.with_name(f"{path.name}.json")
+    fingerprint = _fingerprint(runs, recipe, fold, seed, data)
+    found = _found(target, fingerprint)
+    if found is not None:
+        return found
+    state = path.with_name(f"{path.name}.run")  # of the run in progress
+    tell = None if on_epoch is None else lambda epoch, epochs: on_epoch(path.name, epoch, epochs)
+    result = runs.fit(
+        fold.train, fold.val, recipe, random_state=seed, run_folder=state, fingerprint=fingerprint, on_epoch=tell
+    )
+    assert result.val_logits is not None, "fit keeps the validation logits of its best epoch"
+    logits = np.round(result.val_logits.astype(np.float64), 6)
+    write_json(
+        target,
+        {
+            "fingerprint": fingerprint,
+            "recipe": recorded_recipe(recipe),
+            "seed": seed,
+            "epochs_run": len(result.history),
+            "best_epoch": result.best_epoch,
+            "seconds": round(sum(line.seconds for line in result.history), 1),
+            "names": [row.name for row in fold.val],
+            "logits": logits.tolist(),
+        },
+    )
+    shutil.rmtree(state, ignore_errors=True)
+    return logits
+
+
+def _fingerprint(runs: Runs, recipe: Recipe, fold: Fold, seed: int, data: str) -> str:
+    names = [row.name for row in fold.val]
+    text = json.dumps([recorded_recipe(recipe), runs.model_name, seed, data, names], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _found(path: Path, fingerprint: str) -> np.ndarray | None:
+    if not path.is_file():
+        return None
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        same, logits = table["fingerprint"] == fingerprint, np.array(table["logits"], dtype=np.float64)
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"'{path}' is damaged; delete it, and its run is done again") from error
+    if not same:
+        raise TrainingError(f"'{path}' holds a run with other data or settings; give the same ones or another --out")
+    return logits
+
+
+def _measured(arms: dict[str, tuple[str, ...]], folds: Sequence[Fold], logits: np.ndarray) -> dict[str, Any]:
+    """What the validation rows say, arm by arm."""
+    rows = [row for fold in folds for row in fold.val]
+    number = np.repeat(np.arange(len(folds)), [len(fold.val) for fold in folds])
+    val = Manifest(tuple(rows), Path())
+    found = compare_runs(val.labels, logits, groups=val.groups, folds=number, reference=list(arms).index(_ALL))
+    return {
+        "n": len(rows),
+        "n_positive": int(val.labels.sum()),
+        "n_groups": len(set(val.groups)),
+        "arms": [
+            {"name": name, "augmentations": list(chosen), **measures}
+            for (name, chosen), measures in zip(arms.items(), found, strict=True)
+        ],
+    }
+
+
+def _plot(table: dict[str, Any]) -> bytes:
+    rows = [(arm["name"], arm["roc_auc_difference"]) for arm in table["arms"] if arm["name"] != _ALL]
+    title = f"{table['task']}: {table['model']}, recipe {table['recipe']['name']}, {table['n']} validation images"
+    return difference_plot(rows, title=title, measure="validation ROC AUC less that of all augmentations")
+
+
+def _page(table: dict[str, Any]) -> str:
+    head = "| augmentations | ROC AUC | less all's | log loss | less all's |\n|---|---|---|---|---|"
+    names = ("roc_auc", "roc_auc_difference", "log_loss", "log_loss_difference")
+    rows = "\n".join(
+        f"| {arm['name']} | {' | '.join(format_interval(arm[name]) for name in names)} |" for arm in table["arms"]
+    )
+    seeds = ", ".join(str(seed) for seed in table["seeds"])
+    where = "the validation split" if table["folds"] == 1 else f"{table['folds']} folds of train and validation"
+    return f"""# What each augmentation is worth: {table["task"]}
+
+Generated by `secondread study`; do not edit by hand.
+
+Network `{table["model"]}`, recipe {table["recipe"]["name"]}, {table["recipe"]["epochs"]} epochs; random states {seeds}.
+Measured on {where}: {table["n"]} images of {table["n_groups"]} groups, {table["n_positive"]} positive. The test split
+was not read. Intervals: 95 %, bootstrap over groups and random states; the differences are paired. The best epoch was
+chosen on the same images, which flatters every line alike. A difference whose interval holds 0 says nothing.
+
+{head}
+{rows}
+
+![differences](study.png)
+
+    {table["command"]}
+"""

@@ -1,0 +1,219 @@
+"""A bundle on disk: what data decided about a task, checked before a byte of it is believed."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from secondread.errors import BundleDamaged, BundleForeign, CannotOpen, UnknownName
+from secondread.files import write_folder, write_json, write_text
+from secondread.images import PrepareSpec
+from secondread.tasks import Task, load_task
+
+
+def record_hash(record: Mapping[str, Any]) -> str:
+    """SHA-256 of the record without its own hash, in canonical JSON."""
+    rest = {key: value for key, value in record.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def read_record(path: Path, *, format_name: str, version: int) -> dict[str, Any]:
+    """A record that is of this format and version, and as it was written.
+
+    Raises BundleForeign or BundleDamaged.
+    """
+    if not path.is_file():
+        raise BundleForeign(f"'{path.parent}' is not a bundle: it holds no {path.name}")
+    record = read_json(path)
+    if record.get("format") != format_name:
+        raise BundleForeign(
+            f"'{path.parent}' is not a bundle of secondread ({path.name} has no format '{format_name}')"
+        )
+    if record.get("version") != version:
+        raise BundleForeign(f"'{path.parent}' has version {record.get('version')}; this secondread reads {version}")
+    if record.get("sha256") != record_hash(record):
+        raise BundleDamaged(f"{path} is not as it was written; copy it again")
+    return record
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object. Raises BundleDamaged or BundleForeign."""
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise BundleDamaged(f"{path} cannot be read ({error}); copy the bundle again") from error
+    if not isinstance(table, dict):
+        raise BundleForeign(f"{path} is not a record of secondread")
+    return table
+
+
+FORMAT, VERSION = "secondread-bundle", 1
+_SHIPPED = Path(__file__).parents[1] / "bundles"
+_MODEL, _RECORD, _EVIDENCE, _CARD, _TASK = "model.onnx", "bundle.json", "evidence.json", "card.md", "task.toml"
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A threshold bound to one set of weights, with what it was measured to do."""
+
+    name: str
+    threshold: float  # positive above it
+    chosen_by: str
+    data: str
+    date: str
+    n: int
+    sensitivity: Mapping[str, Any]  # value, low, high, n
+    specificity: Mapping[str, Any]
+    weights_sha256: str
+    low: float | None = None  # the uncertain band, where there is one
+    high: float | None = None
+    guarantee: Mapping[str, Any] | None = None  # what was proven of it on validation data, or that it was not
+    uncertain: Mapping[str, Any] | None = None  # share of images in the band
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A trained model with everything that must travel with it."""
+
+    folder: Path
+    record: Mapping[str, Any]
+    task: Task
+
+    @property
+    def name(self) -> str:
+        """Unique among the bundles of its task."""
+        return str(self.record["name"])
+
+    @property
+    def id(self) -> str:
+        """task/name@first eight digits of its hash: a new training or calibration gives a new one."""
+        return f"{self.task.name}/{self.name}@{self.record['sha256'][:8]}"
+
+    @property
+    def model_path(self) -> Path:
+        """The ONNX file."""
+        return self.folder / _MODEL
+
+    @cached_property
+    def prepare_spec(self) -> PrepareSpec:
+        """The preprocessing its weights were trained with."""
+        return PrepareSpec.from_dict(self.record["prepare"])
+
+    @cached_property
+    def operating_points(self) -> dict[str, OperatingPoint]:
+        """By name, the default one first."""
+        weights = self.record["model"]["sha256"]
+        points = {name: OperatingPoint(name=name, **table) for name, table in self.record["operating_points"].items()}
+        for point in points.values():
+            if point.weights_sha256 != weights:
+                raise BundleDamaged(
+                    f"{self.folder}: operating point '{point.name}' was made for another model; measure it again"
+                )
+        return points
+
+    def operating_point(self, name: str | None = None) -> OperatingPoint:
+        """The one of that name, or the default. Raises UnknownName."""
+        name = name or self.record["default_operating_point"]
+        if name not in self.operating_points:
+            raise UnknownName.of("operating point", name, self.operating_points)
+        return self.operating_points[name]
+
+    @property
+    def maps_lesions(self) -> bool:
+        """Whether its heat map says of every place whether it looks diseased, so that regions can be drawn of it."""
+        return "zero" in self.record["heatmap"]
+
+    @cached_property
+    def evidence(self) -> dict[str, Any] | None:
+        """What was measured of these weights, or None. Raises BundleDamaged if it speaks of other weights."""
+        path = self.folder / _EVIDENCE
+        if not path.is_file():
+            return None
+        table = read_json(path)
+        if table.get("bundle") != self.id:
+            raise BundleDamaged(
+                f"{path} was measured on {table.get('bundle')}, not on {self.id}; run `secondread evaluate` again"
+            )
+        return table
+
+    @cached_property
+    def card(self) -> str:
+        """The card, in Markdown; empty where there is none."""
+        path = self.folder / _CARD
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def list_bundles() -> list[str]:
+    """The shipped bundles as 'task/name', sorted."""
+    return sorted(f"{path.parent.parent.name}/{path.parent.name}" for path in _SHIPPED.glob(f"*/*/{_RECORD}"))
+
+
+def find_bundle(reference: str | Path) -> Path:
+    """The folder of a task's default bundle ('fracture'), a shipped one ('fracture/paper') or a path.
+
+    Raises CannotOpen or UnknownName.
+    """
+    name = str(reference)
+    if name in (shipped := list_bundles()):
+        return _SHIPPED / name
+    if name in (default := default_bundles()):
+        return _SHIPPED / name / default[name]
+    if Path(name).is_dir():
+        return Path(name)
+    if Path(name).suffix or name.startswith((".", "/")):
+        raise CannotOpen(f"no bundle at '{name}'; give the folder that holds its {_RECORD}")
+    if "/" in name:
+        raise UnknownName.of("bundle", name, shipped)
+    raise UnknownName.of("task", name, default)
+
+
+def default_bundles() -> dict[str, str]:
+    """Task → the shipped bundle that reads for it when none is named."""
+    return json.loads((_SHIPPED / "default.json").read_text(encoding="utf-8"))
+
+
+def load_bundle(reference: str | Path) -> Bundle:
+    """The bundle, its record and weights checked against their hashes.
+
+    Raises CannotOpen, UnknownName, BundleForeign or BundleDamaged.
+    """
+    folder = find_bundle(reference)
+    record = read_record(folder / _RECORD, format_name=FORMAT, version=VERSION)
+    model = folder / _MODEL
+    if not model.is_file():
+        raise BundleDamaged(f"{model} is missing; copy the bundle again")
+    if hashlib.sha256(model.read_bytes()).hexdigest() != record["model"]["sha256"]:
+        raise BundleDamaged(f"{model} is not the file that was written; copy the bundle again")
+    own_task = folder / _TASK
+    return Bundle(folder, record, load_task(own_task if own_task.is_file() else record["task"]))
+
+
+def write_bundle(folder: Path, *, record: Mapping[str, Any], model: bytes, task_file: Path | None = None) -> Bundle:
+    """Write a bundle aside, rename it into place, and load it back. An older bundle in `folder` is replaced whole.
+
+    record: everything of bundle.json but format, version and hashes. task_file: for a task that is not shipped.
+    Raises BundleError if `folder` holds something that is not a bundle.
+    """
+    full = {"format": FORMAT, "version": VERSION, **record}
+    full["model"] = {**record["model"], "sha256": hashlib.sha256(model).hexdigest()}
+    full["sha256"] = record_hash(full)
+    text = json.dumps(full, indent=1, ensure_ascii=False) + "\n"
+    files = {_MODEL: model, _RECORD: text.encode()}
+    if task_file is not None:
+        files[_TASK] = task_file.read_bytes()
+    write_folder(folder, files, marker=_RECORD)
+    return load_bundle(folder)
+
+
+def add_to_bundle(bundle: Bundle, *, evidence: Mapping[str, Any], card: str) -> None:
+    """Put evidence and card, measured on this very bundle, beside its weights."""
+    write_json(bundle.folder / _EVIDENCE, evidence)
+    add_card(bundle, card)
+
+
+def add_card(bundle: Bundle, card: str) -> None:
+    """Put a card, in Markdown, beside the weights."""
+    write_text(bundle.folder / _CARD, card)

@@ -1,0 +1,170 @@
+"""Whether an image may be read at all: checks that need no learning, and what was learnt of wrong pictures."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from secondread.errors import BundleDamaged
+from secondread.files import write_folder
+from secondread.images import Image, Prepared, PrepareSpec, prepare
+from secondread.reading.bundle import read_record, record_hash
+from secondread.reading.reading import Refusal
+from secondread.reading.session import open_session
+from secondread.tasks import Task, list_tasks, load_task
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+_MIN_SIDE = 32  # pixels; below it nothing a reader looks for can be seen
+_MIN_SPREAD = 8  # grey levels between the 2nd and the 98th percentile of the model's input
+# modalities that devices and converters write when they do not know
+_NOT_SAYING = frozenset({"", "OT", "SC", "UNKNOWN"})
+
+
+def check_image(image: Image, task: Task) -> Refusal | None:
+    """Refuse what is too small, or what its DICOM facts say is something else."""
+    if min(image.width, image.height) < _MIN_SIDE:
+        return Refusal(
+            "too_small",
+            f"the image has {image.width} × {image.height} pixels; at least {_MIN_SIDE} on each side are needed: "
+            "send the original",
+        )
+    modality = image.modality.upper()
+    if modality not in _NOT_SAYING and modality not in task.dicom_modalities:
+        return Refusal(
+            "wrong_kind",
+            f"the file says modality {modality}; this task reads a {task.modality}: {', '.join(task.dicom_modalities)}",
+        )
+    part = image.body_part.upper().replace(" ", "")
+    if part not in task.dicom_body_parts and part in _parts_of_other_tasks(task.name):
+        return Refusal("wrong_part", f"the file says body part {part}; this task reads: {task.body_part}")
+    return None
+
+
+def check_prepared(prepared: Prepared) -> Refusal | None:
+    """Refuse what holds no picture: one grey from edge to edge."""
+    shares = np.cumsum(np.bincount(prepared.pixels.ravel(), minlength=256)) / prepared.pixels.size
+    low, high = np.searchsorted(shares, [0.02, 0.98])  # percentiles; a histogram costs a tenth of sorting
+    if high - low < _MIN_SPREAD:
+        return Refusal(
+            "blank", "the image is blank (nearly one grey throughout); check the export and send the picture itself"
+        )
+    return None
+
+
+@cache
+def _parts_of_other_tasks(task: str) -> frozenset[str]:
+    return frozenset(part for name in list_tasks() if name != task for part in load_task(name).dicom_body_parts)
+
+
+FORMAT, VERSION = "secondread-gate", 1
+_MODEL, _RECORD = "gate.onnx", "gate.json"
+_SHIPPED = Path(__file__).parents[1] / "bundles" / "gate"
+_OTHER, _INVERTED = "other", "inverted"
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What the gate makes of one picture."""
+
+    kinds: tuple[str, ...]
+    probabilities: np.ndarray  # (kinds,)
+    distances: np.ndarray  # (2, tasks): to the nearest source that taught the gate, at two depths
+
+    @property
+    def kind(self) -> str:
+        """The likeliest: a task's name, 'other' or 'inverted'."""
+        return self.kinds[int(self.probabilities.argmax())]
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """A trained gate. Safe to share between threads."""
+
+    record: Mapping[str, Any]
+    session: "InferenceSession"
+
+    @property
+    def id(self) -> str:
+        """The first eight digits of its hash."""
+        return str(self.record["sha256"])[:8]
+
+    @cached_property
+    def spec(self) -> PrepareSpec:
+        """The preprocessing that it was trained with."""
+        return PrepareSpec.from_dict(self.record["prepare"])
+
+    def judge(self, image: Image) -> Verdict:
+        """Look at a picture once; `refusal` and `task_of` read the verdict."""
+        pixels = prepare(image, self.spec).pixels[None]
+        logits, distances = self.session.run(["logits", "distances"], {"image": pixels})
+        shifted = np.exp(logits[0] - logits[0].max())
+        return Verdict(tuple(self.record["kinds"]), shifted / shifted.sum(), distances[0])
+
+    def knows(self, task: Task) -> bool:
+        """Whether it was taught this task; a task of the user's own it was not."""
+        return task.name in self.record["thresholds"]
+
+    def refusal(self, verdict: Verdict, task: Task) -> Refusal | None:
+        """Why this picture may not be read for that task, or None."""
+        limits = self.record["thresholds"][task.name]
+        index = verdict.kinds.index(task.name)
+        low, high = verdict.distances[:, index]
+        if verdict.probabilities[index] < limits["probability"] and verdict.kind != task.name:
+            return _of_another_kind(verdict.kind, task)
+        far = low > limits["distance_low"] or high > limits["distance_high"]
+        if far or verdict.probabilities[index] < limits["probability"]:
+            return Refusal(
+                "unlike_training",
+                f"this is unlike every {task.modality} that was learnt from, so an answer could not be trusted; "
+                "a qualified reader must look at it",
+            )
+        return None
+
+    def task_of(self, verdict: Verdict) -> str | None:
+        """The likeliest task, if its gate lets the picture pass; else None."""
+        tasks = [kind for kind in verdict.kinds if kind in self.record["thresholds"]]
+        likeliest = max(tasks, key=lambda task: verdict.probabilities[verdict.kinds.index(task)])
+        return likeliest if self.refusal(verdict, load_task(likeliest)) is None else None
+
+
+@cache
+def shipped_gate() -> Gate | None:
+    """The gate that comes with the package; None where there is none."""
+    return load_gate(_SHIPPED) if (_SHIPPED / _RECORD).is_file() else None
+
+
+def load_gate(folder: Path) -> Gate:
+    """A gate from its folder, checked against its hashes. Raises BundleForeign or BundleDamaged."""
+    record = read_record(folder / _RECORD, format_name=FORMAT, version=VERSION)
+    model = folder / _MODEL
+    if not model.is_file() or hashlib.sha256(model.read_bytes()).hexdigest() != record["model_sha256"]:
+        raise BundleDamaged(f"{model} is missing or not the file that was written; copy the gate again")
+    return Gate(record, open_session(model))
+
+
+def write_gate(folder: Path, *, record: Mapping[str, Any], model: bytes) -> None:
+    """Write a gate aside, then rename it into place."""
+    full = {"format": FORMAT, "version": VERSION, **record, "model_sha256": hashlib.sha256(model).hexdigest()}
+    full["sha256"] = record_hash(full)
+    text = json.dumps(full, indent=1, ensure_ascii=False) + "\n"
+    write_folder(folder, {_MODEL: model, _RECORD: text.encode()}, marker=_RECORD)
+
+
+def _of_another_kind(kind: str, task: Task) -> Refusal:
+    """A picture for another task, of no kind that is read, or with bright and dark swapped."""
+    if kind == _INVERTED:
+        return Refusal("inverted", "bright and dark look swapped; invert the image, or send the original file")
+    if kind == _OTHER:
+        return Refusal("wrong_kind", f"this does not look like a {task.modality}; send one, or choose another task")
+    other = load_task(kind)
+    part = set(other.dicom_modalities) & set(task.dicom_modalities)  # the same kind of film, of another part
+    return Refusal(
+        "wrong_part" if part else "wrong_kind", f"this looks like a {other.modality}; this task reads a {task.modality}"
+    )

@@ -1,0 +1,195 @@
+"""A site's own operating points: a threshold chosen here for one bundle, recorded, reversible, bound to its hash."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from secondread.errors import Conflict, UsageError
+from secondread.reading import Bundle, OperatingPoint
+from secondread.service.chain import Actor, record
+from secondread.service.database import Database
+from secondread.service.tables import PointRow, now
+from secondread.stats.operating_points import measure_operating_point
+
+
+@dataclass(frozen=True)
+class SitePoint:
+    """A choice that was made; `ended_at` is None for the one that decides now."""
+
+    id: int
+    task: str
+    bundle: str
+    bundle_sha256: str
+    threshold: float
+    low: float | None
+    high: float | None
+    prevalence: float | None
+    measured: dict[str, Any]  # as an operating point in a bundle's record: sensitivity, specificity, n, data, …
+    note: str
+    chosen_by: str
+    chosen_at: datetime
+    ended_at: datetime | None
+    ended_by: str
+
+    @property
+    def name(self) -> str:
+        """As readings name it."""
+        return f"site-{self.id}"
+
+
+class OperatingPoints:
+    """One active point at most for each bundle; without one, the bundle's own default decides."""
+
+    def __init__(self, database: Database):
+        self._database = database
+
+    def choose(
+        self,
+        bundle: Bundle,
+        *,
+        threshold: float,
+        low: float | None = None,
+        high: float | None = None,
+        prevalence: float | None = None,
+        note: str = "",
+        split: str = "test",
+        actor: Actor,
+    ) -> SitePoint:
+        """Make a threshold (positive above it) the one that decides from now on; an earlier choice ends.
+
+        low, high: an uncertain band, high being the threshold. Its sensitivity and specificity are measured on the
+        predictions of that split in the bundle's evidence. Raises UsageError.
+        """
+        _check(threshold, low, high, prevalence)
+        measured = _measured(bundle, threshold, low, split, actor)
+        with self._database.begin() as session:
+            self._end(session, bundle, actor)
+            row = PointRow(
+                task=bundle.task.name,
+                bundle=bundle.id,
+                bundle_sha256=str(bundle.record["sha256"]),
+                threshold=threshold,
+                low=low,
+                high=high,
+                prevalence=prevalence,
+                measured=measured,
+                note=note.replace("\0", "")[:2000],
+                chosen_by=actor.name,
+            )
+            session.add(row)
+            session.flush()
+            record(session, actor, "point.chosen", f"bundle:{bundle.id}", point=row.id, threshold=threshold, low=low)
+            return _site_point(row)
+
+    def revert(self, bundle: Bundle, *, actor: Actor) -> SitePoint | None:
+        """Undo the last choice: the one before it decides again, or the bundle's default (None). Raises Conflict."""
+        with self._database.begin() as session:
+            ended = self._end(session, bundle, actor)
+            if ended is None:
+                raise Conflict(f"{bundle.id} has no operating point of this site; its own default decides")
+            before = session.scalar(
+                select(PointRow)
+                .where(PointRow.bundle_sha256 == ended.bundle_sha256, PointRow.id < ended.id)
+                .order_by(PointRow.id.desc())
+                .limit(1)
+            )
+            if before is not None:
+                before.ended_at, before.ended_by = None, ""
+            back_to = before.id if before is not None else None
+            record(session, actor, "point.reverted", f"bundle:{bundle.id}", point=ended.id, back_to=back_to)
+            session.flush()
+            return _site_point(before) if before is not None else None
+
+    def active(self, bundle: Bundle) -> SitePoint | None:
+        """The choice that decides for this very bundle now."""
+        with self._database.reading() as session:
+            row = _active(session, str(bundle.record["sha256"]))
+            return _site_point(row) if row is not None else None
+
+    def active_point(self, bundle: Bundle) -> OperatingPoint | None:
+        """As `active`, in the form that readers decide with."""
+        found = self.active(bundle)
+        return None if found is None else operating_point_of(found, bundle)
+
+    def history(self, bundle: Bundle) -> list[SitePoint]:
+        """Every choice for bundles of this name, the newest first; also those for earlier trainings of it."""
+        name = bundle.id.partition("@")[0]
+        with self._database.reading() as session:
+            rows = session.scalars(
+                select(PointRow)
+                .where(PointRow.bundle.startswith(f"{name}@", autoescape=True))
+                .order_by(PointRow.id.desc())
+            )
+            return [_site_point(row) for row in rows]
+
+    def left_behind(self, bundle: Bundle) -> SitePoint | None:
+        """The choice for an earlier training of this bundle that does not hold for this one, to say so on its page."""
+        sha256 = bundle.record["sha256"]
+        if self.active(bundle) is not None:
+            return None
+        open_ones = (point for point in self.history(bundle) if point.ended_at is None)
+        return next((point for point in open_ones if point.bundle_sha256 != sha256), None)
+
+    def _end(self, session: Session, bundle: Bundle, actor: Actor) -> PointRow | None:
+        row = _active(session, str(bundle.record["sha256"]), lock=True)
+        if row is not None:
+            row.ended_at, row.ended_by = now(), actor.name
+            session.flush()
+        return row
+
+
+def operating_point_of(point: SitePoint, bundle: Bundle) -> OperatingPoint:
+    """A site's choice in the form that readers decide with. Raises Conflict for a bundle it was not made for."""
+    if point.bundle_sha256 != bundle.record["sha256"]:
+        raise Conflict(
+            f"operating point {point.name} was chosen for {point.bundle}, not for {bundle.id}; choose one for it"
+        )
+    return OperatingPoint(name=point.name, low=point.low, high=point.high, **point.measured)
+
+
+def _check(threshold: float, low: float | None, high: float | None, prevalence: float | None) -> None:
+    if not 0 <= threshold < 1:
+        raise UsageError(f"a threshold lies from 0 to below 1; {threshold:g} does not")
+    if (low is None) != (high is None):
+        raise UsageError("an uncertain band has two ends: give both low and high, or neither")
+    if low is not None and high is not None and not (0 <= low < high and high == threshold):
+        raise UsageError("an uncertain band ends at the threshold and begins below it")
+    if prevalence is not None and not 0 < prevalence < 1:
+        raise UsageError(f"a prevalence of {prevalence:g} is no share; give one between 0 and 1, as 0.02 for 2 %")
+
+
+def _measured(bundle: Bundle, threshold: float, low: float | None, split: str, actor: Actor) -> dict[str, Any]:
+    predictions = (bundle.evidence or {}).get("predictions", {})
+    if split not in predictions:
+        known = ", ".join(predictions) or "none"
+        raise UsageError(
+            f"{bundle.id} has no evidence of the split '{split}' to choose a threshold on (it has: {known}); "
+            "run `secondread evaluate`"
+        )
+    rows = [row for row in predictions[split] if row[2] is not None]
+    y_true = np.array([row[1] for row in rows], dtype=bool)
+    probabilities = np.array([row[2] for row in rows], dtype=np.float64)
+    common: dict[str, Any] = {
+        "chosen_by": f"the site ({actor.name})",
+        "data": f"{split} of the bundle's evidence",
+        "date": now().date().isoformat(),
+        "weights_sha256": bundle.record["model"]["sha256"],
+    }
+    found = measure_operating_point(y_true, probabilities, threshold=threshold, **common)
+    if low is not None:  # as with 'triage': the diseased must not be called negative, the healthy not positive
+        below = measure_operating_point(y_true, probabilities, threshold=low, **common)
+        found["sensitivity"] = below["sensitivity"]
+    return found
+
+
+def _active(session: Session, sha256: str, *, lock: bool = False) -> PointRow | None:
+    statement = select(PointRow).where(PointRow.bundle_sha256 == sha256, PointRow.ended_at.is_(None))
+    return session.scalar(statement.with_for_update() if lock else statement)
+
+
+def _site_point(row: PointRow) -> SitePoint:
+    return SitePoint(**{name: getattr(row, name) for name in SitePoint.__dataclass_fields__})

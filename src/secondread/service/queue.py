@@ -1,0 +1,358 @@
+"""The queue of images to be read: it lives in the database of the readings, and that is its point."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from secondread.errors import NotThere
+from secondread.service.chain import Actor, record
+from secondread.service.database import Database
+from secondread.service.desk import Draft
+from secondread.service.readings import ReadingStore, StoredReading, clean_name
+from secondread.service.tables import BatchRow, ItemRow, now
+
+STATES = ("queued", "running", "done", "refused", "failed", "cancelled")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of every image of an upload."""
+
+    task: str  # or 'auto'
+    bundle: str = ""
+    operating_point: str = ""
+    source: str = ""
+
+    @classmethod
+    def of(cls, row: BatchRow) -> "Asked":
+        """What the row of an upload says was asked."""
+        return cls(row.task, row.bundle, row.operating_point, row.source)
+
+
+@dataclass(frozen=True)
+class NewItem:
+    """An image that was staged in the store, or a file that was refused before it got there."""
+
+    name: str
+    image_sha256: str | None = None
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An item that this worker has until its lease runs out."""
+
+    id: int
+    batch: int
+    name: str
+    image_sha256: str
+    asked: Asked
+    asked_by: str
+    lease: str
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Item:
+    """Where one image of an upload stands."""
+
+    id: int
+    name: str
+    state: str
+    reading_id: int | None
+    code: str
+    message: str
+    attempts: int
+
+    @classmethod
+    def of(cls, row: ItemRow) -> "Item":
+        """As its row says."""
+        return cls(row.id, row.name, row.state, row.reading_id, row.code, row.message, row.attempts)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Where an upload stands: how many of its images are in which state."""
+
+    id: int
+    asked: Asked
+    created_at: datetime
+    created_by: str
+    cancelled_at: datetime | None
+    counts: dict[str, int]  # every one of STATES
+
+    @classmethod
+    def of(cls, row: BatchRow, counts: Mapping[tuple[int, str], int]) -> "Batch":
+        """counts: (upload, state) → images; a state without any may be left out."""
+        in_each = {state: counts.get((row.id, state), 0) for state in STATES}
+        return cls(row.id, Asked.of(row), row.created_at, row.created_by, row.cancelled_at, in_each)
+
+    @property
+    def n(self) -> int:
+        """Images in all."""
+        return sum(self.counts.values())
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.counts["queued"] + self.counts["running"] == 0
+
+
+_MOST_ATTEMPTS = 3
+
+
+class Queue:
+    """Uploads and their images. Safe with any number of workers in any number of processes."""
+
+    def __init__(self, database: Database, readings: ReadingStore, *, lease_seconds: float = 120.0):
+        self._database = database
+        self._readings = readings
+        self.lease = timedelta(seconds=lease_seconds)
+
+    def submit(
+        self, asked: Asked, items: Sequence[NewItem], *, actor: Actor, idempotency_key: str | None = None
+    ) -> int:
+        """Put an upload into the queue, whole or not at all; gives its number.
+
+        The images are in the store already. idempotency_key: of two submissions with one key, the second gives the
+        number of the first. It is the account's own: others may use the same.
+        """
+        key = None if idempotency_key is None else f"{actor.name}:{idempotency_key}"[:200]
+        try:
+            with self._database.begin() as session:
+                if key is not None and (known := _by_key(session, key)) is not None:
+                    return known
+                batch = BatchRow(
+                    task=asked.task,
+                    bundle=asked.bundle,
+                    operating_point=asked.operating_point,
+                    source=asked.source.replace("\0", "")[:200],
+                    created_by=actor.name,
+                    idempotency_key=key,
+                )
+                session.add(batch)
+                session.flush()
+                session.add_all(
+                    ItemRow(
+                        batch_id=batch.id,
+                        name=clean_name(item.name),
+                        image_sha256=item.image_sha256,
+                        state="queued" if item.image_sha256 else "refused",
+                        code=item.code,
+                        message=item.message,
+                    )
+                    for item in items
+                )
+                record(session, actor, "batch.submitted", f"batch:{batch.id}", n=len(items), task=asked.task)
+                return batch.id
+        except IntegrityError:  # the same key at the same moment, from another process
+            with self._database.reading() as session:
+                if key is None or (known := _by_key(session, key)) is None:
+                    raise
+                return known
+
+    def claim(self) -> Claim | None:
+        """The next image to read, now this worker's; None where nothing waits."""
+        moment = now()
+        lease = secrets.token_hex(16)
+        overdue = and_(ItemRow.state == "running", ItemRow.lease_until < moment)
+        with self._database.begin() as session:
+            row = session.scalar(
+                select(ItemRow)
+                .where(ItemRow.state.in_(("queued", "running")), or_(ItemRow.state == "queued", overdue))
+                .order_by(ItemRow.id)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+            )
+            if row is None:
+                return None
+            batch = session.get_one(BatchRow, row.batch_id)
+            if row.attempts >= _MOST_ATTEMPTS:
+                # Who reads it dies of it, or of something else every time: the others must not wait for it.
+                message = f"reading it ended the worker {row.attempts} times; send it again or report it"
+                _close(row, "failed", code="worker_died", message=message)
+                record(session, Actor(batch.created_by, "worker"), "item.failed", f"item:{row.id}", code=row.code)
+                session.flush()
+            else:
+                row.state, row.lease, row.lease_until = "running", lease, moment + self.lease
+                row.attempts += 1
+                assert row.image_sha256 is not None
+                return Claim(
+                    row.id,
+                    row.batch_id,
+                    row.name,
+                    row.image_sha256,
+                    Asked.of(batch),
+                    batch.created_by,
+                    lease,
+                    row.attempts,
+                )
+        return self.claim()
+
+    def renew(self, claim: Claim) -> bool:
+        """Prolong the lease of a slow reading; False where it has been lost."""
+        with self._database.begin() as session:
+            changed = session.execute(
+                update(ItemRow)
+                .where(ItemRow.id == claim.id, ItemRow.lease == claim.lease, ItemRow.state == "running")
+                .values(lease_until=now() + self.lease)
+                .returning(ItemRow.id)
+            )
+            return changed.first() is not None
+
+    def finish(self, claim: Claim, draft: Draft) -> StoredReading | None:
+        """Store the reading and close the item, in one transaction; None where the lease was lost meanwhile.
+
+        Who lost it was too slow, and another worker reads the image: only one of them can finish.
+        """
+        self._readings.keep_pictures(draft, claim.image_sha256)
+        with self._database.begin() as session:
+            row = _held(session, claim)
+            if row is None:
+                return None
+            reading, _ = self._readings.add_within(
+                session,
+                draft,
+                image_sha256=claim.image_sha256,
+                name=claim.name,
+                source=claim.asked.source,
+                actor=Actor(claim.asked_by, "worker"),
+            )
+            _done(row, reading.id, draft.refusal.code if draft.refusal else "", reading.refusal_message)
+            return StoredReading.of(reading)
+
+    def finish_from_store(self, claim: Claim, reading: StoredReading) -> bool:
+        """Close the item with a reading that was there already; False where the lease was lost."""
+        with self._database.begin() as session:
+            row = _held(session, claim)
+            if row is None:
+                return False
+            _done(row, reading.id, reading.refusal_code, reading.refusal_message)
+            actor = Actor(claim.asked_by, "worker")
+            record(session, actor, "reading.answered_from_store", f"reading:{reading.id}", item=row.id)
+            return True
+
+    def fail(self, claim: Claim, *, code: str, message: str) -> bool:
+        """Close the item with an error of ours; False where the lease was lost."""
+        with self._database.begin() as session:
+            row = _held(session, claim)
+            if row is None:
+                return False
+            _close(row, "failed", code=code, message=message[:1000])
+            record(session, Actor(claim.asked_by, "worker"), "item.failed", f"item:{row.id}", code=code)
+            return True
+
+    def give_back(self, claim: Claim) -> None:
+        """Put an unread item back, for a worker that stops: nobody waits for its lease."""
+        with self._database.begin() as session:
+            row = _held(session, claim)
+            if row is not None:
+                row.state, row.lease, row.lease_until = "queued", "", None
+                row.attempts -= 1
+
+    def cancel(self, batch_id: int, *, actor: Actor) -> int:
+        """Take what still waits out of the queue; what is being read is finished. Gives how many. Raises NotThere."""
+        with self._database.begin() as session:
+            batch = _batch(session, batch_id)
+            waiting = session.scalars(
+                select(ItemRow)
+                .where(ItemRow.batch_id == batch_id, ItemRow.state == "queued")
+                .order_by(ItemRow.id)
+                .with_for_update()
+            ).all()
+            for row in waiting:
+                _close(row, "cancelled", code="cancelled", message="taken out of the queue before it was read")
+            batch.cancelled_at = batch.cancelled_at or now()
+            record(session, actor, "batch.cancelled", f"batch:{batch_id}", n=len(waiting))
+            return len(waiting)
+
+    def retry(self, batch_id: int, *, actor: Actor) -> int:
+        """Put failed and cancelled items of an upload back into the queue. Gives how many. Raises NotThere."""
+        with self._database.begin() as session:
+            _batch(session, batch_id).cancelled_at = None
+            ids = session.scalars(
+                select(ItemRow.id)
+                .where(
+                    ItemRow.batch_id == batch_id,
+                    ItemRow.state.in_(("failed", "cancelled")),
+                    ItemRow.image_sha256.is_not(None),
+                )
+                .order_by(ItemRow.id)
+                .with_for_update()
+            ).all()
+            session.execute(
+                update(ItemRow)
+                .where(ItemRow.id.in_(ids))
+                .values(state="queued", attempts=0, code="", message="", finished_at=None)
+            )
+            record(session, actor, "batch.retried", f"batch:{batch_id}", n=len(ids))
+            return len(ids)
+
+    def batch(self, batch_id: int) -> Batch:
+        """Where an upload stands. Raises NotThere."""
+        with self._database.reading() as session:
+            return Batch.of(_batch(session, batch_id), _counts(session, [batch_id]))
+
+    def batches(self, *, created_by: str | None = None, limit: int = 50) -> list[Batch]:
+        """The latest uploads, the newest first."""
+        statement = select(BatchRow).order_by(BatchRow.id.desc()).limit(limit)
+        if created_by is not None:
+            statement = statement.where(BatchRow.created_by == created_by)
+        with self._database.reading() as session:
+            rows = session.scalars(statement).all()
+            counts = _counts(session, [row.id for row in rows])
+        return [Batch.of(row, counts) for row in rows]
+
+    def items(self, batch_id: int, *, after: int = 0, limit: int = 500) -> list[Item]:
+        """The images of an upload in their order. after: the id of the last one seen."""
+        statement = select(ItemRow).where(ItemRow.batch_id == batch_id, ItemRow.id > after)
+        with self._database.reading() as session:
+            rows = session.scalars(statement.order_by(ItemRow.id).limit(limit)).all()
+        return [Item.of(row) for row in rows]
+
+    def waiting(self) -> int:
+        """How many images wait or are being read now."""
+        with self._database.reading() as session:
+            return session.scalar(select(func.count()).where(ItemRow.state.in_(("queued", "running")))) or 0
+
+
+def _held(session: Session, claim: Claim) -> ItemRow | None:
+    """The item, locked, if it is still this worker's."""
+    row = session.get(ItemRow, claim.id, with_for_update=True)
+    return row if row is not None and row.state == "running" and row.lease == claim.lease else None
+
+
+def _done(row: ItemRow, reading_id: int, refusal_code: str, refusal_message: str) -> None:
+    row.reading_id = reading_id
+    _close(row, "refused" if refusal_code else "done", code=refusal_code, message=refusal_message)
+
+
+def _close(row: ItemRow, state: str, *, code: str = "", message: str = "") -> None:
+    row.state, row.code, row.message = state, code, message
+    row.lease, row.lease_until, row.finished_at = "", None, now()
+
+
+def _batch(session: Session, batch_id: int) -> BatchRow:
+    row = session.get(BatchRow, batch_id) if abs(batch_id) < 2**31 else None
+    if row is None:
+        raise NotThere(f"there is no upload {batch_id}")
+    return row
+
+
+def _by_key(session: Session, key: str) -> int | None:
+    return session.scalar(select(BatchRow.id).where(BatchRow.idempotency_key == key))
+
+
+def _counts(session: Session, batch_ids: Sequence[int]) -> dict[tuple[int, str], int]:
+    statement = (
+        select(ItemRow.batch_id, ItemRow.state, func.count())
+        .where(ItemRow.batch_id.in_(batch_ids))
+        .group_by(ItemRow.batch_id, ItemRow.state)
+    )
+    return {(batch, state): n for batch, state, n in session.execute(statement)}

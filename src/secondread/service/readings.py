@@ -1,0 +1,354 @@
+"""The store of readings: each kept once, found again, deleted with undo, every access in the trail."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from secondread.errors import Conflict, NotThere
+from secondread.service.chain import Actor, record
+from secondread.service.database import Database
+from secondread.service.desk import Draft
+from secondread.service.image_store import HEAT_MAPS, THUMBNAILS, ImageStore, heat_map_name
+from secondread.service.tables import ImageRow, ReadingRow, now
+
+
+@dataclass(frozen=True)
+class StoredReading:
+    """A reading out of the store, with the reason for its place in triage order."""
+
+    id: int
+    image_sha256: str
+    frame: int
+    name: str
+    source: str
+    task: str
+    bundle: str
+    bundle_sha256: str
+    operating_point: str
+    threshold: float | None
+    low: float | None
+    high: float | None
+    probability: float | None
+    decision: str  # 'positive', 'negative', 'uncertain', or '' where refused
+    decision_text: str
+    refusal_code: str
+    refusal_message: str
+    warnings: tuple[str, ...]
+    facts: dict[str, Any]
+    has_thumbnail: bool
+    heat_map: str  # '' where there is none
+    elapsed: float  # seconds
+    created_at: datetime
+    created_by: str
+    triage: float
+    review_state: str
+    finding: int | None
+    n_reviews: int
+    deleted_at: datetime | None
+    erased_at: datetime | None
+
+    @property
+    def score(self) -> int | None:
+        """0 to 100."""
+        return None if self.probability is None else round(100 * self.probability)
+
+    @property
+    def reason(self) -> str:
+        """Why it stands where it does in triage order."""
+        return triage_reason(self.triage, self.probability, self.n_reviews)
+
+    @classmethod
+    def of(cls, row: ReadingRow) -> "StoredReading":
+        """From its row."""
+        values = {name: getattr(row, name) for name in cls.__dataclass_fields__}
+        return cls(**(values | {"warnings": tuple(row.warnings), "facts": dict(row.facts)}))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For CSV and JSON: the contract of `secondread read --json` first, then what the store adds."""
+        refused = bool(self.refusal_code)
+        return {
+            "path": self.name,
+            "task": None if refused else self.task,
+            "bundle": None if refused else self.bundle,
+            "probability": self.probability,
+            "score": self.score,
+            "decision": self.decision or None,
+            "operating_point": self.operating_point or None,
+            "warnings": None if refused else list(self.warnings),
+            "heatmap": self.heat_map or None,
+            "refusal": {"code": self.refusal_code, "message": self.refusal_message} if refused else None,
+            "id": self.id,
+            "image": self.image_sha256,
+            "frame": self.frame,
+            "source": self.source,
+            "asked_task": self.task or None,
+            "threshold": self.threshold,
+            "band": None if self.low is None else [self.low, self.high],
+            "facts": self.facts,
+            "elapsed_ms": round(1000 * self.elapsed, 1),
+            "created_at": self.created_at.isoformat(),
+            "created_by": self.created_by,
+            "review_state": self.review_state,
+            "finding": self.finding,
+            "n_reviews": self.n_reviews,
+            "reason": self.reason,
+            "deleted": self.deleted_at is not None,
+            "erased": self.erased_at is not None,
+        }
+
+
+class ReadingStore:
+    """Readings in the database, their pictures in the folder."""
+
+    def __init__(self, database: Database, images: ImageStore):
+        self._database = database
+        self._images = images
+
+    def find(
+        self, image_sha256: str, *, bundle_sha256: str, point_keys: Sequence[str], frame: int = 0
+    ) -> StoredReading | None:
+        """The stored answer of this bundle to this image, at one of these operating points ('' finds a refusal)."""
+        with self._database.reading() as session:
+            row = session.scalar(
+                select(ReadingRow).where(
+                    ReadingRow.image_sha256 == image_sha256,
+                    ReadingRow.frame == frame,
+                    ReadingRow.bundle_sha256 == bundle_sha256,
+                    ReadingRow.point_key.in_(point_keys),
+                    ReadingRow.deleted_at.is_(None),
+                    ReadingRow.erased_at.is_(None),
+                )
+            )
+            return StoredReading.of(row) if row else None
+
+    def add(
+        self, draft: Draft, *, image_sha256: str, name: str, source: str = "", actor: Actor
+    ) -> tuple[StoredReading, bool]:
+        """Store a reading, or fetch the one that is there already; True where it is new.
+
+        Of two processes that store the same at once, one inserts and both get that row.
+        """
+        self.keep_pictures(draft, image_sha256)
+        with self._database.begin() as session:
+            row, new = self.add_within(session, draft, image_sha256=image_sha256, name=name, source=source, actor=actor)
+            return StoredReading.of(row), new
+
+    def keep_pictures(self, draft: Draft, image_sha256: str) -> None:
+        """Write thumbnail and heat map, before the row that speaks of them."""
+        if draft.thumbnail is not None:
+            self._images.add_picture(THUMBNAILS, image_sha256, draft.thumbnail)
+        if draft.heat_map is not None:
+            name = heat_map_name(image_sha256, draft.bundle_sha256, draft.frame)
+            self._images.add_picture(HEAT_MAPS, name, draft.heat_map)
+
+    def add_within(
+        self, session: Session, draft: Draft, *, image_sha256: str, name: str, source: str, actor: Actor
+    ) -> tuple[ReadingRow, bool]:
+        """As `add`, inside the caller's transaction; the pictures are there already."""
+        values = _values(draft, image_sha256=image_sha256, name=name, source=source, actor=actor)
+        insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        inserted = session.execute(
+            insert(ReadingRow)
+            .values(**values)
+            .on_conflict_do_nothing(index_elements=["image_sha256", "frame", "bundle_sha256", "point_key"])
+            .returning(ReadingRow.id)
+        ).scalar()
+        if inserted is not None:
+            row = session.get_one(ReadingRow, inserted)
+            record(session, actor, "reading.made", f"reading:{row.id}", **_proof(row))
+            return row, True
+        row = session.scalars(
+            select(ReadingRow)
+            .where(
+                ReadingRow.image_sha256 == image_sha256,
+                ReadingRow.frame == draft.frame,
+                ReadingRow.bundle_sha256 == draft.bundle_sha256,
+                ReadingRow.point_key == draft.point_key,
+            )
+            .with_for_update()
+        ).one()
+        if row.deleted_at is not None or row.erased_at is not None:
+            # Sent again: what was deleted or erased comes back, with the name it has now.
+            row.deleted_at, row.erased_at, row.deleted_by = None, None, ""
+            row.name, row.source = values["name"], values["source"]
+            row.has_thumbnail, row.heat_map = values["has_thumbnail"], values["heat_map"]
+            record(session, actor, "reading.sent_again", f"reading:{row.id}", **_proof(row))
+        else:
+            record(session, actor, "reading.answered_from_store", f"reading:{row.id}", **_proof(row))
+        return row, False
+
+    def get(self, reading_id: int, *, actor: Actor, deleted: bool = False) -> StoredReading:
+        """One reading, noted in the trail as seen. deleted: also one that was deleted. Raises NotThere."""
+        with self._database.begin() as session:
+            row = _one(session, reading_id, deleted=deleted)
+            record(session, actor, "reading.seen", f"reading:{row.id}")
+            return StoredReading.of(row)
+
+    def image(self, reading_id: int, *, actor: Actor) -> bytes:
+        """The image's bytes as they are kept, noted in the trail. Raises NotThere."""
+        with self._database.begin() as session:
+            row = _one(session, reading_id)
+            record(session, actor, "image.seen", f"image:{row.image_sha256}", reading=row.id)
+        return self._images.image(row.image_sha256)
+
+    def heat_map(self, reading_id: int, *, actor: Actor) -> bytes:
+        """The heat map's strength as a grey PNG, noted in the trail. Raises NotThere."""
+        with self._database.begin() as session:
+            row = _one(session, reading_id)
+            if not row.heat_map:
+                raise NotThere("this reading has no heat map")
+            record(session, actor, "heat_map.seen", f"image:{row.image_sha256}", reading=row.id)
+        return self._images.picture(HEAT_MAPS, row.heat_map)
+
+    def thumbnails(self, reading_ids: Iterable[int], *, actor: Actor) -> dict[int, bytes]:
+        """Small PNGs for a list, one line in the trail for all of them; those without one are left out."""
+        wanted = list(reading_ids)
+        with self._database.begin() as session:
+            rows = session.execute(
+                select(ReadingRow.id, ReadingRow.image_sha256).where(
+                    ReadingRow.id.in_(wanted), ReadingRow.has_thumbnail, ReadingRow.deleted_at.is_(None)
+                )
+            ).all()
+            record(session, actor, "thumbnails.seen", "worklist", readings=sorted(row.id for row in rows))
+        return {row.id: self._images.picture(THUMBNAILS, row.image_sha256) for row in rows}
+
+    def delete(self, reading_ids: Iterable[int], *, actor: Actor) -> list[int]:
+        """Take readings out of sight; `undelete` brings them back. Gives those that were there."""
+        return self._mark(reading_ids, actor, deleted=True)
+
+    def undelete(self, reading_ids: Iterable[int], *, actor: Actor) -> list[int]:
+        """Undo `delete`. Raises Conflict for readings that retention has erased."""
+        return self._mark(reading_ids, actor, deleted=False)
+
+    def facts_of_image(self, sha256: str) -> ImageRow:
+        """What the store knows of an image. Raises NotThere."""
+        with self._database.reading() as session:
+            row = session.get(ImageRow, sha256)
+            if row is None:
+                raise NotThere("there is no such image")
+            return row
+
+    def _mark(self, reading_ids: Iterable[int], actor: Actor, *, deleted: bool) -> list[int]:
+        with self._database.begin() as session:
+            here = ReadingRow.deleted_at.is_(None) if deleted else ReadingRow.deleted_at.is_not(None)
+            rows = session.execute(
+                select(ReadingRow.id, ReadingRow.erased_at)
+                .where(ReadingRow.id.in_(list(reading_ids)), here)
+                .order_by(ReadingRow.id)
+                .with_for_update()
+            ).all()
+            if not deleted and any(row.erased_at for row in rows):
+                raise Conflict("retention has erased this image; what it deletes is gone for good")
+            ids = [row.id for row in rows]
+            session.execute(
+                update(ReadingRow)
+                .where(ReadingRow.id.in_(ids))
+                .values(deleted_at=now() if deleted else None, deleted_by=actor.name if deleted else "")
+            )
+            for reading_id in ids:
+                record(session, actor, "reading.deleted" if deleted else "reading.undeleted", f"reading:{reading_id}")
+            return ids
+
+
+def _one(session: Session, reading_id: int, *, deleted: bool = False) -> ReadingRow:
+    row = session.get(ReadingRow, reading_id) if abs(reading_id) < 2**31 else None
+    if row is None or (row.deleted_at is not None and not deleted):
+        raise NotThere(f"there is no reading {reading_id}; it may have been deleted")
+    return row
+
+
+def _values(draft: Draft, *, image_sha256: str, name: str, source: str, actor: Actor) -> dict[str, Any]:
+    refusal = draft.refusal
+    return {
+        "image_sha256": image_sha256,
+        "frame": draft.frame,
+        "name": clean_name(name),
+        "source": source.replace("\0", "")[:200],
+        "task": draft.task,
+        "bundle": draft.bundle,
+        "bundle_sha256": draft.bundle_sha256,
+        "point_key": draft.point_key,
+        "operating_point": draft.operating_point,
+        "threshold": draft.threshold,
+        "low": draft.low,
+        "high": draft.high,
+        "probability": draft.probability,
+        "sort_score": -1.0 if draft.probability is None else draft.probability,
+        "decision": draft.decision,
+        "decision_text": draft.decision_text,
+        "refusal_code": refusal.code if refusal else "",
+        "refusal_message": refusal.message if refusal else "",
+        "warnings": list(draft.warnings),
+        "facts": draft.facts or {},
+        "has_thumbnail": draft.thumbnail is not None,
+        "heat_map": "" if draft.heat_map is None else heat_map_name(image_sha256, draft.bundle_sha256, draft.frame),
+        "elapsed": draft.elapsed,
+        "created_at": now(),
+        "created_by": actor.name,
+        "triage": triage_of(decision=draft.decision, probability=draft.probability, review_state="open"),
+        "review_state": "open",
+        "n_reviews": 0,
+        "deleted_by": "",
+    }
+
+
+def _proof(row: ReadingRow) -> dict[str, Any]:
+    """What the trail keeps of a reading: nothing that identifies."""
+    return {
+        "image": row.image_sha256,
+        "bundle": row.bundle,
+        "operating_point": row.operating_point,
+        "probability": row.probability,
+        "decision": row.decision,
+        "refusal": row.refusal_code,
+    }
+
+
+def clean_name(name: str) -> str:
+    """A file's name as it may be stored and shown: no control characters, at most 500 characters."""
+    return "".join(letter for letter in name if letter.isprintable())[-500:]
+
+
+OPEN, WAITING, DISPUTED, DONE, SETTLED = "open", "waiting", "disputed", "done", "settled"
+
+
+REVIEW_STATES = (OPEN, WAITING, DISPUTED, DONE, SETTLED)
+
+
+_REASONS = {
+    1: "reviewers disagree or are unsure: it has to be settled",
+    2: "positive, not reviewed yet",
+    3: "uncertain, not reviewed yet",
+    4: "refused: no one has judged this image yet",
+    5: "negative, not reviewed yet",
+    6: "reviewed",
+}
+
+
+_BY_DECISION = {"positive": 2, "uncertain": 3, "": 4, "negative": 5}
+
+
+def triage_of(*, decision: str, probability: float | None, review_state: str) -> float:
+    """The lower, the sooner: the class in its whole part, within it 1 − probability (below 1)."""
+    if review_state == DISPUTED:
+        rank = 1
+    elif review_state in (DONE, SETTLED):
+        rank = 6
+    else:
+        rank = _BY_DECISION[decision]
+    return rank + (0.0 if probability is None else 0.999 * (1 - probability))
+
+
+def triage_reason(triage: float, probability: float | None, n_reviews: int) -> str:
+    """Why a reading stands where it does, as a sentence without a full stop."""
+    rank = int(triage)
+    reason = _REASONS[rank]
+    if n_reviews and 2 <= rank <= 5:
+        reason = reason.replace("not reviewed yet", f"{n_reviews} of the reviews made, another is needed")
+    score = "" if probability is None or rank in (1, 6) else f" (score {round(100 * probability)})"
+    return reason + score

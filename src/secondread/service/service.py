@@ -1,0 +1,110 @@
+"""Everything of the service behind one name, put together from its settings."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from secondread.images import Limits
+from secondread.service.accounts import Accounts
+from secondread.service.agreement import AgreementStatistics
+from secondread.service.answers import Answers
+from secondread.service.archive import Bounds
+from secondread.service.database import Database
+from secondread.service.drift import Drift
+from secondread.service.exports import ReviewedExport
+from secondread.service.image_store import ImageStore
+from secondread.service.intake import Intake
+from secondread.service.points import OperatingPoints
+from secondread.service.queue import Queue
+from secondread.service.readings import ReadingStore
+from secondread.service.retention import Retention
+from secondread.service.reviews import Reviews
+from secondread.service.settings import SETTINGS, data_folder_of
+from secondread.service.trail import AuditTrail
+from secondread.service.worker import AnyReader, ReadingDesk, Worker
+from secondread.service.worklist import Worklist
+
+
+@dataclass(frozen=True, eq=False)
+class Service:
+    """The parts, each with its own module. Safe to share between threads; a process opens its own."""
+
+    folder: Path
+    database: Database
+    images: ImageStore
+    readings: ReadingStore
+    worklist: Worklist
+    reviews: Reviews
+    agreement: AgreementStatistics
+    drift: Drift
+    exports: ReviewedExport
+    accounts: Accounts
+    answers: Answers
+    trail: AuditTrail
+    queue: Queue
+    intake: Intake
+    points: OperatingPoints
+    retention: Retention
+
+    @classmethod
+    def open(cls, settings: Mapping[str, Any] | None = None, *, upgrade: bool = True) -> "Service":
+        """The service with these settings (by key, as DATA_FOLDER; what is missing is the default).
+
+        upgrade: make the folders and bring the tables to this version; without it nothing is touched.
+        Raises UsageError, ExtraMissing, ServiceError.
+        """
+        use = {row.key: row.default for row in SETTINGS} | dict(settings or {})
+        folder = data_folder_of(use)
+        database, images = Database.open(folder, str(use["DATABASE"])), ImageStore(folder)
+        if upgrade:
+            images.prepare()
+            database.upgrade()
+        max_file = int(use["MAX_FILE_MB"]) * 10**6
+        limits = Limits(max_pixels=int(use["MAX_MEGAPIXELS"]) * 10**6, max_bytes=max_file)
+        bounds = Bounds(
+            max_files=int(use["MAX_BATCH_FILES"]),
+            max_bytes=int(use["MAX_BATCH_MB"]) * 10**6,
+            max_file_bytes=max_file,
+            max_ratio=int(use["MAX_ARCHIVE_RATIO"]),
+        )
+        readings = ReadingStore(database, images)
+        queue = Queue(database, readings, lease_seconds=float(use["LEASE_SECONDS"]))
+        keep = use["DEIDENTIFY"] == "off"
+        return cls(
+            folder=folder,
+            database=database,
+            images=images,
+            readings=readings,
+            worklist=Worklist(database),
+            reviews=Reviews(database, needed=int(use["REVIEWS_NEEDED"])),
+            agreement=AgreementStatistics(database),
+            drift=Drift(database),
+            exports=ReviewedExport(database, images),
+            accounts=Accounts(database),
+            answers=Answers(database, lambda: images.secret("answers")),
+            trail=AuditTrail(database),
+            queue=queue,
+            intake=Intake(database, images, queue, bounds=bounds, limits=limits, keep_identifiers=keep),
+            points=OperatingPoints(database),
+            retention=Retention(database, images),
+        )
+
+    def desk(self, readers: Callable[[str, str], AnyReader]) -> ReadingDesk:
+        """Reads what is asked with these readers and the site's operating points."""
+        return ReadingDesk(readers, points=self.points)
+
+    def worker(self, readers: Callable[[str, str], AnyReader], *, poll_seconds: float = 0.5) -> Worker:
+        """A worker of the queue; `run` in a thread or process of its own."""
+        desk = self.desk(readers)
+        return Worker(
+            self.queue,
+            self.images,
+            desk.read,
+            known=lambda asked, sha256: desk.known(asked, sha256, self.readings),
+            poll_seconds=poll_seconds,
+        )
+
+    def close(self) -> None:
+        """Give the database's connections back."""
+        self.database.close()

@@ -1,0 +1,111 @@
+"""DeLong's test: against its definition by hand, against the bootstrap, and by its laws."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from secondread.errors import OneClassOnly
+from secondread.stats.bootstrap import bootstrap
+from secondread.stats.delong import auc_covariance, compare_auc
+from secondread.stats.metrics import roc_auc
+
+seeds = st.integers(0, 10_000)
+
+
+def make_case(seed, n=60):
+    """Labels of both classes and the scores of two models, with ties."""
+    rng = np.random.default_rng(seed)
+    y = rng.random(n) < 0.4
+    y[:4] = (True, False, True, False)
+    shared = rng.normal(size=n) + y
+    return y, np.round(shared + rng.normal(size=n), 1), np.round(shared + 0.7 * rng.normal(size=n), 1)
+
+
+def by_definition(y, *models):
+    """Areas and covariance from all pairs: DeLong et al. 1988, equations 1 to 6."""
+    pairs = [np.sign(s[y][:, None] - s[~y][None, :]) / 2 + 0.5 for s in models]  # (n_positive, n_negative) each
+    of_positives, of_negatives = (np.stack([pair.mean(axis=axis) for pair in pairs]) for axis in (1, 0))
+    return of_positives.mean(axis=1), np.cov(of_positives) / y.sum() + np.cov(of_negatives) / (~y).sum()
+
+
+@settings(max_examples=40, deadline=None)
+@given(seeds)
+def test_the_fast_form_agrees_with_the_definition(seed):
+    y, a, b = make_case(seed)
+    aucs, covariance = auc_covariance(y, np.stack([a, b]), groups=np.arange(len(y)))
+    expected_aucs, expected = by_definition(y, a, b)
+    assert aucs == pytest.approx(expected_aucs)
+    assert aucs == pytest.approx([roc_auc(y, a), roc_auc(y, b)])
+    assert covariance == pytest.approx(expected)
+
+
+def test_an_example_worked_by_hand():
+    """Positives 3, 2, 4 and negatives 1, 2 under a; the second model ranks all of them rightly.
+
+    Components of the positives under a: 1, 3/4, 1; of the negatives: 1, 5/6. Area 11/12.
+    Variance: (1/48) / 3 + (1/72) / 2 = 1/72. Under b every component is 1, so the difference has that variance too.
+    """
+    y = np.array([True, True, True, False, False])
+    found = compare_auc(y, np.array([3.0, 2, 4, 1, 2]), np.array([3.0, 4, 5, 1, 2]))
+    assert found.auc_a == pytest.approx(11 / 12)
+    assert found.auc_b == 1
+    assert found.z == pytest.approx(-(1 / 12) / np.sqrt(1 / 72))
+    assert found.p == pytest.approx(0.47950, abs=1e-5)
+    assert (found.low, found.high) == pytest.approx(
+        (-1 / 12 - 1.959964 / np.sqrt(72), -1 / 12 + 1.959964 / np.sqrt(72))
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(seeds)
+def test_laws(seed):
+    y, a, b = make_case(seed)
+    found, turned = compare_auc(y, a, b), compare_auc(y, b, a)
+    assert (turned.difference, turned.z, turned.p) == pytest.approx((-found.difference, -found.z, found.p))
+    rescaled = compare_auc(y, np.exp(a), 3 * b - 1)
+    assert rescaled.p == pytest.approx(found.p)
+    order = np.random.default_rng(0).permutation(len(y))
+    assert compare_auc(y[order], a[order], b[order]).z == pytest.approx(found.z)
+    assert compare_auc(y, a, a).p == 1
+    alone = compare_auc(y, a, b, groups=[str(i) for i in range(len(y))])
+    assert alone.z == pytest.approx(found.z)
+    assert (found.p < 0.05) == (not found.low <= 0 <= found.high)
+
+
+def test_copies_of_patients_add_no_certainty():
+    y, a, b = make_case(1, n=80)
+    once = compare_auc(y, a, b)
+    copied = compare_auc(*(np.repeat(x, 6) for x in (y, a, b)), groups=[str(i // 6) for i in range(480)])
+    assert (copied.low, copied.high) == pytest.approx((once.low, once.high))
+    assert copied.n_groups == 80
+
+
+def test_the_interval_agrees_with_the_bootstrap():
+    """Against a constant model, the difference is the area less a half: its interval is the area's own."""
+    y, a, _ = make_case(2, n=400)
+    found = compare_auc(y, a, np.zeros(400))
+    drawn = bootstrap(y, a, threshold=0, groups=[str(i) for i in range(400)], measures=("roc_auc",))["roc_auc"]
+    assert found.low + 0.5 == pytest.approx(drawn["low"], abs=0.006)
+    assert found.high + 0.5 == pytest.approx(drawn["high"], abs=0.006)
+
+
+@pytest.mark.parametrize("size", [1, 8])
+def test_equal_models_are_told_apart_about_as_often_as_chance_says(size):
+    """At the 5 % level, with one or with eight alike images of a patient."""
+    rng, errors = np.random.default_rng(0), 0
+    groups = [str(i // size) for i in range(80 * size)]
+    for _ in range(300):
+        patient = np.repeat(rng.normal(size=(3, 80)), size, axis=1)
+        y = np.arange(80 * size) % (2 * size) < size
+        a, b = (patient[i] + 0.3 * rng.normal(size=len(y)) + 0.8 * y for i in (1, 2))
+        errors += compare_auc(y, a, b, groups=groups).p < 0.05
+    assert 4 <= errors <= 27  # 5 % is 15
+
+
+def test_perfect_against_useless_is_certain_and_one_class_is_an_error():
+    y = np.array([True, True, False, False])
+    found = compare_auc(y, y.astype(float), -y.astype(float))
+    assert (found.difference, found.z, found.p) == (1, np.inf, 0)
+    with pytest.raises(OneClassOnly, match="both classes"):
+        compare_auc(np.ones(3), np.arange(3), np.arange(3))
