@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import subprocess
 import sys
 from datetime import date
 from pathlib import Path
@@ -12,6 +13,18 @@ import cv2
 import numpy as np
 
 RESULTS = Path(__file__).parent / "results"
+
+
+def data_folder() -> Path:
+    """Of the benchmark data: a folder with a manifest.csv for each task."""
+    if not os.environ.get("SECONDREAD_DATA"):
+        sys.exit("Set SECONDREAD_DATA to the folder of the benchmark data.")
+    return Path(os.environ["SECONDREAD_DATA"])
+
+
+def call(*args: str | Path) -> None:
+    """One command of secondread, with this interpreter; its failure ends the benchmark."""
+    subprocess.run([sys.executable, "-m", "secondread.cli", *map(str, args)], check=True)
 
 
 def weights_of(task: str, folder: Path) -> Path:

@@ -7,15 +7,13 @@ TBX11K has films with tuberculosis alone and NIH has none, so a difference betwe
 it and where none does. The share of both that bundles are measured on is left out.
 """
 
-import os
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 from scipy.stats import rankdata
 
-from benchmarks._common import save
+from benchmarks._common import data_folder, save
 from secondread.data import Manifest, load_data
 from secondread.data.split import training_share, validation_share
 from secondread.reading import Bundle, load_bundle
@@ -72,7 +70,7 @@ def measure(bundle: Bundle, manifest: Manifest) -> dict[str, object]:
 
 def main(bundles: list[str]) -> None:
     """One line for each bundle, and all in the results."""
-    manifest = load_data(Path(os.environ["SECONDREAD_DATA"]) / TASK / "manifest.csv", task=load_task(TASK))
+    manifest = load_data(data_folder() / TASK / "manifest.csv", task=load_task(TASK))
     found = [measure(load_bundle(bundle), manifest) for bundle in bundles]
     save("carry_over", {"command": f"python -m benchmarks.carry_over {' '.join(bundles)}", "bundles": found})
 

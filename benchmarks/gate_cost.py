@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks._common import save
+from benchmarks._common import data_folder, save
 from secondread.data import load_data
 from secondread.images import decode
 from secondread.reading import Gate, Reader, list_bundles, load_bundle, load_gate
@@ -54,7 +54,7 @@ def measure(name: str, data: Path, gate: Gate) -> dict[str, Any]:
 
 def main() -> None:
     """All shipped bundles."""
-    data, gate = Path(os.environ["SECONDREAD_DATA"]), load_gate(SHIPPED)
+    data, gate = data_folder(), load_gate(SHIPPED)
     results = {name: measure(name, data, gate) for name in list_bundles()}
     save(
         "gate_cost",

@@ -4,22 +4,14 @@ Nothing here reads the test split. Given again, it goes on where it stopped.
 """
 
 import json
-import os
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 
-from benchmarks._common import save
+from benchmarks._common import call, data_folder, save
 
 TASK, MODELS, SEEDS = "tuberculosis", ("lenet",), (0, 1, 2)
 RUNS = Path(__file__).parents[1] / "runs" / "pretraining"
 PRETRAINING_EPOCHS = EPOCHS = {"lenet": 50}
-
-
-def call(*args: str | Path) -> None:
-    """One command of secondread, with this interpreter."""
-    subprocess.run([sys.executable, "-m", "secondread.cli", *map(str, args)], check=True, stdout=subprocess.DEVNULL)
 
 
 def validation_auc(model: str, seed: int, manifest: Path, weights: Path | None) -> float:
@@ -36,7 +28,7 @@ def measure(model: str, manifest: Path) -> dict[str, object]:
     """The same seeds with both starts; the pretrained weights are one, since they cost the most."""
     weights = RUNS / f"{model}.safetensors"
     if not weights.is_file():
-        call("pretrain", "--task", TASK, "--model", model, "--recipe", "upright", "--data", manifest,
+        call("lab", "pretrain", "--task", TASK, "--model", model, "--recipe", "upright", "--data", manifest,
              "--epochs", PRETRAINING_EPOCHS[model], "--out", weights)  # fmt: skip
     found = {
         start: [validation_auc(model, seed, manifest, given) for seed in SEEDS]
@@ -53,7 +45,7 @@ def measure(model: str, manifest: Path) -> dict[str, object]:
 
 def main() -> None:
     """The smallest collection, where labels are fewest."""
-    manifest = Path(os.environ["SECONDREAD_DATA"]) / TASK / "manifest.csv"
+    manifest = data_folder() / TASK / "manifest.csv"
     save("pretraining", {"command": "python -m benchmarks.pretraining", "task": TASK, "seeds": SEEDS}
          | {model: measure(model, manifest) for model in MODELS})  # fmt: skip
 

@@ -7,7 +7,6 @@ and the layers as the paper lists them; same optimiser, batches, schedule, valid
 """
 
 import math
-import os
 import statistics
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks._common import save
+from benchmarks._common import data_folder, save
 from benchmarks.plain import plain_load, plain_network
 from secondread.data import Manifest, load_data, prepared_cache
 from secondread.models import create_model
@@ -127,7 +126,7 @@ def main() -> None:
     """Ours with every seed, the plain way once, in one run."""
     task = load_task(sys.argv[1] if len(sys.argv) > 1 else "fracture")
     workers = int(sys.argv[2]) if len(sys.argv) > 2 else 0
-    data = Path(os.environ["SECONDREAD_DATA"]) / task.name / "manifest.csv"
+    data = data_folder() / task.name / "manifest.csv"
     manifest, recipe = load_data(data, task=task), load_recipe("paper", task)
     ours = []
     for seed in SEEDS:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from secondread.cli.main import run
-from secondread.data import load_data
+from secondread.data import Manifest, load_data
 from secondread.evidence.evidence import Prediction, summarise
 from secondread.reading import default_bundles, load_bundle
 from secondread.tasks import list_tasks
@@ -17,8 +17,12 @@ _ROUNDING = 1e-4  # of a probability: another processor sums in another order
 
 @pytest.mark.parametrize("task", list_tasks())
 def test_read_json_over_the_test_split_reproduces_the_shipped_evidence(task, data_folder, capsys):
+    """Source by source: a collection that joined the data since has no figures in the evidence yet."""
     bundle = load_bundle(f"{task}/{default_bundles()[task]}")
-    test = load_data(data_folder / task / "manifest.csv", task=bundle.task).split("test")
+    stated = bundle.evidence["predictions"]["test"]
+    measured = {path.split("/")[1] for path, *_ in stated}
+    whole = load_data(data_folder / task / "manifest.csv", task=bundle.task).split("test")
+    test = Manifest(tuple(row for row in whole.rows if row.name.split("/")[1] in measured), whole.folder)
     with pytest.raises(SystemExit) as stop:
         run(["read", "--task", task, "--json", *(str(row.path) for row in test.rows)])
     assert stop.value.code == 0
@@ -30,7 +34,6 @@ def test_read_json_over_the_test_split_reproduces_the_shipped_evidence(task, dat
         for row, group, read in zip(test.rows, test.groups, rows, strict=True)
     ]
     shipped = bundle.evidence
-    stated = shipped["predictions"]["test"]
     assert [[p.path, p.label, p.refusal] for p in predictions] == [[p[0], p[1], p[3]] for p in stated]
     assert [p.probability for p in predictions] == [pytest.approx(p[2], abs=_ROUNDING) for p in stated]
     found, figures = summarise(predictions, shipped["operating_point"]["threshold"]), shipped["results"]["test"]

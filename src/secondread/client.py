@@ -1,6 +1,6 @@
 """A client of the reading room's API, with nothing but the standard library.
 
-
+from secondread import Client
 
 room = Client("https://reading-room.example", token="sr_…")
 print(room.read("film.png", task="tuberculosis")[0]["decision"])
@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from secondread.errors import CannotOpen, ServiceError, UsageError
 
-Source = str | Path | tuple[str, bytes]
+ImageFile = str | Path | tuple[str, bytes]
 _TRIES, _FIRST_PAUSE = 4, 0.5  # seconds; each pause is twice the one before
 _AGAIN = {429, 502, 503, 504}
 _READ_REFUSED = {413, 415, 422}
@@ -51,7 +51,7 @@ class Client:
         self._timeout = timeout
 
     def read(
-        self, *sources: Source, task: str = "auto", bundle: str = "", operating_point: str = "", source: str = ""
+        self, *sources: ImageFile, task: str = "auto", bundle: str = "", operating_point: str = "", source: str = ""
     ) -> list[dict[str, Any]]:
         """Have images read at once; gives one entry each, in order, refusals among them.
 
@@ -69,7 +69,7 @@ class Client:
 
     def upload(
         self,
-        sources: Iterable[Source],
+        sources: Iterable[ImageFile],
         *,
         task: str = "auto",
         bundle: str = "",
@@ -85,13 +85,11 @@ class Client:
         form = {"task": task, "bundle": bundle, "operating_point": operating_point, "source": source}
         body, content_type = _multipart(tuple(sources), form)
         headers = {"Idempotency-Key": key or uuid4().hex}
-        found: dict[str, Any] = self._ask("POST", "/batches", body=body, content_type=content_type, headers=headers)
-        return found
+        return self._ask("POST", "/batches", body=body, content_type=content_type, headers=headers)
 
     def batch(self, batch_id: int) -> dict[str, Any]:
         """Where an upload stands, with its first 500 images."""
-        found: dict[str, Any] = self._ask("GET", f"/batches/{batch_id}")
-        return found
+        return self._ask("GET", f"/batches/{batch_id}")
 
     def wait(self, batch_id: int, *, timeout: float | None = None, every: float = 1.0) -> dict[str, Any]:
         """Wait until an upload is finished; gives it as `batch` does. Raises TimeoutError. timeout, every: seconds."""
@@ -116,40 +114,34 @@ class Client:
 
     def reading(self, reading_id: int) -> dict[str, Any]:
         """One reading."""
-        found: dict[str, Any] = self._ask("GET", f"/readings/{reading_id}")
-        return found
+        return self._ask("GET", f"/readings/{reading_id}")
 
     def picture(self, reading_id: int, what: str = "image") -> bytes:
         """A PNG: 'image', 'thumbnail' or 'heatmap'; or the 'file' as it is kept."""
         if what not in ("image", "thumbnail", "heatmap", "file"):
             raise UsageError(f"'{what}' is no picture; ask for image, thumbnail, heatmap or file")
-        found: bytes = self._ask("GET", f"/readings/{reading_id}/{what}")
-        return found
+        return self._ask("GET", f"/readings/{reading_id}/{what}")
 
     def regions(self, reading_id: int) -> list[dict[str, Any]]:
         """The places that the bundle's lesion map names: box, outline, peak, area. Empty where it names none."""
-        found: list[dict[str, Any]] = self._ask("GET", f"/readings/{reading_id}/regions")["regions"]
-        return found
+        return self._ask("GET", f"/readings/{reading_id}/regions")["regions"]
 
     def review(
         self, reading_id: int, verdict: str, *, finding: int | None = None, note: str = "", saw_answer: bool = True
     ) -> dict[str, Any]:
         """Give an opinion. verdict: 'agree', 'disagree' or 'unsure'; finding: 1 disease, 0 none."""
         body = {"verdict": verdict, "finding": finding, "note": note, "saw_answer": saw_answer}
-        found: dict[str, Any] = self._ask(
+        return self._ask(
             "POST", f"/readings/{reading_id}/reviews", json_body=body, headers={"Idempotency-Key": uuid4().hex}
         )
-        return found
 
     def delete(self, reading_id: int) -> dict[str, Any]:
         """Take a reading out of sight; `restore` brings it back."""
-        found: dict[str, Any] = self._ask("DELETE", f"/readings/{reading_id}")
-        return found
+        return self._ask("DELETE", f"/readings/{reading_id}")
 
     def restore(self, reading_id: int) -> dict[str, Any]:
         """Bring a deleted reading back."""
-        found: dict[str, Any] = self._ask("POST", f"/readings/{reading_id}/restore")
-        return found
+        return self._ask("POST", f"/readings/{reading_id}/restore")
 
     def export_csv(self, path: str | Path, **only: Any) -> None:
         """Write every reading that the filter leaves to a CSV file."""
@@ -209,7 +201,7 @@ def _refused(error: urllib.error.HTTPError) -> Refused:
     return Refused(message, status=error.code, code=str(body.get("code", "")), body=body)
 
 
-def _multipart(sources: Iterable[Source], form: dict[str, str]) -> tuple[bytes, str]:
+def _multipart(sources: Iterable[ImageFile], form: dict[str, str]) -> tuple[bytes, str]:
     """Body and content type of a form (RFC 7578)."""
     boundary = uuid4().hex
     parts = [
@@ -224,7 +216,7 @@ def _multipart(sources: Iterable[Source], form: dict[str, str]) -> tuple[bytes, 
     return b"".join([*parts, f"--{boundary}--\r\n".encode()]), f"multipart/form-data; boundary={boundary}"
 
 
-def _named(source: Source) -> tuple[str, bytes]:
+def _named(source: ImageFile) -> tuple[str, bytes]:
     if isinstance(source, tuple):
         return source
     try:

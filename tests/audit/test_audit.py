@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
 
 from secondread.audit import KINDS, Audit, audit, write_audit
 from secondread.audit.looks import thumbnail_of
-from secondread.audit.shortcuts import weighted_auc
+from secondread.audit.shortcuts import PROBES
 from secondread.data import load_data
 from secondread.errors import DataInvalid, UnknownName
 from secondread.images import Image
@@ -167,7 +166,8 @@ def test_a_source_that_nearly_gives_the_label_is_an_alarm(tmp_path: Path) -> Non
     assert {one.n for one in told} == {N}
 
 
-def test_rows_without_a_source_count_in_the_whole_alone(tmp_path: Path) -> None:
+def test_rows_without_a_source_count_in_the_whole_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("secondread.audit.shortcuts.PROBES", PROBES[-1:])  # one of them will do
     files = clean_files(N)
     for number, (_, facts) in enumerate(files.values()):
         facts["source"] = "north" if number >= 4 else ""
@@ -211,15 +211,6 @@ def test_names_are_escaped_on_the_page(copied: Audit, tmp_path: Path) -> None:
     page = write_audit(replace(copied, looks=replace(copied.looks, rows=rows)), tmp_path).read_text(encoding="utf-8")
     assert "<b>" not in page
     assert "&lt;b&gt;" in page
-
-
-def test_weighted_auc_is_scikit_learns() -> None:
-    rng = np.random.default_rng(0)
-    y_true, y_score = rng.random(60) < 0.4, rng.integers(0, 9, 60) / 9
-    weights = rng.integers(0, 3, (5, 60)).astype(float)
-    expected = [roc_auc_score(y_true, y_score, sample_weight=row) for row in weights]
-    np.testing.assert_allclose(weighted_auc(y_true, y_score, weights), expected)
-    np.testing.assert_allclose(weighted_auc(y_true, -y_score, weights), 1 - np.array(expected))
 
 
 @pytest.mark.parametrize("size", [(301, 257), (64, 64), (50, 70), (700, 131)])

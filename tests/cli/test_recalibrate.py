@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from secondread.reading import Reader, load_bundle
-from secondread.stats.calibration import apply_calibration, undo_calibration
+from secondread.stats.calibration import Calibration
 from secondread.stats.metrics import roc_auc
 from tests.cli.test_cli import call
 from tests.phantoms import chest_phantom, encode
@@ -21,7 +21,7 @@ def make_rows(n=240, seed=0, temperature=2.5, bias=-1.0):
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 3, n)
     y = rng.random(n) < 1 / (1 + np.exp(-(logits / temperature + bias)))
-    probabilities = np.round(apply_calibration(load_bundle(BUNDLE).record, logits), 6)
+    probabilities = np.round(load_bundle(BUNDLE).calibration.apply(logits), 6)
     return [
         {"path": f"{i}.png", "probability": p, "outcome": int(label), "patient": f"p{i // 2}"}
         for i, (p, label) in enumerate(zip(probabilities, y, strict=True))
@@ -59,8 +59,8 @@ def test_a_recalibrated_bundle_reads_with_the_same_weights_and_the_new_probabili
         Reader.load(BUNDLE, gate=False).read(picture).probability,
         Reader.load(tmp_path / "ours", gate=False).read(picture).probability,
     )
-    logit = undo_calibration(old.record, np.array([before]))
-    assert after == pytest.approx(float(apply_calibration(new.record, logit)[0]), abs=2e-6)
+    logit = old.calibration.undo(np.array([before]))
+    assert after == pytest.approx(float(new.calibration.apply(logit)[0]), abs=2e-6)
     assert after != before
     assert f"{new.id}: bundle in" in said
 
@@ -100,9 +100,7 @@ def test_the_worst_case_counts_fewer_images_and_is_recorded(capsys, tmp_path):
 def test_the_papers_point_goes_on_deciding_as_before(capsys, tmp_path, site):
     recalibrate(capsys, site, tmp_path / "ours", "--method", "platt")
     old, new = (load_bundle(bundle) for bundle in (BUNDLE, tmp_path / "ours"))
-    thresholds = [
-        undo_calibration(one.record, np.array([one.operating_point("paper").threshold])) for one in (old, new)
-    ]
+    thresholds = [one.calibration.undo(np.array([one.operating_point("paper").threshold])) for one in (old, new)]
     assert thresholds[0] == pytest.approx(thresholds[1], abs=1e-4)
 
 
@@ -138,10 +136,10 @@ def test_recalibrating_twice_undoes_the_first_time(capsys, tmp_path, site, first
     recalibrate(capsys, site, tmp_path / "first", "--method", first)
     between = load_bundle(tmp_path / "first").record
     rows = make_rows()
-    logits = undo_calibration(load_bundle(BUNDLE).record, np.array([row["probability"] for row in rows]))
+    logits = load_bundle(BUNDLE).calibration.undo(np.array([row["probability"] for row in rows]))
     again = [
         row | {"probability": round(float(p), 6)}
-        for row, p in zip(rows, apply_calibration(between, logits), strict=True)
+        for row, p in zip(rows, Calibration.from_record(between).apply(logits), strict=True)
     ]
     code, _, _ = recalibrate(
         capsys, write(tmp_path / "again.csv", again), tmp_path / "second", bundle=tmp_path / "first"
@@ -156,7 +154,7 @@ def test_recalibrating_twice_undoes_the_first_time(capsys, tmp_path, site, first
 
 def test_logits_semicolons_and_scores_without_groups_are_read_too(capsys, tmp_path):
     rows = make_rows()
-    logits = undo_calibration(load_bundle(BUNDLE).record, np.array([row["probability"] for row in rows]))
+    logits = load_bundle(BUNDLE).calibration.undo(np.array([row["probability"] for row in rows]))
     tables = {
         "logit": [{"Logit": float(z), "outcome": row["outcome"]} for z, row in zip(logits, rows, strict=True)],
         "score": [{"score": row["probability"], "outcome": float(row["outcome"])} for row in rows],
@@ -259,5 +257,5 @@ def test_isotonic_keeps_the_ranking(capsys, tmp_path, site):
     rows = make_rows()
     y, p = np.array([row["outcome"] == 1 for row in rows]), np.array([row["probability"] for row in rows])
     record = load_bundle(tmp_path / "ours").record
-    after = apply_calibration(record, undo_calibration(load_bundle(BUNDLE).record, p))
+    after = Calibration.from_record(record).apply(load_bundle(BUNDLE).calibration.undo(p))
     assert roc_auc(y, after) == pytest.approx(roc_auc(y, p), abs=1e-9)

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from secondread.service import LOCAL, Asked, Service
+from secondread.service import LOCAL, ReadingRequest, Service
 from tests.cli.test_cli import call
 from tests.phantoms import chest_phantom, encode
 
@@ -44,7 +44,7 @@ def test_accounts_are_made_listed_and_changed_without_a_password_on_the_command_
 
 
 def test_a_token_is_printed_once_and_can_be_revoked(run, tmp_path) -> None:
-    run("user", "add", "bert", typed=f"{GOOD}\n")
+    run("user", "add", "bert", "--role", "administrator", typed=f"{GOOD}\n")
     code, secret, err = run("token", "add", "bert", "--name", "script", "--scope", "read")
     assert code == 0
     assert "only now" in err
@@ -62,7 +62,7 @@ def test_work_reads_what_waits_and_ends(run, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("signal.signal", lambda *_: None)  # this process keeps its own
     service = Service.open({"DATA_FOLDER": str(tmp_path / "data")})
     films = [(f"{n}.png", encode(chest_phantom(128, random_state=n), "PNG")) for n in range(3)]
-    batch = service.intake.take([*films, ("note.txt", b"no image")], Asked("tuberculosis"), actor=LOCAL)
+    batch = service.intake.take([*films, ("note.txt", b"no image")], ReadingRequest("tuberculosis"), actor=LOCAL)
     code, out, _ = run("work", "--until-empty")
     assert (code, out) == (0, "3 images read\n")
     assert service.queue.batch(batch).counts == {"done": 3, "refused": 1} | dict.fromkeys(
@@ -73,12 +73,12 @@ def test_work_reads_what_waits_and_ends(run, tmp_path, monkeypatch) -> None:
 
 
 def test_the_trail_is_verified_exported_and_pinned(run, tmp_path) -> None:
-    run("user", "add", "bert", typed=f"{GOOD}\n")
+    run("user", "add", "bert", "--role", "administrator", typed=f"{GOOD}\n")
     checkpoint = run("trail", "checkpoint")[1].strip()
-    run("user", "disable", "bert")
+    run("user", "password", "bert", typed=f"{GOOD} staple\n")
     assert run("trail", "verify", "--checkpoint", checkpoint)[0] == 0
     lines = [json.loads(line) for line in run("trail", "export", "--subject", "user:bert")[1].splitlines()]
-    assert [line["action"] for line in lines] == ["user.added", "user.disabled"]
+    assert [line["action"] for line in lines] == ["user.added", "user.password_set"]
     with sqlite3.connect(tmp_path / "data" / "secondread.sqlite") as connection:
         connection.execute("DROP TRIGGER trail_no_update")
         connection.execute("UPDATE trail SET actor = 'x' WHERE seq = 2")

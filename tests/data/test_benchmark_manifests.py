@@ -9,9 +9,15 @@ from secondread.data import load_data, split
 from secondread.tasks import load_task
 
 COUNTS = {  # task: {source: (negatives, positives)}
-    "tuberculosis": {"shenzhen": (257, 265), "montgomery": (59, 39), "tbx11k": (0, 300), "nih": (526, 0)},
-    "brain-tumour": {"lgg": (1815, 1101), "web": (401, 385), "cheng": (0, 1050)},
-    "fracture": {"fracatlas": (2773, 604)},
+    "tuberculosis": {
+        "shenzhen": (257, 265),
+        "newdelhi": (78, 78),
+        "montgomery": (59, 39),
+        "tbx11k": (0, 300),
+        "nih": (526, 0),
+    },
+    "brain-tumour": {"lgg": (1815, 1101), "web": (332, 314), "cheng": (0, 1050), "openms": (230, 0)},
+    "fracture": {"fracatlas": (2773, 604), "veda": (859, 855), "mura": (150, 151)},
 }
 WEB = {"navoneel", "br35h", "sartaj"}  # described as one
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from limits.storage import RedisStorage, storage_from_string
 
 from tests.deploy.checks import DEPLOY, ROOT, VARIABLES, check_command, variables_in
 
@@ -53,6 +54,13 @@ def test_the_compose_file_follows_the_compose_specification() -> None:
     found = compose_spec.PyOptions(apply_merge=True).from_yaml(COMPOSE.read_text(encoding="utf-8"))
     found.validate()
     assert sorted(found.service_names()) == ["app", "database", "redis", "worker"]
+
+
+def test_the_store_of_the_counters_of_requests_can_be_made() -> None:
+    """With the version of redis that constraints.txt names; it is reached only when it counts."""
+    pytest.importorskip("redis", reason="redis is not installed: the extra 'redis' brings it")
+    address = _compose()["services"]["app"]["environment"]["SECONDREAD_RATE_LIMIT_STORAGE"]
+    assert isinstance(storage_from_string(address), RedisStorage)
 
 
 def test_services_have_the_commands_and_settings_that_there_are() -> None:

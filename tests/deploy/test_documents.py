@@ -44,7 +44,7 @@ def test_files_that_it_names_are_there() -> None:
 
 def test_metrics_that_it_and_the_alerts_name_are_counted() -> None:
     alerts = (DEPLOY / "prometheus-alerts.yaml").read_text(encoding="utf-8")
-    metrics = importlib.import_module("secondread.web.metrics")._Metrics()
+    metrics = importlib.import_module("secondread.web.health").Metrics()
     told = {sample for family in metrics.registry.collect() for sample in _samples(family)}
     named = set(re.findall(r"\bsecondread_[a-z_]+\b", PAGE + alerts))
     assert len(named) >= 5

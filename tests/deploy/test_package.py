@@ -8,22 +8,23 @@ import tomllib
 from glob import glob
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.deploy.checks import ROOT
 
 PACKAGE = ROOT / "src" / "secondread"
 FOLDERS = ("tasks", "images", "reading", "service", "web")
-EXTRAS = ("dev", "train", "pretrained")  # what they bring must not be needed for serving
+EXTRAS = ("dev", "train", "lab", "pretrained")  # what they bring must not be needed for serving
 # Brought by Flask and its kind; and what only the audit of a collection asks images/ for.
-PARTS = {"imagehash", "werkzeug", "jinja2", "markupsafe", "itsdangerous", "marshmallow"}
+PARTS = {"imagehash", "werkzeug", "markupsafe", "itsdangerous", "marshmallow"}
 
 
 def test_every_file_of_the_package_is_installed() -> None:
-    listed = subprocess.run(
-        ["git", "ls-files", "src/secondread"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    ask = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "src/secondread"]
+    listed = subprocess.run(ask, cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode != 0:
         pytest.skip("this is no git checkout")
     files = {Path(line).relative_to("src/secondread") for line in listed.stdout.splitlines()}
@@ -37,13 +38,50 @@ def test_every_file_of_the_package_is_installed() -> None:
 
 
 def test_every_package_that_reading_and_serving_import_is_asked_for() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = _project()
     extras = [one for name, extra in project["optional-dependencies"].items() if name not in EXTRAS for one in extra]
-    asked = PARTS | {_plain(re.split(r"[\[<>=~! ]", one)[0]) for one in project["dependencies"] + extras}
+    asked = PARTS | {_plain(Requirement(one).name) for one in project["dependencies"] + extras}
     imported = {name for folder in FOLDERS for path in (PACKAGE / folder).rglob("*.py") for name in _imports(path)}
     owners = packages_distributions()
     third = {name: owners.get(name, [name]) for name in imported - set(sys.stdlib_module_names) - {"secondread"}}
     assert {name: found for name, found in third.items() if not asked & set(map(_plain, found))} == {}
+
+
+def test_each_package_is_asked_for_once_and_has_a_version_that_was_tested() -> None:
+    project = _project()
+    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    names = [[_plain(Requirement(one).name) for one in wanted] for wanted in lists]
+    assert [name for found in names for name in found if found.count(name) > 1] == []
+    assert set(names[0]) & {name for found in names[1:] for name in found} == set(), "in an extra and without it"
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    tested = dict(line.split("==") for line in lines if not line.startswith("#"))
+    tested = {_plain(name): version for name, version in tested.items()}
+    wanted = [Requirement(one) for found in lists for one in found if not one.startswith("secondread")]
+    assert [str(one) for one in wanted if not one.specifier.contains(tested[_plain(one.name)])] == []
+
+
+def test_an_error_names_an_extra_that_there_is() -> None:
+    """And `dev` brings every one of them."""
+    extras = set(_project()["optional-dependencies"])
+    code = re.compile(r'ExtraMissing\.of\([^\n]*"([a-z]+)"')
+    named = {name for path in PACKAGE.rglob("*.py") for name in code.findall(path.read_text(encoding="utf-8"))}
+    assert {"train", "lab", "oidc", "postgresql", "pretrained"} <= named <= extras
+    (own,) = (Requirement(one) for one in _project()["optional-dependencies"]["dev"] if one.startswith("secondread"))
+    assert own.extras == extras - {"dev"}
+
+
+def test_the_oldest_onnxruntime_that_is_asked_for_reads_the_shipped_models() -> None:
+    """1.20 reads IR version 10 and opset 21 (its Compatibility.md); it gave the same answers as the newest."""
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed: the extra 'train' brings it")
+    assert "onnxruntime>=1.20,<2" in _project()["dependencies"]
+    models = [onnx.load(path) for path in (PACKAGE / "bundles").rglob("*.onnx")]
+    assert len(models) > 1
+    assert all(model.ir_version <= 10 for model in models)
+    assert all(used.version <= 21 for model in models for used in model.opset_import if not used.domain)
+
+
+def _project() -> dict[str, Any]:
+    return dict(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"])
 
 
 def _imports(path: Path) -> set[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from secondread.service import Actor, Asked, Service
+from secondread.service import Actor, ReadingRequest, Service
 from tests.phantoms import chest_phantom, encode
 
 IN_TIME = 60.0  # seconds
@@ -21,7 +21,7 @@ N = 12
 def test_told_to_stop_it_ends_well_and_gives_up_no_image(tmp_path: Path, command: list[str]) -> None:
     service = Service.open({"DATA_FOLDER": str(tmp_path)})
     films = [(f"{number}.png", encode(chest_phantom(200, random_state=number), "PNG")) for number in range(N)]
-    batch = service.intake.take(films, Asked("tuberculosis"), actor=Actor("anna"))
+    batch = service.intake.take(films, ReadingRequest("tuberculosis"), actor=Actor("anna"))
     environment = {**os.environ, "SECONDREAD_DATA_FOLDER": str(tmp_path), "SECONDREAD_GATE": "off"}
     process = subprocess.Popen(
         [sys.executable, "-m", "secondread.cli", *command], env=environment, stdout=subprocess.DEVNULL

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from secondread.evidence.localisation import MapMeasures, grouped_means, localisation_table
+from secondread.evidence.localisation import MapMeasures, localisation_table
 from secondread.evidence.report import heatmap_in_words
+from secondread.stats.interval import Interval
 
 GUESSES = {name: MapMeasures(0.2, 0.1, 0.1) for name in ("centre", "uniform", "body")}
 
@@ -51,6 +52,7 @@ def test_the_share_outside_the_body_stands_beside_that_of_the_image():
         ((0.1, 0.05, 0.15), "has brought the map nearer the lesion"),
         ((0.0, -0.1, 0.1), "has not brought the map nearer the lesion"),
         ((-0.1, -0.15, -0.05), "has brought the map away from the lesion"),
+        ((0.1, None, None), "has not brought the map nearer the lesion"),  # too few to say
     ],
 )
 def test_the_sanity_test_says_what_learning_did(gain, said):
@@ -63,5 +65,5 @@ def test_without_lesions_only_the_body_is_spoken_of():
 
 
 def test_nothing_is_said_of_nothing():
-    nothing = {"n": 0, "share": grouped_means(np.zeros((0, 1)), [])[0], "uniform": None}
+    nothing = {"n": 0, "share": Interval(None).to_dict(), "uniform": None}
     assert heatmap_in_words({"n": 0, "outside_body": nothing, "randomised_weights": None}) == []

@@ -9,11 +9,12 @@ from secondread.evidence.localisation import (
     Target,
     baselines,
     body_of,
-    grouped_means,
     localisation_table,
     rank_correlation,
     share_outside,
 )
+from secondread.stats.bootstrap import grouped_means
+from secondread.stats.interval import Interval
 from tests.phantoms import bone_phantom, brain_phantom, chest_phantom
 
 EVERYWHERE = np.ones((100, 200), dtype=bool)
@@ -128,12 +129,12 @@ def test_grouped_means_are_the_means_and_alike_images_widen_the_interval():
     values = np.random.default_rng(0).random((40, 1))
     alone = grouped_means(np.repeat(values, 5, axis=0), [str(number) for number in range(200)])[0]
     together = grouped_means(np.repeat(values, 5, axis=0), [str(number // 5) for number in range(200)])[0]
-    assert alone["value"] == together["value"] == pytest.approx(values.mean(), abs=1e-6)
-    assert together["high"] - together["low"] > 1.8 * (alone["high"] - alone["low"])
+    assert alone.value == pytest.approx(together.value) == pytest.approx(values.mean())
+    assert together.high - together.low > 1.8 * (alone.high - alone.low)
 
 
 def test_grouped_means_of_nothing_are_not_defined():
-    assert grouped_means(np.zeros((0, 2)), []) == [{"value": None, "low": None, "high": None}] * 2
+    assert grouped_means(np.zeros((0, 2)), []) == [Interval(None)] * 2
 
 
 def test_the_gain_is_over_the_best_of_the_blind_guesses():

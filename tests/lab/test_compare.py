@@ -9,8 +9,8 @@ import pytest
 from secondread.data import load_data
 from secondread.errors import DataInvalid, TrainingError, UnknownName
 from secondread.evidence.evidence import Prediction
-from secondread.lab.compare import balanced_threshold, compare, measured_splits, predictions_in
-from secondread.lab.contestants import Course, EnsembleContestant, measure_latency
+from secondread.lab.candidates import Comparison, EnsembleCandidate, measure_latency
+from secondread.lab.compare import balanced_threshold, compare_models, measured_splits, predictions_in
 from secondread.lab.leaderboard import keep_result, load_result, write_leaderboard, write_result
 from secondread.reading import load_bundle
 from secondread.stats.metrics import roc_auc
@@ -23,19 +23,19 @@ TASK = load_task("tuberculosis")
 ASKED = {"models": ["lenet", "knn"], "ensembles": ["mean"], "seeds": [0, 1], "command": "secondread compare …"}
 
 
-def course_of(manifest, *, cache, epochs=3):
+def comparison_of(manifest, *, cache, epochs=3):
     recipe = load_recipe("paper", TASK, epochs=epochs, batch_size=8, learning_rate=0.003)
-    return Course(TASK, load_data(manifest, task=TASK), recipe, threads=1, cache_folder=cache)
+    return Comparison(TASK, load_data(manifest, task=TASK), recipe, threads=1, cache_folder=cache)
 
 
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory):
-    """A course with an external split, and the folder of one finished comparison."""
+    """A comparison with an external split, and the folder of one finished comparison."""
     folder = tmp_path_factory.mktemp("ground")
     manifest = write_phantom_data(folder, counts={"train": 48, "val": 24, "test": 24, "external": 16})
-    course, steps = course_of(manifest, cache=folder / "cache"), []
-    results = compare(course, folder / "out", on_start=lambda *step: steps.append(step), **ASKED)
-    return course, folder / "out", results, steps
+    comparison, steps = comparison_of(manifest, cache=folder / "cache"), []
+    results = compare_models(comparison, folder / "out", on_start=lambda *step: steps.append(step), **ASKED)
+    return comparison, folder / "out", results, steps
 
 
 @pytest.fixture
@@ -45,15 +45,15 @@ def nothing_is_read(monkeypatch):
     def refuse(*_, **__):
         pytest.fail("done a second time")
 
-    for name in ("compare.train_bundle", "compare.measure_latency", "contestants.predictions_of"):
+    for name in ("compare.train_bundle", "compare.measure_latency", "candidates.predictions_of"):
         monkeypatch.setattr(f"secondread.lab.{name}", refuse)
     monkeypatch.setattr("secondread.lab.classical.fit_classical", refuse)
 
 
 def test_all_who_were_asked_are_measured_on_every_split_with_both_classes(ground):
-    course, out, results, steps = ground
+    comparison, out, results, steps = ground
     assert [result["name"] for result in results] == ["lenet-0", "lenet-1", "knn-0", "knn-1", "mean-of-2"]
-    assert measured_splits(course.manifest) == ["test", "external"]
+    assert measured_splits(comparison.manifest) == ["test", "external"]
     for result in results:
         assert list(result["metrics"]) == ["val", "test", "external"]
         assert (result["metrics"]["test"]["n"], result["metrics"]["external"]["n"]) == (24, 16)
@@ -99,48 +99,50 @@ def test_the_baseline_does_not_differ_from_itself(ground):
 
 
 def test_given_again_nothing_is_done_twice(ground, nothing_is_read):
-    course, out, results, _ = ground
-    assert compare(course, out, **ASKED) == results
+    comparison, out, results, _ = ground
+    assert compare_models(comparison, out, **ASKED) == results
 
 
 def test_other_weights_are_measured_anew_and_others_kept(ground, tmp_path):
-    course, out, results, _ = ground
+    comparison, out, results, _ = ground
     own = tmp_path / "out"
     shutil.copytree(out, own)
     shutil.rmtree(own / "lenet-1")
     shutil.copytree(out / "lenet-0", own / "lenet-1")  # the wrong seed
     with pytest.raises(TrainingError, match="other data or settings"):
-        compare(course, own, **ASKED)
+        compare_models(comparison, own, **ASKED)
     steps = []
     stale = load_result(own / "results" / "knn-0.json")
     write_result(stale | {"key": {**stale["key"], "random_state": 9}}, own / "results" / "knn-0.json")
-    found = compare(course, own, models=["knn"], on_start=lambda *step: steps.append(step))
+    found = compare_models(comparison, own, models=["knn"], on_start=lambda *step: steps.append(step))
     assert ("knn-0", "read") in steps
     assert ("lenet-0", "read") not in steps
     assert found[1]["predictions"] == results[2]["predictions"], "the same seed gives the same learner"
 
 
 def test_other_settings_in_the_same_folder_are_refused(ground):
-    course, out, _, _ = ground
-    other = course_of(course.manifest.folder / "manifest.csv", cache=course.cache_folder, epochs=4)
+    comparison, out, _, _ = ground
+    other = comparison_of(comparison.manifest.folder / "manifest.csv", cache=comparison.cache_folder, epochs=4)
     with pytest.raises(TrainingError, match="another --out"):
-        compare(other, out, models=["lenet"])
+        compare_models(other, out, models=["lenet"])
 
 
 def test_a_bundles_own_evidence_stands_for_another_reading_of_the_test_split(
     phantom_bundle, phantom_manifest, tmp_path, monkeypatch
 ):
-    from secondread.lab import contestants
+    from secondread.lab import candidates
 
-    read, predictions_of = [], contestants.predictions_of
+    read, predictions_of = [], candidates.predictions_of
 
     def noted(reader, part):
         read.append({row.split for row in part.rows})
         return predictions_of(reader, part)
 
-    monkeypatch.setattr(contestants, "predictions_of", noted)
-    course = course_of(phantom_manifest, cache=tmp_path)
-    (result,) = compare(course, tmp_path / "out", bundles=[str(phantom_bundle)], baseline=str(phantom_bundle))
+    monkeypatch.setattr(candidates, "predictions_of", noted)
+    comparison = comparison_of(phantom_manifest, cache=tmp_path)
+    (result,) = compare_models(
+        comparison, tmp_path / "out", bundles=[str(phantom_bundle)], baseline=str(phantom_bundle)
+    )
     assert read == [{"val"}]
     assert result["from_evidence"] == ["test"]
     assert (result["kind"], result["name"]) == ("bundle", "phantom")
@@ -149,7 +151,7 @@ def test_a_bundles_own_evidence_stands_for_another_reading_of_the_test_split(
 
 
 def test_an_ensemble_refuses_what_a_member_refused(ground):
-    course, _, results, _ = ground
+    comparison, _, results, _ = ground
     said = [predictions_in(result) for result in results[:2]]
     first = said[1]["test"][0]
     said[1]["test"][0] = Prediction(first.path, first.label, first.source, first.group, None, "blank")
@@ -157,7 +159,7 @@ def test_an_ensemble_refuses_what_a_member_refused(ground):
     class Member:
         name = "member"
 
-    found = EnsembleContestant("mean", [Member(), Member()], said, course).predictions("test")
+    found = EnsembleCandidate("mean", [Member(), Member()], said, comparison).predictions("test")
     assert [row.probability is None for row in found] == [True] + 23 * [False]
 
 
@@ -175,13 +177,13 @@ def test_no_threshold_is_better_balanced(random_state):
 
 
 def test_mistakes_are_found_before_anything_is_trained(ground, tmp_path, nothing_is_read):
-    course = ground[0]
+    comparison = ground[0]
     with pytest.raises(UnknownName, match="did you mean 'decision-tree'"):
-        compare(course, tmp_path, models=["lenet", "decision-tre"])
+        compare_models(comparison, tmp_path, models=["lenet", "decision-tre"])
     with pytest.raises(UnknownName, match="ensemble"):
-        compare(course, tmp_path, models=["lenet"], ensembles=["median"])
+        compare_models(comparison, tmp_path, models=["lenet"], ensembles=["median"])
     with pytest.raises(DataInvalid, match="not of the task"):
-        compare(course, tmp_path, baseline="fracture/paper")
+        compare_models(comparison, tmp_path, baseline="fracture/paper")
 
 
 def test_time_is_taken_in_turns_and_whole_counts_decoding(tmp_path):

@@ -11,7 +11,7 @@ from secondread.data import load_data
 from secondread.errors import UsageError
 from secondread.images import decode
 from secondread.lab.leakage import leaking_manifest, share_leaked, unseen_folds
-from secondread.lab.paper import comparison_page
+from secondread.lab.pages import comparison_page
 from secondread.stats.metrics import METRICS
 
 

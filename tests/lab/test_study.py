@@ -9,6 +9,7 @@ from secondread.data import load_data
 from secondread.errors import TrainingError, UsageError
 from secondread.lab.runs import Runs
 from secondread.lab.study import arms_of, augmentations_of, folds_of, study, with_augmentations
+from secondread.stats.interval import Interval
 from secondread.stats.metrics import roc_auc
 from secondread.stats.paired import compare_runs
 from secondread.tasks import load_task
@@ -94,11 +95,11 @@ def test_differences_are_paired_and_the_reference_differs_from_itself_by_nothing
     good, bad = noisy(y_true, 1.0, 3, rng), noisy(y_true, 4.0, 3, rng)
     groups = [f"g{number // 2}" for number in range(300)]
     same, worse = compare_runs(y_true, np.stack([good, bad]), groups=groups, reference=0)
-    assert same["roc_auc_difference"] == {"value": 0.0, "low": 0.0, "high": 0.0}
-    assert same["roc_auc"]["value"] == pytest.approx(np.mean([roc_auc(y_true, one) for one in good]), abs=1e-6)
-    assert worse["roc_auc_difference"]["high"] < 0 < worse["log_loss_difference"]["low"]
+    assert same["roc_auc_difference"] == Interval(0.0, 0.0, 0.0)
+    assert same["roc_auc"].value == pytest.approx(np.mean([roc_auc(y_true, one) for one in good]), abs=1e-6)
+    assert worse["roc_auc_difference"].high < 0 < worse["log_loss_difference"].low
     losses = np.logaddexp(0, np.where(y_true, -bad, bad))
-    assert worse["log_loss"]["value"] == pytest.approx(losses.mean(), abs=1e-6)
+    assert worse["log_loss"].value == pytest.approx(losses.mean(), abs=1e-6)
 
 
 def test_areas_are_taken_within_folds():
@@ -106,4 +107,4 @@ def test_areas_are_taken_within_folds():
     y_true, folds = np.array([False, True, False, True]), np.array([0, 0, 1, 1])
     logits = np.array([[[-9.0, -8.0, 5.0, 6.0]]])
     (found,) = compare_runs(y_true, logits, groups=list("abcd"), folds=folds, reference=0, n_resamples=50)
-    assert found["roc_auc"]["value"] == 1.0
+    assert found["roc_auc"].value == 1.0

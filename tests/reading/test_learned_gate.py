@@ -1,4 +1,4 @@
-"""The learned gate: what each verdict becomes, and what one taught with phantoms does."""
+"""The learned gate: what each verdict becomes, and what one trained on phantoms does."""
 
 import json
 import os
@@ -68,12 +68,12 @@ def test_auto_finds_the_task_only_where_the_gate_lets_the_picture_pass():
 
 @pytest.fixture(scope="module")
 def gate_folder(tmp_path_factory):
-    """A gate taught with phantoms of the three tasks."""
+    """A gate trained on phantoms of the three tasks."""
     folder = tmp_path_factory.mktemp("gate")
     manifests = {task: write_manifest_of(folder / task, draw) for task, draw in DRAW.items()}
     os.environ["SECONDREAD_CACHE"], before = str(folder / "cache"), os.environ.get("SECONDREAD_CACHE")
     try:
-        model, record = train_gate(manifests, epochs=40, n_outliers=160)
+        model, record = train_gate(manifests, epochs=16, n_outliers=120)
     finally:
         os.environ.pop("SECONDREAD_CACHE")
         if before is not None:
@@ -86,7 +86,7 @@ DRAW = {"brain-tumour": brain_phantom, "fracture": bone_phantom, "tuberculosis":
 
 
 def write_manifest_of(folder, draw):
-    """60 pictures that teach and 30 that set thresholds."""
+    """60 pictures to train on and 30 that set thresholds."""
     rows = ["path,label,source,split"]
     folder.mkdir()
     for number in range(90):

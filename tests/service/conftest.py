@@ -33,7 +33,7 @@ def _admin(statement: str) -> None:
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """The URL of an upgraded PostgreSQL database of this run; a skip where no server answers."""
-    pytest.importorskip("psycopg", reason="psycopg is not installed: the extra 'scale' brings it")
+    pytest.importorskip("psycopg", reason="psycopg is not installed: the extra 'postgresql' brings it")
     name = f"secondread_test_{uuid4().hex[:12]}"
     try:
         _admin(f"CREATE DATABASE {name}")

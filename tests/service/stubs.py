@@ -1,11 +1,11 @@
 """Small images, drafts of readings, and a reader that answers without a network."""
 
 import hashlib
+from collections.abc import Callable
 
 import numpy as np
 
-from secondread.reading import Refusal
-from secondread.service import Actor, Asked, Draft, Service
+from secondread.service import Actor, Draft, Service, Worker
 from tests.phantoms import encode
 
 BUNDLE_SHA = "b" * 64
@@ -19,7 +19,7 @@ def image_bytes(number: int) -> bytes:
 
 def stage(service: Service, data: bytes) -> str:
     """Put an image into the store; its hash."""
-    return service.intake.stage(data, actor=Actor("anna", "test"))[0]
+    return service.intake.stage(data, actor=Actor("anna", "test")).sha256
 
 
 def draft(probability: float | None = 0.8, *, low: float | None = None, refusal: str = "", **more: object) -> Draft:
@@ -27,7 +27,7 @@ def draft(probability: float | None = 0.8, *, low: float | None = None, refusal:
     if refusal:
         return Draft(
             task="tuberculosis", bundle="tuberculosis/stub@bbbbbbbb", bundle_sha256=BUNDLE_SHA,
-            refusal=Refusal(refusal, "it cannot be read"), thumbnail=b"png",
+            refusal_code=refusal, refusal_message="it cannot be read", thumbnail=b"png",
         )  # fmt: skip
     assert probability is not None
     decision = "positive" if probability > 0.5 else "negative"
@@ -50,6 +50,11 @@ def draft(probability: float | None = 0.8, *, low: float | None = None, refusal:
     return Draft(**(values | more))  # type: ignore[arg-type]
 
 
-def read(asked: Asked, data: bytes) -> Draft:
+def read(data: bytes) -> Draft:
     """A stand-in for a reader: the probability follows from the bytes."""
     return draft(int(hashlib.sha256(data).hexdigest()[:4], 16) / 65536)
+
+
+def worker_of(service: Service, answer: Callable[[bytes], Draft] = read, *, poll_seconds: float = 0.01) -> Worker:
+    """A worker of the queue that asks no reader."""
+    return Worker(service.queue, lambda sha256, asked: answer(service.images.image(sha256)), poll_seconds=poll_seconds)

@@ -11,10 +11,10 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import select, text
 
 from secondread.errors import DatabaseUnusable, UsageError
-from secondread.service import LOCAL, Database, Service
-from secondread.service.chain import record
+from secondread.service import LOCAL, Database, Service, Staged
 from secondread.service.database import alembic_config
 from secondread.service.tables import Base, TrailRow
+from secondread.service.trail import record
 
 _UPGRADE = "import sys; from pathlib import Path; from secondread.service import Database as D; \
 d = D.open(Path(sys.argv[1]), sys.argv[2]); d.upgrade(); d.check(); d.close()"
@@ -50,6 +50,24 @@ def test_tables_of_the_first_version_keep_their_rows(kind: str, tmp_path: Path, 
     with database.reading() as session:
         assert session.scalars(select(TrailRow.subject)).all() == ["kept"]
     database.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_images_from_before_their_headers_were_kept_are_still_read(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = "" if kind == "sqlite" else request.getfixturevalue("empty_postgresql")
+    service = Service.open({"DATA_FOLDER": str(tmp_path), "DATABASE": url}, upgrade=False)
+    service.images.prepare()
+    sha256 = service.images.add(b"an image")
+    row = f"VALUES ('{sha256}', 8, 'PNG', '', false, '[\"a note\"]', '2026-01-01 00:00:00')"
+    with service.database.engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0002")
+        columns = "(sha256, n_bytes, format, patient, deidentified, warnings, received_at)"
+        connection.exec_driver_sql(f"INSERT INTO images {columns} {row}")
+    service.database.upgrade()
+    assert service.intake.staged(sha256) == Staged(sha256, b"an image", ("a note",), {})
+    service.close()
 
 
 def test_an_error_undoes_the_change_and_its_line_in_the_trail(service: Service) -> None:

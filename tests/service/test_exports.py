@@ -42,7 +42,7 @@ def test_scores_of_reviewed_images_are_a_table_that_recalibrate_reads(service: S
         reading, _ = service.readings.add(one, image_sha256=sha, name="a", actor=ANNA)
         service.reviews.add(reading.id, verdict="agree", actor=ANNA, role="reviewer")
     path = tmp_path / "scores.csv"
-    service.exports.write_scores(path, bundle=bundle.id, actor=ANNA)
+    path.write_text(service.exports.scores(bundle=bundle.id, actor=ANNA), encoding="utf-8")
     found = read_site_scores(path, record=bundle.record, bundle_id=bundle.id)
     assert (len(found.y_true), int(found.y_true.sum())) == (24, 12)
     with pytest.raises(DataInvalid):

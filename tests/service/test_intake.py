@@ -6,13 +6,14 @@ import zipfile
 import pytest
 
 from secondread.errors import UploadRefused
-from secondread.service import Asked, Bounds, Intake, Service
-from secondread.service.archive import members
+from secondread.service import Bounds, Intake, ReadingRequest, Service
+from secondread.service.intake import members
+from secondread.service.tables import ImageRow
 from tests.phantoms import chest_phantom, dicom_bytes
 from tests.service.conftest import ANNA
 from tests.service.stubs import image_bytes
 
-ASKED = Asked("auto")
+ASKED = ReadingRequest("auto")
 
 
 def make_zip(*files: tuple[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -48,7 +49,8 @@ def test_a_dicom_file_reaches_the_store_without_its_names_and_the_trail_never_se
     kept = service.images.image(claim.image_sha256)
     assert b"Doe" not in kept
     assert b"4711-PID" not in kept
-    facts = service.readings.facts_of_image(claim.image_sha256)
+    with service.database.reading() as session:
+        facts = session.get(ImageRow, claim.image_sha256)
     assert facts.deidentified
     assert facts.patient
     assert "does not say whether text" in facts.warnings[0]
@@ -58,7 +60,7 @@ def test_a_dicom_file_reaches_the_store_without_its_names_and_the_trail_never_se
 def test_identifiers_stay_where_the_site_wants_them(service: Service) -> None:
     data = dicom_bytes(chest_phantom(64, random_state=0), PatientName="Doe^Jane")
     intake = Intake(service.database, service.images, service.queue, keep_identifiers=True)
-    assert service.images.image(intake.stage(data, actor=ANNA)[0]) == data
+    assert service.images.image(intake.stage(data, actor=ANNA).sha256) == data
 
 
 def test_a_damaged_dicom_file_is_not_kept(service: Service) -> None:

@@ -59,10 +59,10 @@ def test_retention_deletes_pictures_and_names_and_keeps_what_was_measured(servic
 
 
 def test_an_image_that_waits_stays_and_one_sent_again_comes_back(service: Service) -> None:
-    from secondread.service import Asked
+    from secondread.service import ReadingRequest
 
     (reading_id,) = _fill(service, 1)
-    batch = service.intake.take([("0.png", image_bytes(0))], Asked("tuberculosis"), actor=ANNA)
+    batch = service.intake.take([("0.png", image_bytes(0))], ReadingRequest("tuberculosis"), actor=ANNA)
     _age(service, 31)
     assert service.retention.due(30) == 0
     service.queue.cancel(batch, actor=ANNA)

@@ -11,8 +11,9 @@ from sqlalchemy import update
 from secondread.errors import Conflict, UsageError
 from secondread.images import decode
 from secondread.reading import Bundle, Reader, load_bundle
-from secondread.service import Asked, Draft, Reference, Service, operating_point_of, score_drift
+from secondread.service import Draft, ReadingRequest, Service, operating_point_of
 from secondread.service.tables import ReadingRow, now
+from secondread.stats.drift import Reference, score_drift
 from tests.phantoms import chest_phantom, encode
 from tests.service.conftest import ANNA
 from tests.service.stubs import draft, image_bytes, stage
@@ -75,7 +76,7 @@ def test_a_real_reader_reads_at_the_sites_point_and_answers_again_from_the_store
     reader = Reader.load("tuberculosis/paper", gate=False)
     worker = service.worker(lambda task, bundle: reader)
     data = encode(chest_phantom(128, random_state=3), "PNG")
-    asked = Asked("tuberculosis")
+    asked = ReadingRequest("tuberculosis")
     first = service.intake.take([("film.png", data)], asked, actor=ANNA)
     worker.run_until_empty()
     (item,) = service.queue.items(first)
@@ -120,34 +121,52 @@ def test_scores_that_no_share_explains_raise_the_alarm(reference: Reference) -> 
     assert score_drift([], reference, level=0.05).distance is None
 
 
+MOMENT = now()
+
+
+def _add(service: Service, number: int, one: Draft, *, days: float, point: str) -> int:
+    """A reading of the bundle at that point, so many days before."""
+    image = stage(service, image_bytes(number))
+    one = replace(one, bundle=BUNDLE.id, bundle_sha256=BUNDLE.sha256, operating_point=point)
+    found, _ = service.readings.add(one, image_sha256=image, name="a", actor=ANNA)
+    with service.database.begin() as session:
+        moved = update(ReadingRow).where(ReadingRow.id == found.id)
+        session.execute(moved.values(created_at=MOMENT - timedelta(days=days)))
+    return found.id
+
+
+def _miss(service: Service, numbers: range, *, point: str) -> None:
+    """Diseased images that were called negative, and reviewed."""
+    for number in numbers:
+        missed = _add(service, number, draft(0.01), days=3, point=point)
+        service.reviews.add(missed, verdict="disagree", finding=1, actor=ANNA, role="reviewer")
+
+
 def test_windows_tell_refusals_and_agreement_that_leave_the_evidence(service: Service) -> None:
     evidence = BUNDLE.evidence
     assert evidence is not None
     scores = [row[2] for row in evidence["predictions"]["test"]]
     point = BUNDLE.operating_point()
-    moment = now()
-    sha = str(BUNDLE.record["sha256"])
-
-    def add(number: int, one: Draft, days: float) -> int:
-        image = stage(service, image_bytes(number))
-        one = replace(one, bundle=BUNDLE.id, bundle_sha256=sha, operating_point=point.name)
-        found, _ = service.readings.add(one, image_sha256=image, name="a", actor=ANNA)
-        with service.database.begin() as session:
-            session.execute(
-                update(ReadingRow).where(ReadingRow.id == found.id).values(created_at=moment - timedelta(days=days))
-            )
-        return found.id
-
     for number, score in enumerate(scores[:40]):
-        add(number, draft(score, threshold=point.threshold), days=10)
+        _add(service, number, draft(score, threshold=point.threshold), days=10, point=point.name)
     for number in range(60, 90):
-        add(number, draft(refusal="unlike_training"), days=3)
-    for number in range(100, 130):
-        missed = add(number, draft(0.01), days=3)
-        service.reviews.add(missed, verdict="disagree", finding=1, actor=ANNA, role="reviewer")
-    calm, alarmed = service.drift.windows(BUNDLE, days=7, n_windows=2, until=moment)
+        _add(service, number, draft(refusal="unlike_training"), days=3, point=point.name)
+    _miss(service, range(100, 130), point=point.name)
+    calm, alarmed = service.drift.windows(BUNDLE, days=7, n_windows=2, until=MOMENT)
     assert (calm.n, calm.alarms) == (40, ())
+    assert calm.sensitivity.seen_below is None, "nobody reviewed anything"
     assert alarmed.alarms == ("scores", "refusals", "sensitivity")
-    assert alarmed.to_dict()["alarms"] == ["scores", "refusals", "sensitivity"]
     with pytest.raises(UsageError, match="no evidence"):
         service.drift.windows(BUNDLE, split="nowhere")
+
+
+def test_drift_follows_the_point_that_decides(service: Service) -> None:
+    chosen = service.points.choose(BUNDLE, threshold=0.3, actor=ANNA)
+    _miss(service, range(20), point=chosen.name)
+    (window,) = service.drift.windows(BUNDLE, days=7, n_windows=1, until=MOMENT)
+    assert (window.sensitivity.hits, window.sensitivity.n) == (0, 20)
+    assert "sensitivity" in window.alarms
+    assert window.sensitivity.evidence_value == pytest.approx(chosen.measured["sensitivity"]["value"], abs=1e-6)
+    service.points.revert(BUNDLE, actor=ANNA)
+    (window,) = service.drift.windows(BUNDLE, days=7, n_windows=1, until=MOMENT)
+    assert window.sensitivity.n == 0

@@ -13,25 +13,24 @@ import pytest
 from sqlalchemy import select, text
 
 from secondread.errors import NotThere, UsageError
-from secondread.service import Actor, Asked, NewItem, Service, Worker
+from secondread.service import Actor, NewItem, ReadingRequest, Service
 from secondread.service.tables import ItemRow, ReadingRow
 from tests.service import stubs
 from tests.service.conftest import ANNA
-from tests.service.stubs import draft, image_bytes, stage
+from tests.service.stubs import draft, image_bytes, stage, worker_of
 
-ASKED = Asked("tuberculosis", source="ward 1")
+ASKED = ReadingRequest("tuberculosis", source="ward 1")
 _WORK = """
 import sys
 import time
 from secondread.service import Service
-from secondread.service import Worker
-from tests.service.stubs import read
-def slowly(*asked):  # else all is read before a killed worker is back
+from tests.service.stubs import read, worker_of
+def slowly(data):  # else all is read before a killed worker is back
     time.sleep(0.1)
-    return read(*asked)
+    return read(data)
 service = Service.open({"DATA_FOLDER": sys.argv[1], "DATABASE": sys.argv[2], "LEASE_SECONDS": 1}, upgrade=False)
 print("ready", flush=True)
-Worker(service.queue, service.images, slowly, poll_seconds=0.05).run()
+worker_of(service, slowly, poll_seconds=0.05).run()
 """
 
 
@@ -40,14 +39,10 @@ def _submit(service: Service, n: int, **more) -> int:
     return service.intake.take(files, ASKED, actor=ANNA, **more)
 
 
-def _worker(service: Service, read=stubs.read) -> Worker:
-    return Worker(service.queue, service.images, read, poll_seconds=0.01)
-
-
 def test_an_upload_is_read_and_every_item_names_its_reading(service: Service) -> None:
     batch = _submit(service, 4)
     assert service.queue.batch(batch).counts["queued"] == 4
-    assert _worker(service).run_until_empty() == 4
+    assert worker_of(service).run_until_empty() == 4
     found = service.queue.batch(batch)
     assert (found.counts["done"], found.n, found.finished) == (4, 4, True)
     for item in service.queue.items(batch):
@@ -122,12 +117,12 @@ def test_a_reading_slower_than_its_lease_is_read_once(service: Service) -> None:
     batch = _submit(service, 1)
     read_by: list[str] = []
 
-    def slowly(*asked):
+    def slowly(data):
         read_by.append(threading.current_thread().name)
         time.sleep(2.0)
-        return stubs.read(*asked)
+        return stubs.read(data)
 
-    slow, other = _worker(service, slowly), _worker(service, slowly)
+    slow, other = worker_of(service, slowly), worker_of(service, slowly)
     thread = threading.Thread(target=slow.run_until_empty, name="slow")
     thread.start()
     while not read_by:
@@ -150,31 +145,31 @@ def test_an_image_that_kills_whoever_reads_it_fails_after_three_times_and_the_ot
         assert claim is not None
         assert claim.name == "0.png"
     service.queue.lease = timedelta(seconds=60)
-    _worker(service).run_until_empty()
+    worker_of(service).run_until_empty()
     first, second = service.queue.items(batch)
     assert (first.state, first.code, second.state) == ("failed", "worker_died", "done")
     assert service.queue.retry(batch, actor=ANNA) == 1
-    _worker(service).run_until_empty()
+    worker_of(service).run_until_empty()
     assert service.queue.batch(batch).counts["done"] == 2
 
 
 def test_a_defect_on_one_image_is_told_and_the_next_is_read(service: Service) -> None:
-    def read(asked, data):
+    def read(data):
         if data == image_bytes(0):
             raise ZeroDivisionError
         if data == image_bytes(1):
             raise UsageError("no such bundle")
-        return draft(refusal="blank") if data == image_bytes(2) else stubs.read(asked, data)
+        return draft(refusal="blank") if data == image_bytes(2) else stubs.read(data)
 
     batch = _submit(service, 4)
-    _worker(service, read).run_until_empty()
+    worker_of(service, read).run_until_empty()
     found = [(item.state, item.code) for item in service.queue.items(batch)]
     assert found == [("failed", "defect"), ("failed", "cannot_read"), ("refused", "blank"), ("done", "")]
 
 
 def test_the_same_image_in_two_uploads_is_one_reading(service: Service) -> None:
     first, second = _submit(service, 1), _submit(service, 1)
-    _worker(service).run_until_empty()
+    worker_of(service).run_until_empty()
     assert service.queue.items(first)[0].reading_id == service.queue.items(second)[0].reading_id
     assert service.worklist.count() == 1
 
@@ -196,7 +191,7 @@ def test_a_cancelled_upload_is_not_read_and_can_be_taken_up_again(service: Servi
     counts = service.queue.batch(batch).counts
     assert (counts["queued"], counts["cancelled"], counts["done"]) == (1, 2, 0)
     assert service.queue.retry(batch, actor=ANNA) == 2
-    assert _worker(service).run_until_empty() == 3
+    assert worker_of(service).run_until_empty() == 3
 
 
 def test_what_is_not_there_is_said(service: Service) -> None:
@@ -209,7 +204,7 @@ def test_what_is_not_there_is_said(service: Service) -> None:
 def test_a_running_worker_stops_when_told(service: Service) -> None:
     import threading
 
-    worker = _worker(service)
+    worker = worker_of(service)
     thread = threading.Thread(target=worker.run)
     thread.start()
     batch = _submit(service, 2)

@@ -22,7 +22,7 @@ HINDI, CHINESE = "छाती का एक्स-रे", "胸片"
 
 def _add(service: Service, stored: Draft, *, name: str = "film.png", number: int = 0) -> int:
     data = encode(chest_phantom((90, 70), random_state=number), "PNG")
-    sha256, _ = service.intake.stage(data, actor=ANNA)
+    sha256 = service.intake.stage(data, actor=ANNA).sha256
     return service.readings.add(stored, image_sha256=sha256, name=name, source="ward 3", actor=ANNA)[0].id
 
 

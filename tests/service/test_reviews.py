@@ -1,13 +1,9 @@
 """Opinions are kept, counted and settled; agreement is measured on them."""
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from sklearn.metrics import cohen_kappa_score
 
 from secondread.errors import Conflict, NotAllowed, NotThere, UnknownName, UsageError
-from secondread.service import Actor, Filter, Reviews, Service, agreement
+from secondread.service import Actor, Filter, Reviews, Service
 from tests.service.conftest import ANNA
 from tests.service.stubs import draft, image_bytes, stage
 
@@ -95,36 +91,6 @@ def test_where_there_is_no_yes_or_no_the_reviewer_says_what_is_found(service: Se
         service.reviews.add(reading, verdict="agree", actor=BERT, role="reviewer")
     service.reviews.add(reading, verdict="agree", finding=1, actor=BERT, role="reviewer")
     assert _state(service, reading)[1] == 1
-
-
-PAIRS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=60)
-
-
-@given(PAIRS)
-def test_kappa_is_scikit_learns_symmetric_and_inside_its_interval(pairs: list[tuple[int, int]]) -> None:
-    found, turned = agreement(pairs), agreement((b, a) for a, b in pairs)
-    first, second = zip(*pairs, strict=True)
-    if len(set(first) | set(second)) == 1:
-        assert found.kappa is None
-    else:
-        assert found.kappa == pytest.approx(cohen_kappa_score(first, second))
-        assert found.kappa == pytest.approx(turned.kappa)
-        assert found.kappa_low <= found.kappa + 1e-12
-        assert found.kappa_high >= found.kappa - 1e-12
-    assert found.raw_low <= found.raw <= found.raw_high
-
-
-def test_kappas_interval_covers_what_it_should() -> None:
-    rng = np.random.default_rng(0)
-    covered = 0
-    for _ in range(300):
-        truth = rng.random(200) < 0.3
-        one, two = (np.where(rng.random(200) < 0.1, ~truth, truth).astype(int) for _ in range(2))
-        found = agreement(zip(one.tolist(), two.tolist(), strict=True))
-        # same with chance .82; both positive .3·.81 + .7·.01, each positive .34
-        expected = 0.34**2 + 0.66**2
-        covered += found.kappa_low <= (0.82 - expected) / (1 - expected) <= found.kappa_high
-    assert 0.91 <= covered / 300 <= 0.985
 
 
 def test_the_table_compares_reader_and_reviewers_and_reviewers_with_each_other(service: Service) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from secondread.errors import TrailBroken, UsageError
 from secondread.service import Actor, Checkpoint, Service
-from secondread.service.chain import canonical, line_hash
+from secondread.service.trail import canonical, line_hash
 from tests.service.conftest import ANNA
 
 _WRITE = """

@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 from secondread.errors import DataInvalid, OneClassOnly, UnknownName
 from secondread.stats.calibration import (
     CALIBRATION_METHODS,
-    apply_calibration,
+    Calibration,
     expected_calibration_error,
     fit_calibration,
     fit_isotonic,
     fit_platt,
     fit_temperature,
-    undo_calibration,
 )
 
 seeds = st.integers(0, 10_000)
@@ -78,49 +77,51 @@ ODD = {
 @pytest.mark.parametrize("name", ODD)
 def test_odd_data_give_finite_probabilities_and_no_certainty(method, name):
     logits, y = ODD[name]
-    record = fit_calibration(method, logits, y)
-    assert 0.05 <= record["temperature"] <= 20.000001
-    probabilities = apply_calibration(record, np.r_[logits, -1e4, 1e4])
+    calibration = fit_calibration(method, logits, y)
+    assert 0.05 <= calibration.temperature <= 20.000001
+    probabilities = calibration.apply(np.r_[logits, -1e4, 1e4])
     assert np.isfinite(probabilities).all()
-    assert json.loads(json.dumps(record)) == record
+    record = json.loads(json.dumps(calibration.to_record()))
+    assert Calibration.from_record(record) == calibration
+    assert Calibration.from_record(record).to_record() == record
 
 
 @settings(max_examples=25, deadline=None)
 @given(seeds, st.sampled_from(CALIBRATION_METHODS))
 def test_calibration_keeps_the_order_and_can_be_undone(seed, method):
     logits, y = make_case(seed)
-    record = fit_calibration(method, logits, y)
+    calibration = fit_calibration(method, logits, y)
     at = np.linspace(-5, 5, 101)
-    probabilities = apply_calibration(record, at)
+    probabilities = calibration.apply(at)
     assert (np.diff(probabilities) > 0).all()
-    assert undo_calibration(record, probabilities) == pytest.approx(at, abs=1e-5)
+    assert calibration.undo(probabilities) == pytest.approx(at, abs=1e-5)
     rounded = np.round(probabilities, 6)
-    assert apply_calibration(record, undo_calibration(record, rounded)) == pytest.approx(rounded, abs=1e-6)
+    assert calibration.apply(calibration.undo(rounded)) == pytest.approx(rounded, abs=1e-6)
 
 
 @settings(max_examples=20, deadline=None)
 @given(seeds)
 def test_knots_of_isotonic_regression_rise_and_prove_nothing_for_certain(seed):
     logits, y = make_case(seed)
-    knots = fit_isotonic(logits, y)
-    assert (np.diff(knots["logits"]) > 0).all()
-    assert (np.diff(knots["probabilities"]) > 0).all()
-    assert 0 < knots["probabilities"][0] <= knots["probabilities"][-1] < 1
+    places, shares = fit_isotonic(logits, y)
+    assert (np.diff(places) > 0).all()
+    assert (np.diff(shares) > 0).all()
+    assert 0 < shares[0] <= shares[-1] < 1
 
 
 @pytest.mark.parametrize("method", ["platt", "isotonic"])
 def test_calibration_mends_what_was_off(method):
     logits, y = make_case(3, n=20_000, temperature=3.0, bias=-0.7)
     fresh, truth = make_case(4, n=20_000, temperature=3.0, bias=-0.7)
-    record = fit_calibration(method, logits, y)
+    calibration = fit_calibration(method, logits, y)
     before = expected_calibration_error(truth, 1 / (1 + np.exp(-fresh)))
-    after = expected_calibration_error(truth, apply_calibration(record, fresh))
+    after = expected_calibration_error(truth, calibration.apply(fresh))
     assert before > 0.1
     assert after < 0.02
 
 
 def test_saturated_probabilities_are_undone_to_finite_logits():
-    logits = undo_calibration({"temperature": 2.0}, np.array([0.0, 0.5, 1.0]))
+    logits = Calibration(2.0).undo(np.array([0.0, 0.5, 1.0]))
     assert logits == pytest.approx([-29.017, 0, 29.017], abs=1e-3)
 
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from secondread.errors import OneClassOnly
 from secondread.stats.bootstrap import bootstrap
-from secondread.stats.delong import auc_covariance, compare_auc
-from secondread.stats.metrics import roc_auc
+from secondread.stats.delong import auc_covariance, auc_interval, delong_test, holm
+from secondread.stats.metrics import roc_auc, weighted_roc_auc
 
 seeds = st.integers(0, 10_000)
 
@@ -47,7 +47,7 @@ def test_an_example_worked_by_hand():
     Variance: (1/48) / 3 + (1/72) / 2 = 1/72. Under b every component is 1, so the difference has that variance too.
     """
     y = np.array([True, True, True, False, False])
-    found = compare_auc(y, np.array([3.0, 2, 4, 1, 2]), np.array([3.0, 4, 5, 1, 2]))
+    found = delong_test(y, np.array([3.0, 2, 4, 1, 2]), np.array([3.0, 4, 5, 1, 2]))
     assert found.auc_a == pytest.approx(11 / 12)
     assert found.auc_b == 1
     assert found.z == pytest.approx(-(1 / 12) / np.sqrt(1 / 72))
@@ -61,22 +61,22 @@ def test_an_example_worked_by_hand():
 @given(seeds)
 def test_laws(seed):
     y, a, b = make_case(seed)
-    found, turned = compare_auc(y, a, b), compare_auc(y, b, a)
+    found, turned = delong_test(y, a, b), delong_test(y, b, a)
     assert (turned.difference, turned.z, turned.p) == pytest.approx((-found.difference, -found.z, found.p))
-    rescaled = compare_auc(y, np.exp(a), 3 * b - 1)
+    rescaled = delong_test(y, np.exp(a), 3 * b - 1)
     assert rescaled.p == pytest.approx(found.p)
     order = np.random.default_rng(0).permutation(len(y))
-    assert compare_auc(y[order], a[order], b[order]).z == pytest.approx(found.z)
-    assert compare_auc(y, a, a).p == 1
-    alone = compare_auc(y, a, b, groups=[str(i) for i in range(len(y))])
+    assert delong_test(y[order], a[order], b[order]).z == pytest.approx(found.z)
+    assert delong_test(y, a, a).p == 1
+    alone = delong_test(y, a, b, groups=[str(i) for i in range(len(y))])
     assert alone.z == pytest.approx(found.z)
     assert (found.p < 0.05) == (not found.low <= 0 <= found.high)
 
 
 def test_copies_of_patients_add_no_certainty():
     y, a, b = make_case(1, n=80)
-    once = compare_auc(y, a, b)
-    copied = compare_auc(*(np.repeat(x, 6) for x in (y, a, b)), groups=[str(i // 6) for i in range(480)])
+    once = delong_test(y, a, b)
+    copied = delong_test(*(np.repeat(x, 6) for x in (y, a, b)), groups=[str(i // 6) for i in range(480)])
     assert (copied.low, copied.high) == pytest.approx((once.low, once.high))
     assert copied.n_groups == 80
 
@@ -84,10 +84,11 @@ def test_copies_of_patients_add_no_certainty():
 def test_the_interval_agrees_with_the_bootstrap():
     """Against a constant model, the difference is the area less a half: its interval is the area's own."""
     y, a, _ = make_case(2, n=400)
-    found = compare_auc(y, a, np.zeros(400))
-    drawn = bootstrap(y, a, threshold=0, groups=[str(i) for i in range(400)], measures=("roc_auc",))["roc_auc"]
-    assert found.low + 0.5 == pytest.approx(drawn["low"], abs=0.006)
-    assert found.high + 0.5 == pytest.approx(drawn["high"], abs=0.006)
+    found, alone = delong_test(y, a, np.zeros(400)), auc_interval(y, a)
+    drawn = bootstrap({"auc": lambda weights: weighted_roc_auc(y, a, weights)}, np.arange(400))["auc"]
+    assert found.low + 0.5 == pytest.approx(drawn.low, abs=0.006)
+    assert found.high + 0.5 == pytest.approx(drawn.high, abs=0.006)
+    assert (alone.value, alone.low, alone.high) == pytest.approx((drawn.value, drawn.low, drawn.high), abs=0.01)
 
 
 @pytest.mark.parametrize("size", [1, 8])
@@ -99,13 +100,20 @@ def test_equal_models_are_told_apart_about_as_often_as_chance_says(size):
         patient = np.repeat(rng.normal(size=(3, 80)), size, axis=1)
         y = np.arange(80 * size) % (2 * size) < size
         a, b = (patient[i] + 0.3 * rng.normal(size=len(y)) + 0.8 * y for i in (1, 2))
-        errors += compare_auc(y, a, b, groups=groups).p < 0.05
+        errors += delong_test(y, a, b, groups=groups).p < 0.05
     assert 4 <= errors <= 27  # 5 % is 15
 
 
 def test_perfect_against_useless_is_certain_and_one_class_is_an_error():
     y = np.array([True, True, False, False])
-    found = compare_auc(y, y.astype(float), -y.astype(float))
+    found = delong_test(y, y.astype(float), -y.astype(float))
     assert (found.difference, found.z, found.p) == (1, np.inf, 0)
     with pytest.raises(OneClassOnly, match="both classes"):
-        compare_auc(np.ones(3), np.arange(3), np.arange(3))
+        delong_test(np.ones(3), np.arange(3), np.arange(3))
+
+
+def test_holms_adjustment():
+    """By hand: 0.005 · 4, 0.01 · 3, 0.03 · 2, and 0.04 no smaller than the one before."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.2, 0.9]) == pytest.approx([0.4, 0.9])
+    assert holm([]) == []

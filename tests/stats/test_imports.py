@@ -6,8 +6,8 @@ import sys
 
 def test_applying_a_calibration_needs_numpy_alone():
     code = (
-        "import sys\nfrom secondread.stats.calibration import apply_calibration\n"
-        "assert apply_calibration({'temperature': 2.0}, [0.0])[0] == 0.5\n"
+        "import sys\nfrom secondread.stats.calibration import Calibration\n"
+        "assert Calibration(2.0).apply([0.0])[0] == 0.5\n"
         "heavy = {'scipy', 'sklearn', 'matplotlib', 'jinja2', 'secondread.data'} & set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )

@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 import sklearn.metrics
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from secondread.errors import DataInvalid, OneClassOnly, UnknownName
-from secondread.stats.bootstrap import MEASURES, bootstrap
-from secondread.stats.metrics import METRICS, average_precision, brier, confusion, roc_auc
-from secondread.stats.proportions import clopper_pearson
+from secondread.errors import OneClassOnly
+from secondread.stats.metrics import METRICS, average_precision, brier, confusion, roc_auc, weighted_roc_auc
 
 cases = st.integers(0, 10_000).map(lambda seed: make_case(seed))
 
@@ -98,76 +96,10 @@ def test_one_class_is_an_error_with_a_name():
         average_precision(np.array([False]), np.array([0.1]))
 
 
-@pytest.mark.parametrize(
-    ("successes", "n", "low", "high"),
-    [
-        (0, 10, 0.0, 0.3085),
-        (10, 10, 0.6915, 1.0),
-        (81, 263, 0.2527, 0.3676),
-        (15, 148, 0.0578, 0.1617),
-        (0, 0, 0.0, 1.0),
-    ],
-)
-def test_clopper_pearson_gives_the_published_intervals(successes, n, low, high):
-    """81 of 263 and 15 of 148: Newcombe, Statistics in Medicine 1998, table I."""
-    assert clopper_pearson(successes, n) == pytest.approx((low, high), abs=6e-5)
-
-
-@settings(max_examples=20)
-@given(cases)
-def test_bootstrap_holds_the_value_and_does_not_depend_on_order(case):
-    y, s = case
-    groups = [f"g{i // 2}" for i in range(len(y))]
-    found = bootstrap(y, s, threshold=0.5, groups=groups, n_resamples=200, measures=MEASURES)
-    assert tuple(found) == MEASURES
-    for name, interval in found.items():
-        if None not in interval.values():
-            assert interval["low"] <= interval["high"], name
-            assert interval["low"] >= 0, name
-    assert found["roc_auc"]["value"] == pytest.approx(roc_auc(y, s), abs=1e-6)
-
-
-def test_bootstrap_resamples_whole_groups():
-    """Copies of one patient add no certainty: the interval of 40 patients seen 25 times is that of 40 images."""
+def test_weighted_auc_is_scikit_learns():
     rng = np.random.default_rng(0)
-    y = rng.random(40) < 0.5
-    s = np.clip(y * 0.3 + rng.random(40) * 0.7, 0, 1)
-    once = bootstrap(y, s, threshold=0.5, groups=[str(i) for i in range(40)])
-    many = bootstrap(
-        np.repeat(y, 25), np.repeat(s, 25), threshold=0.5, groups=[str(i) for i in range(40) for _ in range(25)]
-    )
-    assert many["roc_auc"] == once["roc_auc"]
-
-
-def test_bootstrap_covers_the_truth_about_as_often_as_it_says():
-    rng = np.random.default_rng(1)
-    hits = 0
-    for _ in range(200):
-        y = np.arange(120) < 60
-        s = rng.normal(size=120) + y  # AUC of two unit normals one apart: Φ(1/√2) = 0.7602
-        found = bootstrap(y, s, threshold=0.5, groups=[str(i) for i in range(120)], n_resamples=300)["roc_auc"]
-        hits += found["low"] <= 0.760250 <= found["high"]
-    assert 178 <= hits <= 200
-
-
-def test_an_unbounded_ratio_has_no_upper_end_and_stays_json():
-    """Without a false alarm the positive likelihood ratio is infinite; JSON has no such number."""
-    y = np.arange(40) < 20
-    found = bootstrap(
-        y, np.where(y, 0.9, 0.1), threshold=0.5, groups=[str(i) for i in range(40)], measures=("lr_positive",)
-    )
-    assert found["lr_positive"] == {"value": None, "low": None, "high": None}
-    scores = np.where(y, 0.9, 0.1)
-    scores[25] = 0.8
-    ratio = bootstrap(y, scores, threshold=0.5, groups=[str(i) for i in range(40)], measures=("lr_positive",))
-    assert ratio["lr_positive"]["value"] == 20
-    assert ratio["lr_positive"]["low"] > 1
-    assert ratio["lr_positive"]["high"] is None
-
-
-def test_bootstrap_names_what_it_cannot_measure():
-    y = np.array([True, False])
-    with pytest.raises(UnknownName, match="did you mean 'brier'"):
-        bootstrap(y, np.array([0.1, 0.2]), threshold=0.5, groups=["a", "b"], measures=("briar",))
-    with pytest.raises(DataInvalid, match="between 0 and 1"):
-        bootstrap(y, np.array([-3.0, 2.0]), threshold=0.5, groups=["a", "b"], measures=("brier",))
+    y_true, y_score = rng.random(60) < 0.4, rng.integers(0, 9, 60) / 9
+    weights = rng.integers(0, 3, (5, 60)).astype(float)
+    expected = [sklearn.metrics.roc_auc_score(y_true, y_score, sample_weight=row) for row in weights]
+    np.testing.assert_allclose(weighted_roc_auc(y_true, y_score, weights), expected)
+    np.testing.assert_allclose(weighted_roc_auc(y_true, -y_score, weights), 1 - np.array(expected))

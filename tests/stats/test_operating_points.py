@@ -12,7 +12,7 @@ from scipy.special import ndtr, ndtri
 from secondread.errors import OneClassOnly
 from secondread.reading import Decision, OperatingPoint
 from secondread.reading.reader import decide
-from secondread.stats.calibration import CALIBRATION_METHODS, apply_calibration, fit_calibration
+from secondread.stats.calibration import CALIBRATION_METHODS, Calibration, fit_calibration
 from secondread.stats.operating_points import (
     PAPER_THRESHOLD,
     ValidationSet,
@@ -181,13 +181,13 @@ def test_the_papers_point_decides_alike_under_every_calibration(method):
     calibration = fit_calibration(method, logits, y)
     threshold = calibrated_paper_threshold(calibration)
     own = np.round(1 / (1 + np.exp(-logits)), 6)
-    assert ((np.round(apply_calibration(calibration, logits), 6) > threshold) == (own > PAPER_THRESHOLD)).all()
+    assert ((np.round(calibration.apply(logits), 6) > threshold) == (own > PAPER_THRESHOLD)).all()
     assert (threshold == PAPER_THRESHOLD) == (method == "none")
 
 
 def test_the_papers_point_leaves_what_is_certain_positive():
-    calibration = {"temperature": 0.05}
-    assert np.round(apply_calibration(calibration, np.array([1.5])), 6) > calibrated_paper_threshold(calibration)
+    calibration = Calibration(0.05)
+    assert np.round(calibration.apply(np.array([1.5])), 6) > calibrated_paper_threshold(calibration)
 
 
 def simulate(n_groups, size, correlation, *, target=0.9, repeats=500):

@@ -1,13 +1,20 @@
 """Task files: every shipped one is whole, and a user's own is checked field by field."""
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import secondread.tasks
+from secondread.cli.main import secondread as command
 from secondread.errors import CannotOpen, TaskInvalid, UnknownName
+from secondread.images import Image
+from secondread.reading import load, shipped_gate
 from secondread.tasks import AUGMENTATIONS, list_tasks, load_task, match_dicom
+from secondread.tasks.task import extract
+from tests.phantoms import chest_phantom, dicom_bytes
 
 SHIPPED = Path(secondread.tasks.__file__).parent
 WHOLE = (SHIPPED / "tuberculosis.toml").read_text(encoding="utf-8")
@@ -100,6 +107,8 @@ WRONG = {
     "a list of lists": ('["rotation", "horizontal_flip", "contrast", "gaussian_blur"]', '[["rotation"]]', "wrong kind"),
     "text for a table": ("\n[words]\npositive", "\n[dicom.words]\npositive", "lacks: words"),
     "a number for a name": ('name = "tuberculosis"', "name = 3", "name"),
+    "asked after itself": ("channels = 1", 'channels = 1\nasked_after = "tuberculosis"', "asked_after"),
+    "asked after no task": ("channels = 1", 'channels = 1\nasked_after = "pneumonia"', "asked_after"),
 }
 
 
@@ -124,3 +133,55 @@ def test_nothing_learned_is_in_a_task_file(name: str) -> None:
     """Thresholds and temperatures belong to bundles."""
     table = tomllib.loads((SHIPPED / f"{name}.toml").read_text(encoding="utf-8"))
     assert not {"threshold", "temperature", "operating_points", "weights"} & set(table)
+
+
+AFTER = WHOLE.replace('name = "tuberculosis"', 'name = "nodule"\nasked_after = "tuberculosis"', 1).replace(
+    'title = "Tuberculosis"', 'title = "Lung nodule"'
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The shipped task files, with room for another."""
+    for path in SHIPPED.glob("*.toml"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr("secondread.tasks.task.FOLDER", tmp_path)
+    load_task.cache_clear()
+    yield tmp_path
+    load_task.cache_clear()
+
+
+def test_a_new_task_for_the_same_kind_of_image_is_a_file_and_nothing_else(folder: Path) -> None:
+    """It is listed and its words gathered; a DICOM file still finds its task, and so does `auto`."""
+    (folder / "nodule.toml").write_text(AFTER, encoding="utf-8")
+    assert "nodule" in list_tasks()
+    assert load_task("nodule").asked_after == "tuberculosis"
+    assert match_dicom("DX", "CHEST") == "tuberculosis"
+    film = dicom_bytes(chest_phantom(128, random_state=1), Modality="DX", BodyPartExamined="CHEST")
+    assert load("auto", gate=False).read(film).task == "tuberculosis"
+    assert "nodule: " in CliRunner().invoke(command, ["tasks"]).output
+    with (folder / "nodule.toml").open("rb") as file:
+        found = [sentence for _, _, sentence, _ in extract(file, {}, (), {})]
+    assert found == list(dict.fromkeys(load_task("nodule").sentences))
+
+
+def test_without_saying_which_is_asked_first_a_dicom_file_finds_neither(folder: Path) -> None:
+    (folder / "nodule.toml").write_text(AFTER.replace("asked_after", "# asked_after"), encoding="utf-8")
+    assert match_dicom("DX", "CHEST") is None
+
+
+def test_the_gate_takes_both_tasks_of_a_kind_of_image_for_one(folder: Path) -> None:
+    (folder / "nodule.toml").write_text(AFTER, encoding="utf-8")
+    gate = shipped_gate()
+    assert gate is not None
+    assert gate.knows(load_task("nodule"))
+    verdict = gate.judge(Image.from_array(chest_phantom(128, random_state=1)))
+    first, after = (gate.refusal(verdict, load_task(name)) for name in ("tuberculosis", "nodule"))
+    assert first == after
+
+
+def test_a_sentence_is_found_on_the_line_where_it_stands() -> None:
+    with (SHIPPED / "tuberculosis.toml").open("rb") as file:
+        found = {sentence: line for line, _, sentence, _ in extract(file, {}, (), {})}
+    lines = WHOLE.splitlines()
+    assert all(sentence in lines[line - 1] for sentence, line in found.items())

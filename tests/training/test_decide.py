@@ -6,7 +6,7 @@ import torch
 
 from secondread.models import create_model
 from secondread.reading import Reader, load_bundle, write_bundle
-from secondread.stats.calibration import apply_calibration
+from secondread.stats.calibration import Calibration
 from secondread.training.decide import map_zero
 from tests.phantoms import chest_phantom, encode
 
@@ -14,7 +14,9 @@ from tests.phantoms import chest_phantom, encode
 @pytest.mark.parametrize("threshold", [0.02, 0.5, 0.9])
 def test_zero_of_a_map_is_the_logit_of_the_screening_point(threshold):
     decided = {"temperature": 1.7, "operating_points": {"screening": {"threshold": threshold}}}
-    assert apply_calibration(decided, np.array([map_zero(decided)]))[0] == pytest.approx(threshold, abs=1e-6)
+    assert Calibration.from_record(decided).apply(np.array([map_zero(decided)]))[0] == pytest.approx(
+        threshold, abs=1e-6
+    )
 
 
 def test_an_image_above_the_zero_has_a_cell_above_it():

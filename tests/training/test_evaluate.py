@@ -97,7 +97,8 @@ def test_heat_maps_are_measured_on_every_diseased_image_with_a_lesion(measured):
     assert table["tolerance"] == round(TOLERANCE, 6)
     assert table["lesion_share"] == pytest.approx(LESION[2] * LESION[3] / SIDE**2, abs=1e-5)
     uniform = table["measures"]["energy"]["uniform"]
-    assert uniform["value"] == uniform["low"] == uniform["high"] == pytest.approx(table["lesion_share"], abs=1e-5)
+    assert uniform["value"] == pytest.approx(table["lesion_share"], abs=1e-5)
+    assert uniform["low"] < uniform["value"] < uniform["high"], "twelve images alike do not prove the next one is"
 
 
 def test_the_sanity_test_compares_the_same_images_before_and_after(measured):
@@ -167,7 +168,7 @@ def test_pictures_of_images_are_in_the_page_alone_and_only_where_wanted(measured
         assert "data:image" not in text
 
 
-def test_images_that_taught_the_bundle_are_not_among_its_failures(measured, reader):
+def test_images_that_the_bundle_was_trained_on_are_not_among_its_failures(measured, reader):
     """They were left out of the measurement, so the gallery has fewer images than the split."""
     manifest, evidence = measured
     some = {**evidence, "predictions": {"test": evidence["predictions"]["test"][3:]}}

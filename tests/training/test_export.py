@@ -14,10 +14,10 @@ from secondread.training.export import export_onnx, run_onnx
 
 
 # tests/models exports every network
-@pytest.mark.parametrize(("name", "channels"), [("lenet", 1), ("lenet", 3), ("lesion-lite0", 3)])
-def test_logit_and_map_come_from_one_pass_and_equal_torch(name, channels):
+@pytest.mark.parametrize("channels", [1, 3])
+def test_logit_and_map_come_from_one_pass_and_equal_torch(channels):
     torch.manual_seed(3)
-    model = create_model(name, in_chans=channels).eval()
+    model = create_model("lenet", in_chans=channels).eval()
     exported = export_onnx(model, size=128, channels=channels)
     images = np.random.default_rng(5).integers(0, 256, (3, 128, 128, channels), dtype=np.uint8)
     session = onnxruntime.InferenceSession(exported.model, providers=["CPUExecutionProvider"])

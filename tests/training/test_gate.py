@@ -1,4 +1,4 @@
-"""What teaches the gate: parts of the data, and pictures varied and inverted."""
+"""What the gate is trained on: parts of the data, and pictures varied and inverted."""
 
 import numpy as np
 import pytest

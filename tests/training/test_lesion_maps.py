@@ -88,14 +88,14 @@ def test_groups_of_shared_splits_stay_whole_and_every_row_is_in_one_part():
         for n in range(400)
     )
     manifest = Manifest(rows, None)  # type: ignore[arg-type]
-    taught = training_share(manifest, "localisation")
-    checked = validation_share(manifest, "localisation")
+    train = training_share(manifest, "localisation")
+    val = validation_share(manifest, "localisation")
     left = held_out_share(manifest, "localisation", checked=True)
-    parts = [{row.group for row in part.rows} for part in (taught, checked, left)]
+    parts = [{row.group for row in part.rows} for part in (train, val, left)]
     assert not parts[0] & parts[1] | parts[0] & parts[2] | parts[1] & parts[2]
-    assert len(taught) + len(checked) + len(left) == 400
-    assert len(held_out_share(manifest, "localisation", checked=False)) == len(checked) + len(left)
-    assert 0.45 < len(taught) / 400 < 0.75
+    assert len(train) + len(val) + len(left) == 400
+    assert len(held_out_share(manifest, "localisation", checked=False)) == len(val) + len(left)
+    assert 0.45 < len(train) / 400 < 0.75
     assert part_of("train", "any") == "train"
     assert part_of("val", "any") == "val"
     assert part_of("external", "any") == "test"

@@ -14,6 +14,7 @@ TABLE: dict[str, tuple[int, int, int, int, int]] = {
     "POST /logout": (303, 303, 303, 303, 303),
     "GET /api/v1/docs": (200, 200, 200, 200, 200),
     "GET /": (303, 200, 200, 200, 200),
+    "POST /read": (401, 400, 400, 400, 403),
     "GET /api/v1/agreement": (401, 200, 200, 200, 200),
     "GET /api/v1/batches": (401, 200, 200, 200, 200),
     "POST /api/v1/batches": (401, 400, 400, 400, 403),

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 CHROMIUM = shutil.which("chromium")
 _QUIET = ["no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"]
 _QUIET += ["disable-component-update", "disable-sync"]
-_REFUSED = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d ")
+_REFUSED = re.compile(r"Failed to load resource: the server responded with a status of (4\d\d|503) ")
 
 
 @contextmanager

@@ -36,6 +36,12 @@ def ready(page: Page) -> None:
     page.locator("#shortcuts dt").first.wait_for(state="attached")
 
 
+def settled(page: Page) -> None:
+    """Wait until a page of any kind is as its scripts leave it."""
+    if page.locator("#shortcuts").count():
+        ready(page)
+
+
 def archive(files: list[bytes]) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as found:

@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, expect
 from tests.phantoms import bone_phantom, chest_phantom, encode
 from tests.web.chromium import opened
 from tests.web.conftest import Server, multipart
+from tests.web.rooms import settled
 
 pytestmark = pytest.mark.browser
 
@@ -56,7 +57,7 @@ def test_axe_finds_nothing(
         answer = page.goto(path.format(reading))
         assert answer is not None
         assert answer.status < 500
-        page.wait_for_load_state("networkidle")
+        settled(page)
         assert page.evaluate("document.documentElement.lang") == language
         page.add_script_tag(path=AXE)
         found = page.evaluate(RUN, RULES)
@@ -80,6 +81,7 @@ def test_a_phone_need_not_scroll_sideways(
     with opened(browser, server.address, locale=language) as page:
         page.set_viewport_size({"width": 320, "height": 640})
         page.goto(path.format(reading))
+        settled(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= 320
 
 

@@ -10,10 +10,10 @@ from flask.testing import FlaskClient
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
+from secondread.evidence.measured import rows_at
 from secondread.reading import list_bundles, load
 from secondread.tasks import list_tasks, load_task
 from secondread.web import create_app
-from secondread.web.measured import rows_at
 from tests.phantoms import bone_phantom, brain_phantom, chest_phantom, dicom_bytes, encode
 from tests.web.conftest import post
 

@@ -26,8 +26,8 @@ def app(tmp_path, database_url: str) -> Iterator[Flask]:
     app = create_app(settings | {"GATE": "off", "LOGIN": "off", "REVIEWS_NEEDED": 2})
     films = [encode(chest_phantom(64, random_state=number), "PNG") for number in range(3)]
     assert post(app.test_client(), *((f"{at}.png", film) for at, film in enumerate(films)), task="tuberculosis").json
-    for name in ("anna", "berta", "carl"):
-        app.extensions["secondread.service"].accounts.add(name, role="reviewer", password=PASSWORD, actor=LOCAL)
+    for name, role in ({"chief": "administrator"} | dict.fromkeys(("anna", "berta", "carl"), "reviewer")).items():
+        app.extensions["secondread.service"].accounts.add(name, role=role, password=PASSWORD, actor=LOCAL)
     yield app
     app.extensions["secondread.service"].close()
 

@@ -181,7 +181,8 @@ def test_accounts_are_made_changed_and_disabled(client: FlaskClient) -> None:
     assert client.post("/api/v1/users", json=body).status_code == 409
     assert client.patch("/api/v1/users/berta", json={"role": "reader"}).json["role"] == "reader"
     assert client.patch("/api/v1/users/berta", json={"disabled": True}).json["disabled"]
-    assert client.patch("/api/v1/users/anna", json={"disabled": True}).status_code == 409  # the last administrator
+    assert client.patch("/api/v1/users/anna", json={"disabled": True}).status_code == 403  # one's own
+    assert client.patch("/api/v1/users/anna", json={"role": "reader"}).status_code == 409  # the last administrator
     assert client.put("/api/v1/users/berta/password", json={"password": "short"}).status_code == 400
     assert [user["name"] for user in client.get("/api/v1/users").json["users"]] == ["anna", "berta"]
 

@@ -89,6 +89,7 @@ def client(provider: Provider, tmp_path) -> Iterator[FlaskClient]:
     app = create_app(settings | {"DATA_FOLDER": str(tmp_path), "LOGIN": "on"})
     service = app.extensions["secondread.service"]
     subject = f"{provider.issuer} 8f3a"
+    service.accounts.add("chief", role="administrator", password=None, subject=f"{provider.issuer} 1", actor=LOCAL)
     service.accounts.add("anna", role="reviewer", password=None, subject=subject, actor=LOCAL)
     yield app.test_client()
     service.close()

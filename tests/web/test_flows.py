@@ -74,6 +74,23 @@ def test_what_was_removed_is_listed_and_brought_back(page: Page) -> None:
     expect(page.locator("#rows tr[data-id]")).to_have_count(5)
 
 
+def test_sending_can_be_cancelled_and_tried_again(page: Page) -> None:
+    fill(page)
+    page.goto("/uploads")
+    ready(page)
+    before = page.locator(".batch").count()
+    notes = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no image"}
+    page.route("**/api/v1/batches", lambda _: None)  # never answered
+    page.locator("#files").set_input_files(notes)
+    page.locator("#sending").get_by_role("button", name="Cancel").click()
+    expect(page.locator("#sending")).to_be_hidden()
+    expect(page.locator("#trouble")).to_be_hidden()
+    expect(page.locator(".batch")).to_have_count(before)
+    page.unroute("**/api/v1/batches")
+    page.locator("#files").set_input_files(notes)
+    expect(page.locator(".batch")).to_have_count(before + 1)
+
+
 def test_an_opinion_is_given_before_and_after_the_answer_and_kept(page: Page) -> None:
     fill(page)
     open_first(page)

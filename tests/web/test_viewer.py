@@ -23,7 +23,7 @@ def test_the_viewer_zooms_windows_inverts_and_colours(page: Page) -> None:
     assert film.evaluate("film => film.style.transform") == before
     page.get_by_role("button", name="Invert").click()
     assert "window-level" in film.locator("img").evaluate("image => image.style.filter")
-    assert page.locator("feFuncR").get_attribute("slope") == "-1"
+    expect(page.locator("feFuncR")).to_have_attribute("slope", "-1")
     page.get_by_role("button", name="Window by dragging").click()
     box = page.locator(".stage").bounding_box()
     assert box is not None
@@ -31,8 +31,8 @@ def test_the_viewer_zooms_windows_inverts_and_colours(page: Page) -> None:
     page.mouse.down()
     page.mouse.move(box["x"] + 160, box["y"] + 240, steps=4)
     page.mouse.up()
-    assert page.locator('[data-set="width"]').input_value() == "80"
-    assert page.locator('[data-set="level"]').input_value() == "60"
+    expect(page.locator('[data-set="width"]')).to_have_value("80")
+    expect(page.locator('[data-set="level"]')).to_have_value("60")
     page.get_by_label("Colours").select_option("viridis")
     page.keyboard.press("h")
     expect(page.get_by_role("button", name="Heat map", exact=True)).to_have_attribute("aria-pressed", "false")

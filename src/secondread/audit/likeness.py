@@ -74,8 +74,7 @@ _FINE, _COARSE = 0.6, 2.5  # pixels: detail is what lies between these two blurs
 _WHITE = 250  # brightening cuts levels off here: what is white in one says nothing
 _ENOUGH = 600  # pixels that must be left to judge by; of about 2,460
 _CHUNK = 4096
-_MIDDLE = (SIDE - 1) / 2
-_y, _x = np.mgrid[:SIDE, :SIDE] - _MIDDLE
+_y, _x = np.mgrid[:SIDE, :SIDE] - _CENTRE
 _DISC = _x**2 + _y**2 <= (SIDE / 2 - 4) ** 2  # what stays in view at any turn
 _SPREAD = np.ones((5, 5), dtype=np.uint8)
 
@@ -121,7 +120,7 @@ def _compare(thumbnails: np.ndarray, pair: np.ndarray, coarse: np.ndarray, degre
 
 def _detail_correlation(first: np.ndarray, second: np.ndarray, mirrored: int, degrees: float) -> float:
     laid = second[::-1] if mirrored else second
-    turn = cv2.getRotationMatrix2D((_MIDDLE, _MIDDLE), -degrees, 1)
+    turn = cv2.getRotationMatrix2D((_CENTRE, _CENTRE), -degrees, 1)
     laid = cv2.warpAffine(
         np.ascontiguousarray(laid), turn, (SIDE, SIDE), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )

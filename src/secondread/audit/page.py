@@ -1,6 +1,5 @@
 """The page of an audit: one HTML file that carries its pictures, and audit.json beside it."""
 
-import base64
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,8 @@ from secondread.audit.findings import Audit
 from secondread.errors import CannotOpen, ImageError
 from secondread.files import write_json, write_text
 from secondread.images import decode, encode_png, to_display
+from secondread.pages import data_uri, render
 
-_TEMPLATE = "audit.html"
 _SHOWN = 40  # pairs of each kind shown as pictures: more is scrolling, and megabytes
 _PICTURE = 128  # pixels of the longest side
 _TITLES = {
@@ -38,16 +37,12 @@ def write_audit(audit: Audit, folder: Path, *, command: str = "") -> Path:
 
 
 def _render(audit: Audit, table: dict[str, Any]) -> str:
-    import jinja2
-
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     galleries = [
         {"kind": kind, "title": title, "pairs": [_shown(audit, pair) for pair in pairs[:_SHOWN]], "n": len(pairs)}
         for kind, title in _TITLES.items()
         if (pairs := audit.copies(kind))
     ]
-    return environment.get_template(_TEMPLATE).render(audit=table, galleries=galleries)
+    return render("audit/templates/audit.html", audit=table, galleries=galleries)
 
 
 def _shown(audit: Audit, pair: Pair) -> dict[str, Any]:
@@ -72,4 +67,4 @@ def _picture(path: Path) -> str:
         image = decode(path.read_bytes())
     except (OSError, ImageError):
         return ""
-    return "data:image/png;base64," + base64.b64encode(encode_png(to_display(image, longest_side=_PICTURE))).decode()
+    return data_uri(encode_png(to_display(image, longest_side=_PICTURE)))

@@ -10,12 +10,13 @@ import numpy as np
 
 from secondread.audit.looks import Looks, Progress, ring_of
 from secondread.errors import ExtraMissing
+from secondread.stats.metrics import weighted_roc_auc
 
 _RING, _THUMBNAIL = 16, 16  # places along a side; pixels of a side
 
 
 @dataclass(frozen=True)
-class Glance:
+class Probe:
     """One look: its inputs, and from which AUC on what it tells is a remark or an alarm.
 
     Levels count for the lower bound of the AUC's interval, so that small collections do not raise them by chance.
@@ -64,20 +65,20 @@ def _source(looks: Looks) -> np.ndarray:
 _CONTAINER = ("width", "height", "aspect", "format", "mode", "bit depth", "quantisation tables")
 _FACTS = (*_CONTAINER, "bytes", "bytes a pixel", "border brightness")
 
-GLANCES = (
+PROBES = (
     # Size, format and compression were settled before anyone looked at the image: what they tell is where files came
     # from. 0.60 leaves room for a hospital that crops sick chests a little tighter.
-    Glance("container", "size, format and compression", _container, _CONTAINER, note=0.55, alarm=0.60),
+    Probe("container", "size, format and compression", _container, _CONTAINER, note=0.55, alarm=0.60),
     # Bytes and border follow content too: a fuller slice compresses worse and shows more disease, which reaches 0.7
     # in collections whose files are otherwise alike. Hence the higher bar.
-    Glance("facts", "all file facts with bytes and border brightness", _facts, _FACTS, note=0.65, alarm=0.80),
+    Probe("facts", "all file facts with bytes and border brightness", _facts, _FACTS, note=0.65, alarm=0.80),
     # Margins, collimation and markers; but shoulders and the size of a head lie there as well.
-    Glance("border", "the border ring (8 %)", _border, (), note=0.65, alarm=0.80),
+    Probe("border", "the border ring (8 %)", _border, (), note=0.65, alarm=0.80),
     # A blurred picture may well show disease: this is the figure that a model must beat, no proof of a fault.
-    Glance("thumbnail", "16 × 16 pixels", _small, (), note=0.75, alarm=None),
+    Probe("thumbnail", "16 × 16 pixels", _small, (), note=0.75, alarm=None),
 )
 # Where the name of the source nearly gives the label, whatever tells sources apart is rewarded in training.
-SOURCE_NAME = Glance("source name", "the name of the source", _source, (), note=0.60, alarm=0.75)
+SOURCE_NAME = Probe("source name", "the name of the source", _source, (), note=0.60, alarm=0.75)
 SOURCE_NOTE = 0.90  # sources told apart at a glance are usual; they harm where SOURCE_NAME tells the label
 
 
@@ -98,10 +99,10 @@ Level = Literal["alarm", "note", ""]
 
 @dataclass(frozen=True)
 class Shortcut:
-    """How well one glance tells the label, or the source."""
+    """How well one probe tells the label, or the source."""
 
     target: Literal["label", "source"]
-    glance: str
+    glance: str  # the name of the probe
     title: str
     where: str  # the splits looked at
     source: str  # the one source looked at; '' for all together
@@ -125,7 +126,7 @@ def label_shortcuts(
     random_state: int = 0,
     progress: Progress | None = None,
 ) -> tuple[Shortcut, ...]:
-    """Every glance at the label, over all chosen rows and within each source that holds enough of both classes.
+    """Every probe at the label, over all chosen rows and within each source that holds enough of both classes.
 
     chosen: bool (n,), the rows of the splits that `where` names; groups: int (n,), what must stay together.
     Raises ExtraMissing.
@@ -137,18 +138,18 @@ def label_shortcuts(
     if len(names) > 1:
         parts |= {str(name): chosen & (sources == name) for name in names if name}  # unnamed is no source
     work = [
-        (source, part, glance)
+        (source, part, probe)
         for source, part in parts.items()
-        for glance in (*((SOURCE_NAME,) if source == "" and len(names) > 1 else ()), *GLANCES)
+        for probe in (*((SOURCE_NAME,) if source == "" and len(names) > 1 else ()), *PROBES)
         if _enough(labels[part], groups[part]).all() and len(np.unique(labels[part])) == 2
     ]
     found = []
-    for number, (source, part, glance) in enumerate(work):
-        told = _tell(glance, glance.inputs(looks)[part], labels[part], groups[part], random_state)
-        level = _level(glance, told["low"])
+    for number, (source, part, probe) in enumerate(work):
+        told = _tell(probe, probe.inputs(looks)[part], labels[part], groups[part], random_state)
+        level = _level(probe, told["low"])
         n_positive = int(labels[part].sum())
         found.append(
-            Shortcut("label", glance.name, glance.title, where, source, n_positive=n_positive, level=level, **told)
+            Shortcut("label", probe.name, probe.title, where, source, n_positive=n_positive, level=level, **told)
         )
         if progress is not None:
             progress("label shortcuts", number + 1, len(work))
@@ -158,7 +159,7 @@ def label_shortcuts(
 def source_shortcuts(
     looks: Looks, groups: np.ndarray, *, random_state: int = 0, progress: Progress | None = None
 ) -> tuple[Shortcut, ...]:
-    """Every glance at the source, over all rows of sources that are large enough: no label is used.
+    """Every probe at the source, over all rows of sources that are large enough: no label is used.
 
     Empty where there are fewer than two such sources. Raises ExtraMissing.
     """
@@ -167,20 +168,20 @@ def source_shortcuts(
     if len(np.unique(sources[part])) < 2:
         return ()
     found = []
-    for number, glance in enumerate(GLANCES):
-        told = _tell(glance, glance.inputs(looks)[part], sources[part], groups[part], random_state)
+    for number, probe in enumerate(PROBES):
+        told = _tell(probe, probe.inputs(looks)[part], sources[part], groups[part], random_state)
         level: Level = "note" if told["low"] >= SOURCE_NOTE else ""
         where = ", ".join(str(names[one]) or "none" for one in np.unique(sources[part]))
-        found.append(Shortcut("source", glance.name, glance.title, where, "", n_positive=None, level=level, **told))
+        found.append(Shortcut("source", probe.name, probe.title, where, "", n_positive=None, level=level, **told))
         if progress is not None:
-            progress("source shortcuts", number + 1, len(GLANCES))
+            progress("source shortcuts", number + 1, len(PROBES))
     return tuple(found)
 
 
-def _level(glance: Glance, low: float) -> Level:
-    if glance.alarm is not None and low >= glance.alarm:
+def _level(probe: Probe, low: float) -> Level:
+    if probe.alarm is not None and low >= probe.alarm:
         return "alarm"
-    return "note" if low >= glance.note else ""
+    return "note" if low >= probe.note else ""
 
 
 def _enough(classes: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -194,18 +195,18 @@ def _enough(classes: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def _tell(
-    glance: Glance, inputs: np.ndarray, classes: np.ndarray, groups: np.ndarray, random_state: int
+    probe: Probe, inputs: np.ndarray, classes: np.ndarray, groups: np.ndarray, random_state: int
 ) -> dict[str, Any]:
     """The cross-validated AUC with its interval, and what it was measured on."""
     present, classes = np.unique(classes, return_inverse=True)
-    scores, strongest = _cross_validated(glance, inputs, classes, groups, random_state)
+    scores, strongest = _cross_validated(probe, inputs, classes, groups, random_state)
     members, group_of = np.unique(groups, return_inverse=True)
     rng = np.random.default_rng(random_state)
     drawn = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=_RESAMPLES)
     weights = np.concatenate([np.ones((1, len(classes))), drawn[:, group_of]])
     asked = [1] if len(present) == 2 else range(len(present))  # of two classes, one says it all
     with np.errstate(invalid="ignore"):
-        aucs = np.mean([weighted_auc(classes == one, scores[:, one], weights) for one in asked], axis=0)
+        aucs = np.mean([weighted_roc_auc(classes == one, scores[:, one], weights) for one in asked], axis=0)
     low, high = np.nanpercentile(aucs[1:], [2.5, 97.5])
     return {
         "n": len(classes),
@@ -219,7 +220,7 @@ def _tell(
 
 
 def _cross_validated(
-    glance: Glance, inputs: np.ndarray, classes: np.ndarray, groups: np.ndarray, random_state: int
+    probe: Probe, inputs: np.ndarray, classes: np.ndarray, groups: np.ndarray, random_state: int
 ) -> tuple[np.ndarray, str]:
     """Each row's probabilities by a model that never saw its group: float (n, n_classes); and the strongest fact."""
     try:
@@ -228,22 +229,22 @@ def _cross_validated(
         raise ExtraMissing.of("the audit of shortcuts", "train") from error
     n_classes = int(classes.max()) + 1
     scores = np.full((len(classes), n_classes), 1 / n_classes)
-    importance = np.zeros(len(glance.columns))
+    importance = np.zeros(len(probe.columns))
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=random_state)
     for train, test in folds.split(inputs, classes, groups):
         if len(np.unique(classes[train])) < 2:
             continue
-        model = _model(glance, n_classes, random_state).fit(inputs[train], classes[train])
+        model = _model(probe, n_classes, random_state).fit(inputs[train], classes[train])
         scores[test] = 0
         scores[np.ix_(test, model.classes_)] = model.predict_proba(inputs[test])
-        if glance.columns:
+        if probe.columns:
             importance += model.feature_importances_
-    return scores, glance.columns[int(importance.argmax())] if importance.any() else ""
+    return scores, probe.columns[int(importance.argmax())] if importance.any() else ""
 
 
-def _model(glance: Glance, n_classes: int, random_state: int) -> Any:
+def _model(probe: Probe, n_classes: int, random_state: int) -> Any:
     """A forest where facts work in combination and by exact value; else a linear model, firmly shrunk."""
-    if glance.columns:
+    if probe.columns:
         from sklearn.ensemble import RandomForestClassifier
 
         return RandomForestClassifier(100, min_samples_leaf=3, random_state=random_state)
@@ -256,17 +257,3 @@ def _model(glance: Glance, n_classes: int, random_state: int) -> Any:
     from sklearn.preprocessing import StandardScaler
 
     return make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
-
-
-def weighted_auc(y_true: np.ndarray, y_score: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """ROC AUC for each row of weights, ties counting half; NaN where a class has no weight.
-
-    y_true bool (n,), y_score float (n,), weights (n_rows, n) → (n_rows,).
-    """
-    order = np.argsort(y_score, kind="stable")
-    starts = np.flatnonzero(np.diff(y_score[order], prepend=-np.inf))
-    positives, negatives = (
-        np.add.reduceat(weights[:, order] * side[order], starts, axis=1) for side in (y_true, ~y_true)
-    )
-    wins = (positives * (np.cumsum(negatives, axis=1) - negatives / 2)).sum(axis=1)
-    return wins / (positives.sum(axis=1) * negatives.sum(axis=1))

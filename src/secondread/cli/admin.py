@@ -15,7 +15,7 @@ def user() -> None:
     """Accounts: who may use the service, and as what."""
 
 
-@user.command("add_user")
+@user.command("add")
 @click.argument("name")
 @click.option("--role", type=_ROLES, default="reader", show_default=True, help="What the account may do.")
 @click.option("--subject", help="Sign in through OpenID Connect only, as this issuer and subject; asks no password.")
@@ -83,7 +83,7 @@ def token() -> None:
     """API tokens of accounts."""
 
 
-@token.command("add_token")
+@token.command("add")
 @click.argument("user")
 @click.option("--name", required=True, help="What it is for.")
 @click.option(
@@ -113,7 +113,7 @@ def add_token(user: str, name: str, scopes: tuple[str, ...], days: int, **option
 def list_tokens(user: str | None, **options: Any) -> None:
     """Show the tokens of USER, or all."""
     with open_service(**options) as service:
-        for found in service.accounts.tokens(user):
+        for found in service.accounts.tokens(user, actor=who()):
             state = (
                 "revoked" if found.revoked_at else f"until {found.expires_at:%Y-%m-%d}" if found.expires_at else "open"
             )

@@ -53,7 +53,7 @@ def audit(ctx: click.Context, data: Path, task: str | None, splits: tuple[str, .
 
     from secondread.audit import audit as make_audit
     from secondread.audit import write_audit
-    from secondread.cli.options import bars
+    from secondread.cli.progress import bars
     from secondread.data import load_data
     from secondread.tasks import load_task
 

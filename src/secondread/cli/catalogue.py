@@ -52,7 +52,10 @@ def models(as_json: bool) -> None:
 @click.argument("reference", required=False, metavar="[NAME|PATH]", shell_complete=complete_bundles)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.option("--markdown", is_flag=True, help="The shipped bundles' evidence as a Markdown table.")
-def bundles(reference: str | None, as_json: bool, markdown: bool) -> None:
+@click.option(
+    "--defaults", is_flag=True, help="With --markdown: a line for each bundle that reads where none is named."
+)
+def bundles(reference: str | None, as_json: bool, markdown: bool, defaults: bool) -> None:
     """List the shipped bundles, or check one and show its card.
 
     A bundle that is damaged or not ours is refused with the reason, and the exit status is 1.
@@ -70,9 +73,12 @@ def bundles(reference: str | None, as_json: bool, markdown: bool) -> None:
         return
     chosen = [load_bundle(name) for name in list_bundles()]
     if markdown:
-        click.echo(_markdown(chosen))
+        from secondread.evidence.card import defaults_table, measured_table
+
+        reading = [load_bundle(task) for task in sorted(default_bundles())]
+        click.echo(defaults_table(reading) if defaults else measured_table(chosen), nl=False)
         return
-    from secondread.evidence.report import format_interval
+    from secondread.stats.interval import Interval
 
     rows = [_row(bundle, default_bundles()) for bundle in chosen]
     if as_json:
@@ -80,7 +86,7 @@ def bundles(reference: str | None, as_json: bool, markdown: bool) -> None:
         return
     for row in rows:
         auc = row["test_roc_auc"]
-        measured = "not measured" if auc is None else f"test AUC {format_interval(auc)}"
+        measured = "not measured" if auc is None else f"test AUC {Interval.from_dict(auc).format()}"
         default = "  default" if row["default"] else ""
         size = f"{row['architecture']}  {row['parameters']:,} parameters"
         click.echo(f"{click.style(row['id'], bold=True)}  {size}  {measured}{default}")
@@ -92,38 +98,9 @@ def _row(bundle: Any, default: dict[str, str]) -> dict[str, Any]:
         "id": bundle.id,
         "task": bundle.task.name,
         "name": bundle.name,
-        "architecture": bundle.record["model"]["architecture"],
-        "parameters": bundle.record["model"]["parameters"],
+        "architecture": bundle.model.architecture,
+        "parameters": bundle.model.parameters,
         "operating_points": {name: point.threshold for name, point in bundle.operating_points.items()},
         "test_roc_auc": test["metrics"].get("roc_auc"),
         "default": default.get(bundle.task.name) == bundle.name,
     }
-
-
-_COLUMNS = ("bundle", "measured on", "n (positive)", "ROC AUC", "sensitivity", "specificity", "accuracy")
-_SHOWN = ("roc_auc", "recall", "specificity", "accuracy")
-
-
-def _markdown(bundles: list[Any]) -> str:
-    """One line for each bundle and measured source, and the accuracy that the seed paper claims beside it."""
-    from secondread.evidence.report import PAPER_CLAIMS, format_interval
-
-    lines = [_line([*_COLUMNS, "the paper's accuracy"]), "|---" * (len(_COLUMNS) + 1) + "|"]
-    for bundle in bundles:
-        claimed = PAPER_CLAIMS.get(bundle.task.name, {}).get("table_1", {}).get("accuracy")
-        for split, result in (bundle.evidence or {"results": {}})["results"].items():
-            whole = f"{split}, {result['source']}" if "source" in result else split
-            parts = {whole: result, **{f"{split}, {name}": part for name, part in result.get("by_source", {}).items()}}
-            for title, part in parts.items():
-                cells = [
-                    format_interval(part["metrics"].get(key), digits=2)
-                    for key in ("roc_auc", "recall", "specificity", "accuracy")
-                ]
-                said = f"{claimed} %" if claimed and title == whole and split == "test" else ""
-                count = f"{part['n']} ({part['n_positive']})"
-                lines.append(_line([f"{bundle.task.name}/{bundle.name}", title, count, *cells, said]))
-    return "\n".join(lines)
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -1,4 +1,4 @@
-"""`secondread compare`: models beside one another on the same images, and the leaderboard of kept results."""
+"""`secondread lab compare`: models beside one another on the same images, and the leaderboard of kept results."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,7 +126,7 @@ def _compare(
 ) -> list[dict[str, Any]]:
     from rich.console import Console
 
-    from secondread.cli.options import training_progress
+    from secondread.cli.progress import training_progress
     from secondread.data import load_data
     from secondread.errors import ExtraMissing
     from secondread.tasks import load_task
@@ -135,15 +135,15 @@ def _compare(
     chosen = load_task(task)
     plan = load_recipe(recipe, chosen, epochs=epochs)
     try:
-        from secondread.lab.compare import compare
-        from secondread.lab.contestants import Course
+        from secondread.lab.candidates import Comparison
+        from secondread.lab.compare import compare_models
     except ModuleNotFoundError as error:
-        raise ExtraMissing.of("comparing models", "train") from error
-    course = Course(chosen, load_data(data, task=chosen), plan, threads=threads)
+        raise ExtraMissing.of("comparing models", "lab") from error
+    comparison = Comparison(chosen, load_data(data, task=chosen), plan, threads=threads)
     console = Console(stderr=True)
     with training_progress(console) as progress:
-        return compare(
-            course,
+        return compare_models(
+            comparison,
             out,
             command=command_line(),
             progress=progress,
@@ -161,7 +161,7 @@ def _show(results: list[dict[str, Any]]) -> None:
 def _rich_table(results: list[dict[str, Any]]) -> "Table":
     from rich.table import Table
 
-    from secondread.evidence.report import format_interval
+    from secondread.stats.interval import Interval
 
     table = Table("model", "val AUC", "test AUC", "difference", "p", "accuracy", "network ×", "whole ×")
     for result in results:
@@ -169,10 +169,10 @@ def _rich_table(results: list[dict[str, Any]]) -> "Table":
         table.add_row(
             result["name"],
             f"{result['metrics']['val']['roc_auc']['value']:.3f}",
-            format_interval(test["roc_auc"]),
+            Interval.from_dict(test["roc_auc"]).format(),
             f"{against['difference']:+.3f}",
             f"{against['p']:.3f}",
-            format_interval(test["accuracy"]),
+            Interval.from_dict(test["accuracy"]).format(),
             f"{latency['network_ratio']:.2f}",
             f"{latency['whole_ratio']:.2f}",
         )

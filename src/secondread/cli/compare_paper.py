@@ -1,4 +1,4 @@
-"""`secondread compare-paper`: the seed paper's figures beside an honest and a leaking split."""
+"""`secondread lab compare-paper`: the seed paper's figures beside an honest and a leaking split."""
 
 import json
 from pathlib import Path
@@ -72,10 +72,11 @@ def compare_paper(
     """
     from rich.console import Console
 
-    from secondread.cli.options import bars
+    from secondread.cli.progress import bars
     from secondread.data import load_data
     from secondread.files import write_json, write_text
-    from secondread.lab.paper import best_bundle, compare, comparison_page
+    from secondread.lab.pages import comparison_page
+    from secondread.lab.paper import best_bundle, compare_splits
     from secondread.tasks import load_task
     from secondread.training import load_recipe
 
@@ -96,7 +97,7 @@ def compare_paper(
             if bundle_only:
                 table[name] = {**table[name], "best": best_bundle(task, manifest)}
             else:
-                table[name] = compare(
+                table[name] = compare_splits(
                     task,
                     manifest,
                     load_recipe("paper", task, epochs=epochs),

@@ -65,10 +65,10 @@ def evaluate(
     from rich.console import Console
     from rich.table import Table
 
-    from secondread.cli.options import bars
+    from secondread.cli.progress import bars
     from secondread.data import load_data
-    from secondread.evidence.report import format_interval
     from secondread.reading import Reader
+    from secondread.stats.interval import Interval
     from secondread.training import evaluate as evaluate_bundle
     from secondread.training.measure import failures_of, write_evaluation
 
@@ -98,7 +98,8 @@ def evaluate(
     table.add_row("refused", *(str(part["n_refused"]) for part in evidence["results"].values()))
     names = dict.fromkeys(name for part in evidence["results"].values() for name in part["metrics"])
     for name in names:
-        table.add_row(name, *(format_interval(part["metrics"].get(name)) for part in evidence["results"].values()))
+        found = (Interval.from_dict(part["metrics"].get(name)) for part in evidence["results"].values())
+        table.add_row(name, *(interval.format() for interval in found))
     console.print(table)
     click.echo(f"page: {page}")
 

@@ -58,7 +58,7 @@ def train(data: Path, out: Path, epochs: int, random_state: int) -> None:
     "--out", default=None, type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here as JSON too."
 )
 def measure(data: Path, folder: Path | None, out: Path | None) -> None:
-    """Measure a gate on pictures that neither taught it nor set its thresholds."""
+    """Measure a gate on pictures that it was not trained on and that set no threshold."""
     from secondread.files import write_text
     from secondread.training.gate_measure import measure_gate
 
@@ -74,7 +74,8 @@ def _manifests(data: Path) -> "dict[str, Manifest]":
     from secondread.errors import DataInvalid
     from secondread.tasks import list_tasks, load_task
 
-    tables = {name: data / name / "manifest.csv" for name in list_tasks()}
+    kinds = [name for name in list_tasks() if not load_task(name).asked_after]  # else two kinds of the same pictures
+    tables = {name: data / name / "manifest.csv" for name in kinds}
     found = {name: load_data(path, task=load_task(name)) for name, path in tables.items() if path.is_file()}
     if len(found) < 2:
         known = ", ".join(list_tasks())

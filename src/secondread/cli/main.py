@@ -10,7 +10,7 @@ import click
 from secondread import __version__
 from secondread.errors import SecondReadError, UsageError
 
-_COMMANDS = {  # name → module of this package, in the order of --help
+COMMANDS = {  # name → module of this package, in the order of --help
     "read": "read",
     "serve": "serve",
     "work": "serve",
@@ -22,17 +22,14 @@ _COMMANDS = {  # name → module of this package, in the order of --help
     "retain": "admin",
     "db": "admin",
     "train": "train",
-    "pretrain": "pretrain",
-    "study": "study",
-    "search": "search",
-    "merge": "merge",
+    "merge": "train",
+    "build": "train",
     "evaluate": "evaluate",
     "recalibrate": "recalibrate",
     "data": "data",
     "audit": "audit",
-    "compare": "compare",
-    "compare-paper": "compare_paper",
     "gate": "gate",
+    "lab": "lab",
     "tasks": "catalogue",
     "models": "catalogue",
     "bundles": "catalogue",
@@ -40,16 +37,20 @@ _COMMANDS = {  # name → module of this package, in the order of --help
 }
 
 
+ALIASES = dict.fromkeys(("compare", "compare-paper", "study", "search", "pretrain"), "lab")  # as before `lab`
+
+
 class _Commands(click.Group):
     """Imports a command's module when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        module = (COMMANDS | ALIASES).get(cmd_name)
+        if module is None:
             return None
-        return getattr(import_module(f"secondread.cli.{_COMMANDS[cmd_name]}"), cmd_name.replace("-", "_"))
+        return getattr(import_module(f"secondread.cli.{module}"), cmd_name.replace("-", "_"))
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         try:
@@ -57,7 +58,7 @@ class _Commands(click.Group):
         except click.UsageError as error:
             from secondread.errors import UnknownName
 
-            raise click.UsageError(str(UnknownName.of("command", args[0], _COMMANDS)), ctx) from error
+            raise click.UsageError(str(UnknownName.of("command", args[0], COMMANDS | ALIASES)), ctx) from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

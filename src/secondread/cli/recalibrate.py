@@ -9,6 +9,7 @@ from secondread.cli.options import complete_bundles
 
 if TYPE_CHECKING:
     from secondread.reading import Bundle
+    from secondread.stats.calibration import Calibration
 
 
 @click.command()
@@ -83,11 +84,11 @@ def recalibrate(
         raise ExtraMissing.of("recalibration", "train") from error
     new = _write(old, record, out)
     Console().print(_table(before, after, n=len(site.y_true), n_positive=int(site.y_true.sum())))
-    click.echo(f"calibration: {_calibration(old.record)} → {_calibration(record)}")
+    click.echo(f"calibration: {_in_words(old.calibration)} → {_in_words(new.calibration)}")
     for measure, title in (("brier", "Brier score"), ("ece", "calibration error (ten bins of equal numbers)")):
         click.echo(f"{title}: {before[measure]:.4f} → {after[measure]:.4f} (the latter on the images fitted to)")
     for point in ("screening", "confirm"):
-        click.echo(f"{point}: {record['operating_points'][point]['chosen_by']}")
+        click.echo(f"{point}: {new.operating_points[point].chosen_by}")
     click.echo(f"{new.id}: bundle in {new.folder}, weights as in {old.id}; no evidence yet: `secondread evaluate`")
 
 
@@ -95,13 +96,7 @@ def _write(old: "Bundle", record: dict[str, Any], out: Path) -> "Bundle":
     from secondread.evidence.card import recalibrated_card
     from secondread.reading import add_card, write_bundle
 
-    task_file = old.folder / "task.toml"
-    new = write_bundle(
-        out,
-        record=record,
-        model=old.model_path.read_bytes(),
-        task_file=task_file if task_file.is_file() else None,
-    )
+    new = write_bundle(out, record=record, model=old.model_path.read_bytes(), task_file=old.task_file)
     add_card(new, recalibrated_card(new, old))
     return new
 
@@ -110,7 +105,7 @@ def _table(before: dict[str, Any], after: dict[str, Any], *, n: int, n_positive:
     """Every operating point, old and new, as it does on the site's images."""
     from rich.table import Table
 
-    from secondread.evidence.report import format_interval
+    from secondread.stats.interval import Interval
 
     table = Table(
         "operating point",
@@ -121,12 +116,12 @@ def _table(before: dict[str, Any], after: dict[str, Any], *, n: int, n_positive:
     )
     for which, found in (("old", before), ("new", after)):
         for name, point in found["operating_points"].items():
-            rates = (format_interval(point[rate]) for rate in ("sensitivity", "specificity"))
+            rates = (Interval.from_dict(point[rate]).format() for rate in ("sensitivity", "specificity"))
             table.add_row(f"{which} {name}", f"{point['threshold']:.4f}", *rates)
     return table
 
 
-def _calibration(record: Any) -> str:
-    bias = f", bias {record['bias']:+.3f}" if "bias" in record else ""
-    knots = f", {len(record['isotonic']['logits'])} knots" if "isotonic" in record else ""
-    return f"temperature {record['temperature']:.3f}{bias}{knots}"
+def _in_words(calibration: "Calibration") -> str:
+    bias = "" if calibration.bias is None else f", bias {calibration.bias:+.3f}"
+    knots = "" if calibration.knots is None else f", {len(calibration.knots[0])} knots"
+    return f"temperature {calibration.temperature:.3f}{bias}{knots}"

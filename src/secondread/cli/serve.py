@@ -40,8 +40,7 @@ def work(until_empty: bool, **options: Any) -> None:
     Any number may run, on any machine that reaches the database and the data folder. It ends after the image at hand
     when told to (SIGTERM, Ctrl-C); killed, its image is read by another once the lease has run out.
     """
-    from secondread.service import Service
-    from secondread.web import readers_of
+    from secondread.service import Service, readers_of
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     settings = service_settings(**options)

@@ -1,18 +1,22 @@
-"""`secondread train`: from a manifest to a bundle."""
+"""`secondread train`, `merge` and `build`: from a manifest to a bundle."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from secondread.cli.options import (
     chosen_recipe,
     command_line,
+    complete_bundles,
     complete_tasks,
     point_in_words,
     set_option,
     weights_options,
 )
+
+if TYPE_CHECKING:
+    from secondread.reading import Bundle
 
 
 @click.command()
@@ -85,7 +89,7 @@ def train(
     """
     from rich.console import Console
 
-    from secondread.cli.options import training_progress
+    from secondread.cli.progress import training_progress
     from secondread.data import load_data
     from secondread.errors import ExtraMissing
     from secondread.tasks import load_task
@@ -125,22 +129,144 @@ def train(
             task_file=Path(task) if task.endswith(".toml") else None,
             progress=progress,
         )
-    training: dict[str, Any] = bundle.record["training"]
-    best = f"best epoch {training['best_epoch']} of {training['epochs_run']}"
-    click.echo(f"{bundle.id}: {best}, validation AUC {training['best_val_auc']:.3f}")
+    _tell(bundle)
+
+
+@click.command()
+@click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE BUNDLE …", shell_complete=complete_bundles)
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="The manifest that all were trained on.")
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The new bundle's folder.")
+@click.option("--name", default=None, help="The bundle's name; default: that of the folder.")
+@click.option(
+    "--calibration",
+    type=click.Choice(["temperature", "isotonic", "none"]),
+    default="temperature",
+    show_default=True,
+    help="How probabilities are fitted to the validation split.",
+)
+@click.option(
+    "--shares",
+    default=None,
+    metavar="2,1,…",
+    help="How much each of the bundles counts, in their order; default: alike.",
+)
+@click.option("--no-measure", is_flag=True, help="Leave the test split unread: no evidence yet.")
+@click.option("--gate", is_flag=True, help="Let the shipped gate refuse what is unlike its own training images.")
+def merge(
+    bundles: tuple[str, ...],
+    data: Path,
+    out: Path,
+    name: str | None,
+    calibration: str,
+    shares: str | None,
+    no_measure: bool,
+    gate: bool,
+) -> None:
+    """Make one bundle that reads as the mean of several: their networks in one file, thresholds and evidence anew.
+
+    BUNDLE: task/name or a folder.
+    """
+    from rich.console import Console
+
+    from secondread.cli.progress import training_progress
+    from secondread.data import load_data
+    from secondread.errors import ExtraMissing, UsageError
+    from secondread.reading import load_bundle
+
+    members = [load_bundle(bundle) for bundle in bundles]
+    if out.resolve() in {member.folder.resolve() for member in members}:
+        raise UsageError(f"--out '{out}' is one of the bundles; name a new folder, the members are kept")
+    manifest = load_data(data, task=members[0].task)
+    try:
+        from secondread.training.merge import merge_bundles
+    except ModuleNotFoundError as error:
+        raise ExtraMissing.of("merging", "train") from error
+    with training_progress(Console(stderr=True)) as progress:
+        bundle = merge_bundles(
+            members,
+            manifest,
+            out=out,
+            name=name or out.name,
+            shares=None if shares is None else _numbers(shares),
+            calibration=calibration,
+            command=command_line(),
+            measure=not no_measure,
+            gate=gate,
+            progress=progress,
+        )
+    _tell(bundle)
+
+
+@click.command()
+@click.argument("plan", metavar="TASK/NAME|FILE", shell_complete=complete_bundles)
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="The manifest to train on.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The bundle's folder; members of a mean go to OUT.members.",
+)
+@click.option("--fresh", is_flag=True, help="Forget what was begun.")
+@click.option("--no-measure", is_flag=True, help="Leave the test split unread: no evidence yet.")
+def build(plan: str, data: Path, out: Path, fresh: bool, no_measure: bool) -> None:
+    """Train a bundle as its recipe file says: one network, or several and their mean.
+
+    TASK/NAME: a shipped bundle, to be made again. FILE: a recipe file of your own, in TOML.
+    Given again, it goes on where it stopped.
+    """
+    from rich.console import Console
+
+    from secondread.cli.progress import training_progress
+    from secondread.data import load_data
+    from secondread.errors import ExtraMissing
+
+    try:
+        from secondread.training.build import build_bundle, load_plan
+    except ModuleNotFoundError as error:
+        raise ExtraMissing.of("training", "train") from error
+    chosen = load_plan(plan)
+    manifest = load_data(data, task=chosen.task)
+    with training_progress(Console(stderr=True)) as progress:
+        bundle = build_bundle(
+            chosen,
+            manifest,
+            out=out,
+            command=command_line(),
+            fresh=fresh,
+            measure=not no_measure,
+            progress=progress,
+        )
+    _tell(bundle)
+
+
+def _tell(bundle: "Bundle") -> None:
+    """What was made, and how well it did."""
+    for member in bundle.members:
+        click.echo(f"{member.bundle}: validation AUC {member.training.best_val_auc:.3f}")
+    made = bundle.training
+    best = "" if made.best_epoch is None else f"best epoch {made.best_epoch} of {made.epochs_run}, "
+    click.echo(f"{bundle.id}: {best}validation AUC {made.best_val_auc:.3f}")
     for point in bundle.operating_points.values():
         click.echo(point_in_words(point))
     for split, result in (bundle.evidence or {"results": {}})["results"].items():
         click.echo(f"{split}: {_summary(result)}")
-    click.echo(f"bundle in {bundle.folder}; learning curves in {out}.run/curves.png")
+    curves = "" if bundle.members else f"; learning curves in {bundle.folder}.run/curves.png"
+    click.echo(f"bundle in {bundle.folder}{curves}")
 
 
-def _summary(result: "dict[str, Any]") -> str:
-    from secondread.evidence.report import format_interval
+def _summary(result: dict[str, Any]) -> str:
+    from secondread.stats.interval import Interval
 
     parts = [f"n = {result['n']}"]
     for key in ("roc_auc", "accuracy", "recall", "specificity"):
         found = result["metrics"].get(key)
         if found and found["value"] is not None:
-            parts.append(f"{key} {format_interval(found)}")
+            parts.append(f"{key} {Interval.from_dict(found).format()}")
     return ", ".join(parts)
+
+
+def _numbers(shares: str) -> list[float]:
+    try:
+        return [float(share) for share in shares.split(",")]
+    except ValueError as error:
+        raise click.BadParameter(f"'{shares}' are not numbers with commas between", param_hint="--shares") from error

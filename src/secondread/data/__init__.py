@@ -1,12 +1,11 @@
 """Labelled images: manifests, importers, group-aware splits, the cache of prepared images, downloads."""
 
 from secondread.data.cache import PREPROCESSING_VERSION, PreparedSet, prepared_cache
-from secondread.data.csvfile import read_table
 from secondread.data.download import download
 from secondread.data.importers import import_folder, load_data
 from secondread.data.manifest import Manifest, Row, summarise
 from secondread.data.split import split
-from secondread.data.table import check_manifest, read_manifest, write_manifest
+from secondread.data.table import check_manifest, read_manifest, read_table, write_manifest
 
 __all__ = [
     "PREPROCESSING_VERSION",

@@ -15,6 +15,7 @@ import numpy as np
 
 from secondread.data.manifest import Manifest, Row, digest_of, new_digest
 from secondread.errors import CannotOpen, DataInvalid, ExtraMissing, ImageError
+from secondread.files import write_text
 from secondread.images import PrepareSpec, decode, prepare
 
 
@@ -150,9 +151,7 @@ def _build(
         images.flush()
         if bad:
             _drop(images, sorted(bad), aside, entry)
-        report = entry.report.with_suffix(f".json{_ASIDE}")
-        report.write_text(json.dumps(bad), encoding="utf-8")
-        report.replace(entry.report)
+        write_text(entry.report, json.dumps(bad))
         aside.replace(entry.array)  # last: with it the cache is whole
     finally:
         for left in entry.folder.glob(f"{entry.key}.*{_ASIDE}"):  # by a process that was killed, too

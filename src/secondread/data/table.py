@@ -1,12 +1,13 @@
-"""Manifest tables: CSV read with every complaint naming its line, and written aside then renamed."""
+"""Tables that people make, manifests above all: CSV read with every complaint naming its line, and written aside."""
 
 import csv
+import difflib
+import io
 import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from secondread.data.csvfile import read_table
 from secondread.data.manifest import Manifest, Row, absolute, missing_file, some_of
 from secondread.errors import CannotOpen, DataInvalid
 from secondread.files import written_aside
@@ -65,6 +66,50 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
             writer.writerows(_cells(row, manifest, path.parent) for row in manifest.rows)
     except OSError as error:
         raise CannotOpen(f"cannot write '{path}': {error.strerror}") from error
+
+
+def read_table(data: bytes, *, where: Path, known: Sequence[str]) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The header in lower case, and every row's line number with its cells by column; blank rows are left out.
+
+    where: named in complaints. known: the columns that have a meaning; one that is nearly one of them is taken for a
+    mistake, since a misspelt `patient` that is passed over would make one patient's images independent.
+    Raises DataInvalid with the line's number.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataInvalid(f"'{where}' line {line} is not UTF-8; save the table as 'CSV UTF-8'") from error
+    first = text.lstrip("\r\n").split("\n", 1)[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
+    header: list[str] = []
+    lines = []
+    try:
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if not header:
+                header = [cell.strip().lower() for cell in cells]
+                _check_header(header, known, f"'{where}' line {reader.line_num}: the header")
+            elif len(cells) != len(header):
+                raise DataInvalid(
+                    f"'{where}' line {reader.line_num} has {len(cells)} cells where the header has {len(header)}; "
+                    "put a cell that holds a comma in quotes"
+                )
+            else:
+                lines.append((reader.line_num, dict(zip(header, map(str.strip, cells), strict=True))))
+    except csv.Error as error:
+        raise DataInvalid(f"'{where}' line {reader.line_num} is not CSV: {error}") from error
+    return header, lines
+
+
+def _check_header(header: list[str], known: Sequence[str], where: str) -> None:
+    for column in header:
+        near = difflib.get_close_matches(column, known, n=1, cutoff=0.8)
+        if near and column not in known and near[0] not in header:
+            raise DataInvalid(f"{where} has an unknown column '{column}'; did you mean '{near[0]}'? Rename it")
+    if twice := sorted({column for column in header if column in known and header.count(column) > 1}):
+        raise DataInvalid(f"{where} has the column '{twice[0]}' twice; delete one")
 
 
 def _lines(path: Path) -> list[tuple[int, dict[str, str]]]:
@@ -126,14 +171,8 @@ def _relative(path: Path, folder: Path) -> str:
 
 # As people name the folders of two-class collections. Not 'benign': a benign tumour is a tumour.
 _NEGATIVE = {"0", "no", "none", "normal", "negative", "neg", "healthy", "control", "controls", "absent", "false"}
-
-
 _POSITIVE = {"1", "yes", "abnormal", "positive", "pos", "diseased", "disease", "present", "true"}
-
-
 _WITHOUT = ("no", "non", "not", "without")
-
-
 _SAME = {"tb": "tuberculosis", "fracture": "fractured", "fractures": "fractured", "tumors": "tumor"}
 
 

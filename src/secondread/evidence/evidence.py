@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from secondread.errors import DataInvalid
-from secondread.evidence.localisation import grouped_means
 from secondread.files import write_json
-from secondread.stats.bootstrap import MEASURES, bootstrap
 from secondread.stats.calibration import reliability
+from secondread.stats.measures import HOW_INTERVALS_ARE_MADE, MEASURES, measure
 from secondread.stats.metrics import confusion
+from secondread.stats.proportions import group_codes, proportion
 from secondread.stats.thresholds import threshold_table
 
 if TYPE_CHECKING:
@@ -29,9 +29,28 @@ class Prediction:
     path: str  # as the manifest names it
     label: int
     source: str
-    group: str  # what is resampled together
+    group: str  # what belongs together
     probability: float | None  # None: refused
     refusal: str | None = None  # its code
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """The images of a split that were read, as arrays."""
+
+    y_true: np.ndarray  # bool (n,)
+    probabilities: np.ndarray  # float (n,)
+    groups: list[str]  # (n,)
+
+    @classmethod
+    def of(cls, predictions: Iterable[Prediction]) -> "Scored":
+        """Those that were not refused."""
+        read = [row for row in predictions if row.probability is not None]
+        return cls(
+            np.array([row.label == 1 for row in read], dtype=bool),
+            np.array([row.probability for row in read], dtype=np.float64),
+            [row.group for row in read],
+        )
 
 
 def build_evidence(
@@ -52,7 +71,7 @@ def build_evidence(
     """Everything measured of a bundle at one operating point, split by split, with the predictions behind it.
 
     operating_point: {name, threshold}. data: {manifest, fingerprint}. Accuracy and the like count images above the
-    threshold as positive; refused images are counted apart. Intervals: 95 %, bootstrap by group.
+    threshold as positive; refused images are counted apart.
     thresholds: the bundle's operating points, name → threshold; default: the one measured at. bands: operating
     point → the two ends of its uncertain band. prevalence: see `threshold_table`.
     details: split → further entries of its results (subgroups, heatmap).
@@ -75,27 +94,26 @@ def build_evidence(
         "command": command,
         "data": dict(data),
         "operating_point": {"name": operating_point["name"], "threshold": threshold},
-        "intervals": "95 %, percentile bootstrap of 2,000 resamples by group",
+        "intervals": HOW_INTERVALS_ARE_MADE,
         "results": results,
-        "predictions": {name: [_compact(row) for row in rows] for name, rows in splits.items()},
+        "predictions": {name: _compact(rows) for name, rows in splits.items()},
     }
 
 
-def summarise(predictions: Sequence[Prediction], threshold: float) -> dict[str, Any]:
-    """n, confusion matrix and every metric with its interval, for the images that were read."""
-    read = [row for row in predictions if row.probability is not None]
-    counts = {"n": len(read), "n_positive": sum(row.label for row in read), "n_refused": len(predictions) - len(read)}
-    if not read:
+def summarise(
+    predictions: Sequence[Prediction], threshold: float, *, measures: Sequence[str] = MEASURES
+) -> dict[str, Any]:
+    """n, confusion matrix and measures with their intervals, for the images that were read."""
+    scored = Scored.of(predictions)
+    n = len(scored.y_true)
+    counts = {"n": n, "n_positive": int(scored.y_true.sum()), "n_refused": len(predictions) - n}
+    if not n:
         return counts | {"confusion": None, "metrics": {}}
-    y_true = np.array([row.label for row in read], dtype=bool)
-    scores = np.array([row.probability for row in read], dtype=np.float64)
-    groups_of = [row.group for row in read]
-    metrics = bootstrap(y_true, scores, threshold=threshold, groups=groups_of, measures=MEASURES)
-    n_groups = len(set(groups_of))
+    found = measure(scored.y_true, scored.probabilities, threshold=threshold, groups=scored.groups, measures=measures)
     return counts | {
-        "n_groups": n_groups,
-        "confusion": asdict(confusion(y_true, scores > threshold)),
-        "metrics": metrics,
+        "n_groups": len(set(scored.groups)),
+        "confusion": asdict(confusion(scored.y_true, scored.probabilities > threshold)),
+        "metrics": {name: interval.to_dict() for name, interval in found.items()},
     }
 
 
@@ -138,31 +156,27 @@ def _sweep(
     prevalence: float | None,
 ) -> dict[str, Any]:
     """What does not hang on one threshold: the threshold table, and whether probabilities come true."""
-    read = [row for row in rows if row.probability is not None]
-    y_true = np.array([row.label for row in read], dtype=bool)
-    scores = np.array([row.probability for row in read], dtype=np.float64)
-    groups = [row.group for row in read]
+    scored = Scored.of(rows)
+    y_true, scores, groups = scored.y_true, scored.probabilities, scored.groups
     table = threshold_table(y_true, scores, groups=groups, named=named, prevalence=prevalence)
     return {
         "thresholds": table,
-        "uncertain": {name: _share_inside(scores, groups, band) for name, band in bands.items()},
-        "reliability": reliability(y_true, scores, groups=groups) if read else [],
+        "uncertain": {
+            name: proportion((scores > low) & (scores <= high), group_codes(groups)).to_dict()
+            for name, (low, high) in bands.items()
+        },
+        "reliability": reliability(y_true, scores, groups=groups) if groups else [],
     }
-
-
-def _share_inside(scores: np.ndarray, groups: Sequence[str], band: tuple[float, float]) -> dict[str, float | None]:
-    low, high = band
-    inside = (scores > low) & (scores <= high)
-    return grouped_means(inside[:, None], groups)[0]
 
 
 def _of(rows: Iterable[Prediction], source: str) -> list[Prediction]:
     return [row for row in rows if row.source == source]
 
 
-def _compact(row: Prediction) -> list[Any]:
-    """path, label, probability, refusal: a list, since there are thousands."""
-    return [row.path, row.label, row.probability, row.refusal]
+def _compact(rows: Sequence[Prediction]) -> list[list[Any]]:
+    """path, label, probability, refusal, group: lists, since there are thousands."""
+    codes = group_codes([row.group for row in rows]).tolist()
+    return [[row.path, row.label, row.probability, row.refusal, code] for row, code in zip(rows, codes, strict=True)]
 
 
 FEW = 20  # images of a class below which a part's figures are marked

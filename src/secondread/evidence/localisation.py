@@ -11,7 +11,7 @@ import numpy as np
 
 from secondread.errors import CannotOpen, DataInvalid, ImageError
 from secondread.images import decode
-from secondread.stats.proportions import group_codes
+from secondread.stats.bootstrap import grouped_means
 
 if TYPE_CHECKING:
     from secondread.data import Manifest, Row
@@ -185,27 +185,6 @@ def share_outside(strength: np.ndarray, body: np.ndarray) -> float | None:
     return float(strength[~body].sum(dtype=np.float64)) / total if total > 0 else None
 
 
-def grouped_means(
-    values: np.ndarray, groups: Sequence[str], *, n_resamples: int = 2000, random_state: int = 0
-) -> list[dict[str, float | None]]:
-    """Mean of every column with its 95 % percentile bootstrap interval by group: [{value, low, high}].
-
-    values: float (n, columns); groups: (n,). None where there is nothing to average.
-    """
-    values = np.asarray(values, dtype=np.float64)
-    if not len(values):
-        return [{"value": None, "low": None, "high": None} for _ in range(values.shape[1])]
-    codes = group_codes(groups)
-    counts = np.bincount(codes).astype(np.float64)
-    sums = np.stack([np.bincount(codes, column) for column in values.T], axis=1)  # (groups, columns)
-    rng = np.random.default_rng(random_state)
-    weights = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=n_resamples)
-    drawn = (weights @ sums) / (weights @ counts)[:, None]
-    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
-    rows = zip(values.mean(axis=0), low, high, strict=True)
-    return [{"value": _rounded(v), "low": _rounded(a), "high": _rounded(b)} for v, a, b in rows]
-
-
 def localisation_table(
     maps: Sequence[MapMeasures], guesses: Sequence[dict[str, MapMeasures]], groups: Sequence[str]
 ) -> dict[str, Any]:
@@ -220,10 +199,11 @@ def localisation_table(
             [[own.to_row()[number], *(guess[name].to_row()[number] for name in names[1:])]
              for own, guess in zip(maps, guesses, strict=True)]
         ).reshape(len(maps), len(names))  # fmt: skip
-        found = dict(zip(names, grouped_means(columns, groups), strict=True))
+        found = dict(zip(names, (mean.to_dict() for mean in grouped_means(columns, groups)), strict=True))
         if len(maps) and len(names) > 1:
             best = 1 + int(columns[:, 1:].mean(axis=0).argmax())
-            found["gain"] = grouped_means(columns[:, :1] - columns[:, [best]], groups)[0]
+            gain = columns[:, :1] - columns[:, [best]]
+            found["gain"] = grouped_means(gain, groups, bounds=(-1.0, 1.0))[0].to_dict()
         table[measure] = found
     return table
 
@@ -241,7 +221,3 @@ def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
 def _bell(n: int) -> np.ndarray:
     at = (np.arange(n) + 0.5) / n - 0.5
     return np.exp(-0.5 * (at / _CENTRE_SPREAD) ** 2).astype(np.float32)
-
-
-def _rounded(number: float) -> float:
-    return round(float(number), 6)

@@ -1,13 +1,14 @@
 """The page of an evaluation: one HTML file that carries its plots, beside what the seed paper claims."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from secondread.evidence.evidence import Scored
+from secondread.evidence.measured import read_predictions
 from secondread.evidence.plots import (
     accuracy_plot,
     confidence_plot,
@@ -17,11 +18,9 @@ from secondread.evidence.plots import (
     roc_plot,
 )
 from secondread.files import write_bytes, write_text
+from secondread.pages import render
 from secondread.stats.metrics import METRICS
 from secondread.tasks import Task
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 # Table 1 (percent) and the confusion matrices of its figures 6.1(c), 6.2(c) and 6.3(c). They disagree with each
 # other, so both are quoted; the accuracy that a matrix gives is computed, not copied.
@@ -41,19 +40,25 @@ PAPER_CLAIMS: dict[str, dict[str, dict[str, float]]] = {
 }
 
 
-def compare_with_paper(evidence: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows {name, table, matrix, ours}: Table 1 and its own confusion matrix in percent, and ours on the test split.
+def paper_figures(claims: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
+    """Measure → {table, matrix}: in percent, as Table 1 has it and as the paper's own confusion matrix gives it."""
+    cells = [np.float64(claims["confusion"][key]) for key in ("tp", "fp", "tn", "fn")]
+    return {
+        name: {"table": claims["table_1"].get(name), "matrix": 100 * float(metric(*cells))}
+        for name, metric in METRICS.items()
+    }
+
+
+def beside_the_paper(evidence: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows {name, table, matrix, ours} of the measures that Table 1 has, ours on the test split.
 
     Empty for a task of the user's own, or where test was not measured.
     """
     claims, test = PAPER_CLAIMS.get(evidence["task"]), evidence["results"].get("test")
     if claims is None or not test or not test["metrics"]:
         return []
-    cells = [np.float64(claims["confusion"][key]) for key in ("tp", "fp", "tn", "fn")]
-    return [
-        {"name": name, "table": claimed, "matrix": 100 * float(METRICS[name](*cells)), "ours": test["metrics"][name]}
-        for name, claimed in claims["table_1"].items()
-    ]
+    figures = paper_figures(claims)
+    return [{"name": name, **figures[name], "ours": test["metrics"][name]} for name in claims["table_1"]]
 
 
 WHAT_A_HEAT_MAP_IS_NOT = (
@@ -94,9 +99,9 @@ def _localisation(table: Mapping[str, Any]) -> str:
     best = max(GUESSES, key=lambda name: found[name]["value"])
     guess, gain = f"{GUESSES[best]} ({found[best]['value']:.1%})", found["gain"]
     start = f"The map's maximum meets the lesion in {own:.1%} of {table['n']:,} diseased images"
-    if gain["low"] > 0:
+    if _sign(gain) > 0:
         return f"{start}, more often than the best blind guess, {guess}."
-    if gain["high"] < 0:
+    if _sign(gain) < 0:
         return f"{start}, less often than the best blind guess, {guess}: it must not be used to find a lesion."
     return f"{start}; whether that is more often than the best blind guess, {guess}, so few groups cannot tell."
 
@@ -107,32 +112,18 @@ def _sanity(test: Mapping[str, Any]) -> str:
     start = f"With all weights shuffled ({len(test['random_states'])} times, n = {test['n']:,})"
     if correlation["value"] is None:
         return f"{start} no map was left to compare."
-    near = "nearer the lesion" if gain["low"] > 0 else "away from the lesion" if gain["high"] < 0 else ""
-    moved = f"brought the map {near}" if near else "not brought the map nearer the lesion"
+    moved = ("not brought the map nearer", "brought the map nearer", "brought the map away from")[_sign(gain)]
     return (
         f"{start} the maps' rank correlation with the learnt ones is {correlation['value']:.2f}, where 1 would mean "
         f"that the map does not depend on what was learnt. {test['energy']['value']:.1%} of the learnt maps and "
-        f"{test['energy_randomised']['value']:.1%} of the shuffled ones lie in the lesion: learning has {moved}."
+        f"{test['energy_randomised']['value']:.1%} of the shuffled ones lie in the lesion: learning has "
+        f"{moved} the lesion."
     )
 
 
-_TEMPLATE = "report.html"
-_MEASURES = {  # as in the evidence → what a reader of the page should know of it
-    "accuracy": "accuracy",
-    "precision": "precision",
-    "recall": "sensitivity (recall)",
-    "specificity": "specificity",
-    "f1": "F1",
-    "lr_positive": "positive likelihood ratio",
-    "lr_negative": "negative likelihood ratio",
-    "roc_auc": "ROC AUC",
-    "average_precision": "average precision",
-    "brier": "Brier score (0 is best)",
-    "ece_mass": "calibration error, ten bins of equal numbers (0 is best)",
-    "ece_width": "calibration error, ten bins of equal width (0 is best)",
-}
-_IN_SUBGROUPS = ("recall", "specificity", "roc_auc", "accuracy")
-_ENDS = ("value", "low", "high")
+def _sign(gain: Mapping[str, float | None]) -> int:
+    """1 or -1 where the interval lies on one side of nothing gained; 0 where it does not, or too few can tell."""
+    return int((gain["low"] or 0) > 0) - int((gain["high"] or 0) < 0)
 
 
 @dataclass(frozen=True)
@@ -159,30 +150,20 @@ def write_report(
 
     gallery: split → its worst readings, shown in the page; None where they are to be left out.
     """
-    import jinja2
-
     folder.mkdir(parents=True, exist_ok=True)
     plots = {split: _plots(evidence, split, task) for split in evidence["results"]}
     for split, pictures in plots.items():
         for name, png in pictures.items():
             write_bytes(folder / f"{split}-{name}.png", png)
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters |= {
-        "data_uri": _data_uri,
-        "interval": format_interval,
-        "stacked": _stacked,
-        "words": heatmap_in_words,
-    }
-    page = environment.get_template(_TEMPLATE).render(
+    page = render(
+        "evidence/templates/report.html",
         evidence=evidence,
         task=task,
         plots=plots,
-        claims=compare_with_paper(evidence),
+        claims=beside_the_paper(evidence),
         gallery=gallery,
-        measures=_MEASURES,
-        in_subgroups=_IN_SUBGROUPS,
         heatmap_not=WHAT_A_HEAT_MAP_IS_NOT,
+        heatmap_in_words=heatmap_in_words,
         heatmap_titles=TITLES,
         guesses=GUESSES,
     )
@@ -191,36 +172,11 @@ def write_report(
     return target
 
 
-def format_interval(found: Mapping[str, float | None] | None, scale: float = 1, digits: int = 3) -> str:
-    """'0.868 (0.788–0.935)'; a bound that is infinite is ∞, and a dash stands where nothing is defined."""
-    value, bounds = _ends(found, scale, digits)
-    return f"{value} ({bounds})" if bounds else value
-
-
-def _stacked(found: Mapping[str, float | None] | None, scale: float = 1, digits: int = 3) -> "Markup":
-    """The interval on a line of its own, for tables of many columns."""
-    from markupsafe import Markup
-
-    value, bounds = _ends(found, scale, digits)
-    return Markup("{}<br><small class='soft'>{}</small>").format(value, bounds) if bounds else Markup(value)
-
-
-def _ends(found: Mapping[str, float | None] | None, scale: float, digits: int) -> tuple[str, str]:
-    """A value and its interval as text, the latter empty where nothing is defined."""
-    if not found or found["value"] is None:
-        return "–", ""
-    value, low, high = (
-        "∞" if at is None else f"{scale * at:z.{digits}f}".replace("-", "−") for at in (found[key] for key in _ENDS)
-    )
-    return value, f"{low} to {high}" if "−" in low else f"{low}–{high}"
-
-
 def _plots(evidence: dict[str, Any], split: str, task: Task) -> dict[str, bytes]:
-    rows = [row for row in evidence["predictions"][split] if row[2] is not None]
-    if not rows:
+    scored = Scored.of(read_predictions(evidence, split))
+    y_true, probabilities = scored.y_true, scored.probabilities
+    if not len(y_true):
         return {}
-    y_true = np.array([row[1] for row in rows], dtype=bool)
-    probabilities = np.array([row[2] for row in rows], dtype=np.float64)
     threshold, title = evidence["operating_point"]["threshold"], f"{task.title}, {split}"
     result = evidence["results"][split]
     at = {"threshold": threshold}
@@ -237,8 +193,3 @@ def _plots(evidence: dict[str, Any], split: str, task: Task) -> dict[str, bytes]
             "reliability": reliability_plot(result["reliability"], title=f"{title}: reliability", error=error),
         }
     return plots
-
-
-def _data_uri(picture: bytes) -> str:
-    kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
-    return f"data:image/{kind};base64," + base64.b64encode(picture).decode()

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,9 @@ import numpy as np
 from secondread.data import read_table
 from secondread.errors import CannotOpen, DataInvalid
 from secondread.stats.calibration import (
-    apply_calibration,
+    Calibration,
     expected_calibration_error,
     fit_calibration,
-    undo_calibration,
     without_calibration,
 )
 from secondread.stats.metrics import brier
@@ -68,7 +67,7 @@ def read_site_scores(path: Path, *, record: Mapping[str, Any], bundle_id: str) -
     scores = np.array([_score(cells[column], column, number, path) for number, cells in lines])
     y_true = np.array([_outcome(cells["outcome"], number, path) for number, cells in lines], dtype=bool)
     _check_classes(y_true, path)
-    logits = scores if column == "logit" else undo_calibration(record, scores)
+    logits = scores if column == "logit" else Calibration.from_record(record).undo(scores)
     return SiteScores(path.name, hashlib.sha256(data).hexdigest(), logits, y_true, _groups(lines))
 
 
@@ -159,7 +158,7 @@ def recalibrated_record(
     Raises UnknownName, OneClassOnly or DataInvalid.
     """
     fitted = fit_calibration(method, site.logits, site.y_true)
-    fitted["calibration"] += f", on the scores of a site ({site.name})"
+    fitted = replace(fitted, how=f"{fitted.how}, on the scores of a site ({site.name})")
     points = choose_operating_points(
         ValidationSet(
             site.y_true,
@@ -178,7 +177,7 @@ def recalibrated_record(
     default = record["default_operating_point"]
     return {
         **without_calibration({key: value for key, value in record.items() if key not in _HASHES}),
-        **fitted,
+        **fitted.to_record(),
         "name": name,
         "created": date,
         "operating_points": points,
@@ -199,9 +198,9 @@ def recalibrated_record(
     }
 
 
-def probabilities_of(record: Mapping[str, Any], site: SiteScores) -> np.ndarray:
-    """What a bundle with this record reads on the site's images, float (n,) of six decimals."""
-    return np.asarray(np.round(apply_calibration(record, site.logits), 6))
+def probabilities_of(calibration: Calibration, site: SiteScores) -> np.ndarray:
+    """What a bundle with this calibration reads on the site's images, float (n,) of six decimals."""
+    return np.asarray(np.round(calibration.apply(site.logits), 6))
 
 
 def at_the_site(record: Mapping[str, Any], site: SiteScores) -> dict[str, Any]:
@@ -209,7 +208,7 @@ def at_the_site(record: Mapping[str, Any], site: SiteScores) -> dict[str, Any]:
 
     Of the record that was fitted to them it speaks too well; of the one before, as it is.
     """
-    probabilities = probabilities_of(record, site)
+    probabilities = probabilities_of(Calibration.from_record(record), site)
     return {
         "brier": round(brier(site.y_true, probabilities), 6),
         "ece": round(expected_calibration_error(site.y_true, probabilities), 6),

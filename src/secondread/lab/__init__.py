@@ -1,1 +1,1 @@
-"""What a researcher runs and a clinic never: studies, searches, comparisons, rivals of the shipped networks."""
+"""What a researcher runs and a clinic never: studies, searches, comparisons, alternatives to the shipped networks."""

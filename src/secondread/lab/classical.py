@@ -88,7 +88,7 @@ class Classical(Protocol):
 
 
 @dataclass(frozen=True)
-class _Rival:
+class _Learner:
     summary: str
     make: Callable[[int, int], Any]  # random state, principal components → scikit-learn estimator
     grid: dict[str, list[Any]]
@@ -97,7 +97,7 @@ class _Rival:
 
 def list_classical() -> dict[str, str]:
     """Name → one line that says what the learner is."""
-    return {name: rival.summary for name, rival in _RIVALS.items()}
+    return {name: learner.summary for name, learner in _LEARNERS.items()}
 
 
 def fit_classical(name: str, train: PreparedSet, groups: Sequence[str], random_state: int) -> Classical:
@@ -106,20 +106,20 @@ def fit_classical(name: str, train: PreparedSet, groups: Sequence[str], random_s
     groups: what must stay together, for each image of `train`.
     Raises UnknownName, TrainingError for too few groups, or ExtraMissing where 'cnn-svm' lacks its network's weights.
     """
-    if name not in _RIVALS:
-        raise UnknownName.of("classical model", name, _RIVALS)
+    if name not in _LEARNERS:
+        raise UnknownName.of("classical model", name, _LEARNERS)
     from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 
-    rival, codes = _RIVALS[name], np.unique(groups, return_inverse=True)[1]
+    learner, codes = _LEARNERS[name], np.unique(groups, return_inverse=True)[1]
     folds = StratifiedGroupKFold(_folds(train.labels, codes), shuffle=True, random_state=random_state)
     parts = list(folds.split(codes, train.labels, codes))
-    smallest = min(len(taught) for taught, _ in parts)
+    smallest = min(len(train_part) for train_part, _ in parts)
     if smallest < _LEAST:
         raise TrainingError(f"a fold of the train split has {smallest} images to learn from; {_LEAST} are needed")
-    features = rival.features()
+    features = learner.features()
     x = features(train.images)
-    estimator = rival.make(random_state, min(_COMPONENTS, smallest, x.shape[1]))
-    search = GridSearchCV(estimator, rival.grid, scoring="roc_auc", cv=parts, error_score="raise")
+    estimator = learner.make(random_state, min(_COMPONENTS, smallest, x.shape[1]))
+    search = GridSearchCV(estimator, learner.grid, scoring="roc_auc", cv=parts, error_score="raise")
     search.fit(x, train.labels)
     chosen = {key.rpartition("__")[2]: value for key, value in search.best_params_.items()}
     return _Fitted(features, search.best_estimator_, chosen, round(float(search.best_score_), 6))
@@ -203,20 +203,20 @@ def _forest(random_state: int, components: int) -> Any:
 
 
 _SVM_GRID: dict[str, list[Any]] = {"svc__C": [0.3, 1.0, 3.0, 10.0], "svc__gamma": ["scale", 0.001]}
-_RIVALS = {
-    "svm": _Rival("support vectors with a radial kernel, on hand-made features", _svm, _SVM_GRID),
-    "decision-tree": _Rival(
+_LEARNERS = {
+    "svm": _Learner("support vectors with a radial kernel, on hand-made features", _svm, _SVM_GRID),
+    "decision-tree": _Learner(
         "one decision tree, on hand-made features", _tree, {"max_depth": [3, 6, 12], "min_samples_leaf": [1, 5, 20]}
     ),
-    "knn": _Rival(
+    "knn": _Learner(
         "the nearest neighbours, on hand-made features", _nearest, {"kneighborsclassifier__n_neighbors": [3, 9, 21]}
     ),
-    "random-forest": _Rival(
+    "random-forest": _Learner(
         "200 decision trees, on hand-made features",
         _forest,
         {"min_samples_leaf": [1, 5]},
     ),
-    "cnn-svm": _Rival(
+    "cnn-svm": _Learner(
         "support vectors on the features of EfficientNet-Lite 0, as ImageNet taught it",
         _svm,
         _SVM_GRID,

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,22 +14,23 @@ import numpy as np
 from secondread.data import Manifest
 from secondread.data.split import SHARED
 from secondread.errors import DataInvalid, TrainingError, UnknownName
-from secondread.evidence.evidence import Prediction
-from secondread.lab.classical import list_classical
-from secondread.lab.contestants import (
-    BundleContestant,
-    ClassicalContestant,
-    Contestant,
-    Course,
-    EnsembleContestant,
+from secondread.evidence.evidence import Prediction, Scored, summarise
+from secondread.lab.candidates import (
+    BundleCandidate,
+    Candidate,
+    ClassicalCandidate,
+    Comparison,
+    EnsembleCandidate,
     measure_latency,
 )
+from secondread.lab.classical import list_classical
 from secondread.lab.ensemble import ENSEMBLES
 from secondread.lab.leaderboard import load_result, write_result
 from secondread.models import list_models
 from secondread.reading import Bundle, load_bundle
-from secondread.stats.bootstrap import RANK_MEASURES, bootstrap
-from secondread.stats.delong import compare_auc
+from secondread.stats.delong import delong_test
+from secondread.stats.measures import HOW_INTERVALS_ARE_MADE, RANK_MEASURES
+from secondread.stats.thresholds import balanced_threshold
 from secondread.training.prepare import recorded_recipe
 from secondread.training.recipe import Recipe
 from secondread.training.train import Progress, recipe_for, train_bundle
@@ -36,8 +38,8 @@ from secondread.training.train import Progress, recipe_for, train_bundle
 OnStart = Callable[[str, str], None]  # name, what is done: 'trained', 'read', 'known'
 
 
-def compare(
-    course: Course,
+def compare_models(
+    comparison: Comparison,
     out: Path,
     *,
     models: Sequence[str] = (),
@@ -49,39 +51,39 @@ def compare(
     progress: Progress | None = None,
     on_start: OnStart = lambda name, what: None,
 ) -> list[dict[str, Any]]:
-    """One result for each contestant, the baseline first; also written to `out/results`.
+    """One result for each candidate, the baseline first; also written to `out/results`.
 
     models: networks and classical learners, each once for every seed (a seed of `seeds`); networks are trained into
     `out/<model>-<seed>`, and found there when asked for again. bundles: references of `load_bundle`. ensembles: of
     ENSEMBLES, each made of all networks and bundles asked for. baseline: a model (with the first seed) or a bundle;
     all are tested against it on the same test images. A result that is already in `out/results` is kept unless its
-    contestant or the data changed, so a test split is read once.
+    candidate or the data changed, so a test split is read once.
     Raises UnknownName, DataInvalid, BundleError, or TrainingError if `out` holds runs of other settings.
     """
     _check(models, ensembles, baseline)
-    maker = _Maker(course, out, command, progress or Progress(), on_start)
+    maker = _Maker(comparison, out, command, progress or Progress(), on_start)
     first = maker.model(baseline, seeds[0]) if _is_model(baseline) else maker.bundle(baseline)
-    judge = _Judge(course, out, command, first, on_start)
-    results = {first.name: judge.result(first)}
+    scorer = _Scorer(comparison, out, command, first, on_start)
+    results = {first.name: scorer.result(first)}
     members = {}
     for one in _asked(maker, first, bundles, models, seeds):
         if one.name not in results:
-            results[one.name] = judge.result(one)
-        if isinstance(one, BundleContestant):
+            results[one.name] = scorer.result(one)
+        if isinstance(one, BundleCandidate):
             members[one.name] = one
     for method in ensembles:
         if not members:
             raise DataInvalid("an ensemble is made of networks and bundles; name some with --model or --bundle")
         said = [predictions_in(results[name]) for name in members]
-        ensemble = EnsembleContestant(method, list(members.values()), said, course)
-        results[ensemble.name] = judge.result(ensemble)
+        ensemble = EnsembleCandidate(method, list(members.values()), said, comparison)
+        results[ensemble.name] = scorer.result(ensemble)
     return list(results.values())
 
 
 def _asked(
-    maker: "_Maker", first: Contestant, bundles: Sequence[str], models: Sequence[str], seeds: Sequence[int]
-) -> Iterator[Contestant]:
-    """Each is made when the one before is judged. Raises DataInvalid for two bundles of one name."""
+    maker: "_Maker", first: Candidate, bundles: Sequence[str], models: Sequence[str], seeds: Sequence[int]
+) -> Iterator[Candidate]:
+    """Each is made when the one before is scored. Raises DataInvalid for two bundles of one name."""
     seen = {first.name: first.key}
     for reference in bundles:
         one = maker.bundle(reference)
@@ -98,48 +100,38 @@ def predictions_in(result: Mapping[str, Any]) -> dict[str, list[Prediction]]:
     return {split: [Prediction(*row) for row in rows] for split, rows in result["predictions"].items()}
 
 
-def balanced_threshold(y_true: np.ndarray, y_score: np.ndarray) -> float:
-    """The score above which sensitivity + specificity is largest (Youden, Cancer 1950), midway between two images.
-
-    y_true: bool (n,); y_score: float (n,). Of several equally good, the middle one.
-    """
-    steps = np.unique(y_score)
-    between = np.concatenate([[steps[0] - 1e-6], (steps[1:] + steps[:-1]) / 2])
-    above = y_score[None, :] > between[:, None]  # (n_thresholds, n)
-    gain = above[:, y_true].mean(axis=1) - above[:, ~y_true].mean(axis=1)
-    best = np.flatnonzero(gain >= gain.max() - 1e-12)
-    return round(float(between[best[len(best) // 2]]), 6)
-
-
+@dataclass
 class _Maker:
-    """Makes contestants: trains networks, or finds them trained."""
+    """Makes candidates: trains networks, or finds them trained."""
 
-    def __init__(self, course: Course, out: Path, command: str, progress: Progress, on_start: OnStart):
-        self.course, self.out, self.command, self.progress, self.on_start = course, out, command, progress, on_start
+    comparison: Comparison
+    out: Path
+    command: str
+    progress: Progress
+    on_start: OnStart
 
-    def bundle(self, reference: str) -> Contestant:
+    def bundle(self, reference: str) -> Candidate:
         bundle = load_bundle(reference)
-        if bundle.task.name != self.course.task.name:
-            raise DataInvalid(f"bundle {bundle.id} is not of the task '{self.course.task.name}'; leave it out")
-        return BundleContestant(bundle.name, bundle, self.course, trained_here=False)
+        if bundle.task.name != self.comparison.task.name:
+            raise DataInvalid(f"bundle {bundle.id} is not of the task '{self.comparison.task.name}'; leave it out")
+        return BundleCandidate(bundle.name, bundle, self.comparison, trained_here=False)
 
-    def model(self, model: str, seed: int) -> Contestant:
+    def model(self, model: str, seed: int) -> Candidate:
         name = f"{model}-{seed}"
         if model in list_classical():
-            return ClassicalContestant(name, model, self.course, random_state=seed)
+            return ClassicalCandidate(name, model, self.comparison, random_state=seed)
         folder = self.out / name
-        recipe = recipe_for(self.course.recipe, model)
+        recipe = recipe_for(self.comparison.recipe, model)
         bundle = self._finished(folder, recipe, seed) or self._train(folder, model, seed)
-        return BundleContestant(name, bundle, self.course, trained_here=True)
+        return BundleCandidate(name, bundle, self.comparison, trained_here=True)
 
     def _finished(self, folder: Path, recipe: Recipe, seed: int) -> Bundle | None:
         if not (folder / "bundle.json").is_file():
             return None
         bundle = load_bundle(folder.resolve())
-        training = bundle.record["training"]
-        same = _comparable(training["recipe"]) == _comparable(recorded_recipe(recipe))
-        data = bundle.record["data"]["fingerprint"] == self.course.fingerprint
-        if not (same and data and training["random_state"] == seed):
+        same = _comparable(bundle.training.recipe) == _comparable(recorded_recipe(recipe))
+        data = bundle.data.fingerprint == self.comparison.fingerprint
+        if not (same and data and bundle.training.random_state == seed):
             raise TrainingError(f"'{folder}' was trained with other data or settings; name another --out")
         self.on_start(folder.name, "known")
         return bundle
@@ -147,57 +139,57 @@ class _Maker:
     def _train(self, folder: Path, model: str, seed: int) -> Bundle:
         self.on_start(folder.name, "trained")
         return train_bundle(
-            self.course.task,
-            self.course.manifest,
-            self.course.recipe,
+            self.comparison.task,
+            self.comparison.manifest,
+            self.comparison.recipe,
             model_name=model,
             out=folder,
             name=folder.name,
             random_state=seed,
             command=self.command,
             measure=False,
-            cache_folder=self.course.cache_folder,
+            cache_folder=self.comparison.cache_folder,
             progress=self.progress,
         )
 
 
-class _Judge:
-    """Turns contestants into results, those that are known already from their files."""
+class _Scorer:
+    """Turns candidates into results, those that are known already from their files."""
 
-    def __init__(self, course: Course, out: Path, command: str, baseline: Contestant, on_start: OnStart):
-        self.course, self.folder, self.command, self.baseline = course, out / "results", command, baseline
+    def __init__(self, comparison: Comparison, out: Path, command: str, baseline: Candidate, on_start: OnStart):
+        self.comparison, self.folder, self.command, self.baseline = comparison, out / "results", command, baseline
         self.on_start = on_start
         self._of_baseline: dict[str, Any] | None = None
 
-    def result(self, contestant: Contestant) -> dict[str, Any]:
-        path = self.folder / f"{contestant.name}.json"
+    def result(self, candidate: Candidate) -> dict[str, Any]:
+        path = self.folder / f"{candidate.name}.json"
         found = load_result(path) if path.is_file() else None
-        key = _as_json({**contestant.key, "data": self.course.fingerprint})
+        key = _as_json({**candidate.key, "data": self.comparison.fingerprint})
         if found is None or found["key"] != key:
-            self.on_start(contestant.name, "read")
-            found = {"key": key, **self._figures(contestant)}
+            self.on_start(candidate.name, "read")
+            found = {"key": key, **self._figures(candidate)}
             write_result(found, path)  # what cost a reading of the test split is safe before anything else
-        if contestant is self.baseline:
+        if candidate is self.baseline:
             self._of_baseline = found
         compared = found | {"against": self._against(found)}
         if (compared.get("latency") or {}).get("baseline") != self.baseline.name:
-            compared["latency"] = self._latency(contestant)
+            compared["latency"] = self._latency(candidate)
         write_result(compared, path)
         return compared
 
-    def _figures(self, contestant: Contestant) -> dict[str, Any]:
-        said = {split: contestant.predictions(split) for split in ("val", *measured_splits(self.course.manifest))}
-        y_val, val_scores, _ = _read(said["val"])
-        threshold = balanced_threshold(y_val, val_scores)
+    def _figures(self, candidate: Candidate) -> dict[str, Any]:
+        said = {split: candidate.predictions(split) for split in ("val", *measured_splits(self.comparison.manifest))}
+        val = Scored.of(said["val"])
+        threshold = balanced_threshold(val.y_true, val.probabilities)
         return {
-            "task": self.course.task.name,
-            "name": contestant.name,
+            "task": self.comparison.task.name,
+            "name": candidate.name,
             "date": date.today().isoformat(),
             "command": self.command,
-            **contestant.facts(),
-            "data": {"fingerprint": self.course.fingerprint, "train": len(self.course.manifest.split("train"))},
+            **candidate.facts(),
+            "data": {"fingerprint": self.comparison.fingerprint, "train": len(self.comparison.manifest.split("train"))},
             "threshold": {"value": threshold, "chosen_by": "largest sensitivity + specificity on validation"},
-            "intervals": "95 %, percentile bootstrap of 2,000 resamples by group",
+            "intervals": HOW_INTERVALS_ARE_MADE,
             "metrics": {split: _metrics(rows, threshold) for split, rows in said.items()},
             "by_source": {split: _by_source(rows, threshold) for split, rows in said.items() if split != "val"},
             "predictions": {
@@ -208,13 +200,13 @@ class _Judge:
 
     def _against(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """DeLong's test on the test images that both have read."""
-        assert self._of_baseline is not None, "the baseline is judged first"
+        assert self._of_baseline is not None, "the baseline is scored first"
         own, other = (predictions_in(table)["test"] for table in (found, self._of_baseline))
         theirs = {row.path: row.probability for row in other}
         both = [row for row in own if row.probability is not None and theirs[row.path] is not None]
-        y_true, scores, groups = _read(both)
+        scored = Scored.of(both)
         baseline_scores = np.array([theirs[row.path] for row in both], dtype=np.float64)
-        test = compare_auc(y_true, scores, baseline_scores, groups=groups)
+        test = delong_test(scored.y_true, scored.probabilities, baseline_scores, groups=scored.groups)
         return {
             "baseline": self.baseline.name,
             "split": "test",
@@ -224,9 +216,9 @@ class _Judge:
             "n_groups": test.n_groups,
         }
 
-    def _latency(self, contestant: Contestant) -> dict[str, Any]:
-        files = [row.path for row in self.course.manifest.split("val").rows]
-        timed = [contestant] if contestant is self.baseline else [contestant, self.baseline]
+    def _latency(self, candidate: Candidate) -> dict[str, Any]:
+        files = [row.path for row in self.comparison.manifest.split("val").rows]
+        timed = [candidate] if candidate is self.baseline else [candidate, self.baseline]
         measured = measure_latency(timed, files)
         (network, whole), (network_of_baseline, whole_of_baseline) = measured[0], measured[-1]
         return {
@@ -235,22 +227,20 @@ class _Judge:
             "network_ratio": round(network / network_of_baseline, 4),
             "whole_ratio": round(whole / whole_of_baseline, 4),
             "baseline": self.baseline.name,
-            "threads": self.course.threads,
+            "threads": self.comparison.threads,
             "machine": {"cores": os.cpu_count(), "machine": platform.machine()},
         }
 
 
 def measured_splits(manifest: Manifest) -> list[str]:
-    """`test`, and every other split with both classes that neither teaches nor decides anything."""
+    """`test`, and every other split with both classes that is neither trained on nor decides anything."""
     others = [name for name in manifest.splits() if name not in ("train", "val", "test", "", *SHARED)]
     return ["test", *(name for name in others if len(set(manifest.split(name).labels.tolist())) == 2)]
 
 
 def _metrics(rows: Sequence[Prediction], threshold: float) -> dict[str, Any]:
-    y_true, scores, groups = _read(rows)
-    found = bootstrap(y_true, scores, threshold=threshold, groups=groups, measures=RANK_MEASURES)
-    counts = {"n": len(scores), "n_positive": int(y_true.sum()), "n_refused": len(rows) - len(scores)}
-    return counts | {"n_groups": len(set(groups)), **found}
+    found = summarise(rows, threshold, measures=RANK_MEASURES)
+    return {key: value for key, value in found.items() if key not in ("confusion", "metrics")} | found["metrics"]
 
 
 def _by_source(rows: Sequence[Prediction], threshold: float) -> dict[str, Any]:
@@ -260,18 +250,10 @@ def _by_source(rows: Sequence[Prediction], threshold: float) -> dict[str, Any]:
         return {}
     table = {}
     for source, part in parts.items():
-        y_true, scores, groups = _read(part)
-        if len(set(y_true.tolist())) == 2:
-            found = bootstrap(y_true, scores, threshold=threshold, groups=groups, measures=("roc_auc",))
-            table[source] = {"n": len(scores), **found}
+        found = summarise(part, threshold, measures=("roc_auc",))
+        if 0 < found["n_positive"] < found["n"]:
+            table[source] = {"n": found["n"], **found["metrics"]}
     return table
-
-
-def _read(rows: Sequence[Prediction]) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Labels, probabilities and groups of the images that were not refused."""
-    read = [row for row in rows if row.probability is not None]
-    y_true = np.array([row.label == 1 for row in read], dtype=bool)
-    return y_true, np.array([row.probability for row in read], dtype=np.float64), [row.group for row in read]
 
 
 def _check(models: Sequence[str], ensembles: Sequence[str], baseline: str) -> None:

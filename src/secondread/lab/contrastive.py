@@ -89,7 +89,7 @@ def contrastive_recipe(
 
 
 def unlabelled_rows(manifest: Manifest) -> Manifest:
-    """What may teach without labels: the training images, and the teaching parts of the shared splits."""
+    """What is trained on without labels: the training images, and the training shares of the shared splits."""
     rows = list(manifest.split("train").rows)
     for split in SHARED:
         rows += training_share(manifest, split).rows
@@ -171,7 +171,7 @@ def pretrain(
     cache_folder: Path | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> Pretrained:
-    """Teach a network without labels and write its tensors, but for its head, to the safetensors file `out`.
+    """Train a network without labels and write its tensors, but for its head, to the safetensors file `out`.
 
     recipe: as `contrastive_recipe` makes it. Validation, test and external images are not looked at. The run's state
     is kept in `<out>.run`; calling again goes on from there. The file's header holds the command and the data.

@@ -17,12 +17,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from secondread.data import Manifest, Row
 from secondread.errors import DataInvalid, TrainingError
-from secondread.evidence.report import format_interval
 from secondread.files import write_bytes, write_json, write_text
 from secondread.images import PrepareSpec
+from secondread.lab.pages import search_page
 from secondread.lab.runs import Runs
 from secondread.lab.study import search_plot
-from secondread.stats.bootstrap import bootstrap
+from secondread.stats.delong import auc_interval
 from secondread.stats.metrics import roc_auc
 from secondread.training.fit import Epoch, predict_logits
 from secondread.training.prepare import new_network, recorded_recipe
@@ -61,7 +61,7 @@ def search_space(recipe: Recipe, model: Any) -> dict[str, BaseDistribution]:
     n_stages = len(model.stages())
     if recipe.optimizer == "adamw":  # adam has one learning rate for all
         space["stage_decay"] = FloatDistribution(0.5, 1.0)
-    if recipe.pretrained or recipe.weights:  # stages that were never taught must learn
+    if recipe.pretrained or recipe.weights:  # stages without pretrained weights must learn
         space["frozen_stages"] = IntDistribution(0, max(1, n_stages // 2))
     if hasattr(model, "lesions"):
         space["lesion_weight"] = FloatDistribution(0, 2)
@@ -92,7 +92,8 @@ def start_of(recipe: Recipe, space: dict[str, BaseDistribution]) -> dict[str, fl
 def parts_of(manifest: Manifest, *, leave_source_out: bool) -> tuple[Part, ...]:
     """The manifest's train and val; or one part for each source that has both classes in them, left out of training.
 
-    The rows of a source that is left out measure, and neither they nor others of their groups teach or choose an epoch.
+    The rows of a source that is left out are measured on; neither they nor others of their groups train or choose an
+    epoch.
     Raises DataInvalid where fewer than two sources can be left out.
     """
     train, val = manifest.split("train"), manifest.split("val")
@@ -104,8 +105,8 @@ def parts_of(manifest: Manifest, *, leave_source_out: bool) -> tuple[Part, ...]:
         measured = tuple(row for row in pool.rows if row.source == source)
         away = {group for row, group in zip(pool.rows, pool.groups, strict=True) if row.source == source}
         rest = [row for row, group in zip(pool.rows, pool.groups, strict=True) if group not in away]
-        teaching, choosing = (tuple(row for row in rest if row.split == name) for name in ("train", "val"))
-        part = Part(source, teaching, choosing, measured)
+        train_rows, val_rows = (tuple(row for row in rest if row.split == name) for name in ("train", "val"))
+        part = Part(source, train_rows, val_rows, measured)
         if all(len({row.label for row in rows}) == 2 for rows in (part.train, part.val, part.measured)):
             found.append(part)
     if len(found) < 2:
@@ -160,7 +161,7 @@ def search(
     table = {**settings, "date": date.today().isoformat(), "command": command, **_summary(found, recipe, parts)}
     write_json(out / "search.json", table)
     write_bytes(out / "search.png", _plot(table))
-    write_text(out / "search.md", _page(table))
+    write_text(out / "search.md", search_page(table, measure=_measure_name(table)))
     return table
 
 
@@ -205,9 +206,7 @@ class _Trials:
         if part.measured is not part.val or logits is None:
             images = self.runs.prepared(part.measured, recipe).images
             logits = predict_logits(result.model, images, bfloat16=recipe.bfloat16)
-        area: dict[str, Any] = bootstrap(rows.labels, logits, threshold=0.0, groups=rows.groups, measures=("roc_auc",))[
-            "roc_auc"
-        ]
+        area = auc_interval(rows.labels, logits, groups=rows.groups).to_dict()
         return {**area, "value": roc_auc(rows.labels, logits), "n": len(rows), "n_positive": int(rows.labels.sum())}
 
 
@@ -288,41 +287,3 @@ def _measure_name(table: dict[str, Any]) -> str:
 def _plot(table: dict[str, Any]) -> bytes:
     title = f"{table['task']}: {table['model']}, recipe {table['recipe']['name']}, {table['n_trials']} trials"
     return search_plot(table["trials"], table["importances"], title=title, measure=_measure_name(table))
-
-
-def _page(table: dict[str, Any]) -> str:
-    ranked = sorted(
-        table["trials"], key=lambda row: (row["state"] != "complete", -(row["value"] or 0.0), row["number"])
-    )
-    rows = "\n".join(
-        f"| {row['number']} | {row['state']} | {'–' if row['value'] is None else format(row['value'], '.4f')} "
-        f"| {', '.join(f'{name} {format_interval(area)}' for name, area in row['areas'].items()) or '–'} "
-        f"| `{' '.join(row['set'])}` |"
-        for row in ranked
-    )
-    best = table["best"]
-    options = " \\\n        ".join(f"--set {text}" for text in best["set"]) if best else ""
-    said = (
-        f"The best trial, number {best['number']}, as options of `secondread train`:\n\n        {options}"
-        if best
-        else ""
-    )
-    return f"""# Search: {table["task"]}, {table["model"]}, recipe {table["recipe"]["name"]}
-
-Generated by `secondread search`; do not edit by hand.
-
-{table["n_trials"]} trials by {_measure_name(table)}; trial 0 is the point of the space nearest to the recipe. The test
-split was not read. The value of the best of many is flattered by the choice, and by the epoch chosen on validation
-images: train it anew, with other random states, before believing it. Intervals: 95 %, bootstrap by group. A trial
-stopped early shows the highest AUC that it had reached.
-
-{said}
-
-| trial | state | value | parts | changes |
-|---|---|---|---|---|
-{rows}
-
-![history and importance](search.png)
-
-    {table["command"]}
-"""

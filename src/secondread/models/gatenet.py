@@ -36,7 +36,7 @@ def _stage(in_chans: int, out_chans: int) -> nn.Sequential:
 
 
 class GatedDistances(nn.Module):
-    """What is exported: logits, and for each task how far the picture lies from all that the task was taught with.
+    """What is exported: logits, and for each task how far the picture lies from all that the task was trained on.
 
     Mahalanobis distance to the nearest source's mean, under the covariance within sources, at both depths
     (Lee et al. 2018, with sources for classes).

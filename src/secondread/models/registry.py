@@ -87,7 +87,7 @@ def create_model(
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "monai"):
             raise
-        raise ExtraMissing.of("training and networks", "train") from error
+        raise ExtraMissing.of(f"the network {name}", "lab" if error.name == "monai" else "train") from error
     return getattr(home, cls)(num_classes=num_classes, in_chans=in_chans, input_size=input_size, **options)
 
 

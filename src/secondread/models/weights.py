@@ -28,7 +28,7 @@ class LoadedWeights:
 
 
 def load_weights(model: nn.Module, source: str | Path, *, sha256: str | None = None) -> LoadedWeights:
-    """Loads `.pth` or `.safetensors`: this network's own tensors, such as `secondread pretrain` writes, or those of
+    """Loads `.pth` or `.safetensors`: this network's own tensors, such as `secondread lab pretrain` writes, or those of
     torchvision's layout into resnet18, resnet50, densenet121 or vgg16.
 
     source: a path, or an http(s) address, which needs the file's SHA-256. A head for another number of classes is left

@@ -3,14 +3,15 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from secondread.errors import BundleDamaged, BundleForeign, CannotOpen, UnknownName
 from secondread.files import write_folder, write_json, write_text
 from secondread.images import PrepareSpec
+from secondread.stats.calibration import Calibration
 from secondread.tasks import Task, load_task
 
 
@@ -74,12 +75,74 @@ class OperatingPoint:
     uncertain: Mapping[str, Any] | None = None  # share of images in the band
 
 
+@dataclass(frozen=True)
+class ModelFacts:
+    """The network in the bundle's file."""
+
+    architecture: str
+    parameters: int
+    sha256: str  # of the ONNX file; of a member, of its own before it was merged
+
+
+@dataclass(frozen=True)
+class HeatMapFacts:
+    """What the map is, and its place on the input."""
+
+    method: str
+    extent: tuple[float, float, float, float]  # left, top, right, bottom as shares of the input's side
+    zero: float | None = None  # above it the map speaks for disease; None where it does not say so of places
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """The images that the bundle was made of."""
+
+    fingerprint: str
+    splits: Mapping[str, int]  # name → images
+    thresholds_from: tuple[str, ...] = ()  # splits of which a share chose the thresholds besides validation
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """How the weights were made; of a mean of several networks, what can be said of all."""
+
+    command: str
+    recipe: Mapping[str, Any]
+    random_state: int | None
+    epochs_run: int
+    best_epoch: int | None
+    best_val_auc: float
+    seconds: float
+    device: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One of the networks that a merged bundle was made of."""
+
+    bundle: str
+    model: ModelFacts
+    prepare: Mapping[str, Any]
+    training: TrainingFacts
+    share: float | None = None  # of the answer; None: alike
+
+
+_Facts = TypeVar("_Facts")
+
+
+def _facts(kind: type[_Facts], table: Mapping[str, Any]) -> _Facts:
+    """The table's entries that this kind knows; lists as tuples."""
+    known = {field.name for field in fields(kind)} & set(table)  # type: ignore[arg-type]
+    return kind(**{name: tuple(table[name]) if isinstance(table[name], list) else table[name] for name in known})
+
+
 @dataclass(frozen=True, eq=False)
 class Bundle:
     """A trained model with everything that must travel with it."""
 
     folder: Path
-    record: Mapping[str, Any]
+    record: Mapping[str, Any]  # bundle.json as it is; what it says is read below
     task: Task
 
     @property
@@ -88,14 +151,25 @@ class Bundle:
         return str(self.record["name"])
 
     @property
+    def sha256(self) -> str:
+        """Of the record, and by it of the weights."""
+        return str(self.record["sha256"])
+
+    @property
     def id(self) -> str:
         """task/name@first eight digits of its hash: a new training or calibration gives a new one."""
-        return f"{self.task.name}/{self.name}@{self.record['sha256'][:8]}"
+        return f"{self.task.name}/{self.name}@{self.sha256[:8]}"
 
     @property
     def model_path(self) -> Path:
         """The ONNX file."""
         return self.folder / _MODEL
+
+    @property
+    def task_file(self) -> Path | None:
+        """The task's own TOML file; None for a task that is shipped."""
+        path = self.folder / _TASK
+        return path if path.is_file() else None
 
     @cached_property
     def prepare_spec(self) -> PrepareSpec:
@@ -103,12 +177,56 @@ class Bundle:
         return PrepareSpec.from_dict(self.record["prepare"])
 
     @cached_property
+    def model(self) -> ModelFacts:
+        """Its network."""
+        return _facts(ModelFacts, self.record["model"])
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """What makes a probability of its network's logit."""
+        return Calibration.from_record(self.record)
+
+    @cached_property
+    def heatmap(self) -> HeatMapFacts:
+        """Its map."""
+        return _facts(HeatMapFacts, self.record["heatmap"])
+
+    @cached_property
+    def data(self) -> DataFacts:
+        """The images it was made of."""
+        return _facts(DataFacts, self.record["data"])
+
+    @cached_property
+    def training(self) -> TrainingFacts:
+        """How its weights were made."""
+        return _facts(TrainingFacts, self.record["training"])
+
+    @cached_property
+    def members(self) -> tuple[Member, ...]:
+        """The networks it was merged of; empty for a single one."""
+        return tuple(
+            _facts(
+                Member,
+                {
+                    **table,
+                    "model": _facts(ModelFacts, table["model"]),
+                    "training": _facts(TrainingFacts, table["training"]),
+                },
+            )
+            for table in self.record.get("members", ())
+        )
+
+    @property
+    def gate(self) -> str | None:
+        """The id of the gate that it was measured with; None for a bundle without one."""
+        return self.record.get("gate")
+
+    @cached_property
     def operating_points(self) -> dict[str, OperatingPoint]:
         """By name, the default one first."""
-        weights = self.record["model"]["sha256"]
         points = {name: OperatingPoint(name=name, **table) for name, table in self.record["operating_points"].items()}
         for point in points.values():
-            if point.weights_sha256 != weights:
+            if point.weights_sha256 != self.model.sha256:
                 raise BundleDamaged(
                     f"{self.folder}: operating point '{point.name}' was made for another model; measure it again"
                 )
@@ -124,7 +242,7 @@ class Bundle:
     @property
     def maps_lesions(self) -> bool:
         """Whether its heat map says of every place whether it looks diseased, so that regions can be drawn of it."""
-        return "zero" in self.record["heatmap"]
+        return self.heatmap.zero is not None
 
     @cached_property
     def evidence(self) -> dict[str, Any] | None:

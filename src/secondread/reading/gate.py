@@ -16,7 +16,7 @@ from secondread.images import Image, Prepared, PrepareSpec, prepare
 from secondread.reading.bundle import read_record, record_hash
 from secondread.reading.reading import Refusal
 from secondread.reading.session import open_session
-from secondread.tasks import Task, list_tasks, load_task
+from secondread.tasks import N_, Task, list_tasks, load_task
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -83,6 +83,15 @@ class Verdict:
         return self.kinds[int(self.probabilities.argmax())]
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What a picture must keep to, to be read for a task."""
+
+    probability: float  # of the task's kind, at least
+    distance_low: float  # to the nearest source at either depth, at most
+    distance_high: float
+
+
 @dataclass(frozen=True, eq=False)
 class Gate:
     """A trained gate. Safe to share between threads."""
@@ -100,26 +109,37 @@ class Gate:
         """The preprocessing that it was trained with."""
         return PrepareSpec.from_dict(self.record["prepare"])
 
+    @cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """What it tells apart: tasks, 'other' and 'inverted'."""
+        return tuple(self.record["kinds"])
+
+    @cached_property
+    def limits(self) -> dict[str, Limits]:
+        """Of every task that it was taught."""
+        return {task: Limits(**table) for task, table in self.record["thresholds"].items()}
+
     def judge(self, image: Image) -> Verdict:
         """Look at a picture once; `refusal` and `task_of` read the verdict."""
         pixels = prepare(image, self.spec).pixels[None]
         logits, distances = self.session.run(["logits", "distances"], {"image": pixels})
-        shifted = np.exp(logits[0] - logits[0].max())
-        return Verdict(tuple(self.record["kinds"]), shifted / shifted.sum(), distances[0])
+        shifted = np.exp(logits[0] - logits[0].max())  # softmax; SciPy takes longer to import than an image to read
+        return Verdict(self.kinds, shifted / shifted.sum(), distances[0])
 
     def knows(self, task: Task) -> bool:
-        """Whether it was taught this task; a task of the user's own it was not."""
-        return task.name in self.record["thresholds"]
+        """Whether it was taught this task, or the one it is asked after; a task of the user's own it was not."""
+        return _kind_of(task) in self.limits
 
     def refusal(self, verdict: Verdict, task: Task) -> Refusal | None:
         """Why this picture may not be read for that task, or None."""
-        limits = self.record["thresholds"][task.name]
-        index = verdict.kinds.index(task.name)
+        kind = _kind_of(task)
+        limits = self.limits[kind]
+        index = verdict.kinds.index(kind)
         low, high = verdict.distances[:, index]
-        if verdict.probabilities[index] < limits["probability"] and verdict.kind != task.name:
+        if verdict.probabilities[index] < limits.probability and verdict.kind != kind:
             return _of_another_kind(verdict.kind, task)
-        far = low > limits["distance_low"] or high > limits["distance_high"]
-        if far or verdict.probabilities[index] < limits["probability"]:
+        far = low > limits.distance_low or high > limits.distance_high
+        if far or verdict.probabilities[index] < limits.probability:
             return Refusal(
                 "unlike_training",
                 f"this is unlike every {task.modality} that was learnt from, so an answer could not be trusted; "
@@ -129,7 +149,7 @@ class Gate:
 
     def task_of(self, verdict: Verdict) -> str | None:
         """The likeliest task, if its gate lets the picture pass; else None."""
-        tasks = [kind for kind in verdict.kinds if kind in self.record["thresholds"]]
+        tasks = [kind for kind in verdict.kinds if kind in self.limits]
         likeliest = max(tasks, key=lambda task: verdict.probabilities[verdict.kinds.index(task)])
         return likeliest if self.refusal(verdict, load_task(likeliest)) is None else None
 
@@ -157,10 +177,15 @@ def write_gate(folder: Path, *, record: Mapping[str, Any], model: bytes) -> None
     write_folder(folder, {_MODEL: model, _RECORD: text.encode()}, marker=_RECORD)
 
 
+def _kind_of(task: Task) -> str:
+    """What the gate calls this task's pictures: two tasks may read the same ones."""
+    return task.asked_after or task.name
+
+
 def _of_another_kind(kind: str, task: Task) -> Refusal:
     """A picture for another task, of no kind that is read, or with bright and dark swapped."""
     if kind == _INVERTED:
-        return Refusal("inverted", "bright and dark look swapped; invert the image, or send the original file")
+        return Refusal("inverted", N_("bright and dark look swapped; invert the image, or send the original file"))
     if kind == _OTHER:
         return Refusal("wrong_kind", f"this does not look like a {task.modality}; send one, or choose another task")
     other = load_task(kind)

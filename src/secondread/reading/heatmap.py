@@ -1,13 +1,15 @@
 """A class-activation map, its place on the image it came from, and the places it names."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 
 from secondread.images import Image, blend, encode_png, place_map, to_display
 from secondread.images.prepare import Box
+from secondread.tasks import N_
+
+CAVEAT = N_("A heat map shows what the model used, not where disease is.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +72,6 @@ class Region:
     outline: tuple[tuple[int, int], ...]
     peak: float
     area: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
-        outline = [list(corner) for corner in self.outline]
-        return {"box": list(self.box), "outline": outline, "peak": self.peak, "area": self.area}
 
 
 def regions_of(strength: np.ndarray, *, width: int, height: int) -> list[Region]:

@@ -17,7 +17,6 @@ from secondread.reading.gate import Gate, Verdict, check_image, check_prepared, 
 from secondread.reading.heatmap import HeatMap
 from secondread.reading.reading import Decision, Reading, Refusal
 from secondread.reading.session import open_session
-from secondread.stats.calibration import apply_calibration
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -204,12 +203,12 @@ class Reader:
         The map is counted from the bundle's zero: above it speaks for disease.
         """
         logits, maps = self._session.run(["logit", "cam"], {"image": prepared.pixels[None]})
-        zero = np.float32(self.bundle.record["heatmap"].get("zero", 0.0))
-        return round(float(apply_calibration(self.bundle.record, logits)[0]), 6), maps[0] - zero
+        zero = np.float32(self.bundle.heatmap.zero or 0.0)
+        return round(float(self.bundle.calibration.apply(logits)[0]), 6), maps[0] - zero
 
     def _map_box(self, prepared: Prepared, values: np.ndarray) -> tuple[float, float, float, float]:
         """The map's place on the image: its extent on the input, carried over to what the input shows."""
-        left, top, right, bottom = self.bundle.record["heatmap"]["extent"]  # shares of the input's side
+        left, top, right, bottom = self.bundle.heatmap.extent
         x0, y0, x1, y1 = prepared.box
         width, height = x1 - x0, y1 - y0
         return x0 + left * width, y0 + top * height, x0 + right * width, y0 + bottom * height
@@ -220,7 +219,7 @@ def gate_of(bundle: Bundle) -> Gate | None:
 
     Raises BundleDamaged if another gate has taken its place: the bundle's evidence would no longer hold.
     """
-    wanted = bundle.record.get("gate")
+    wanted = bundle.gate
     if wanted is None:
         return None
     found = shipped_gate()

@@ -1,28 +1,43 @@
 """What a reading room keeps: readings, opinions, accounts, the queue, the audit trail; in a database and a folder."""
 
 from secondread.service.accounts import Accounts, Token, User
-from secondread.service.agreement import Agreement, AgreementStatistics, AgreementTable, agreement
+from secondread.service.agreement import AgreementStatistics, AgreementTable
 from secondread.service.answers import Answer, Answers
-from secondread.service.archive import Bounds
 from secondread.service.backup import BackupFacts, back_up, restore
-from secondread.service.chain import LOCAL, SYSTEM, Actor
 from secondread.service.database import Database
-from secondread.service.desk import Draft, decided_at, draft_of
-from secondread.service.drift import Drift, Rate, Reference, ScoreDrift, Window, score_drift
-from secondread.service.exports import ReviewedExport
+from secondread.service.desk import Answered, ReadingDesk
+from secondread.service.drift import Drift, Window
+from secondread.service.exports import ReviewedExport, csv_text
 from secondread.service.image_store import ImageStore, heat_map_name
-from secondread.service.intake import Intake
+from secondread.service.intake import Bounds, Intake, Staged
 from secondread.service.points import OperatingPoints, SitePoint, operating_point_of
-from secondread.service.queue import STATES, Asked, Batch, Claim, Item, NewItem, Queue
-from secondread.service.readings import REVIEW_STATES, ReadingStore, StoredReading, triage_of, triage_reason
-from secondread.service.report import Measured, ReportFacts, bundle_of, report_facts
+from secondread.service.queue import STATES, Batch, Claim, Item, NewItem, Queue, ReadingRequest
+from secondread.service.readers import AnyReader, GetReader, Readers, readers_of
+from secondread.service.readings import (
+    REVIEW_STATES,
+    Draft,
+    Outcome,
+    ReadingStore,
+    StoredReading,
+    triage_of,
+    triage_reason,
+)
+from secondread.service.report import AnswerFacts, Measured, ReportFacts, answer_facts, bundle_of, report_facts
 from secondread.service.retention import Erased, Retention
 from secondread.service.reviews import VERDICTS, Review, Reviews
-from secondread.service.roles import ROLES, SCOPES, may_review, scopes_of
 from secondread.service.service import Service
 from secondread.service.settings import SETTINGS, Setting, data_folder_of, settings_from
-from secondread.service.trail import AuditTrail, Checkpoint
-from secondread.service.worker import ReadingDesk, Worker
+from secondread.service.trail import (
+    LOCAL,
+    ROLES,
+    SCOPES,
+    Actor,
+    AuditTrail,
+    Checkpoint,
+    may_review,
+    scopes_of,
+)
+from secondread.service.worker import Worker
 from secondread.service.worklist import ORDERS, Filter, Page, Worklist
 
 __all__ = [
@@ -33,16 +48,16 @@ __all__ = [
     "SCOPES",
     "SETTINGS",
     "STATES",
-    "SYSTEM",
     "VERDICTS",
     "Accounts",
     "Actor",
-    "Agreement",
     "AgreementStatistics",
     "AgreementTable",
     "Answer",
+    "AnswerFacts",
+    "Answered",
     "Answers",
-    "Asked",
+    "AnyReader",
     "AuditTrail",
     "BackupFacts",
     "Batch",
@@ -54,46 +69,47 @@ __all__ = [
     "Drift",
     "Erased",
     "Filter",
+    "GetReader",
     "ImageStore",
     "Intake",
     "Item",
     "Measured",
     "NewItem",
     "OperatingPoints",
+    "Outcome",
     "Page",
     "Queue",
-    "Rate",
+    "Readers",
     "ReadingDesk",
+    "ReadingRequest",
     "ReadingStore",
-    "Reference",
     "ReportFacts",
     "Retention",
     "Review",
     "ReviewedExport",
     "Reviews",
-    "ScoreDrift",
     "Service",
     "Setting",
     "SitePoint",
+    "Staged",
     "StoredReading",
     "Token",
     "User",
     "Window",
     "Worker",
     "Worklist",
-    "agreement",
+    "answer_facts",
     "back_up",
     "bundle_of",
+    "csv_text",
     "data_folder_of",
-    "decided_at",
-    "draft_of",
     "heat_map_name",
     "may_review",
     "operating_point_of",
+    "readers_of",
     "report_facts",
     "restore",
     "scopes_of",
-    "score_drift",
     "settings_from",
     "triage_of",
     "triage_reason",

@@ -1,4 +1,8 @@
-"""People and programs that may use the service: accounts, passwords, sessions, API tokens, and slowed guessing."""
+"""People and programs that may use the service: accounts, passwords, sessions, API tokens, and slowed guessing.
+
+Every rule of accounts stands here: who may disable whom, whose tokens one may see, make or revoke, who is first and who
+is last. Pages, API and commands call these functions and hold no rule of their own.
+"""
 
 import hashlib
 import re
@@ -16,10 +20,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from secondread.errors import Conflict, LoginRefused, LoginThrottled, NotAllowed, NotThere, UnknownName, UsageError
-from secondread.service.chain import Actor, record
 from secondread.service.database import Database
-from secondread.service.roles import ROLES, SCOPES, scopes_of
-from secondread.service.tables import AttemptRow, TokenRow, UserRow, now
+from secondread.service.tables import AttemptRow, TokenRow, UserRow, now, record_of
+from secondread.service.trail import ROLES, SCOPES, Actor, record, scopes_of
 
 _FREE = 5  # failures that cost no wait
 _LONGEST = 15 * 60.0  # seconds
@@ -75,6 +78,7 @@ LEAST_PASSWORD, _LONGEST_PASSWORD = 12, 1000  # characters; the latter bounds th
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}")
 _TOKEN_START = "sr_"
 _TELL_USE_EVERY = timedelta(minutes=1)
+_FIRST = "the first account has to be an administrator's, or nobody could administer this server"
 _WRONG = "name or password is wrong, or the account is disabled"
 
 
@@ -122,7 +126,8 @@ class Accounts:
     def add(self, name: str, *, role: str, password: str | None, subject: str | None = None, actor: Actor) -> User:
         """A new account. password: None for one that signs in through OpenID Connect, as `subject`.
 
-        Raises UsageError (name, password), UnknownName (role), or Conflict where the name is taken.
+        The first one is an administrator's. Raises UsageError (name, password), UnknownName (role), or Conflict where
+        the name is taken or there is no administrator yet.
         """
         name = _checked_name(name)
         _check_role(role)
@@ -131,6 +136,8 @@ class Accounts:
         hashed = "" if password is None else self._hasher.hash(_checked_password(password, name))
         try:
             with self._database.begin() as session:
+                if role != "administrator" and not _administrators(session):
+                    raise Conflict(_FIRST)
                 row = UserRow(name=name, role=role, password_hash=hashed, subject=subject)
                 session.add(row)
                 session.flush()
@@ -155,12 +162,28 @@ class Accounts:
             return _administrators(session) > 0
 
     def set_password(self, name: str, password: str, *, actor: Actor) -> User:
-        """A new password; every session of the account ends. Raises NotThere, UsageError."""
+        """A new password for another's account; every session of it ends. Raises NotThere, UsageError."""
         hashed = self._hasher.hash(_checked_password(password, name.lower()))
         with self._database.begin() as session:
             row = _by_name(session, name)
             row.password_hash = hashed
             return self._changed(session, row, "user.password_set", actor)
+
+    def change_own_password(self, old: str, new: str, *, actor: Actor) -> User:
+        """A new password for the one who is logged in and knows the old one; every session of the account ends.
+
+        Raises NotAllowed for a token, or without login; UsageError, and LoginRefused as `log_in`.
+        """
+        _check_person(actor, "to change a password")
+        if not old or not new:
+            raise UsageError("give the password until now and the new one")
+        self.log_in(actor.name, old, address=actor.address)
+        return self.set_password(actor.name, new, actor=actor)
+
+    def end_own_sessions(self, *, actor: Actor) -> User:
+        """Log oneself out everywhere. Raises NotAllowed for a token, or without login."""
+        _check_person(actor, "to end sessions")
+        return self.end_sessions(actor.name, actor=actor)
 
     def set_role(self, name: str, role: str, *, actor: Actor) -> User:
         """Another role; every session of the account ends. Raises NotThere, UnknownName, Conflict."""
@@ -173,9 +196,14 @@ class Accounts:
             return self._changed(session, row, "user.role_set", actor, role=role)
 
     def disable(self, name: str, *, actor: Actor) -> User:
-        """Let the account do nothing more: sessions end, tokens are refused. Raises NotThere, Conflict."""
+        """Let the account do nothing more: sessions end, tokens are refused.
+
+        Raises NotThere, NotAllowed for one's own, and Conflict for the last administrator's.
+        """
         with self._database.begin() as session:
             row = _by_name(session, name)
+            if row.name == actor.name.lower():
+                raise NotAllowed("your own account is disabled by another administrator, not by yourself")
             if row.role == "administrator":
                 _check_not_last(session, row)
             row.disabled_at = row.disabled_at or now()
@@ -242,12 +270,20 @@ class Accounts:
             return _user(row)
 
     def add_token(
-        self, user: str, *, name: str, scopes: Iterable[str], days: int | None = 90, actor: Actor
+        self, user: str | None = None, *, name: str, scopes: Iterable[str], days: int | None = 90, actor: Actor
     ) -> tuple[str, Token]:
         """A new token and what is known of it; it cannot be shown again. days: until it expires; None never.
 
-        Raises NotThere, UnknownName (scope), UsageError, or NotAllowed where the role has not these scopes.
+        user: whose it is; by default the actor's own. Raises NotThere, UnknownName (scope), UsageError, or NotAllowed
+        where the role has not these scopes, the actor is a token, or it is for another and the actor no administrator.
         """
+        if _is_token(actor):
+            raise NotAllowed("a token cannot make another one; log in with name and password")
+        if user is None and actor.via == "local":
+            raise UsageError("a token belongs to an account; name it in 'user'")
+        user = user or actor.name
+        if user != actor.name and not actor.may("admin"):
+            raise NotAllowed("tokens for others are made by administrators")
         wanted = sorted(set(scopes), key=list(SCOPES).index) if set(scopes) <= set(SCOPES) else None
         if wanted is None:
             raise UnknownName.of("scope", sorted(set(scopes) - set(SCOPES))[0], SCOPES)
@@ -273,20 +309,26 @@ class Accounts:
             record(session, actor, "token.added", f"user:{owner.name}", token=row.id, scopes=wanted)
             return secret, _token(row, owner)
 
-    def tokens(self, user: str | None = None) -> list[Token]:
-        """Every token, or those of one account. Raises NotThere."""
+    def tokens(self, user: str | None = None, *, actor: Actor) -> list[Token]:
+        """Tokens of one account, or for an administrator of everyone, else one's own. Raises NotThere, NotAllowed."""
+        if not actor.may("admin"):
+            if (user or actor.name) != actor.name:
+                raise NotAllowed("the tokens of others are for administrators")
+            user = actor.name
         with self._database.reading() as session:
             statement = select(TokenRow, UserRow).join(UserRow, UserRow.id == TokenRow.user_id).order_by(TokenRow.id)
             if user is not None:
                 statement = statement.where(UserRow.id == _by_name(session, user).id)
             return [_token(row, owner) for row, owner in session.execute(statement)]
 
-    def revoke_token(self, token_id: int, *, actor: Actor, owner: str | None = None) -> Token:
-        """End a token for good. owner: only if it is this account's. Raises NotThere."""
+    def revoke_token(self, token_id: int, *, actor: Actor) -> Token:
+        """End a token for good: one's own, or for an administrator anyone's. Raises NotThere, NotAllowed."""
+        if _is_token(actor) and not actor.may("admin"):
+            raise NotAllowed("a token cannot revoke another one; log in with name and password")
         with self._database.begin() as session:
-            row = session.get(TokenRow, token_id, with_for_update=True)
+            row = session.get(TokenRow, token_id, with_for_update=True) if abs(token_id) < 2**31 else None
             user = session.get(UserRow, row.user_id) if row is not None else None
-            if row is None or user is None or (owner is not None and user.name != owner.lower()):
+            if row is None or user is None or (user.name != actor.name and not actor.may("admin")):
                 raise NotThere(f"there is no token {token_id}; `secondread token list` shows those there are")
             row.revoked_at = row.revoked_at or now()
             record(session, actor, "token.revoked", f"user:{user.name}", token=row.id)
@@ -345,13 +387,22 @@ def _checked_password(password: str, name: str) -> str:
     return password
 
 
+def _is_token(actor: Actor) -> bool:
+    return actor.via.startswith("token:")
+
+
+def _check_person(actor: Actor, why: str) -> None:
+    if actor.via != "session":
+        raise NotAllowed(f"log in with name and password {why}")
+
+
 def _check_role(role: str) -> None:
     if role not in ROLES:
         raise UnknownName.of("role", role, ROLES)
 
 
 def _by_name(session: Session, name: str) -> UserRow:
-    row = session.scalar(select(UserRow).where(UserRow.name == name.strip().lower()))
+    row = session.scalar(select(UserRow).where(UserRow.name == name.replace("\0", "").strip().lower()))
     if row is None:
         raise NotThere(f"there is no account '{name[:100]}'; `secondread user list` shows those there are")
     return row
@@ -375,12 +426,8 @@ def _token_hash(secret: str) -> str:
 
 
 def _user(row: UserRow) -> User:
-    values = {name: getattr(row, name) for name in User.__dataclass_fields__ if name != "has_password"}
-    return User(**values, has_password=bool(row.password_hash))
+    return record_of(User, row, has_password=bool(row.password_hash))
 
 
 def _token(row: TokenRow, owner: UserRow) -> Token:
-    return Token(
-        row.id, owner.name, row.name, row.start, tuple(row.scopes),
-        row.created_at, row.expires_at, row.last_used_at, row.revoked_at,
-    )  # fmt: skip
+    return record_of(Token, row, user=owner.name)

@@ -1,11 +1,7 @@
-"""How far two judges agree: raw agreement and Cohen's kappa, each with its interval."""
+"""How far the reader and the reviewers agree, over what the store holds."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
-from math import sqrt
-from statistics import NormalDist
-from typing import Any
 
 from sqlalchemy import select
 
@@ -13,69 +9,9 @@ from secondread.service.database import Database
 from secondread.service.reviews import REVIEW
 from secondread.service.tables import ReviewRow
 from secondread.service.worklist import Filter, conditions_of
-from secondread.stats.proportions import clopper_pearson
+from secondread.stats.agreement import Agreement, agreement
 
 _FINDING_OF = {"positive": 1, "negative": 0}
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """Two judges on the same images, each saying 1 or 0."""
-
-    n: int
-    both_positive: int
-    first_only: int
-    second_only: int
-    both_negative: int
-    raw: float | None  # None without images
-    raw_low: float
-    raw_high: float
-    kappa: float | None  # None where both always say the same one thing: nothing to agree on beyond chance
-    kappa_low: float | None
-    kappa_high: float | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
-
-def agreement(pairs: Iterable[tuple[int, int]], *, confidence: float = 0.95) -> Agreement:
-    """Agreement of two judges on independent images.
-
-    pairs: (first, second), each 1 or 0. Raw agreement: Clopper–Pearson. Kappa: Cohen 1960, its large-sample variance of
-    Fleiss, Cohen & Everitt 1969 (eq. 14), so the interval is rough below some 50 images.
-    """
-    counts = {(a, b): 0 for a in (0, 1) for b in (0, 1)}
-    for pair in pairs:
-        counts[pair] += 1
-    n, same = sum(counts.values()), counts[1, 1] + counts[0, 0]
-    low, high = clopper_pearson(same, n, confidence=confidence) if n else (0.0, 1.0)
-    kappa, kappa_low, kappa_high = _kappa([[counts[a, b] for b in (0, 1)] for a in (0, 1)], confidence)
-    return Agreement(
-        n, counts[1, 1], counts[1, 0], counts[0, 1], counts[0, 0],
-        same / n if n else None, low, high, kappa, kappa_low, kappa_high,
-    )  # fmt: skip
-
-
-def _kappa(table: Sequence[Sequence[int]], confidence: float) -> tuple[float | None, float | None, float | None]:
-    n = sum(map(sum, table))
-    if n == 0:
-        return None, None, None
-    p = [[cell / n for cell in row] for row in table]
-    rows = [sum(row) for row in p]
-    columns = [sum(row[at] for row in p) for at in range(len(p))]
-    observed = sum(p[at][at] for at in range(len(p)))
-    expected = sum(row * column for row, column in zip(rows, columns, strict=True))
-    if expected >= 1:
-        return None, None, None
-    kappa = (observed - expected) / (1 - expected)
-    on = sum(p[i][i] * (1 - (rows[i] + columns[i]) * (1 - kappa)) ** 2 for i in range(len(p)))
-    off = (1 - kappa) ** 2 * sum(
-        p[i][j] * (columns[i] + rows[j]) ** 2 for i in range(len(p)) for j in range(len(p)) if i != j
-    )
-    variance = (on + off - (kappa - expected * (1 - kappa)) ** 2) / (n * (1 - expected) ** 2)
-    half = NormalDist().inv_cdf((1 + confidence) / 2) * sqrt(max(variance, 0.0))
-    return kappa, max(kappa - half, -1.0), min(kappa + half, 1.0)
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,10 @@ from sqlalchemy import inspect
 
 from secondread import __version__
 from secondread.errors import BackupDamaged, CannotOpen, Conflict, DatabaseUnusable, ServiceError
-from secondread.service.chain import Actor
 from secondread.service.database import FILE_NAME, Database
 from secondread.service.image_store import KEY_FILE, KINDS, ImageStore
 from secondread.service.tables import iso, now
-from secondread.service.trail import AuditTrail
+from secondread.service.trail import Actor, AuditTrail
 
 
 @contextmanager

@@ -12,12 +12,15 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Operati
 from sqlalchemy.orm import Session
 
 from secondread.errors import DatabaseUnusable, ExtraMissing, UsageError
-from secondread.service.chain import append_noted, forget_noted
 
 FILE_NAME = "secondread.sqlite"
 _BUSY_MS = 30_000  # how long a writer waits for another
 _UPGRADE_LOCK = 0x5EC0_DB00
 _MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Transaction(Session):
+    """One that may write; the audit trail is appended to before it is committed (see trail.record)."""
 
 
 class Database:
@@ -46,16 +49,8 @@ class Database:
 
         What was noted for the audit trail is appended in the same transaction.
         """
-        with self._translating(), Session(self._writing, expire_on_commit=False) as session:
-            try:
-                yield session
-                session.flush()
-                append_noted(session)
-                session.commit()
-            except BaseException:
-                forget_noted(session)
-                session.rollback()
-                raise
+        with self._translating(), Transaction(self._writing, expire_on_commit=False) as session, session.begin():
+            yield session
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -148,7 +143,7 @@ def _engine(url: URL) -> Engine:
             return engine
         return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
-        raise ExtraMissing.of("PostgreSQL", "scale") from error
+        raise ExtraMissing.of("PostgreSQL", "postgresql") from error
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _: Any) -> None:

@@ -1,12 +1,24 @@
-"""A reading as it will be stored: what a reader answered, and the pictures made of it."""
+"""The one reading desk: from the bytes of a file to the stored reading, whoever asks.
 
-from dataclasses import dataclass, replace
+Pages, API and queue come here and show what comes out; so does whatever takes images in later.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from secondread.images import Image, encode_png, to_display
-from secondread.reading import OperatingPoint, Reader, Reading, Refusal, decide
+from secondread.errors import ImageError, NotThere, UsageError
+from secondread.images import Image, decode, encode_png, to_display
+from secondread.reading import HeatMap, OperatingPoint, Reader, Reading, Refusal, decide
+from secondread.service.image_store import HEAT_MAPS, ImageStore
+from secondread.service.intake import Intake, Sent, Staged
+from secondread.service.points import OperatingPoints
+from secondread.service.queue import ReadingRequest
+from secondread.service.readers import GetReader
+from secondread.service.readings import Draft, Outcome, ReadingStore, StoredReading
+from secondread.service.trail import Actor
 from secondread.tasks import Task
 
 THUMBNAIL_PIXELS = 256  # longest side
@@ -14,88 +26,170 @@ HEAT_MAP_PIXELS = 512
 
 
 @dataclass(frozen=True)
-class Draft:
-    """Everything that is stored of a reading but who asked and when."""
+class Answered:
+    """What came out for a file, and the pictures that are at hand to show with it."""
 
-    task: str = ""
-    bundle: str = ""  # task/name@hash
-    bundle_sha256: str = ""
-    operating_point: str = ""
-    threshold: float | None = None
-    low: float | None = None
-    high: float | None = None
-    probability: float | None = None
-    decision: str = ""
-    decision_text: str = ""
-    refusal: Refusal | None = None
-    warnings: tuple[str, ...] = ()
-    facts: "dict[str, Any] | None" = None
-    elapsed: float = 0.0  # seconds
-    frame: int = 0
-    thumbnail: bytes | None = None  # PNG
-    heat_map: bytes | None = None  # PNG, grey: 0 nothing, 255 strongest; coloured where it is shown
+    outcome: Outcome  # a StoredReading, or a Draft of a refusal that is not kept
+    task: Task | None = None
+    image: Image | None = field(default=None, repr=False)
+    heatmap: HeatMap | Image | None = field(default=None, repr=False)  # an Image: its strength, out of the store
+    from_store: bool = False
 
     @property
-    def point_key(self) -> str:
-        """Tells operating points apart, also two of one name; '' for a refusal, which hangs on none."""
-        if self.refusal is not None or self.threshold is None:
-            return ""
-        band = "" if self.low is None else f"[{self.low!r},{self.high!r}]"
-        return f"{self.operating_point}@{self.threshold!r}{band}"[:120]
+    def stored(self) -> StoredReading | None:
+        """The reading that is kept; None for a refusal of what must not be."""
+        return self.outcome if isinstance(self.outcome, StoredReading) else None
 
 
-def draft_of(reading: Reading, *, reader: Reader | None, point: OperatingPoint | None = None) -> Draft:
-    """What is stored of a reading that kept its image (`keep_image=True`).
+class ReadingDesk:
+    """Takes in, answers from the store or reads, and stores. Safe to share between threads.
 
-    reader: the one that read it, None where no task was found. point: the site's own operating point, which decides in
-    place of the bundle's.
+    readers: see GetReader. turn: held while an image is decoded and read, to bound how many are at once.
     """
-    if reader is not None and point is not None:
-        reading = decided_at(reading, point, reader.task)
-    image = reading.image
-    common: dict[str, Any] = {
-        "task": reading.task or "",
-        "elapsed": round(reading.elapsed, 6),
-        "facts": facts_of(image),
-        "frame": image.frame if image else 0,
-        "bundle": reader.bundle.id if reader else "",
-        "bundle_sha256": str(reader.bundle.record["sha256"]) if reader else "",
-        "thumbnail": thumbnail_of(image) if image else None,
-    }
-    if reading.refusal is not None:
-        return Draft(refusal=reading.refusal, **common)
+
+    def __init__(
+        self,
+        intake: Intake,
+        images: ImageStore,
+        readings: ReadingStore,
+        points: OperatingPoints,
+        readers: GetReader,
+        *,
+        turn: AbstractContextManager[Any] | None = None,
+    ):
+        self._intake = intake
+        self._images = images
+        self._readings = readings
+        self._points = points
+        self._readers = readers
+        self._turn = turn or nullcontext()
+
+    def check(self, asked: ReadingRequest) -> None:
+        """A wrong name is told before anything is taken in. Raises UnknownName, or UsageError."""
+        reader = self._readers(asked.task, asked.bundle)
+        if isinstance(reader, Reader) and asked.point is not None:
+            reader.bundle.operating_point(asked.point)
+
+    def answer(self, sent: Sent, asked: ReadingRequest, *, name: str = "", actor: Actor) -> Answered:
+        """The stored reading of one file, or a refusal.
+
+        Every answer is kept but for those on bytes that are no image, or that hold names which cannot be taken out.
+        Raises UnknownName and the errors of loading a bundle.
+        """
+        try:
+            staged = self._intake.stage(sent, actor=actor)
+        except ImageError as error:
+            reader = self._readers(asked.task, asked.bundle)
+            task = reader.task if isinstance(reader, Reader) else None
+            refusal = Reading(task.name if task else None, refusal=Refusal.of(error))
+            return Answered(_draft(refusal, Staged("", b""), None, None), task)
+        return self._from_store(staged, asked, actor) or self._read_and_store(staged, asked, name, actor)
+
+    def look(self, sha256: str, asked: ReadingRequest) -> Draft | StoredReading:
+        """What is answered to an image that is staged, without storing it: for the queue, which does so as it closes
+        the item. Raises NotThere where the image was erased, and as `answer`.
+        """
+        staged = self._intake.staged(sha256)
+        return self._known(sha256, asked) or self._read(staged, asked)[0]
+
+    def read_again(self, first: StoredReading, asked: ReadingRequest, *, actor: Actor) -> StoredReading:
+        """Another bundle's reading of an image that is kept, noted in the trail. Raises UsageError for another frame
+        than the first, NotThere, and as `answer`.
+        """
+        if first.frame:
+            raise UsageError("of a file with several frames only the first can be read again here")
+        self._readings.image(first.id, actor=actor)
+        draft = self._read(self._intake.staged(first.image_sha256), asked)[0]
+        where = {"image_sha256": first.image_sha256, "name": first.name, "source": first.source}
+        return self._readings.add(draft, **where, actor=actor)[0]
+
+    def _read_and_store(self, staged: Staged, asked: ReadingRequest, name: str, actor: Actor) -> Answered:
+        draft, reading, used = self._read(staged, asked)
+        stored, _ = self._readings.add(draft, image_sha256=staged.sha256, name=name, source=asked.source, actor=actor)
+        return Answered(stored, used.task if used else None, reading.image, reading.heatmap)
+
+    def _from_store(self, staged: Staged, asked: ReadingRequest, actor: Actor) -> Answered | None:
+        known = self._known(staged.sha256, asked)
+        if known is None:
+            return None
+        try:
+            image = decode(staged.data, frame=known.frame, limits=self._intake.limits)
+            heatmap = decode(self._images.picture(HEAT_MAPS, known.heat_map)) if known.heat_map else None
+        except (ImageError, NotThere):  # beyond a limit that was lowered, or erased
+            return None
+        self._readings.tell_from_store(known, actor=actor)
+        reader = self._readers(asked.task, asked.bundle)
+        return Answered(known, reader.task if isinstance(reader, Reader) else None, image, heatmap, from_store=True)
+
+    def _known(self, sha256: str, asked: ReadingRequest) -> StoredReading | None:
+        """What this bundle said of this image before. A refusal is looked at again: settings may have changed."""
+        if asked.task == "auto" and not asked.bundle:
+            return None  # which task it is, the image itself must say
+        reader = self._readers(asked.task, asked.bundle)
+        if not isinstance(reader, Reader):
+            return None
+        point = self._point(reader, asked) or reader.operating_point
+        wanted = Outcome(operating_point=point.name, threshold=point.threshold, low=point.low, high=point.high)
+        bundle_sha256 = reader.bundle.sha256
+        return self._readings.find(sha256, bundle_sha256=bundle_sha256, point_keys=[wanted.point_key])
+
+    def _read(self, staged: Staged, asked: ReadingRequest) -> tuple[Draft, Reading, Reader | None]:
+        """What is kept is read, so that an image sent at once and one through the queue cannot differ."""
+        reader = self._readers(asked.task, asked.bundle)
+        with self._turn:
+            reading = reader.read(staged.data, operating_point=asked.point, keep_image=True)
+        among = (reader,) if isinstance(reader, Reader) else reader.readers
+        used = next((one for one in among if one.task.name == reading.task), None)
+        point = None if used is None or reading.refusal is not None else self._point(used, asked)
+        return _draft(reading, staged, used, point), reading, used
+
+    def _point(self, reader: Reader, asked: ReadingRequest) -> OperatingPoint | None:
+        """The point that decides in place of the reader's own: the one asked for, or the site's."""
+        if asked.point is not None:
+            return reader.bundle.operating_point(asked.point)
+        return self._points.active_point(reader.bundle)
+
+
+def _draft(reading: Reading, staged: Staged, reader: Reader | None, point: OperatingPoint | None) -> Draft:
+    """What is stored of a reading that kept its image.
+
+    reader: the one that read it, None where no task was found. point: which decides in place of the reader's own.
+    """
+    image, refusal = reading.image, reading.refusal
+    draft = Draft(
+        task=reading.task or "",
+        bundle=reader.bundle.id if reader else "",
+        bundle_sha256=reader.bundle.sha256 if reader else "",
+        elapsed=round(reading.elapsed, 6),
+        frame=image.frame if image else 0,
+        facts=_facts(image, staged) if image else {},
+        thumbnail=encode_png(to_display(image, longest_side=THUMBNAIL_PIXELS)) if image else None,
+    )
+    if refusal is not None:
+        return replace(draft, refusal_code=refusal.code, refusal_message=refusal.message)
     assert reader is not None, "an answer without its reader"
+    assert reading.probability is not None
     if point is None:
-        assert reading.operating_point is not None
-        point = reader.bundle.operating_point(reading.operating_point)
-    heat_map = reading.heatmap
-    strength = None if heat_map is None else heat_map.strength(longest_side=HEAT_MAP_PIXELS)
-    return Draft(
+        own = reader.operating_point
+        point = own if own.name == reading.operating_point else reader.bundle.operating_point(reading.operating_point)
+    decision = decide(reading.probability, point)
+    heat_map = None if reading.heatmap is None else reading.heatmap.strength(longest_side=HEAT_MAP_PIXELS)
+    return replace(
+        draft,
         operating_point=point.name,
         threshold=point.threshold,
         low=point.low,
         high=point.high,
         probability=reading.probability,
-        decision=str(reading.decision),
-        decision_text=reading.decision_text,
-        warnings=reading.warnings,
-        heat_map=None if strength is None else encode_png(np.round(strength * 255).astype(np.uint8)),
-        **common,
+        decision=str(decision),
+        decision_text=reader.task.words[decision],
+        warnings=tuple(dict.fromkeys((*reading.warnings, *staged.notes))),
+        heat_map=None if heat_map is None else encode_png(np.round(heat_map * 255).astype(np.uint8)),
     )
 
 
-def decided_at(reading: Reading, point: OperatingPoint, task: Task) -> Reading:
-    """The same reading decided at another operating point; a refusal stays as it is."""
-    if reading.probability is None:
-        return reading
-    decision = decide(reading.probability, point)
-    return replace(reading, decision=decision, operating_point=point.name, decision_text=task.words[decision])
-
-
-def facts_of(image: Image | None) -> dict[str, Any]:
-    """What is known of an image besides its pixels; empty where it could not be decoded."""
-    if image is None:
-        return {}
+def _facts(image: Image, staged: Staged) -> dict[str, Any]:
+    """What is known of an image besides its pixels."""
     return {
         "width": image.width,
         "height": image.height,
@@ -107,10 +201,5 @@ def facts_of(image: Image | None) -> dict[str, Any]:
         "frame": image.frame,
         "n_frames": image.n_frames,
         "notes": list(image.notes),
-        "header": dict(image.header),
+        "header": staged.header or dict(image.header),
     }
-
-
-def thumbnail_of(image: Image) -> bytes:
-    """A small PNG for lists."""
-    return encode_png(to_display(image, longest_side=THUMBNAIL_PIXELS))

@@ -2,23 +2,50 @@
 
 import csv
 import io
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 
 from secondread.data import Manifest, Row, write_manifest
 from secondread.errors import CannotOpen, DataInvalid
-from secondread.files import write_text
-from secondread.service.chain import Actor, record
 from secondread.service.database import Database
 from secondread.service.image_store import ImageStore
 from secondread.service.tables import ImageRow
+from secondread.service.trail import Actor, record
 from secondread.service.worklist import Filter, conditions_of
 
 _SUFFIXES = {"DICOM": ".dcm", "PNG": ".png", "JPEG": ".jpg", "TIFF": ".tiff", "WebP": ".webp", "BMP": ".bmp"}
+_CHUNK = 1 << 15  # characters
 _SCORE_COLUMNS = ("path", "probability", "outcome", "patient", "bundle")
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, end: str = "\r\n") -> Iterator[str]:
+    """A table as CSV, some thousand characters at a time; lists and dictionaries are JSON in their cell.
+
+    Text that a spreadsheet would take for a formula begins with an apostrophe (CWE-1236).
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator=end)
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(value) for value in row])
+        if text.tell() > _CHUNK:
+            yield text.getvalue()
+            text.seek(0)
+            text.truncate()
+    yield text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
+    return value  # None is an empty cell
 
 
 @dataclass(frozen=True)
@@ -79,20 +106,8 @@ class ReviewedExport:
         if not seen:
             raise DataInvalid(f"no image read by {bundle} has been reviewed; review some first, or widen the filter")
         self._note(actor, "scores.exported", len(seen))
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(_SCORE_COLUMNS)
-        for row in seen.values():
-            writer.writerow([row.image, f"{row.probability:.6f}", row.finding, row.patient, row.bundle])
-        return text.getvalue()
-
-    def write_scores(self, path: Path, *, bundle: str, only: Filter | None = None, actor: Actor) -> None:
-        """As `scores`, into a file, aside and then renamed. Raises DataInvalid, CannotOpen."""
-        text = self.scores(bundle=bundle, only=only, actor=actor)
-        try:
-            write_text(path, text)
-        except OSError as error:
-            raise CannotOpen(f"cannot write '{path}': {error.strerror}") from error
+        rows = ((row.image, f"{row.probability:.6f}", row.finding, row.patient, row.bundle) for row in seen.values())
+        return "".join(csv_text(_SCORE_COLUMNS, rows, end="\n"))
 
     def _note(self, actor: Actor, action: str, n: int) -> None:
         with self._database.begin() as session:

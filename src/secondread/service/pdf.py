@@ -16,7 +16,6 @@ from reportlab.platypus.doctemplate import BaseDocTemplate
 
 from secondread import __version__
 from secondread.service import pdf_style as styles
-from secondread.service.chain import Actor
 from secondread.service.pdf_style import (
     BODY,
     BULLET,
@@ -38,6 +37,9 @@ from secondread.service.report import Measured, ReportFacts, report_facts
 from secondread.service.reviews import Review
 from secondread.service.service import Service
 from secondread.service.tables import now
+from secondread.service.trail import Actor
+from secondread.stats.interval import Interval
+from secondread.tasks import N_
 
 _BAR_HEIGHT, _BAR, _BASE = 15 * mm, 3 * mm, 5 * mm
 _BAND = HexColor(0xEBD98F)
@@ -144,8 +146,8 @@ def operating_point(facts: ReportFacts, _: Words) -> list[Flowable]:
         rows = [[paragraph(text, SMALL) for text in head]]
         for row in facts.measured[:_MOST_ROWS]:
             sensitivity, specificity = (
-                _interval(row.sensitivity, row.n_positive),
-                _interval(row.specificity, row.n_negative),
+                _interval(row.sensitivity, row.n_positive, _),
+                _interval(row.specificity, row.n_negative, _),
             )
             rows.append([paragraph(text, SMALL) for text in (_where(row, _), sensitivity, specificity)])
         found += [Spacer(0, 1 * mm), _table(rows, [WIDTH * share for share in (0.44, 0.28, 0.28)], _LINES)]
@@ -289,10 +291,10 @@ def _picture(png: bytes, most: float) -> Image:
     return picture
 
 
-def _interval(found: Mapping[str, Any] | None, n: int) -> str:
-    if found is None or found.get("value") is None:
-        return "–"
-    return f"{found['value']:.2f} ({found['low']:.2f}–{found['high']:.2f}), n = {n}"
+def _interval(found: Mapping[str, Any] | None, n: int, _: Words) -> str:
+    interval = Interval.from_dict(found)
+    text = interval.format(digits=2, too_few=_("too few to say"))
+    return text if interval.value is None else f"{text}, n = {n}"
 
 
 def _number(value: float | None) -> str:
@@ -300,7 +302,7 @@ def _number(value: float | None) -> str:
 
 
 Translate = Callable[[str], str]
-DISCLAIMER = "It assists a qualified reader and is no medical device. It is not a diagnosis."
+DISCLAIMER = N_("It assists a qualified reader and is no medical device. It is not a diagnosis.")
 _ONE_AT_A_TIME = threading.Lock()  # ReportLab notes shaped glyphs in fonts that all documents share
 _MARGIN = 16 * mm
 _TOP, _FOOT = 24 * mm, 20 * mm  # kept free for what every page has

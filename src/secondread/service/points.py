@@ -4,15 +4,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from secondread.errors import Conflict, UsageError
+from secondread.evidence.evidence import Scored
+from secondread.evidence.measured import measured_predictions
 from secondread.reading import Bundle, OperatingPoint
-from secondread.service.chain import Actor, record
 from secondread.service.database import Database
-from secondread.service.tables import PointRow, now
+from secondread.service.tables import PointRow, now, record_of
+from secondread.service.trail import Actor, record
 from secondread.stats.operating_points import measure_operating_point
 
 
@@ -71,7 +72,7 @@ class OperatingPoints:
             row = PointRow(
                 task=bundle.task.name,
                 bundle=bundle.id,
-                bundle_sha256=str(bundle.record["sha256"]),
+                bundle_sha256=bundle.sha256,
                 threshold=threshold,
                 low=low,
                 high=high,
@@ -107,7 +108,7 @@ class OperatingPoints:
     def active(self, bundle: Bundle) -> SitePoint | None:
         """The choice that decides for this very bundle now."""
         with self._database.reading() as session:
-            row = _active(session, str(bundle.record["sha256"]))
+            row = _active(session, bundle.sha256)
             return _site_point(row) if row is not None else None
 
     def active_point(self, bundle: Bundle) -> OperatingPoint | None:
@@ -128,14 +129,14 @@ class OperatingPoints:
 
     def left_behind(self, bundle: Bundle) -> SitePoint | None:
         """The choice for an earlier training of this bundle that does not hold for this one, to say so on its page."""
-        sha256 = bundle.record["sha256"]
+        sha256 = bundle.sha256
         if self.active(bundle) is not None:
             return None
         open_ones = (point for point in self.history(bundle) if point.ended_at is None)
         return next((point for point in open_ones if point.bundle_sha256 != sha256), None)
 
     def _end(self, session: Session, bundle: Bundle, actor: Actor) -> PointRow | None:
-        row = _active(session, str(bundle.record["sha256"]), lock=True)
+        row = _active(session, bundle.sha256, lock=True)
         if row is not None:
             row.ended_at, row.ended_by = now(), actor.name
             session.flush()
@@ -144,7 +145,7 @@ class OperatingPoints:
 
 def operating_point_of(point: SitePoint, bundle: Bundle) -> OperatingPoint:
     """A site's choice in the form that readers decide with. Raises Conflict for a bundle it was not made for."""
-    if point.bundle_sha256 != bundle.record["sha256"]:
+    if point.bundle_sha256 != bundle.sha256:
         raise Conflict(
             f"operating point {point.name} was chosen for {point.bundle}, not for {bundle.id}; choose one for it"
         )
@@ -163,25 +164,17 @@ def _check(threshold: float, low: float | None, high: float | None, prevalence: 
 
 
 def _measured(bundle: Bundle, threshold: float, low: float | None, split: str, actor: Actor) -> dict[str, Any]:
-    predictions = (bundle.evidence or {}).get("predictions", {})
-    if split not in predictions:
-        known = ", ".join(predictions) or "none"
-        raise UsageError(
-            f"{bundle.id} has no evidence of the split '{split}' to choose a threshold on (it has: {known}); "
-            "run `secondread evaluate`"
-        )
-    rows = [row for row in predictions[split] if row[2] is not None]
-    y_true = np.array([row[1] for row in rows], dtype=bool)
-    probabilities = np.array([row[2] for row in rows], dtype=np.float64)
+    scored = Scored.of(measured_predictions(bundle, split))
     common: dict[str, Any] = {
+        "groups": scored.groups,
         "chosen_by": f"the site ({actor.name})",
         "data": f"{split} of the bundle's evidence",
         "date": now().date().isoformat(),
-        "weights_sha256": bundle.record["model"]["sha256"],
+        "weights_sha256": bundle.model.sha256,
     }
-    found = measure_operating_point(y_true, probabilities, threshold=threshold, **common)
+    found = measure_operating_point(scored.y_true, scored.probabilities, threshold=threshold, **common)
     if low is not None:  # as with 'triage': the diseased must not be called negative, the healthy not positive
-        below = measure_operating_point(y_true, probabilities, threshold=low, **common)
+        below = measure_operating_point(scored.y_true, scored.probabilities, threshold=low, **common)
         found["sensitivity"] = below["sensitivity"]
     return found
 
@@ -192,4 +185,4 @@ def _active(session: Session, sha256: str, *, lock: bool = False) -> PointRow | 
 
 
 def _site_point(row: PointRow) -> SitePoint:
-    return SitePoint(**{name: getattr(row, name) for name in SitePoint.__dataclass_fields__})
+    return record_of(SitePoint, row)

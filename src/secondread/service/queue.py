@@ -2,36 +2,35 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from secondread.errors import NotThere
-from secondread.service.chain import Actor, record
+from secondread.errors import NotAllowed, NotThere
 from secondread.service.database import Database
-from secondread.service.desk import Draft
-from secondread.service.readings import ReadingStore, StoredReading, clean_name
-from secondread.service.tables import BatchRow, ItemRow, now
+from secondread.service.readings import Draft, ReadingStore, StoredReading, clean_name
+from secondread.service.tables import BatchRow, ItemRow, now, record_of
+from secondread.service.trail import Actor, record
 
 STATES = ("queued", "running", "done", "refused", "failed", "cancelled")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is asked of every image of an upload."""
+class ReadingRequest:
+    """What is asked of an image, or of every image of an upload."""
 
     task: str  # or 'auto'
     bundle: str = ""
-    operating_point: str = ""
+    operating_point: str = ""  # '' or 'site': the site's own, or without one the bundle's
     source: str = ""
 
-    @classmethod
-    def of(cls, row: BatchRow) -> "Asked":
-        """What the row of an upload says was asked."""
-        return cls(row.task, row.bundle, row.operating_point, row.source)
+    @property
+    def point(self) -> str | None:
+        """The bundle's operating point that is asked for by name; None where the site's decides."""
+        return None if self.operating_point in ("", "site") else self.operating_point
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Claim:
     batch: int
     name: str
     image_sha256: str
-    asked: Asked
+    asked: ReadingRequest
     asked_by: str
     lease: str
     attempts: int
@@ -73,7 +72,7 @@ class Item:
     @classmethod
     def of(cls, row: ItemRow) -> "Item":
         """As its row says."""
-        return cls(row.id, row.name, row.state, row.reading_id, row.code, row.message, row.attempts)
+        return record_of(cls, row)
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class Batch:
     """Where an upload stands: how many of its images are in which state."""
 
     id: int
-    asked: Asked
+    asked: ReadingRequest
     created_at: datetime
     created_by: str
     cancelled_at: datetime | None
@@ -91,7 +90,7 @@ class Batch:
     def of(cls, row: BatchRow, counts: Mapping[tuple[int, str], int]) -> "Batch":
         """counts: (upload, state) → images; a state without any may be left out."""
         in_each = {state: counts.get((row.id, state), 0) for state in STATES}
-        return cls(row.id, Asked.of(row), row.created_at, row.created_by, row.cancelled_at, in_each)
+        return record_of(cls, row, asked=record_of(ReadingRequest, row), counts=in_each)
 
     @property
     def n(self) -> int:
@@ -116,7 +115,7 @@ class Queue:
         self.lease = timedelta(seconds=lease_seconds)
 
     def submit(
-        self, asked: Asked, items: Sequence[NewItem], *, actor: Actor, idempotency_key: str | None = None
+        self, asked: ReadingRequest, items: Sequence[NewItem], *, actor: Actor, idempotency_key: str | None = None
     ) -> int:
         """Put an upload into the queue, whole or not at all; gives its number.
 
@@ -128,14 +127,8 @@ class Queue:
             with self._database.begin() as session:
                 if key is not None and (known := _by_key(session, key)) is not None:
                     return known
-                batch = BatchRow(
-                    task=asked.task,
-                    bundle=asked.bundle,
-                    operating_point=asked.operating_point,
-                    source=asked.source.replace("\0", "")[:200],
-                    created_by=actor.name,
-                    idempotency_key=key,
-                )
+                wanted = asdict(asked) | {"source": asked.source.replace("\0", "")[:200]}
+                batch = BatchRow(**wanted, created_by=actor.name, idempotency_key=key)
                 session.add(batch)
                 session.flush()
                 session.add_all(
@@ -182,17 +175,8 @@ class Queue:
             else:
                 row.state, row.lease, row.lease_until = "running", lease, moment + self.lease
                 row.attempts += 1
-                assert row.image_sha256 is not None
-                return Claim(
-                    row.id,
-                    row.batch_id,
-                    row.name,
-                    row.image_sha256,
-                    Asked.of(batch),
-                    batch.created_by,
-                    lease,
-                    row.attempts,
-                )
+                asked = record_of(ReadingRequest, batch)
+                return record_of(Claim, row, batch=batch.id, asked=asked, asked_by=batch.created_by)
         return self.claim()
 
     def renew(self, claim: Claim) -> bool:
@@ -206,37 +190,29 @@ class Queue:
             )
             return changed.first() is not None
 
-    def finish(self, claim: Claim, draft: Draft) -> StoredReading | None:
+    def finish(self, claim: Claim, found: Draft | StoredReading) -> StoredReading | None:
         """Store the reading and close the item, in one transaction; None where the lease was lost meanwhile.
 
-        Who lost it was too slow, and another worker reads the image: only one of them can finish.
+        found: a reading that was there already only closes the item. Who lost the lease was too slow, and another
+        worker reads the image: only one of them can finish.
         """
-        self._readings.keep_pictures(draft, claim.image_sha256)
+        actor = Actor(claim.asked_by, "worker")
+        if isinstance(found, Draft):
+            self._readings.keep_pictures(found, claim.image_sha256)
         with self._database.begin() as session:
             row = _held(session, claim)
             if row is None:
                 return None
-            reading, _ = self._readings.add_within(
-                session,
-                draft,
-                image_sha256=claim.image_sha256,
-                name=claim.name,
-                source=claim.asked.source,
-                actor=Actor(claim.asked_by, "worker"),
-            )
-            _done(row, reading.id, draft.refusal.code if draft.refusal else "", reading.refusal_message)
-            return StoredReading.of(reading)
-
-    def finish_from_store(self, claim: Claim, reading: StoredReading) -> bool:
-        """Close the item with a reading that was there already; False where the lease was lost."""
-        with self._database.begin() as session:
-            row = _held(session, claim)
-            if row is None:
-                return False
-            _done(row, reading.id, reading.refusal_code, reading.refusal_message)
-            actor = Actor(claim.asked_by, "worker")
-            record(session, actor, "reading.answered_from_store", f"reading:{reading.id}", item=row.id)
-            return True
+            if isinstance(found, Draft):
+                what = {"image_sha256": claim.image_sha256, "name": claim.name, "source": claim.asked.source}
+                kept, _ = self._readings.add_within(session, found, **what, actor=actor)
+                found = StoredReading.of(kept)
+            else:
+                record(session, actor, "reading.answered_from_store", f"reading:{found.id}", item=row.id)
+            row.reading_id = found.id
+            state = "refused" if found.refusal_code else "done"
+            _close(row, state, code=found.refusal_code, message=found.refusal_message)
+            return found
 
     def fail(self, claim: Claim, *, code: str, message: str) -> bool:
         """Close the item with an error of ours; False where the lease was lost."""
@@ -257,9 +233,12 @@ class Queue:
                 row.attempts -= 1
 
     def cancel(self, batch_id: int, *, actor: Actor) -> int:
-        """Take what still waits out of the queue; what is being read is finished. Gives how many. Raises NotThere."""
+        """Take what still waits out of the queue; what is being read is finished. Gives how many.
+
+        Raises NotThere, or NotAllowed where it is another's upload and the actor no administrator.
+        """
         with self._database.begin() as session:
-            batch = _batch(session, batch_id)
+            batch = _ones_own(session, batch_id, actor)
             waiting = session.scalars(
                 select(ItemRow)
                 .where(ItemRow.batch_id == batch_id, ItemRow.state == "queued")
@@ -273,9 +252,9 @@ class Queue:
             return len(waiting)
 
     def retry(self, batch_id: int, *, actor: Actor) -> int:
-        """Put failed and cancelled items of an upload back into the queue. Gives how many. Raises NotThere."""
+        """Put failed and cancelled items of an upload back into the queue. Gives how many. Raises as `cancel`."""
         with self._database.begin() as session:
-            _batch(session, batch_id).cancelled_at = None
+            _ones_own(session, batch_id, actor).cancelled_at = None
             ids = session.scalars(
                 select(ItemRow.id)
                 .where(
@@ -328,11 +307,6 @@ def _held(session: Session, claim: Claim) -> ItemRow | None:
     return row if row is not None and row.state == "running" and row.lease == claim.lease else None
 
 
-def _done(row: ItemRow, reading_id: int, refusal_code: str, refusal_message: str) -> None:
-    row.reading_id = reading_id
-    _close(row, "refused" if refusal_code else "done", code=refusal_code, message=refusal_message)
-
-
 def _close(row: ItemRow, state: str, *, code: str = "", message: str = "") -> None:
     row.state, row.code, row.message = state, code, message
     row.lease, row.lease_until, row.finished_at = "", None, now()
@@ -342,6 +316,14 @@ def _batch(session: Session, batch_id: int) -> BatchRow:
     row = session.get(BatchRow, batch_id) if abs(batch_id) < 2**31 else None
     if row is None:
         raise NotThere(f"there is no upload {batch_id}")
+    return row
+
+
+def _ones_own(session: Session, batch_id: int, actor: Actor) -> BatchRow:
+    """The upload, for whoever may change it: who sent it, and administrators."""
+    row = _batch(session, batch_id)
+    if row.created_by != actor.name and not actor.may("admin"):
+        raise NotAllowed(f"upload {batch_id} is another's; ask them or an administrator")
     return row
 
 

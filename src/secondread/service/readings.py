@@ -1,7 +1,7 @@
 """The store of readings: each kept once, found again, deleted with undo, every access in the trail."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -10,39 +10,86 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from secondread.errors import Conflict, NotThere
-from secondread.service.chain import Actor, record
 from secondread.service.database import Database
-from secondread.service.desk import Draft
 from secondread.service.image_store import HEAT_MAPS, THUMBNAILS, ImageStore, heat_map_name
-from secondread.service.tables import ImageRow, ReadingRow, now
+from secondread.service.tables import ReadingRow, now, record_of
+from secondread.service.trail import Actor, record
 
 
-@dataclass(frozen=True)
-class StoredReading:
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came out for an image, under the names of the table's columns."""
+
+    frame: int = 0
+    task: str = ""  # '' where none was found
+    bundle: str = ""  # task/name@hash
+    bundle_sha256: str = ""
+    operating_point: str = ""
+    threshold: float | None = None
+    low: float | None = None
+    high: float | None = None
+    probability: float | None = None
+    decision: str = ""  # 'positive', 'negative', 'uncertain', or '' where refused
+    decision_text: str = ""
+    refusal_code: str = ""
+    refusal_message: str = ""
+    warnings: tuple[str, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+    elapsed: float = 0.0  # seconds
+
+    @property
+    def score(self) -> int | None:
+        """0 to 100."""
+        return None if self.probability is None else round(100 * self.probability)
+
+    @property
+    def band(self) -> list[float | None] | None:
+        """The bounds between which a probability is uncertain, where the operating point has them."""
+        return None if self.low is None else [self.low, self.high]
+
+    @property
+    def point_key(self) -> str:
+        """Tells operating points apart, also two of one name; '' for a refusal, which hangs on none."""
+        if self.refusal_code or self.threshold is None:
+            return ""
+        band = "" if self.low is None else f"[{self.low!r},{self.high!r}]"
+        return f"{self.operating_point}@{self.threshold!r}{band}"[:120]
+
+    def contract(self, *, path: str | None, heatmap: str | None) -> dict[str, Any]:
+        """The fixed shape of `secondread read --json` and of the API (see Reading.to_dict)."""
+        refused = bool(self.refusal_code)
+        return {
+            "path": path,
+            "task": None if refused else self.task,
+            "bundle": None if refused else self.bundle,
+            "probability": self.probability,
+            "score": self.score,
+            "decision": self.decision or None,
+            "operating_point": self.operating_point or None,
+            "warnings": None if refused else list(self.warnings),
+            "heatmap": heatmap,
+            "refusal": {"code": self.refusal_code, "message": self.refusal_message} if refused else None,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft(Outcome):
+    """A reading as it will be stored, with its pictures; who asked and when comes with storing."""
+
+    thumbnail: bytes | None = None  # PNG
+    heat_map: bytes | None = None  # PNG, grey: 0 nothing, 255 strongest; coloured where it is shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredReading(Outcome):
     """A reading out of the store, with the reason for its place in triage order."""
 
     id: int
     image_sha256: str
-    frame: int
     name: str
     source: str
-    task: str
-    bundle: str
-    bundle_sha256: str
-    operating_point: str
-    threshold: float | None
-    low: float | None
-    high: float | None
-    probability: float | None
-    decision: str  # 'positive', 'negative', 'uncertain', or '' where refused
-    decision_text: str
-    refusal_code: str
-    refusal_message: str
-    warnings: tuple[str, ...]
-    facts: dict[str, Any]
     has_thumbnail: bool
-    heat_map: str  # '' where there is none
-    elapsed: float  # seconds
+    heat_map: str  # its name in the image store; '' where there is none
     created_at: datetime
     created_by: str
     triage: float
@@ -53,11 +100,6 @@ class StoredReading:
     erased_at: datetime | None
 
     @property
-    def score(self) -> int | None:
-        """0 to 100."""
-        return None if self.probability is None else round(100 * self.probability)
-
-    @property
     def reason(self) -> str:
         """Why it stands where it does in triage order."""
         return triage_reason(self.triage, self.probability, self.n_reviews)
@@ -65,30 +107,18 @@ class StoredReading:
     @classmethod
     def of(cls, row: ReadingRow) -> "StoredReading":
         """From its row."""
-        values = {name: getattr(row, name) for name in cls.__dataclass_fields__}
-        return cls(**(values | {"warnings": tuple(row.warnings), "facts": dict(row.facts)}))
+        return record_of(cls, row)
 
     def to_dict(self) -> dict[str, Any]:
         """For CSV and JSON: the contract of `secondread read --json` first, then what the store adds."""
-        refused = bool(self.refusal_code)
-        return {
-            "path": self.name,
-            "task": None if refused else self.task,
-            "bundle": None if refused else self.bundle,
-            "probability": self.probability,
-            "score": self.score,
-            "decision": self.decision or None,
-            "operating_point": self.operating_point or None,
-            "warnings": None if refused else list(self.warnings),
-            "heatmap": self.heat_map or None,
-            "refusal": {"code": self.refusal_code, "message": self.refusal_message} if refused else None,
+        return self.contract(path=self.name, heatmap=self.heat_map or None) | {
             "id": self.id,
             "image": self.image_sha256,
             "frame": self.frame,
             "source": self.source,
             "asked_task": self.task or None,
             "threshold": self.threshold,
-            "band": None if self.low is None else [self.low, self.high],
+            "band": self.band,
             "facts": self.facts,
             "elapsed_ms": round(1000 * self.elapsed, 1),
             "created_at": self.created_at.isoformat(),
@@ -178,9 +208,17 @@ class ReadingStore:
             row.name, row.source = values["name"], values["source"]
             row.has_thumbnail, row.heat_map = values["has_thumbnail"], values["heat_map"]
             record(session, actor, "reading.sent_again", f"reading:{row.id}", **_proof(row))
+        elif row.refusal_code != draft.refusal_code:  # refused again, but for another reason: settings have changed
+            row.refusal_code, row.refusal_message = draft.refusal_code, draft.refusal_message
+            record(session, actor, "reading.refused_anew", f"reading:{row.id}", **_proof(row))
         else:
             record(session, actor, "reading.answered_from_store", f"reading:{row.id}", **_proof(row))
         return row, False
+
+    def tell_from_store(self, reading: StoredReading, *, actor: Actor) -> None:
+        """Note in the trail that an image was answered with a reading that was there."""
+        with self._database.begin() as session:
+            record(session, actor, "reading.answered_from_store", f"reading:{reading.id}")
 
     def get(self, reading_id: int, *, actor: Actor, deleted: bool = False) -> StoredReading:
         """One reading, noted in the trail as seen. deleted: also one that was deleted. Raises NotThere."""
@@ -225,14 +263,6 @@ class ReadingStore:
         """Undo `delete`. Raises Conflict for readings that retention has erased."""
         return self._mark(reading_ids, actor, deleted=False)
 
-    def facts_of_image(self, sha256: str) -> ImageRow:
-        """What the store knows of an image. Raises NotThere."""
-        with self._database.reading() as session:
-            row = session.get(ImageRow, sha256)
-            if row is None:
-                raise NotThere("there is no such image")
-            return row
-
     def _mark(self, reading_ids: Iterable[int], actor: Actor, *, deleted: bool) -> list[int]:
         with self._database.begin() as session:
             here = ReadingRow.deleted_at.is_(None) if deleted else ReadingRow.deleted_at.is_not(None)
@@ -263,37 +293,20 @@ def _one(session: Session, reading_id: int, *, deleted: bool = False) -> Reading
 
 
 def _values(draft: Draft, *, image_sha256: str, name: str, source: str, actor: Actor) -> dict[str, Any]:
-    refusal = draft.refusal
-    return {
+    """The row: what came out under its own names, and what follows from it."""
+    came_out = {column.name: getattr(draft, column.name) for column in fields(Outcome)}
+    return came_out | {
+        "warnings": list(draft.warnings),
         "image_sha256": image_sha256,
-        "frame": draft.frame,
         "name": clean_name(name),
         "source": source.replace("\0", "")[:200],
-        "task": draft.task,
-        "bundle": draft.bundle,
-        "bundle_sha256": draft.bundle_sha256,
         "point_key": draft.point_key,
-        "operating_point": draft.operating_point,
-        "threshold": draft.threshold,
-        "low": draft.low,
-        "high": draft.high,
-        "probability": draft.probability,
         "sort_score": -1.0 if draft.probability is None else draft.probability,
-        "decision": draft.decision,
-        "decision_text": draft.decision_text,
-        "refusal_code": refusal.code if refusal else "",
-        "refusal_message": refusal.message if refusal else "",
-        "warnings": list(draft.warnings),
-        "facts": draft.facts or {},
         "has_thumbnail": draft.thumbnail is not None,
         "heat_map": "" if draft.heat_map is None else heat_map_name(image_sha256, draft.bundle_sha256, draft.frame),
-        "elapsed": draft.elapsed,
         "created_at": now(),
         "created_by": actor.name,
-        "triage": triage_of(decision=draft.decision, probability=draft.probability, review_state="open"),
-        "review_state": "open",
-        "n_reviews": 0,
-        "deleted_by": "",
+        "triage": triage_of(decision=draft.decision, probability=draft.probability, review_state=OPEN),
     }
 
 

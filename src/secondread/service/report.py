@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from secondread.errors import SecondReadError
+from secondread.evidence.measured import rates_at_threshold
 from secondread.images import blend, decode, encode_png, to_display
 from secondread.reading import Bundle, OperatingPoint, load_bundle
-from secondread.service.chain import Actor
 from secondread.service.points import operating_point_of
-from secondread.service.readings import StoredReading
+from secondread.service.readings import Outcome, StoredReading
 from secondread.service.reviews import Review
 from secondread.service.service import Service
+from secondread.service.trail import Actor
 from secondread.tasks import Task, list_tasks, load_task
 
 PICTURE_PIXELS = 720  # longest side: 200 dots an inch at half the width of a page
@@ -33,16 +34,23 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class ReportFacts:
+class AnswerFacts:
+    """What is known of the model behind an answer, wherever the answer is shown."""
+
+    task: Task | None
+    limits: tuple[str, ...]
+    point: OperatingPoint | None  # that decided, of the bundle or of the site; None where it is not known any more
+    measured: tuple[Measured, ...]
+    bundle_is_here: bool
+
+
+@dataclass(frozen=True)
+class ReportFacts(AnswerFacts):
     """Everything on the page."""
 
     reading: StoredReading
     reviews: tuple[Review, ...]  # the opinions that count, the oldest first
     reviews_needed: int
-    task: Task | None
-    limits: tuple[str, ...]
-    measured: tuple[Measured, ...]
-    bundle_is_here: bool
     picture: bytes | None  # PNG
     overlay: bytes | None  # PNG: the picture with the heat map laid over it
 
@@ -53,27 +61,40 @@ def report_facts(service: Service, reading_id: int, *, actor: Actor, with_pictur
     with_pictures: False where they are fetched one by one, as a page does.
     """
     reading = service.readings.get(reading_id, actor=actor)
-    bundle = bundle_of(reading)
-    task = bundle.task if bundle else (load_task(reading.task) if reading.task in list_tasks() else None)
     picture, overlay = _pictures(service, reading, actor) if with_pictures else (None, None)
     return ReportFacts(
+        **vars(answer_facts(service, reading)),
         reading=reading,
         reviews=tuple(review for review in service.reviews.of(reading.id) if review.current),
         reviews_needed=service.reviews.needed,
-        task=task,
-        limits=_limits(bundle, task),
-        measured=() if bundle is None or reading.threshold is None else _measured(service, reading, bundle),
-        bundle_is_here=bundle is not None,
         picture=picture,
         overlay=overlay,
     )
 
 
-def bundle_of(reading: StoredReading) -> Bundle | None:
+def answer_facts(service: Service, reading: Outcome) -> AnswerFacts:
+    """Gather them; nothing is noted in the trail."""
+    bundle = bundle_of(reading)
+    task = bundle.task if bundle else (load_task(reading.task) if reading.task in list_tasks() else None)
+    point: OperatingPoint | None = None
+    measured: tuple[Measured, ...] = ()
+    if bundle is not None and reading.threshold is not None:
+        point = _point(service, reading, bundle)
+        measured = _measured(reading, bundle, point)
+    return AnswerFacts(
+        task=task,
+        limits=_limits(bundle, task),
+        point=point,
+        measured=measured,
+        bundle_is_here=bundle is not None,
+    )
+
+
+def bundle_of(reading: Outcome) -> Bundle | None:
     """The very bundle that read it, if it is still installed."""
     with suppress(SecondReadError):
         found = load_bundle(reading.bundle.partition("@")[0])
-        return found if found.record["sha256"] == reading.bundle_sha256 else None
+        return found if found.sha256 == reading.bundle_sha256 else None
     return None
 
 
@@ -90,7 +111,7 @@ def _pictures(service: Service, reading: StoredReading, actor: Actor) -> tuple[b
         return None, None
     try:
         data = service.readings.image(reading.id, actor=actor)
-        image = decode(data, frame=reading.frame, limits=service.intake.limits)
+        image = decode(data, frame=reading.frame, limits=service.limits)
     except SecondReadError:  # erased meanwhile, or a refusal of what cannot be decoded
         return None, None
     pixels = to_display(image, longest_side=PICTURE_PIXELS)
@@ -100,9 +121,8 @@ def _pictures(service: Service, reading: StoredReading, actor: Actor) -> tuple[b
     return encode_png(pixels), encode_png(blend(pixels, strength.astype("float32") / 255))
 
 
-def _measured(service: Service, reading: StoredReading, bundle: Bundle) -> tuple[Measured, ...]:
+def _measured(reading: Outcome, bundle: Bundle, point: OperatingPoint | None) -> tuple[Measured, ...]:
     """First the images that the threshold was chosen on, then each split of the evidence."""
-    point = _point(service, reading, bundle)
     chosen: tuple[Measured, ...] = ()
     if point is not None:
         n_positive, n_negative = (int(part.get("n") or 0) for part in (point.sensitivity, point.specificity))
@@ -112,22 +132,15 @@ def _measured(service: Service, reading: StoredReading, bundle: Bundle) -> tuple
     return (*chosen, *(row for row in rest if row is not None))
 
 
-def _of_split(name: str, table: Mapping[str, Any], reading: StoredReading) -> Measured | None:
-    rows = {row["threshold"]: row for row in table.get("thresholds", {"rows": []})["rows"]}
-    low = reading.threshold if reading.low is None else reading.low  # a band misses what is below it
-    sensitivity = _told(rows.get(low, {}).get("sensitivity"))
-    specificity = _told(rows.get(reading.threshold, {}).get("specificity"))
+def _of_split(name: str, table: Mapping[str, Any], reading: Outcome) -> Measured | None:
+    sensitivity, specificity = rates_at_threshold(table, reading.threshold or 0.0, low=reading.low)
     if sensitivity is None and specificity is None:
         return None
     n, n_positive = int(table["n"]), int(table["n_positive"])
     return Measured(name, sensitivity, specificity, n_positive, n - n_positive)
 
 
-def _told(interval: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    return interval if interval is not None and interval.get("value") is not None else None
-
-
-def _point(service: Service, reading: StoredReading, bundle: Bundle) -> OperatingPoint | None:
+def _point(service: Service, reading: Outcome, bundle: Bundle) -> OperatingPoint | None:
     """The operating point that decided, of the bundle or of the site."""
     points = dict(bundle.operating_points)
     points |= {

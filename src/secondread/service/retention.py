@@ -8,10 +8,10 @@ from sqlalchemy import select, update
 from secondread.errors import UsageError
 from secondread.service.answers import forget_answers
 from secondread.service.backup import maintenance
-from secondread.service.chain import Actor, record
 from secondread.service.database import Database
 from secondread.service.image_store import HEAT_MAPS, IMAGES, THUMBNAILS, ImageStore
 from secondread.service.tables import ImageRow, ItemRow, ReadingRow, ReviewRow, iso, now
+from secondread.service.trail import Actor, record
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from secondread.errors import Conflict, NotAllowed, NotThere, UnknownName, UsageError
-from secondread.service.chain import Actor, record
 from secondread.service.database import Database
 from secondread.service.readings import DISPUTED, DONE, OPEN, SETTLED, WAITING, triage_of
-from secondread.service.roles import may_review
-from secondread.service.tables import ReadingRow, ReviewRow
+from secondread.service.tables import ReadingRow, ReviewRow, record_of
+from secondread.service.trail import Actor, may_review, record
 
 VERDICTS = ("agree", "disagree", "unsure")
 REVIEW, ADJUDICATION = "review", "adjudication"
@@ -198,5 +197,4 @@ def _current(session: Session, reading_id: int) -> list[ReviewRow]:
 
 
 def _review(row: ReviewRow, *, current: bool = True) -> Review:
-    values = {name: getattr(row, name) for name in Review.__dataclass_fields__ if name != "current"}
-    return Review(**values, current=current)
+    return record_of(Review, row, current=current)

@@ -1,6 +1,7 @@
 """Everything of the service behind one name, put together from its settings."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,20 +10,21 @@ from secondread.images import Limits
 from secondread.service.accounts import Accounts
 from secondread.service.agreement import AgreementStatistics
 from secondread.service.answers import Answers
-from secondread.service.archive import Bounds
 from secondread.service.database import Database
+from secondread.service.desk import ReadingDesk
 from secondread.service.drift import Drift
 from secondread.service.exports import ReviewedExport
 from secondread.service.image_store import ImageStore
-from secondread.service.intake import Intake
+from secondread.service.intake import Bounds, Intake
 from secondread.service.points import OperatingPoints
 from secondread.service.queue import Queue
+from secondread.service.readers import GetReader
 from secondread.service.readings import ReadingStore
 from secondread.service.retention import Retention
 from secondread.service.reviews import Reviews
 from secondread.service.settings import SETTINGS, data_folder_of
 from secondread.service.trail import AuditTrail
-from secondread.service.worker import AnyReader, ReadingDesk, Worker
+from secondread.service.worker import Worker
 from secondread.service.worklist import Worklist
 
 
@@ -90,20 +92,18 @@ class Service:
             retention=Retention(database, images),
         )
 
-    def desk(self, readers: Callable[[str, str], AnyReader]) -> ReadingDesk:
-        """Reads what is asked with these readers and the site's operating points."""
-        return ReadingDesk(readers, points=self.points)
+    @property
+    def limits(self) -> Limits:
+        """Sizes beyond which nothing is decoded."""
+        return self.intake.limits
 
-    def worker(self, readers: Callable[[str, str], AnyReader], *, poll_seconds: float = 0.5) -> Worker:
+    def desk(self, readers: GetReader, *, turn: AbstractContextManager[Any] | None = None) -> ReadingDesk:
+        """The one way from a file to its stored reading. turn: see ReadingDesk."""
+        return ReadingDesk(self.intake, self.images, self.readings, self.points, readers, turn=turn)
+
+    def worker(self, readers: GetReader, *, poll_seconds: float = 0.5) -> Worker:
         """A worker of the queue; `run` in a thread or process of its own."""
-        desk = self.desk(readers)
-        return Worker(
-            self.queue,
-            self.images,
-            desk.read,
-            known=lambda asked, sha256: desk.known(asked, sha256, self.readings),
-            poll_seconds=poll_seconds,
-        )
+        return Worker(self.queue, self.desk(readers).look, poll_seconds=poll_seconds)
 
     def close(self) -> None:
         """Give the database's connections back."""

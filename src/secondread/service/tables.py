@@ -1,7 +1,8 @@
 """Every table of the service. A change here needs a migration, and a test compares the two."""
 
+from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import JSON, CheckConstraint, DateTime, Float, ForeignKey, Index, MetaData, String, Text, text
 from sqlalchemy.engine import Dialect
@@ -17,6 +18,19 @@ def now() -> datetime:
 def iso(moment: datetime) -> str:
     """A moment as text that sorts by time: '2026-03-01T07:05:00.000000Z'."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+_Record = TypeVar("_Record")
+
+
+def record_of(kind: type[_Record], row: Any, **more: Any) -> _Record:
+    """The frozen dataclass of a row: every field from the column of its name, but for those given in `more`.
+
+    A list in a column (of JSON) becomes a tuple.
+    """
+    names = (field.name for field in fields(kind) if field.name not in more)  # type: ignore[arg-type]
+    values = {name: getattr(row, name) for name in names}
+    return kind(**{name: tuple(at) if isinstance(at, list) else at for name, at in values.items()}, **more)
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -68,7 +82,8 @@ class ImageRow(Base):
     format: Mapped[str] = mapped_column(String(16))
     patient: Mapped[str] = mapped_column(String(64), default="")  # a pseudonym, the same for all images of a person
     deidentified: Mapped[bool] = mapped_column(default=False)
-    warnings: Mapped[list[str]]
+    warnings: Mapped[list[str]]  # what should be known of how it is kept
+    header: Mapped[dict[str, Any]] = mapped_column(default=dict)  # how it was taken, as the file said when it was sent
     received_at: Mapped[datetime] = mapped_column(default=now, index=True)
     erased_at: Mapped[datetime | None]  # by retention: the files are gone
 

@@ -1,18 +1,75 @@
-"""The audit trail: who did what to images and readings; a chain of hashes, verified and pinned by checkpoints."""
+"""The audit trail: who acts and what they may do, and the chain of hashes that says what they did.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+Every line holds the hash of the one before; `verify` goes through them all, a checkpoint kept elsewhere pins the end.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import event, func, insert, select, text
+from sqlalchemy.orm import Session
 
 from secondread.errors import TrailBroken, UsageError
-from secondread.service.chain import START, Actor, line_hash, record
-from secondread.service.database import Database
-from secondread.service.tables import TrailRow
+from secondread.service.database import Database, Transaction
+from secondread.service.tables import TrailRow, iso, now
 
+ROLES = ("reader", "reviewer", "administrator")
+SCOPES = ("read", "write", "review", "admin")
+_SCOPES_OF = {
+    "reader": frozenset({"read", "write"}),
+    "reviewer": frozenset({"read", "write", "review"}),
+    "administrator": frozenset(SCOPES),
+}
+START = "0" * 64  # before the first line
+_LOCK = 0x5EC0_2EAD  # PostgreSQL's advisory locks are numbers
+_NOTED = "secondread.trail"
 _CHUNK = 1000  # lines held at a time
 _COLUMNS = ("seq", "at", "actor", "via", "address", "action", "subject", "detail", "prev", "hash")
+
+
+def scopes_of(role: str) -> frozenset[str]:
+    """What a role may do: read (look), write (upload, delete), review, admin (accounts, trail, settings)."""
+    return _SCOPES_OF.get(role, frozenset())
+
+
+def may_review(role: str) -> bool:
+    """Whether an opinion of this role counts."""
+    return "review" in scopes_of(role)
+
+
+@dataclass(frozen=True)
+class Actor:
+    """The one who acts, as the trail writes it down, and what they may do."""
+
+    name: str  # of the account; 'local' on a loopback address without login
+    via: str = ""  # 'session', 'token:<first characters>', 'local', 'command', 'worker', …
+    address: str = ""  # of the network, where there is one
+    scopes: frozenset[str] = frozenset(SCOPES)  # who works at the machine itself may do everything
+
+    def may(self, scope: str) -> bool:
+        """Whether they may do what needs this scope."""
+        return scope in self.scopes
+
+
+LOCAL = Actor("local")
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What happened, before it has a place in the chain."""
+
+    actor: Actor
+    action: str  # 'reading.seen', 'user.disabled', …
+    subject: str  # 'reading:17', 'image:<hash>', 'user:anna'
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+def record(session: Session, actor: Actor, action: str, subject: str, **detail: Any) -> None:
+    """Note what happens in this transaction. It is appended just before the commit, so the chain is locked briefly."""
+    session.info.setdefault(_NOTED, []).append(_Entry(actor, action, subject, detail))
 
 
 @dataclass(frozen=True)
@@ -111,3 +168,50 @@ class AuditTrail:
         """How many lines there are."""
         with self._database.reading() as session:
             return session.scalar(select(func.count()).select_from(TrailRow)) or 0
+
+
+def line_hash(line: Mapping[str, Any]) -> str:
+    """SHA-256 of a line without its own hash, in canonical JSON (keys sorted, no spaces, UTF-8)."""
+    rest = {key: value for key, value in line.items() if key != "hash"}
+    return hashlib.sha256(canonical(rest).encode()).hexdigest()
+
+
+def canonical(value: Any) -> str:
+    """JSON that is the same text for the same value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+@event.listens_for(Transaction, "before_commit")
+def _append_noted(session: Session) -> None:
+    """What was noted in this transaction becomes lines; with one that is rolled back it is forgotten."""
+    if not (entries := session.info.pop(_NOTED, ())):
+        return
+    session.flush()
+    # One writer at a time. SQLite's transaction began with BEGIN IMMEDIATE; PostgreSQL's lock ends with the commit, and
+    # taken last it cannot be part of a deadlock.
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    last = session.execute(select(TrailRow.seq, TrailRow.hash).order_by(TrailRow.seq.desc()).limit(1)).first()
+    seq, prev = (last.seq, last.hash) if last else (0, START)
+    lines = []
+    for entry in entries:
+        seq += 1
+        line = {
+            "seq": seq,
+            "at": iso(now()),
+            "actor": _fit(entry.actor.name, 100),
+            "via": _fit(entry.actor.via, 100),
+            "address": _fit(entry.actor.address, 64),
+            "action": entry.action,
+            "subject": _fit(entry.subject, 200),
+            "detail": canonical(dict(entry.detail)).replace("\\u0000", ""),
+            "prev": prev,
+        }
+        prev = line["hash"] = line_hash(line)
+        lines.append(line)
+    session.execute(insert(TrailRow), lines)
+
+
+def _fit(value: str, length: int) -> str:
+    """PostgreSQL stores no NUL, and refuses what is longer than the column."""
+    return value.replace("\0", "")[:length]

@@ -6,80 +6,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from secondread.errors import NotThere, SecondReadError
-from secondread.reading import AutoReader, OperatingPoint, Reader
-from secondread.service.desk import Draft, draft_of
-from secondread.service.image_store import ImageStore
-from secondread.service.points import OperatingPoints
-from secondread.service.queue import Asked, Claim, Queue
-from secondread.service.readings import ReadingStore, StoredReading
+from secondread.service.queue import Claim, Queue, ReadingRequest
+from secondread.service.readings import Draft, StoredReading
 
-AnyReader = Reader | AutoReader
-ReadFunction = Callable[[Asked, bytes], Draft]
 _RENEWALS = 90  # thirds of a lease: what takes longer than thirty of them hangs, and is another's to try
 _LOG = logging.getLogger("secondread.service.worker")  # numbers and hashes only, never a file's name
 
 
-class ReadingDesk:
-    """From what is asked and an image's bytes to a draft, with the site's operating points; and what is known already.
-
-    readers: a reader for (task or 'auto', bundle or ''), loaded once. Safe to share between threads.
-    """
-
-    def __init__(self, readers: Callable[[str, str], AnyReader], *, points: OperatingPoints | None = None):
-        self._readers = readers
-        self._points = points
-
-    def read(self, asked: Asked, data: bytes) -> Draft:
-        """One image's draft; a bad image is a refusal. Raises UnknownName and the errors of loading a bundle."""
-        reader = self._readers(asked.task, asked.bundle)
-        wanted = asked.operating_point
-        site = wanted in ("", "site")
-        reading = reader.read(data, operating_point=None if site else wanted, keep_image=True)
-        used = self._used(reader, reading.task)
-        point = self._site_point(used) if site and used is not None and reading.refusal is None else None
-        return draft_of(reading, reader=used, point=point)
-
-    def known(self, asked: Asked, image_sha256: str, store: ReadingStore) -> StoredReading | None:
-        """The stored reading that answers what is asked; None where it has to be read."""
-        if asked.task == "auto" and not asked.bundle:
-            return None  # which task it is, the image itself must say
-        reader = self._readers(asked.task, asked.bundle)
-        if not isinstance(reader, Reader):
-            return None
-        site = self._site_point(reader) if asked.operating_point in ("", "site") else None
-        named = None if asked.operating_point in ("", "site") else asked.operating_point
-        point = site or (reader.operating_point if named is None else reader.bundle.operating_point(named))
-        key = Draft(operating_point=point.name, threshold=point.threshold, low=point.low, high=point.high).point_key
-        keys = [key] if asked.task == "auto" else [key, ""]  # '' finds this bundle's refusal
-        sha256 = str(reader.bundle.record["sha256"])
-        return store.find(image_sha256, bundle_sha256=sha256, point_keys=keys)
-
-    def _used(self, reader: AnyReader, task: str | None) -> Reader | None:
-        """The reader that answered."""
-        if isinstance(reader, Reader):
-            return reader
-        return next((one for one in reader.readers if one.task.name == task), None)
-
-    def _site_point(self, reader: Reader) -> OperatingPoint | None:
-        return None if self._points is None else self._points.active_point(reader.bundle)
-
-
 class Worker:
-    """Takes images from the queue until told to stop. `known` and `read`: see ReadingDesk."""
+    """Takes images from the queue until told to stop. look: as ReadingDesk.look."""
 
     def __init__(
         self,
         queue: Queue,
-        images: ImageStore,
-        read: ReadFunction,
+        look: Callable[[str, ReadingRequest], Draft | StoredReading],
         *,
-        known: Callable[[Asked, str], StoredReading | None] | None = None,
         poll_seconds: float = 0.5,
     ):
         self._queue = queue
-        self._images = images
-        self._read = read
-        self._known = known
+        self._look = look
         self._poll = poll_seconds
         self._woken = threading.Event()
         self._stopping = threading.Event()
@@ -149,10 +94,7 @@ class Worker:
 
     def _close(self, claim: Claim) -> None:
         try:
-            known = self._known(claim.asked, claim.image_sha256) if self._known is not None else None
-            if known is not None and self._queue.finish_from_store(claim, known):
-                return
-            draft = self._read(claim.asked, self._images.image(claim.image_sha256))
+            found = self._look(claim.image_sha256, claim.asked)
         except NotThere:
             self._queue.fail(claim, code="erased", message="the image is not kept any more; send it again")
         except SecondReadError as error:
@@ -162,4 +104,4 @@ class Worker:
             _LOG.exception("item %d (image %s) could not be read", claim.id, claim.image_sha256[:12])
             self._queue.fail(claim, code="defect", message="reading it failed by a defect of secondread; see the log")
         else:
-            self._queue.finish(claim, draft)
+            self._queue.finish(claim, found)

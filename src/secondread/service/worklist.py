@@ -12,10 +12,10 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from secondread.errors import UnknownName, UsageError
-from secondread.service.chain import Actor, record
 from secondread.service.database import Database
 from secondread.service.readings import DONE, REVIEW_STATES, SETTLED, StoredReading
 from secondread.service.tables import ReadingRow, ReviewRow, iso
+from secondread.service.trail import Actor, record
 
 _ORDERS: dict[str, tuple[InstrumentedAttribute[Any], bool]] = {  # name → column, whether the largest comes first
     "triage": (ReadingRow.triage, False),

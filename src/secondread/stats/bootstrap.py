@@ -1,95 +1,88 @@
-"""Bootstrap intervals by group for every measure, vectorised over the resamples."""
+"""Bootstrap intervals by group, for what has no interval of its own; vectorised over the resamples."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from secondread.errors import DataInvalid, UnknownName
-from secondread.stats.calibration import weighted_calibration_error
-from secondread.stats.metrics import METRICS, weighted_average_precision, weighted_brier, weighted_roc_auc
+from secondread.stats.interval import NOTHING, Interval
+from secondread.stats.proportions import group_codes
 
+_NO_WIDTH = 1e-9
 _CHUNK = 4_000_000  # weights held at once, so that 10,000 resamples of any number of images fit in memory
-_WEIGHTED = {
-    "roc_auc": weighted_roc_auc,
-    "average_precision": weighted_average_precision,
-    "brier": weighted_brier,
-    "ece_mass": lambda y, p, weights: weighted_calibration_error(y, p, weights, strategy="mass"),
-    "ece_width": lambda y, p, weights: weighted_calibration_error(y, p, weights, strategy="width"),
-}
-_OF_PROBABILITIES = {"brier", "ece_mass", "ece_width"}
-_FOLDED = {"ece_mass", "ece_width"}  # resampling adds to them: their interval is widened to hold the value
-MEASURES: tuple[str, ...] = (*METRICS, *_WEIGHTED)
-RANK_MEASURES = ("accuracy", "precision", "recall", "f1", "specificity", "roc_auc", "average_precision")
+Statistic = Callable[[np.ndarray], np.ndarray]  # weights (n_resamples, n) → (n_resamples,)
 
 
 def bootstrap(
-    y_true: np.ndarray,
-    y_score: np.ndarray,
+    statistics: Mapping[str, Statistic],
+    groups: Sequence[str] | np.ndarray,
     *,
-    threshold: float,
-    groups: Sequence[str],
-    measures: Sequence[str] = RANK_MEASURES,
+    bounds: tuple[float, float] = (0.0, 1.0),
+    least_groups: int | None = None,
     n_resamples: int = 2000,
-    confidence: float = 0.95,
     random_state: int = 0,
-) -> dict[str, dict[str, float | None]]:
-    """Measures with their percentile intervals, resampling whole groups (patients), not images.
+) -> dict[str, Interval]:
+    """Each statistic with its 95 % interval, the same whole groups (patients) being drawn for all of them.
 
-    y_true bool (n,), y_score float (n,), groups (n,): what must stay together. Positive is a score above the threshold.
-    measures: any of MEASURES; `brier`, `ece_mass` (ten bins of equal numbers) and `ece_width` (ten equal widths) need
-    probabilities. Returns name → {value, low, high}; None where one is not defined on these data or has no bound.
-    Raises UnknownName, or DataInvalid for scores that are not probabilities where these are needed.
+    groups (n,): what must stay together. bounds: the least and greatest value that a statistic can take. least_groups:
+    groups of the smaller class, where a statistic rests on two. The standard error of the draws, with the t quantile of
+    these groups, on the logit scale between the bounds: percentiles of the draws hold the truth 0.73 to 0.93 times of
+    1 for an average precision near 1 at the sizes of the shipped test splits, this about 0.95 times.
+    One group says nothing of how groups differ: no bounds. Where every draw gives the same, g groups still leave room
+    for a share 1 − 0.025^(1/g) of groups of any other kind, and the interval reaches as far as these could move a mean.
     """
-    y_true, y_score = np.asarray(y_true, dtype=bool), np.asarray(y_score, dtype=np.float64)
-    _check(measures, y_score)
-    _, group_of = np.unique(np.asarray(groups), return_inverse=True)
-    n_groups = int(group_of.max()) + 1
+    from scipy.special import stdtrit
+
+    codes = group_codes(groups)
+    n, n_groups = len(codes), len(np.unique(codes))
+    fewest = n_groups if least_groups is None else least_groups
+    point = {name: float(measure(np.ones((1, n)))[0]) if n else np.nan for name, measure in statistics.items()}
+    if n_groups < 2 or fewest < 2:
+        return {
+            name: Interval(value, n=n, n_groups=fewest) if np.isfinite(value) else NOTHING
+            for name, value in point.items()
+        }
     rng = np.random.default_rng(random_state)
-    point = _measure(measures, y_true, y_score, threshold, np.ones((1, len(y_true))))
-    drawn: dict[str, list[np.ndarray]] = {name: [] for name in point}
-    rows = max(1, min(n_resamples, _CHUNK // max(1, len(y_true))))
+    drawn: dict[str, list[np.ndarray]] = {name: [] for name in statistics}
+    rows = max(1, min(n_resamples, _CHUNK // n))
     for start in range(0, n_resamples, rows):
         count = min(rows, n_resamples - start)
-        weights = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=count)[:, group_of].astype(np.float64)
-        for name, values in _measure(measures, y_true, y_score, threshold, weights).items():
-            drawn[name].append(values)
-    tail = 100 * (1 - confidence) / 2
-    return {name: _summary(name, float(point[name][0]), np.concatenate(drawn[name]), tail) for name in point}
+        weights = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=count)[:, codes].astype(np.float64)
+        for name, measure in statistics.items():
+            drawn[name].append(measure(weights))
+    reach, unseen = float(stdtrit(fewest - 1, 0.975)), 1 - 0.025 ** (1 / fewest)
+    found = {}
+    for name, value in point.items():
+        values = np.concatenate(drawn[name])
+        values = values[~np.isnan(values)]
+        if not np.isfinite(value) or not len(values):
+            found[name] = NOTHING
+            continue
+        low, high = _ends(value, reach * float(values.std()), unseen, bounds)
+        found[name] = Interval(value, low, high, n=n, n_groups=n_groups)
+    return found
 
 
-def _check(measures: Sequence[str], y_score: np.ndarray) -> None:
-    for name in measures:
-        if name not in MEASURES:
-            raise UnknownName.of("measure", name, MEASURES)
-    if _OF_PROBABILITIES & set(measures) and len(y_score) and not (y_score.min() >= 0 and y_score.max() <= 1):
-        raise DataInvalid(f"{', '.join(sorted(_OF_PROBABILITIES))} need probabilities between 0 and 1; leave them out")
+def grouped_means(
+    values: np.ndarray, groups: Sequence[str], *, bounds: tuple[float, float] = (0.0, 1.0)
+) -> list[Interval]:
+    """Mean of every column with its 95 % bootstrap interval by group. values: float (n, columns); groups: (n,)."""
+    columns = np.asarray(values, dtype=np.float64).T
+    found = bootstrap({str(number): _mean(column) for number, column in enumerate(columns)}, groups, bounds=bounds)
+    return list(found.values())
 
 
-def _measure(
-    measures: Sequence[str], y_true: np.ndarray, y_score: np.ndarray, threshold: float, weights: np.ndarray
-) -> dict[str, np.ndarray]:
-    """name → value of every row of weights, float (n_resamples,)."""
-    predicted = y_score > threshold
-    cells = (y_true & predicted, ~y_true & predicted, ~y_true & ~predicted, y_true & ~predicted)
-    tp, fp, tn, fn = (weights @ cell.astype(np.float64) for cell in cells)
-    return {
-        name: METRICS[name](tp, fp, tn, fn) if name in METRICS else _WEIGHTED[name](y_true, y_score, weights)
-        for name in measures
-    }
+def _mean(column: np.ndarray) -> Statistic:
+    return lambda weights: (weights @ column) / weights.sum(axis=1)
 
 
-def _summary(name: str, value: float, drawn: np.ndarray, tail: float) -> dict[str, float | None]:
-    drawn = drawn[~np.isnan(drawn)]
-    if np.isnan(value) or not len(drawn):
-        return {"value": None, "low": None, "high": None}
-    # between a finite and an infinite draw there is nothing to interpolate
-    method = "linear" if np.isfinite(drawn).all() else "inverted_cdf"
-    low, high = np.percentile(drawn, [tail, 100 - tail], method=method)  # type: ignore[call-overload]
-    if name in _FOLDED:
-        low, high = min(low, value), max(high, value)
-    return {key: _rounded(number) for key, number in (("value", value), ("low", low), ("high", high))}
+def _ends(value: float, reach: float, unseen: float, bounds: tuple[float, float]) -> tuple[float, float]:
+    from scipy.special import expit, logit
 
-
-def _rounded(number: float) -> float | None:
-    """JSON has no infinity: a likelihood ratio without a bound is None."""
-    return round(float(number), 6) if np.isfinite(number) else None
+    least, span = bounds[0], bounds[1] - bounds[0]
+    at, reach = (value - least) / span, reach / span
+    if reach > _NO_WIDTH and 0 < at < 1:
+        middle, half = float(logit(at)), reach / (at * (1 - at))
+        low, high = float(expit(middle - half)), float(expit(middle + half))
+    else:
+        low, high = max(at - max(reach, unseen * at), 0.0), min(at + max(reach, unseen * (1 - at)), 1.0)
+    return least + span * low, least + span * high

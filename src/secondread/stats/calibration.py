@@ -1,6 +1,7 @@
 """From logits to probabilities that mean what they say: fitted on validation; and how far they mean it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -14,49 +15,79 @@ _LARGEST_LOGIT = 60.0
 _KEYS = ("temperature", "bias", "isotonic", "calibration")
 
 
-def apply_calibration(record: Mapping[str, Any], logits: np.ndarray) -> np.ndarray:
-    """Calibrated probabilities of the positive class, float (n,), as a bundle's record says.
+@dataclass(frozen=True)
+class Calibration:
+    """What makes a probability of a network's logit: 1 / (1 + exp(−(logit / temperature + bias))), or knots instead."""
 
-    logits: float (n,) of the network. 1 / (1 + exp(−(logit / temperature + bias))), bias 0 where there is none; or,
-    where the record has `isotonic`, the line through its knots. Needs numpy alone.
-    """
-    return _sigmoid(_calibrated_logits(record, np.asarray(logits, dtype=np.float64)))
+    temperature: float = 1.0
+    bias: float | None = None
+    knots: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # logits and probabilities of a line through them
+    how: str = ""  # the method in words
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Calibration":
+        """From the entries of a bundle's record."""
+        line = record.get("isotonic")
+        return cls(
+            float(record["temperature"]),
+            float(record["bias"]) if "bias" in record else None,
+            None if line is None else (tuple(line["logits"]), tuple(line["probabilities"])),
+            str(record.get("calibration", "")),
+        )
+
+    def to_record(self) -> dict[str, Any]:
+        """The entries of a bundle's record: temperature, bias and isotonic where there are, calibration in words."""
+        record: dict[str, Any] = {"temperature": self.temperature}
+        if self.bias is not None:
+            record["bias"] = self.bias
+        if self.knots is not None:
+            record["isotonic"] = {"logits": list(self.knots[0]), "probabilities": list(self.knots[1])}
+        return record | {"calibration": self.how}
+
+    def apply(self, logits: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities of the positive class, float (n,). logits: float (n,). Needs numpy alone."""
+        logits = np.asarray(logits, dtype=np.float64)
+        if self.knots is None:
+            return _sigmoid(logits / self.temperature + (self.bias or 0.0))
+        return _sigmoid(_through(logits, *self._line, slope=1 / self.temperature))
+
+    def undo(self, probabilities: np.ndarray) -> np.ndarray:
+        """The logits behind calibrated probabilities of six decimals, float (n,); 0 and 1 count as half a step."""
+        inside = np.clip(np.asarray(probabilities, dtype=np.float64), 5e-7, 1 - 5e-7)
+        wanted = np.log(inside / (1 - inside))
+        if self.knots is None:
+            return (wanted - (self.bias or 0.0)) * self.temperature
+        before, after = self._line
+        return _through(wanted, after, before, slope=self.temperature)
+
+    @property
+    def _line(self) -> tuple[np.ndarray, np.ndarray]:
+        """The knots' logits before and after."""
+        assert self.knots is not None, "only asked for where there are knots"
+        shares = np.asarray(self.knots[1], dtype=np.float64)
+        return np.asarray(self.knots[0], dtype=np.float64), np.log(shares / (1 - shares))
 
 
-def undo_calibration(record: Mapping[str, Any], probabilities: np.ndarray) -> np.ndarray:
-    """The logits behind calibrated probabilities of six decimals, float (n,); 0 and 1 count as half a step."""
-    inside = np.clip(np.asarray(probabilities, dtype=np.float64), 5e-7, 1 - 5e-7)
-    wanted = np.log(inside / (1 - inside))
-    if "isotonic" not in record:
-        return (wanted - float(record.get("bias", 0.0))) * float(record["temperature"])
-    knots, values = _knots(record)
-    return _through(wanted, values, knots, slope=float(record["temperature"]))
+def fit_calibration(method: str, logits: np.ndarray, y_true: np.ndarray) -> Calibration:
+    """method: 'temperature', 'platt' (temperature and bias: also mends another prevalence), 'isotonic', or 'none'.
 
-
-def fit_calibration(method: str, logits: np.ndarray, y_true: np.ndarray) -> dict[str, Any]:
-    """The entries of a bundle's record that `apply_calibration` reads, and `calibration`, the method in words.
-
-    method: 'temperature', 'platt' (temperature and bias: also mends another prevalence), 'isotonic', or 'none', which
-    leaves the network's own probabilities. Raises UnknownName, OneClassOnly or DataInvalid.
+    'none' leaves the network's own probabilities. Raises UnknownName, OneClassOnly or DataInvalid.
     """
     if method == "temperature":
-        words = "temperature by least negative log-likelihood"
-        return {"temperature": fit_temperature(logits, y_true), "calibration": words}
+        return Calibration(fit_temperature(logits, y_true), how="temperature by least negative log-likelihood")
     if method == "platt":
         temperature, bias = fit_platt(logits, y_true)
-        words = "temperature and bias by least negative log-likelihood (Platt)"
-        return {"temperature": temperature, "bias": bias, "calibration": words}
+        return Calibration(temperature, bias, how="temperature and bias by least negative log-likelihood (Platt)")
     if method == "isotonic":
-        words = "centred isotonic regression"
-        fitted = {"temperature": fit_temperature(logits, y_true), "isotonic": fit_isotonic(logits, y_true)}
-        return fitted | {"calibration": words}
+        knots = fit_isotonic(logits, y_true)
+        return Calibration(fit_temperature(logits, y_true), knots=knots, how="centred isotonic regression")
     if method == "none":
-        return {"temperature": 1.0, "calibration": "none: the probability is the network's own"}
+        return Calibration(how="none: the probability is the network's own")
     raise UnknownName.of("calibration method", method, CALIBRATION_METHODS)
 
 
 def without_calibration(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record without the entries that `fit_calibration` gives."""
+    """A bundle's record without the entries that `Calibration.to_record` gives."""
     return {key: value for key, value in record.items() if key not in _KEYS}
 
 
@@ -99,8 +130,8 @@ def fit_platt(logits: np.ndarray, y_true: np.ndarray) -> tuple[float, float]:
     return round(float(1 / found.x[0]), 6), round(float(found.x[1]), 6)
 
 
-def fit_isotonic(logits: np.ndarray, y_true: np.ndarray) -> dict[str, list[float]]:
-    """Knots of a rising line from logit to probability: {logits, probabilities}, both rising strictly.
+def fit_isotonic(logits: np.ndarray, y_true: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Knots of a rising line from logit to probability: logits and probabilities, both rising strictly.
 
     The blocks of isotonic regression, each as one knot at its mean logit (Oron & Flournoy, Statistics in
     Biopharmaceutical Research 2017), so that no two images are tied that were not; outside the knots the temperature
@@ -115,21 +146,8 @@ def fit_isotonic(logits: np.ndarray, y_true: np.ndarray) -> dict[str, list[float
     shares, block = np.unique(fitted, return_inverse=True)
     places = np.bincount(block, logits) / np.bincount(block)
     edge = 1 / (len(logits) + 2)
-    knots = [round(float(place), 9) for place in places]
-    return {"logits": knots, "probabilities": [round(float(share), 9) for share in np.clip(shares, edge, 1 - edge)]}
-
-
-def _calibrated_logits(record: Mapping[str, Any], logits: np.ndarray) -> np.ndarray:
-    if "isotonic" not in record:
-        return logits / float(record["temperature"]) + float(record.get("bias", 0.0))
-    knots, values = _knots(record)
-    return _through(logits, knots, values, slope=1 / float(record["temperature"]))
-
-
-def _knots(record: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Logits before and after."""
-    shares = np.asarray(record["isotonic"]["probabilities"], dtype=np.float64)
-    return np.asarray(record["isotonic"]["logits"], dtype=np.float64), np.log(shares / (1 - shares))
+    inside = np.clip(shares, edge, 1 - edge)
+    return tuple(round(float(place), 9) for place in places), tuple(round(float(share), 9) for share in inside)
 
 
 def _through(x: np.ndarray, xs: np.ndarray, ys: np.ndarray, *, slope: float) -> np.ndarray:
@@ -219,7 +237,7 @@ def reliability(
                 "high": round(float(edges[number + 1]), 6),
                 "n": int(here.sum()),
                 "said": round(float(probabilities[here].mean()), 6),
-                "observed": proportion(y_true[here], None if codes is None else codes[here]),
+                "observed": proportion(y_true[here], None if codes is None else codes[here]).to_dict(),
             }
         )
     return table

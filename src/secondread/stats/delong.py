@@ -1,4 +1,4 @@
-"""Two models on the same images: is the difference of their ROC areas more than chance?"""
+"""ROC areas: how sure one is, and whether the difference of two models on the same images is more than chance."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from secondread.errors import OneClassOnly
+from secondread.stats.interval import NOTHING, Interval
 from secondread.stats.proportions import group_codes
+
+_NO_VARIANCE = 1e-15  # what rounding leaves of none: two equal models would differ by 1e-9 standard errors
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class AucComparison:
     n_groups: int
 
 
-def compare_auc(
+def delong_test(
     y_true: np.ndarray,
     score_a: np.ndarray,
     score_b: np.ndarray,
@@ -46,9 +49,8 @@ def compare_auc(
     codes = np.arange(len(y_true)) if groups is None else group_codes(groups)
     aucs, covariance = auc_covariance(y_true, np.stack([score_a, score_b]), groups=codes)
     difference = float(aucs[0] - aucs[1])
-    # without the rounding, two equal models would differ by 1e-9 standard errors
     variance = max(float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]), 0.0)
-    error = float(np.sqrt(variance)) if variance > 1e-15 else 0.0
+    error = float(np.sqrt(variance)) if variance > _NO_VARIANCE else 0.0
     z = difference / error if error else (0.0 if abs(difference) < 1e-12 else float(np.copysign(np.inf, difference)))
     reach = float(ndtri((1 + confidence) / 2)) * error
     return AucComparison(
@@ -63,6 +65,67 @@ def compare_auc(
         n=len(y_true),
         n_groups=len(np.unique(codes)),
     )
+
+
+def auc_interval(y_true: np.ndarray, y_score: np.ndarray, *, groups: Sequence[str] | None = None) -> Interval:
+    """One model's ROC area with its 95 % interval; nothing where a class is missing, no bounds for one group of it.
+
+    y_true: bool (n,); y_score: float (n,); groups: (n,), what belongs together. The wider, at each end, of two: that
+    of DeLong on the logit scale, with Obuchowski's covariance by group and the t quantile of the smaller class; and the
+    score interval of Newcombe (Statistics in Medicine 2006, part 2, method 5) on as many images of each class as these
+    are worth. Near 1 the former rests on the few images that are out of order and covers 0.8 to 0.9 where it says 0.95;
+    at 1 it has no width at all.
+    """
+    from scipy.special import expit, logit, stdtrit
+
+    y_true = np.asarray(y_true, dtype=bool)
+    n_positive, n_negative = int(y_true.sum()), int((~y_true).sum())
+    if not n_positive or not n_negative:
+        return NOTHING
+    codes = np.arange(len(y_true)) if groups is None else group_codes(groups)
+    in_positive, in_negative = len(np.unique(codes[y_true])), len(np.unique(codes[~y_true]))
+    scores = np.asarray(y_score, dtype=np.float64)[None]
+    areas, covariance = auc_covariance(y_true, scores, groups=codes)
+    area, variance = float(areas[0]), float(covariance[0, 0])
+    found = {"n": len(y_true), "n_groups": len(np.unique(codes))}
+    if min(in_positive, in_negative) < 2:
+        return Interval(area, n=found["n"], n_groups=found["n_groups"])
+    alone = float(auc_covariance(y_true, scores, groups=np.arange(len(y_true)))[1][0, 0])
+    most = max(n_positive / in_positive, n_negative / in_negative)
+    ends = []
+    if 0 < area < 1 and variance > _NO_VARIANCE:
+        reach = float(stdtrit(min(in_positive, in_negative) - 1, 0.975)) * variance**0.5 / (area * (1 - area))
+        ends.append((float(expit(logit(area) - reach)), float(expit(logit(area) + reach))))
+        most = min(max(variance / alone, 1.0), most) if alone > _NO_VARIANCE else most
+    ends.append(_score_interval(area, n_positive / most, n_negative / most))
+    return Interval(area, min(low for low, _ in ends), max(high for _, high in ends), **found)
+
+
+def _score_interval(area: float, n_positive: float, n_negative: float) -> tuple[float, float]:
+    """All areas θ that lie within 1.96 of their own standard errors, Hanley & McNeil's at θ, from the one seen."""
+    from scipy.optimize import brentq
+    from scipy.special import ndtri
+
+    z, middle = float(ndtri(0.975)), (n_positive + n_negative) / 2 - 1
+
+    def excess(at: float) -> float:
+        spread = at * (1 - at) * (1 + middle * (1 - at) / (2 - at) + middle * at / (1 + at))
+        return (area - at) ** 2 - z * z * spread / (n_positive * n_negative)
+
+    tiny = 1e-12
+    near = min(max(area, tiny), 1 - tiny)
+    low = float(brentq(excess, tiny, near)) if area > tiny and excess(tiny) > 0 else 0.0
+    high = float(brentq(excess, near, 1 - tiny)) if area < 1 - tiny and excess(1 - tiny) > 0 else 1.0
+    return low, high
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p adjusted for so many tests: below α, with a chance of α at most of a single false one. Holm 1979."""
+    order = np.argsort(p_values, kind="stable")
+    scaled = np.asarray(p_values, dtype=np.float64)[order] * np.arange(len(order), 0, -1)
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    return adjusted.tolist()
 
 
 def auc_covariance(y_true: np.ndarray, scores: np.ndarray, *, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

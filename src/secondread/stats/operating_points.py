@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from secondread.errors import OneClassOnly
-from secondread.stats.calibration import apply_calibration
+from secondread.stats.calibration import Calibration
 from secondread.stats.proportions import group_codes, proportion
+from secondread.stats.rates import rates_at
 from secondread.stats.thresholds import STEPS, furthest_cut
 
 PAPER_THRESHOLD = 0.7  # of the network's own probability
@@ -72,13 +73,10 @@ def paper_point(on: ValidationSet, *, threshold: float = PAPER_THRESHOLD) -> dic
     return _measure(on, threshold, f"fixed by the seed paper: the network's own probability above {PAPER_THRESHOLD:g}")
 
 
-def calibrated_paper_threshold(calibration: Mapping[str, Any]) -> float:
-    """Where the seed paper's threshold lies among calibrated probabilities, so that it decides as in the paper.
-
-    calibration: the entries that `fit_calibration` gives.
-    """
+def calibrated_paper_threshold(calibration: Calibration) -> float:
+    """Where the seed paper's threshold lies among calibrated probabilities, so that it decides as in the paper."""
     logit = np.log(PAPER_THRESHOLD / (1 - PAPER_THRESHOLD))
-    calibrated = float(apply_calibration(calibration, np.array([logit]))[0])
+    calibrated = float(calibration.apply(np.array([logit]))[0])
     return round(min(max(calibrated, 0.0), 1 - 1 / STEPS), 6)  # below 1, so that what rounds to 1 is above it
 
 
@@ -144,7 +142,7 @@ def triage_point(
         "low": low,
         "high": high,
         "sensitivity": screening["sensitivity"],
-        "uncertain": proportion(band, None if on.groups is None else on.codes),
+        "uncertain": proportion(band, None if on.groups is None else on.codes).to_dict(),
         "guarantee": {
             "holds": all(promise["holds"] for promise in promises.values()),
             "confidence_together": round(max(1 - missing, 0.0), 6),
@@ -170,8 +168,7 @@ def measure_operating_point(
     chosen_by, data: in words, for the record. groups: (n,), what belongs together.
     Intervals: Clopper–Pearson, 95 %, on the effective number of images where groups are given.
     """
-    y_true, positive = np.asarray(y_true, dtype=bool), np.asarray(probabilities) > threshold
-    codes = None if groups is None else group_codes(groups)
+    rates = rates_at(y_true, np.asarray(probabilities) > threshold, groups)
     return {
         "threshold": threshold,
         "chosen_by": chosen_by,
@@ -179,8 +176,8 @@ def measure_operating_point(
         "date": date,
         "weights_sha256": weights_sha256,
         "n": len(y_true),
-        "sensitivity": proportion(positive[y_true], None if codes is None else codes[y_true]),
-        "specificity": proportion(~positive[~y_true], None if codes is None else codes[~y_true]),
+        "sensitivity": rates.sensitivity.to_dict(),
+        "specificity": rates.specificity.to_dict(),
     }
 
 

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from secondread.stats.interval import NOTHING, Interval
 from secondread.stats.metrics import weighted_roc_auc
 from secondread.stats.proportions import group_codes
-
-Interval = dict[str, float | None]
 
 
 def compare_runs(
@@ -26,7 +25,8 @@ def compare_runs(
     y_true: bool (n,); logits: float (n_recipes, n_seeds, n) of the same images; groups (n,): what stays together.
     folds: int (n,), which network of a seed answered; areas are taken within a fold, since two networks' scores have no
     common scale, and averaged. Groups and seeds are drawn anew, the same for every recipe: the differences are paired.
-    Returns for each recipe {roc_auc, log_loss, roc_auc_difference, log_loss_difference}, each {value, low, high}.
+    Returns for each recipe {roc_auc, log_loss, roc_auc_difference, log_loss_difference}, the differences of the
+    reference from itself being nothing for certain.
     """
     y_true, codes = np.asarray(y_true, dtype=bool), group_codes(groups)
     folds = np.zeros(len(y_true), dtype=int) if folds is None else np.asarray(folds)
@@ -64,6 +64,6 @@ def _interval(values: np.ndarray, tails: tuple[float, float]) -> Interval:
     """values (rows,): the first is the data's own."""
     value, drawn = values[0], values[1:][~np.isnan(values[1:])]
     if np.isnan(value) or not len(drawn):
-        return {"value": None, "low": None, "high": None}
+        return NOTHING
     low, high = np.percentile(drawn, tails)
-    return {"value": round(float(value), 6), "low": round(float(low), 6), "high": round(float(high), 6)}
+    return Interval(float(value), float(low), float(high))

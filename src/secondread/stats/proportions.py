@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from secondread.stats.interval import Interval
+
 
 def group_codes(groups: Sequence[str] | np.ndarray) -> np.ndarray:
     """Names of groups (n,) as integers from 0, int (n,)."""
@@ -74,15 +76,21 @@ def lower_bound(successes: float, n: float, *, confidence: float) -> float:
     return 0.0 if successes <= 0 else float(betaincinv(successes, n - successes + 1, 1 - confidence))
 
 
-def proportion(hits: np.ndarray, groups: np.ndarray | None = None) -> dict[str, float | int | None]:
-    """A share with its 95 % interval: {value, low, high, n}, and {n_groups, n_effective} where groups are given.
+def proportion(hits: np.ndarray, groups: np.ndarray | None = None) -> Interval:
+    """A share with its 95 % Clopper–Pearson interval, on the effective number of images where groups are given.
 
-    hits: bool (n,); groups: int (n,), what belongs together. value is None when n is 0.
+    hits: bool (n,); groups: int (n,), what belongs together. Where all hits are the same, their likeness cannot be seen
+    and images of one group count as wholly alike: 52 of 52 patients say no more for three films of each.
+    value is None when n is 0.
     """
     n, successes = len(hits), int(np.sum(hits))
-    worth = effective_size(hits, groups, confidence=0.975) if groups is not None and n else float(n)
-    low, high = clopper_pearson(successes * (worth / n) if n else 0, worth)
-    found = {"value": round(successes / n, 6) if n else None, "low": round(low, 6), "high": round(high, 6), "n": n}
+    if not n:
+        return Interval(None, 0.0, 1.0, n=0)
+    worth = float(n)
+    if groups is not None:
+        least = 1.0 if successes in (0, n) else 0.0
+        worth = effective_size(hits, groups, confidence=0.975, least_correlation=least)
+    low, high = clopper_pearson(successes * (worth / n), worth)
     if groups is None:
-        return found
-    return found | {"n_groups": len(np.unique(groups)), "n_effective": round(worth, 1)}
+        return Interval(successes / n, low, high, n=n)
+    return Interval(successes / n, low, high, n=n, n_groups=len(np.unique(groups)), n_effective=round(worth, 1))

@@ -1,4 +1,4 @@
-"""Thresholds: the furthest one with a proven promise, and what each of them costs and finds."""
+"""Thresholds: the furthest with a proven promise, the balanced one, and what each of them costs and finds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -7,9 +7,15 @@ from typing import Any
 import numpy as np
 
 from secondread.errors import UsageError
-from secondread.stats.bootstrap import bootstrap
-from secondread.stats.metrics import confusion
-from secondread.stats.proportions import effective_size, intraclass_correlation, lower_bound, normal_scores
+from secondread.stats.interval import Interval
+from secondread.stats.proportions import (
+    effective_size,
+    group_codes,
+    intraclass_correlation,
+    lower_bound,
+    normal_scores,
+)
+from secondread.stats.rates import rates_at
 
 STEPS = 1_000_000  # probabilities are given with six decimals; whole numbers of these compare without surprises
 
@@ -122,9 +128,81 @@ def _prove(passes: np.ndarray, groups: np.ndarray, likeness: float, confidence: 
     return _Proof(size, lower_bound(float(passes.mean()) * size, size, confidence=confidence))
 
 
+def balanced_threshold(y_true: np.ndarray, y_score: np.ndarray) -> float:
+    """The score above which sensitivity + specificity is largest (Youden, Cancer 1950), midway between two images.
+
+    y_true: bool (n,); y_score: float (n,). Of several equally good, the middle one.
+    """
+    steps = np.unique(y_score)
+    between = np.concatenate([[steps[0] - 1e-6], (steps[1:] + steps[:-1]) / 2])
+    above = y_score[None, :] > between[:, None]  # (n_thresholds, n)
+    gain = above[:, y_true].mean(axis=1) - above[:, ~y_true].mean(axis=1)
+    best = np.flatnonzero(gain >= gain.max() - 1e-12)
+    return round(float(between[best[len(best) // 2]]), 6)
+
+
 GRID = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-_RATES = ("recall", "specificity", "lr_positive", "lr_negative")
-Interval = dict[str, float | None]
+FINE_GRID = tuple(round(0.01 * step, 2) for step in range(1, 100))
+
+
+@dataclass(frozen=True)
+class ThresholdRow:
+    """What one threshold finds and costs, where the disease is as common as the table says."""
+
+    name: str  # of the operating point that has it, or ''
+    threshold: float
+    sensitivity: Interval
+    specificity: Interval
+    lr_positive: Interval
+    lr_negative: Interval
+    ppv: Interval
+    npv: Interval
+    flagged: Interval  # share of people called positive
+    missed: Interval  # share of people who are diseased and called negative
+
+
+def check_prevalence(prevalence: float | None) -> None:
+    """Raises UsageError for a prevalence that is no share."""
+    if prevalence is not None and not 0 < prevalence < 1:
+        raise UsageError(f"a prevalence of {prevalence:g} is no share; give one between 0 and 1, as 0.02 for 2 %")
+
+
+def threshold_rows(
+    y_true: np.ndarray,
+    probabilities: np.ndarray,
+    *,
+    groups: Sequence[str],
+    named: Mapping[str, float],
+    prevalence: float,
+    grid: Sequence[float] = GRID,
+) -> list[ThresholdRow]:
+    """A row for every named threshold and every one of the grid, from the lowest; none without images.
+
+    y_true: bool (n,); probabilities: float (n,); groups: (n,), what belongs together; named: operating point →
+    threshold; prevalence: share of the diseased where the reader is to be used.
+    """
+    y_true, probabilities = np.asarray(y_true, dtype=bool), np.asarray(probabilities, dtype=np.float64)
+    codes = group_codes(groups)
+    chosen = [(value, name) for name, value in named.items()]
+    chosen += [(value, "") for value in grid if value not in named.values()]
+    rows = []
+    for threshold, name in sorted(chosen) if len(y_true) else ():
+        rates = rates_at(y_true, probabilities > threshold, codes)
+        rows.append(
+            ThresholdRow(
+                name,
+                threshold,
+                rates.sensitivity,
+                rates.specificity,
+                rates.lr_positive,
+                rates.lr_negative,
+                rates.ppv(prevalence),
+                rates.npv(prevalence),
+                rates.flagged(prevalence),
+                rates.missed(prevalence),
+            )
+        )
+    return rows
 
 
 def threshold_table(
@@ -135,66 +213,26 @@ def threshold_table(
     named: Mapping[str, float],
     prevalence: float | None = None,
 ) -> dict[str, Any]:
-    """{prevalence, prevalence_is, rows}: a row for every named threshold and every one of GRID, from the lowest.
+    """{prevalence, prevalence_is, rows}, as the evidence file holds it: `threshold_rows` on GRID.
 
-    y_true: bool (n,); probabilities: float (n,); named: operating point → threshold; prevalence: share of the diseased
-    where the reader is to be used, by default that of these images. A row is {name, threshold, sensitivity,
-    specificity, lr_positive, lr_negative, ppv, npv, flagged_per_1000}, all between the first two and the last
-    {value, low, high}. Predictive values follow from the likelihood ratios at the prevalence, and rise and fall with
-    them, so their intervals carry over.
-    Raises UsageError for a prevalence that is no share.
+    named: operating point → threshold; prevalence: by default that of these images. A row is {name, threshold,
+    sensitivity, specificity, lr_positive, lr_negative, ppv, npv, flagged_per_1000}, all between the first two and the
+    last as `Interval.to_dict`. Raises UsageError for a prevalence that is no share.
     """
-    if prevalence is not None and not 0 < prevalence < 1:
-        raise UsageError(f"a prevalence of {prevalence:g} is no share; give one between 0 and 1, as 0.02 for 2 %")
-    y_true, probabilities = np.asarray(y_true, dtype=bool), np.asarray(probabilities, dtype=np.float64)
-    own = float(y_true.mean()) if len(y_true) else 0.0
+    check_prevalence(prevalence)
+    own = float(np.mean(y_true)) if len(y_true) else 0.0
     share = own if prevalence is None else prevalence
-    chosen = [(value, name) for name, value in named.items()]
-    chosen += [(value, "") for value in GRID if value not in named.values()]
-    if not len(y_true):
-        chosen = []
-    rows = [_row(y_true, probabilities, groups, threshold, name, share) for threshold, name in sorted(chosen)]
+    rows = threshold_rows(y_true, probabilities, groups=groups, named=named, prevalence=share)
     said = "of this split" if prevalence is None else "as given"
-    return {"prevalence": round(share, 6), "prevalence_is": said, "rows": rows}
+    return {"prevalence": round(share, 6), "prevalence_is": said, "rows": [_as_evidence(row) for row in rows]}
 
 
-def _row(
-    y_true: np.ndarray, probabilities: np.ndarray, groups: Sequence[str], threshold: float, name: str, share: float
-) -> dict[str, Any]:
-    found = bootstrap(y_true, probabilities, threshold=threshold, groups=groups, measures=_RATES)
-    counts = confusion(y_true, probabilities > threshold)
-    sensitivity, specificity = found["recall"], found["specificity"]
-    faultless = counts.fp == 0 < counts.tp and counts.tn > 0  # the likelihood ratio has no bound
+def _as_evidence(row: ThresholdRow) -> dict[str, Any]:
+    kept = ("sensitivity", "specificity", "lr_positive", "lr_negative", "ppv", "npv")
+    flagged = None if row.flagged.value is None else round(1000 * row.flagged.value, 1)
     return {
-        "name": name,
-        "threshold": threshold,
-        "sensitivity": sensitivity,
-        "specificity": specificity,
-        "lr_positive": found["lr_positive"],
-        "lr_negative": found["lr_negative"],
-        "ppv": _predictive(found["lr_positive"], share, unbounded=faultless),
-        "npv": _flipped(_predictive(found["lr_negative"], share, unbounded=counts.tn == 0 < counts.fn)),
-        "flagged_per_1000": _flagged(sensitivity["value"], specificity["value"], share),
+        "name": row.name,
+        "threshold": row.threshold,
+        **{name: getattr(row, name).to_dict() for name in kept},
+        "flagged_per_1000": flagged,
     }
-
-
-def _predictive(ratio: Interval, share: float, *, unbounded: bool) -> Interval:
-    """Chance of disease after an answer with this likelihood ratio: prior odds times ratio. None for shares 0 and 1."""
-    if not 0 < share < 1 or (ratio["value"] is None and not unbounded):
-        return {"value": None, "low": None, "high": None}
-    odds = share / (1 - share)
-    return {key: 1.0 if at is None else round(odds * at / (1 + odds * at), 6) for key, at in ratio.items()}
-
-
-def _flipped(found: Interval) -> Interval:
-    """The chance of no disease, from that of disease."""
-    flipped = {key: None if at is None else round(1 - at, 6) for key, at in found.items()}
-    return {"value": flipped["value"], "low": flipped["high"], "high": flipped["low"]}
-
-
-def _flagged(sensitivity: float | None, specificity: float | None, share: float) -> float | None:
-    """Of 1,000 people, how many are called positive. With one class only, that class decides."""
-    parts = [(share, sensitivity), (1 - share, None if specificity is None else 1 - specificity)]
-    if any(weight > 0 and rate is None for weight, rate in parts):
-        return None
-    return round(1000 * sum(weight * rate for weight, rate in parts if rate is not None), 1)

@@ -1,15 +1,16 @@
-"""Reads task files: what people decide about a question, checked field by field."""
+"""Reads task files: what people decide about a question, checked field by field; and gathers their words."""
 
 import tomllib
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from secondread.errors import CannotOpen, TaskInvalid, UnknownName
 
 AUGMENTATIONS = ("rotation", "horizontal_flip", "vertical_flip", "contrast", "gaussian_blur")
-_FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -47,16 +48,25 @@ class Task:
     intended_use: str
     limits: tuple[str, ...]
     sources: tuple[Source, ...]
+    # Another task that reads the same kind of image, and is meant where nobody says which. This one is then read only
+    # when it is named: neither what a DICOM file says of itself nor the gate ever chooses it.
+    asked_after: str
 
     @property
     def positive_class(self) -> str:
         """The name of the class that means disease is present."""
         return self.classes[1]
 
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """All that pages and reports say in this task's words, and that languages translate."""
+        told = (self.title, self.question, self.modality, self.body_part, self.intended_use)
+        return (*told, *self.limits, *self.words.values())
+
 
 def list_tasks() -> list[str]:
     """The names of the tasks that come with the package, sorted."""
-    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
 @cache
@@ -73,7 +83,7 @@ def load_task(name_or_path: str | Path) -> Task:
                 f"no task file at '{name}'; give the path of a TOML file or one of: {', '.join(list_tasks())}"
             )
     else:
-        path = _FOLDER / f"{name}.toml"
+        path = FOLDER / f"{name}.toml"
         if name not in list_tasks():
             raise UnknownName.of("task", name, list_tasks())
     try:
@@ -87,7 +97,7 @@ def load_task(name_or_path: str | Path) -> Task:
 
 
 def match_dicom(modality: str, body_part: str) -> str | None:
-    """The one task whose DICOM values fit, or None where none or several do.
+    """The one task whose DICOM values fit, or None where none or several do. One `asked_after` another is left out.
 
     modality: (0008,0060); body_part: (0018,0015); either may be empty.
     """
@@ -95,7 +105,7 @@ def match_dicom(modality: str, body_part: str) -> str | None:
     for name in list_tasks():
         task = load_task(name)
         part_fits = body_part.upper().replace(" ", "") in task.dicom_body_parts
-        if modality.upper() in task.dicom_modalities and part_fits:
+        if modality.upper() in task.dicom_modalities and part_fits and not task.asked_after:
             fits.append(name)
     return fits[0] if len(fits) == 1 else None
 
@@ -112,6 +122,7 @@ def _task_from(table: dict[str, Any], *, where: str) -> Task:
         "limits": tuple(use.get("limits", ())),
         "sources": tuple(_source_from(entry, where=where) for entry in table.get("sources", ())),
         "view": table.get("view", "any"),
+        "asked_after": table.get("asked_after", ""),
     }
     known = {field.name for field in fields(Task)}
     if missing := sorted(known - set(flat)):
@@ -145,6 +156,10 @@ def _check(task: Task, table: dict[str, Any], *, where: str) -> None:
         (_is_share(task.target_specificity), "target_specificity: between 0 and 1"),
         (set(task.augmentations) <= set(AUGMENTATIONS), f"augmentations: any of {', '.join(AUGMENTATIONS)}"),
         ({"positive", "negative", "uncertain"} <= set(task.words), "words: positive, negative and uncertain"),
+        (
+            task.asked_after in {"", *list_tasks()} - {task.name},
+            f"asked_after: another task, one of {', '.join(list_tasks())}",
+        ),
     ]
     for holds, message in checks:
         if not holds:
@@ -153,3 +168,17 @@ def _check(task: Task, table: dict[str, Any], *, where: str) -> None:
 
 def _is_share(value: Any) -> bool:
     return isinstance(value, float) and 0 < value < 1
+
+
+def N_(sentence: str) -> str:  # the name that gettext’s tools look for
+    """The sentence itself: marks it for translation where it stands, in rooms that know no languages."""
+    return sentence
+
+
+def extract(
+    file: IO[bytes], keywords: Mapping[str, Any], comment_tags: Collection[str], options: Mapping[str, Any]
+) -> Iterator[tuple[int, None, str, list[str]]]:
+    """Babel's extractor of task files (babel.cfg): each sentence once, as (line, function, sentence, comments)."""
+    text = file.read().decode("utf-8")
+    for sentence in dict.fromkeys(_task_from(tomllib.loads(text), where=getattr(file, "name", "")).sentences):
+        yield text[: text.find(sentence)].count("\n") + 1, None, sentence, []

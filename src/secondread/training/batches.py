@@ -21,7 +21,7 @@ class Batch(NamedTuple):
 
     images: np.ndarray  # float32 (batch, channels, size, size) in 0–1
     labels: np.ndarray  # float32 (batch,); between 0 and 1 where images were mixed
-    label_weights: np.ndarray | None = None  # float32 (batch,); 0 where the label does not teach
+    label_weights: np.ndarray | None = None  # float32 (batch,); 0 where the label does not count
     lesions: np.ndarray | None = None  # float32 (batch, size, size) in 0–1: covered by a lesion
     lesion_known: np.ndarray | None = None  # bool (batch,)
 
@@ -38,7 +38,7 @@ def epoch_batches(
 ) -> Iterator[Batch]:
     """One epoch. The same generator gives the same batches, since they are made in turn by one thread.
 
-    images: those of `prepared`, perhaps with fewer channels. n_labelled: only the labels of the first so many teach.
+    images: those of `prepared`, perhaps with fewer channels. n_labelled: only the first so many count by their labels.
     size: pixels of the batches' images, if not their own.
     """
     order = rng.permutation(len(images))

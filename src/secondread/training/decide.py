@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from secondread.data import Manifest, PreparedSet
-from secondread.stats.calibration import apply_calibration, fit_calibration, undo_calibration
+from secondread.stats.calibration import Calibration, fit_calibration
 from secondread.stats.metrics import roc_auc
 from secondread.stats.operating_points import ValidationSet, calibrated_paper_threshold, choose_operating_points
 from secondread.tasks import Task
@@ -21,8 +21,8 @@ _NOTICED = 0.002  # validation AUC that the rounding may not cost
 
 
 @dataclass(frozen=True, eq=False)
-class Served:
-    """The file that will be shipped."""
+class ModelFile:
+    """The network as it will be shipped."""
 
     model: bytes
     facts: dict[str, Any]
@@ -32,23 +32,23 @@ class Served:
         return run_onnx(self.model, images, outputs=["logit"])[0]
 
 
-def serve_weights(model: bytes, val: PreparedSet) -> Served:
+def round_weights(model: bytes, val: PreparedSet) -> ModelFile:
     """A large network's weights as float16, unless the validation AUC shows the rounding."""
     return _rounded(model, val, {"float16": in_half})
 
 
-def serve_smallest(model: bytes, val: PreparedSet) -> Served:
+def round_smallest(model: bytes, val: PreparedSet) -> ModelFile:
     """A large network's weights as int8, else as float16, else as they are: the first that validation does not show."""
     return _rounded(model, val, {"int8": in_int8, "float16": in_half})
 
 
-def _rounded(model: bytes, val: PreparedSet, ways: Mapping[str, Callable[[bytes], bytes]]) -> Served:
-    exact = Served(model, {"weights": "float32"})
+def _rounded(model: bytes, val: PreparedSet, ways: Mapping[str, Callable[[bytes], bytes]]) -> ModelFile:
+    exact = ModelFile(model, {"weights": "float32"})
     if len(model) < _LARGE:
         return exact
     logits = exact.logits(val.images)
     for name, way in ways.items():
-        rounded = Served(way(model), {})
+        rounded = ModelFile(way(model), {})
         after = rounded.logits(val.images)
         lost = roc_auc(val.labels, logits) - roc_auc(val.labels, after)
         if lost < _NOTICED:
@@ -57,19 +57,19 @@ def _rounded(model: bytes, val: PreparedSet, ways: Mapping[str, Callable[[bytes]
                 "val_auc_lost_by_rounding": round(lost, 6),
                 "logit_difference_by_rounding": float(np.abs(logits - after).max()),
             }
-            return Served(rounded.model, facts)
+            return ModelFile(rounded.model, facts)
     return exact
 
 
 def decide_on_validation(
-    task: Task, served: Served, manifest: Manifest, sets: Sequence[PreparedSet], method: str
+    task: Task, network: ModelFile, manifest: Manifest, sets: Sequence[PreparedSet], method: str
 ) -> dict[str, Any]:
     """Calibration and operating points, as a bundle's record holds them.
 
     sets: the images that decide: validation, and those of `checked_rows`. They serve both, as calibration keeps their
     order.
     """
-    logits = np.concatenate([served.logits(part.images) for part in sets])
+    logits = np.concatenate([network.logits(part.images) for part in sets])
     labels = np.concatenate([part.labels for part in sets])
     rows = [row for part in sets for row in part.rows]
     calibration = fit_calibration(method, logits, labels)
@@ -78,17 +78,17 @@ def decide_on_validation(
     points = choose_operating_points(
         ValidationSet(
             labels,
-            np.round(apply_calibration(calibration, logits), 6),  # as readings give them
+            np.round(calibration.apply(logits), 6),  # as readings give them
             Manifest(tuple(rows), manifest.folder).groups,
             data=f"{decided_on}, {manifest.fingerprint()[:12]}",
             date=date.today().isoformat(),
-            weights_sha256=hashlib.sha256(served.model).hexdigest(),
+            weights_sha256=hashlib.sha256(network.model).hexdigest(),
         ),
         target_sensitivity=task.target_sensitivity,
         target_specificity=task.target_specificity,
         paper_threshold=calibrated_paper_threshold(calibration),
     )
-    return {**calibration, "operating_points": points}
+    return {**calibration.to_record(), "operating_points": points}
 
 
 def map_zero(decided: Mapping[str, Any]) -> float:
@@ -98,4 +98,4 @@ def map_zero(decided: Mapping[str, Any]) -> float:
     always, where it is the mean of an image's and its mirror image's).
     """
     threshold = decided["operating_points"]["screening"]["threshold"]
-    return round(float(undo_calibration(decided, np.array([threshold]))[0]), 6)
+    return round(float(Calibration.from_record(decided).undo(np.array([threshold]))[0]), 6)

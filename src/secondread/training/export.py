@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from secondread.errors import ExtraMissing, TrainingError
+from secondread.reading.session import open_session
 
 OPSET = 18
 # Largest difference between torch and ONNX Runtime, both float32: of a logit, and of a map beside its largest value,
@@ -28,7 +30,7 @@ class Exported:
     map_difference: float  # of its largest value, where that is above 1
 
 
-class Served(nn.Module):
+class WithScaling(nn.Module):
     """What is exported: the scaling to 0–1 belongs to the file, so no caller can feed it the wrong range.
 
     mirrored: the answer is the mean of the image's and its mirror image's, and so is the map.
@@ -54,10 +56,10 @@ def export_onnx(
 ) -> Exported:
     """The network as ONNX with a parity check.
 
-    images: uint8 (n, size, size, channels) to compare on; noise is used besides. mirrored: see Served.
+    images: uint8 (n, size, size, channels) to compare on; noise is used besides. mirrored: see WithScaling.
     Raises TrainingError if torch and ONNX Runtime differ by more than TOLERANCE.
     """
-    served = Served(model.cpu().eval(), mirrored=mirrored)
+    served = WithScaling(model.cpu().eval(), mirrored=mirrored)
     data = to_onnx(served, size=size, channels=channels, outputs=["logit", "cam"])
     noise = np.random.default_rng(0).integers(0, 256, (8, size, size, channels), dtype=np.uint8)
     checked = noise if images is None else np.concatenate([noise, images[:64]])
@@ -112,9 +114,7 @@ def _without_traces(data: bytes) -> bytes:
 
 def run_onnx(data: bytes, images: np.ndarray, *, outputs: list[str], batch_size: int = 64) -> list[np.ndarray]:
     """The named outputs for images uint8 (n, size, size, channels), a batch at a time."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    session = open_session(data, threads=os.cpu_count())
     starts = range(0, len(images), batch_size)
     parts = [session.run(outputs, {"image": np.array(images[start : start + batch_size])}) for start in starts]
     return [np.concatenate(column) for column in zip(*parts, strict=True)]

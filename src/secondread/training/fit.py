@@ -103,7 +103,7 @@ def fit(
     """Train `model` in place of its weights and return it at its best validation AUC.
 
     lesions: of the training images; used where the recipe weighs them and the network has a lesion map.
-    n_labelled: only the labels of the first so many training images teach; the others teach by their lesions alone.
+    n_labelled: only the first so many training images count by their labels; the others by their lesions alone.
     run_folder: where a checkpoint is written after every epoch; a run found there goes on where it stopped and ends
     bit for bit as if it had not been stopped (same machine, same versions).
     fingerprint: of data and settings; a checkpoint of another run is refused.

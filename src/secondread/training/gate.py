@@ -1,8 +1,8 @@
 """Trains the gate: which pictures each task may read, learnt from every task's images and from outliers.
 
-The tasks' `train` splits teach and their `val` splits set the thresholds. Collections that no classifier may be fitted
-to (`localisation`, `external-negatives`) are divided by group: 60 % teach the gate how such pictures look, 20 % set
-thresholds, 20 % are measured. `external` is measured only.
+It is trained on the tasks' `train` splits, and their `val` splits set the thresholds. Collections that no classifier
+may be fitted to (`localisation`, `external-negatives`) are divided by group: 60 % train the gate, 20 % set thresholds,
+and 20 % are measured. `external` is measured only.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -26,7 +27,7 @@ from secondread.training.gate_pictures import draw_outliers, invert, vary
 SPEC = PrepareSpec(size=64, channels=3, aspect="pad")
 OTHER, INVERTED = "other", "inverted"
 _BATCH, _LEARNING_RATE = 128, 0.01
-_OUTLIERS_DRAWN, _INVERTED_DRAWN = 0.3, 0.12  # shares of what teaches: of all; of the tasks' own pictures
+_OUTLIERS_DRAWN, _INVERTED_DRAWN = 0.3, 0.12  # shares of the training pictures: of all; of the tasks' own pictures
 _KEPT = 0.995  # share of every source's threshold pictures that each threshold lets pass
 _LEAST, _MOST = 0.1, 0.5  # bounds of the probability asked for
 _TIMES_VARIED = 4  # each threshold picture, beside itself: another hospital's lie further off
@@ -52,7 +53,7 @@ def train_gate(
 ) -> tuple[bytes, dict[str, Any]]:
     """A gate for these tasks: its ONNX file, and its record (kinds, thresholds, how it was made).
 
-    manifests: task name → manifest. n_outliers: pictures of other kinds that teach; a fifth as many set thresholds.
+    manifests: task name → manifest. n_outliers: pictures of other kinds to train on; a fifth as many set thresholds.
     on_epoch(epoch, epochs, loss, accuracy on the threshold part).
     Raises TrainingError if the exported gate differs from torch.
     """
@@ -80,7 +81,7 @@ def train_gate(
 def gather(
     manifests: Mapping[str, Manifest], part: str, kinds: Sequence[str], *, n_outliers: int, random_state: int
 ) -> Pictures:
-    """The pictures that 'teach' or 'check' (set thresholds), with outliers of the taught kinds."""
+    """The pictures of a part: 'train', or 'val', which sets the thresholds; with outliers of the training kinds."""
     images, labels, sources = [], [], []
     for task, manifest in sorted(manifests.items()):
         rows = [
@@ -200,8 +201,7 @@ def _thresholds(data: bytes, val: Pictures, kinds: Sequence[str], *, random_stat
     varied = [vary(picture, rng) for _ in range(_TIMES_VARIED) for picture in val.images]
     images, sources = np.concatenate([val.images, np.stack(varied)]), np.tile(val.sources, 1 + _TIMES_VARIED)
     logits, distances = run_onnx(data, images, outputs=["logits", "distances"])
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities = shifted / shifted.sum(axis=1, keepdims=True)
+    probabilities = softmax(logits, axis=1)
     found = {}
     for index, task in enumerate(kind for kind in kinds if kind not in (OTHER, INVERTED)):
         own = [sources == name for name in np.unique(sources) if name.startswith(f"{task}/")]

@@ -1,4 +1,4 @@
-"""What a gate lets in and keeps out, on pictures that neither taught it nor set its thresholds."""
+"""What a gate lets in and keeps out, on pictures that it was not trained on and that set no threshold."""
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +23,7 @@ def measure_gate(manifests: Mapping[str, Manifest], folder: Path | None = None, 
     """Shares with n and 95 % Clopper–Pearson intervals.
 
     `right`: accepted, by task and source. `task_found`: by `--task auto`, by task and source. `wrong`: refused, for
-    each task: the other tasks' pictures, its own inverted, and outliers of kinds held out from teaching.
+    each task: the other tasks' pictures, its own inverted, and outliers of kinds held out from training.
     Raises BundleForeign where there is no gate.
     """
     gate = load_gate(folder) if folder is not None else shipped_gate()
@@ -33,13 +33,13 @@ def measure_gate(manifests: Mapping[str, Manifest], folder: Path | None = None, 
     right, found, wrong = {}, {}, {}
     for task, rows in measured.items():
         for source, chosen in _by_source(rows).items():
-            verdicts = _judge(gate, _images(chosen))
+            verdicts = _verdicts(gate, _images(chosen))
             name = f"{task}/{source}"
             right[name] = _share(sum(gate.refusal(v, load_task(task)) is None for v in verdicts), len(verdicts))
             found[name] = _share(sum(gate.task_of(v) == task for v in verdicts), len(verdicts))
     for task in measured:
         for kind, images in _wrong(task, measured):
-            refusals = [gate.refusal(verdict, load_task(task)) for verdict in _judge(gate, images)]
+            refusals = [gate.refusal(verdict, load_task(task)) for verdict in _verdicts(gate, images)]
             codes = [refusal.code for refusal in refusals if refusal is not None]
             counted = {code: codes.count(code) for code in sorted(set(codes))}
             wrong[f"{task} given {kind}"] = _share(len(codes), len(refusals)) | {"codes": counted}
@@ -88,7 +88,7 @@ def _inverted(image: Image) -> Image:
     return replace(image, pixels=(image.full_scale - image.pixels).astype(image.pixels.dtype))
 
 
-def _judge(gate: Gate, images: Iterable[Image]) -> list[Any]:
+def _verdicts(gate: Gate, images: Iterable[Image]) -> list[Any]:
     with ThreadPoolExecutor() as pool:
         return list(pool.map(gate.judge, images))
 

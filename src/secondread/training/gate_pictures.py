@@ -1,4 +1,4 @@
-"""What the gate is taught with besides the tasks' images: varied pictures, and what is no medical image."""
+"""What the gate is trained on besides the tasks' images: varied pictures, and what is no medical image."""
 
 from collections.abc import Callable
 from functools import cache
@@ -96,7 +96,7 @@ _NOW_AND_THEN: tuple[tuple[float, Vary], ...] = ((0.2, _blur), (0.3, _edge), (0.
 
 
 Drawer = Callable[[np.random.Generator], np.ndarray]  # → uint8 (height, width) or (height, width, 3)
-_TAUGHT_PHOTOS = (
+_TRAINING_PHOTOS = (
     "china.jpg", "astronaut.png", "chelsea.png", "brick.png", "coins.png", "grass.png", "motorcycle_left.png",
     "hubble_deep_field.jpg", "ihc.png", "page.png", "color.png", "clock_motion.png", "retina.jpg",
     "cell.png", "horse.png", "logo.png", "microaneurysms.png", "phantom.png",
@@ -108,20 +108,20 @@ _WORDS = ("report", "of", "patient", "name", "date", "left", "right", "view", "s
 
 
 def draw_outliers(n: int, *, held_out: bool, random_state: int) -> list[tuple[str, np.ndarray]]:
-    """(kind, picture) n times, every kind in turn; held-out kinds share no photograph and no rule with taught ones.
+    """(kind, picture) n times, every kind in turn; held-out kinds share no photograph and no rule with the others.
 
     Raises ExtraMissing without scikit-image and scikit-learn.
     """
     rng = np.random.default_rng([random_state, int(held_out)])
-    kinds = _held_out() if held_out else _taught()
+    kinds = _held_out() if held_out else _of_training()
     names = list(kinds)
     return [(names[i % len(names)], kinds[names[i % len(names)]](rng)) for i in range(n)]
 
 
-def _taught() -> dict[str, Drawer]:
+def _of_training() -> dict[str, Drawer]:
     return {
-        "photo": lambda rng: _crop(_photo(_choose(rng, _TAUGHT_PHOTOS)), rng),
-        "grey photo": lambda rng: _grey(_crop(_photo(_choose(rng, _TAUGHT_PHOTOS)), rng)),
+        "photo": lambda rng: _crop(_photo(_choose(rng, _TRAINING_PHOTOS)), rng),
+        "grey photo": lambda rng: _grey(_crop(_photo(_choose(rng, _TRAINING_PHOTOS)), rng)),
         "text": _text,
         "drawing": _drawing,
         "white noise": _white_noise,

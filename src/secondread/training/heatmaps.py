@@ -16,13 +16,14 @@ from secondread.evidence.localisation import (
     Target,
     baselines,
     body_of,
-    grouped_means,
     localisation_table,
     rank_correlation,
     share_outside,
 )
 from secondread.images import Prepared, prepare, to_display
 from secondread.reading import HeatMap, Reader, Reading
+from secondread.reading.session import open_session
+from secondread.stats.bootstrap import grouped_means
 
 _BATCH = 64
 
@@ -52,12 +53,7 @@ def randomised_model(model: bytes, *, random_state: int) -> bytes:
 
 def maps_of(model: bytes, images: np.ndarray) -> np.ndarray:
     """The coarse maps of prepared images, uint8 (n, size, size, channels) → float32 (n, rows, columns)."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = open_session(model, threads=1)
     parts = [session.run(["cam"], {"image": images[at : at + _BATCH]})[0] for at in range(0, len(images), _BATCH)]
     return np.concatenate(parts)
 
@@ -144,7 +140,7 @@ def randomised_weights(
 
     A map that hardly changes when all that was learnt is destroyed shows the image, not the model. Where the bundle's
     map has a zero of its own, the learnt map is counted from there, as it is served; to the others it means nothing and
-    would leave most of them empty, so each of them is counted from its own lowest place: a harder rival.
+    would leave most of them empty, so each of them is counted from its own lowest place: a harder test.
     """
     if not rows:
         return None
@@ -156,22 +152,22 @@ def randomised_weights(
     learnt = maps_of(served, inputs)
     drawn = [maps_of(randomised_model(served, random_state=state), inputs) for state in RANDOM_STATES]
     if reader.bundle.maps_lesions:
-        learnt = learnt - np.float32(reader.bundle.record["heatmap"]["zero"])
+        learnt = learnt - np.float32(reader.bundle.heatmap.zero or 0)
         drawn = [maps - maps.min(axis=(1, 2), keepdims=True) for maps in drawn]
     per_image = [case.row_of([maps[at] for maps in drawn], learnt[at]) for at, case in enumerate(cases)]
     groups = [seen[number].prediction.group for number in chosen]
     columns = np.array(per_image)
-    values = grouped_means(columns[:, :6], groups)
+    values = [*grouped_means(columns[:, :4], groups), *grouped_means(columns[:, 4:6], groups, bounds=(-1.0, 1.0))]
     defined = ~np.isnan(columns[:, 6])
     names = ("pointing", "energy", "pointing_randomised", "energy_randomised", "pointing_gain", "energy_gain")
     return {
         "n": len(cases),
         "random_states": list(RANDOM_STATES),
-        **dict(zip(names, values, strict=True)),
+        **{name: value.to_dict() for name, value in zip(names, values, strict=True)},
         "n_correlated": int(defined.sum()),
         "rank_correlation": grouped_means(
-            columns[defined, 6:], [g for g, ok in zip(groups, defined, strict=True) if ok]
-        )[0],
+            columns[defined, 6:], [g for g, ok in zip(groups, defined, strict=True) if ok], bounds=(-1.0, 1.0)
+        )[0].to_dict(),
     }
 
 
@@ -226,4 +222,4 @@ def _outside(seen: Sequence[Observation]) -> dict[str, Any]:
     known = [one for one in seen if one.outside is not None and one.body_share is not None]
     columns = np.array([[one.outside, 1 - one.body_share] for one in known]).reshape(len(known), 2)  # type: ignore[operator]
     share, uniform = grouped_means(columns, [one.prediction.group for one in known])
-    return {"n": len(known), "share": share, "uniform": uniform}
+    return {"n": len(known), "share": share.to_dict(), "uniform": uniform.to_dict()}

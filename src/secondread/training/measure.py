@@ -12,6 +12,7 @@ from secondread.data import Manifest, Row
 from secondread.data.split import held_out_share
 from secondread.evidence.evidence import Prediction, build_evidence, facts_of, subgroups, write_evidence
 from secondread.evidence.localisation import Lesions, load_lesions
+from secondread.evidence.measured import read_predictions
 from secondread.evidence.report import Failure, write_report
 from secondread.images import Image, to_display
 from secondread.reading import Bundle, Reader, Reading
@@ -124,7 +125,7 @@ def evaluate(
     return build_evidence(
         found,
         bundle=bundle.id,
-        weights_sha256=bundle.record["model"]["sha256"],
+        weights_sha256=bundle.model.sha256,
         task=bundle.task.name,
         operating_point={"name": point.name, "threshold": point.threshold},
         thresholds=thresholds_of(bundle),
@@ -165,9 +166,9 @@ def bands_of(bundle: Bundle) -> dict[str, tuple[float, float]]:
 def failures_of(reader: Reader, manifest: Manifest, evidence: Mapping[str, Any]) -> dict[str, list[Failure]]:
     """split → its worst readings, as pictures for the page. They show the user's images: they belong there alone."""
     gallery = {}
-    for split, rows in evidence["predictions"].items():
-        predictions = [Prediction(path, label, "", "", value, refusal) for path, label, value, refusal in rows]
-        measured = {prediction.path for prediction in predictions}  # what taught the bundle was left out
+    for split in evidence["predictions"]:
+        predictions = read_predictions(evidence, split)
+        measured = {prediction.path for prediction in predictions}  # what it was trained on was left out
         part = Manifest(tuple(row for row in manifest.split(split).rows if row.name in measured), manifest.folder)
         gallery[split] = worst_failures(reader, part, predictions)
     return gallery
@@ -185,11 +186,10 @@ def write_evaluation(
 
 
 def _measurable(bundle: Bundle, manifest: Manifest, split: str) -> Manifest:
-    """The split, without the rows whose lesions taught this bundle or that its thresholds were chosen on."""
-    recipe = bundle.record.get("training", {}).get("recipe", {})
-    if split not in recipe.get("lesions_from", ()):
+    """The split, without the rows that this bundle was trained on or that its thresholds were chosen on."""
+    if split not in bundle.training.recipe.get("lesions_from", ()):
         return manifest.split(split)
-    return held_out_share(manifest, split, checked=split in bundle.record["data"].get("thresholds_from", ()))
+    return held_out_share(manifest, split, checked=split in bundle.data.thresholds_from)
 
 
 def _subgroups(manifest: Manifest, seen: Sequence[Observation], threshold: float) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from secondread.data import Manifest
 from secondread.errors import TrainingError, UsageError
 from secondread.reading import Bundle, write_bundle
 from secondread.stats.metrics import roc_auc
-from secondread.training.decide import decide_on_validation, map_zero, serve_smallest
+from secondread.training.decide import decide_on_validation, map_zero, round_smallest
 from secondread.training.export import run_onnx
 from secondread.training.prepare import val_rows
 from secondread.training.train import Progress, gate_for, measure_bundle, prepared_part, versions
@@ -150,8 +151,8 @@ def merge_bundles(
     spec = max((bundle.prepare_spec for bundle in bundles), key=lambda spec: spec.size)
     val = prepared_part(manifest.split("val"), "val", spec, cache_folder, progress)
     mapped = [bundle.maps_lesions for bundle in bundles]
-    weights = [part / bundle.record["temperature"] for bundle, part in zip(bundles, parts, strict=True)]
-    served = serve_smallest(
+    weights = [part / bundle.calibration.temperature for bundle, part in zip(bundles, parts, strict=True)]
+    served = round_smallest(
         merge_models(
             [bundle.model_path.read_bytes() for bundle in bundles],
             sizes=[bundle.prepare_spec.size for bundle in bundles],
@@ -169,15 +170,15 @@ def merge_bundles(
     if lost >= _LOST:
         raise TrainingError(f"one file loses {lost:.4f} of the members' validation AUC; train them at one input size")
     splits = _lesions_from(bundles)
-    checked = Manifest(val_rows(manifest, splits), manifest.folder)
-    sets = [val, prepared_part(checked, "thresholds", spec, cache_folder, progress)] if checked.rows else [val]
+    more = Manifest(val_rows(manifest, splits), manifest.folder)
+    sets = [val, prepared_part(more, "thresholds", spec, cache_folder, progress)] if more.rows else [val]
     record = {
         "task": task.name,
         "name": name,
         "created": date.today().isoformat(),
         "model": {
-            "architecture": " + ".join(bundle.record["model"]["architecture"] for bundle in bundles),
-            "parameters": sum(bundle.record["model"]["parameters"] for bundle in bundles),
+            "architecture": " + ".join(bundle.model.architecture for bundle in bundles),
+            "parameters": sum(bundle.model.parameters for bundle in bundles),
             "val_auc_lost_by_merging": round(lost, 6),
             "logit_difference_by_merging": float(np.abs(apart - together).max()),
             **served.facts,
@@ -187,7 +188,7 @@ def merge_bundles(
         "data": {
             "fingerprint": manifest.fingerprint(),
             "splits": manifest.splits(),
-            "thresholds_from": sorted(checked.splits()),
+            "thresholds_from": sorted(more.splits()),
         },
         "members": [_member(bundle, part) for bundle, part in zip(bundles, parts, strict=True)],
         "training": _training(bundles, splits, command) | {"best_val_auc": round(auc, 6)},
@@ -197,8 +198,7 @@ def merge_bundles(
     }
     if any(mapped):
         record["heatmap"]["zero"] = map_zero(record)
-    own_task = bundles[0].folder / "task.toml"
-    bundle = write_bundle(out, record=record, model=served.model, task_file=own_task if own_task.is_file() else None)
+    bundle = write_bundle(out, record=record, model=served.model, task_file=bundles[0].task_file)
     if measure:
         measure_bundle(bundle, manifest, command=command, progress=progress)
     return bundle
@@ -211,16 +211,16 @@ def _check(bundles: Sequence[Bundle], manifest: Manifest) -> None:
     for bundle in bundles:
         if bundle.task.name != first.task.name:
             raise UsageError(f"{bundle.id} and {first.id} read for different tasks; a merged bundle reads for one")
-        if bundle.record["data"]["fingerprint"] != fingerprint:
+        if bundle.data.fingerprint != fingerprint:
             raise UsageError(
                 f"{bundle.id} was trained on other data than this manifest's, perhaps on its test images; "
                 "give the manifest it was trained on"
             )
-        if {**bundle.record["prepare"], "size": 0} != {**first.record["prepare"], "size": 0}:
+        if replace(bundle.prepare_spec, size=first.prepare_spec.size) != first.prepare_spec:
             raise UsageError(f"{bundle.id} and {first.id} prepare images otherwise; they may differ in size alone")
-        if "isotonic" in bundle.record or "bias" in bundle.record:
+        if bundle.calibration.knots is not None or bundle.calibration.bias is not None:
             raise UsageError(f"{bundle.id} is calibrated by more than a temperature; give the bundle as it was trained")
-    extents = {tuple(bundle.record["heatmap"]["extent"]) for bundle in bundles if bundle.maps_lesions}
+    extents = {bundle.heatmap.extent for bundle in bundles if bundle.maps_lesions}
     if len(extents) > 1:
         raise UsageError("the bundles' maps cover different parts of the image; merge networks of one kind")
 
@@ -234,21 +234,19 @@ def _parts(shares: Sequence[float] | None, n: int) -> list[float]:
 
 
 def _lesions_from(bundles: Sequence[Bundle]) -> list[str]:
-    """The collections of one label that taught any of them by their lesions."""
-    return sorted(
-        {split for bundle in bundles for split in bundle.record["training"]["recipe"].get("lesions_from", ())}
-    )
+    """The collections of one label that any of them was trained on by their lesions."""
+    return sorted({split for bundle in bundles for split in bundle.training.recipe.get("lesions_from", ())})
 
 
 def _heatmap(bundles: Sequence[Bundle]) -> dict[str, Any]:
     shown = [bundle for bundle in bundles if bundle.maps_lesions] or list(bundles)
-    method = "; ".join(dict.fromkeys(bundle.record["heatmap"]["method"] for bundle in shown))
+    method = "; ".join(dict.fromkeys(bundle.heatmap.method for bundle in shown))
     without = (
         f" (the other {len(bundles) - len(shown)} of the networks name no places)" if len(shown) < len(bundles) else ""
     )
     return {
         "method": f"mean of {len(shown)} maps{without}: {method}" if len(shown) > 1 else f"{method}{without}",
-        "extent": shown[0].record["heatmap"]["extent"],
+        "extent": list(shown[0].heatmap.extent),
     }
 
 
@@ -260,18 +258,18 @@ def _member(bundle: Bundle, part: float) -> dict[str, Any]:
 
 def _training(bundles: Sequence[Bundle], splits: list[str], command: str) -> dict[str, Any]:
     """As a trained bundle has it, where it can be said of several."""
-    runs = [bundle.record["training"] for bundle in bundles]
+    runs = [bundle.training for bundle in bundles]
     return {
         "command": command,
         "recipe": {
             "name": f"mean of {len(bundles)}",
-            "pretrained": any(run["recipe"].get("pretrained") for run in runs),
+            "pretrained": any(run.recipe.get("pretrained") for run in runs),
             "lesions_from": splits,
         },
         "random_state": None,
-        "epochs_run": sum(run["epochs_run"] for run in runs),
+        "epochs_run": sum(run.epochs_run for run in runs),
         "best_epoch": None,
-        "seconds": round(sum(run["seconds"] for run in runs), 1),
-        "device": " and ".join(dict.fromkeys(run["device"] for run in runs)),
+        "seconds": round(sum(run.seconds for run in runs), 1),
+        "device": " and ".join(dict.fromkeys(run.device for run in runs)),
         "versions": versions(),
     }

@@ -90,13 +90,13 @@ def recorded_recipe(recipe: Recipe) -> dict[str, Any]:
 
 
 def lesion_rows(manifest: Manifest, lesions_from: Sequence[str]) -> tuple[Row, ...]:
-    """Rows of shared splits whose lesions teach besides the training images, though their labels do not."""
+    """Rows of shared splits that are trained on by their lesions, though not by their labels."""
     return tuple(row for split in lesions_from for row in training_share(manifest, split).rows)
 
 
 def val_rows(manifest: Manifest, lesions_from: Sequence[str]) -> tuple[Row, ...]:
-    """Rows that thresholds are chosen on besides validation: a share of every collection whose lesions taught.
+    """Rows that thresholds are chosen on besides validation: a share of every collection trained on by its lesions.
 
-    Validation alone is of the hospitals that taught; a threshold must hold where the other collections come from too.
+    Validation alone is of the training hospitals; a threshold must hold where the other collections come from too.
     """
     return tuple(row for split in lesions_from for row in validation_share(manifest, split).rows)

@@ -2,8 +2,10 @@
 
 import difflib
 import math
-from collections.abc import Iterable
+import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -46,7 +48,7 @@ class Recipe:
     balance: bool = False  # weights both classes alike
     focal_gamma: float = 0.0  # Lin et al. 2017
     lesion_weight: float = 0.0  # of the loss on known masks and boxes, for the networks that have a lesion map
-    lesions_from: tuple[str, ...] = ()  # splits whose masks and boxes teach, though their labels do not
+    lesions_from: tuple[str, ...] = ()  # splits trained on by their masks and boxes, not by their labels
 
     # Augmentation
     augmentations: tuple[str, ...] = AUGMENTATIONS
@@ -74,84 +76,42 @@ class Recipe:
         return {name: value for name, value in asdict(self).items() if value != ""}
 
 
-_TRANSFER = Recipe(
-    "transfer",
-    "ImageNet weights trained further: AdamW, one cycle, bfloat16, moving average of weights, moderate augmentation",
-    epochs=12,
-    prepare={"size": 224, "trim_border": True, "aspect": "pad", "clahe": 2.0},
-    pretrained=True,
-    optimizer="adamw",
-    learning_rate=0.001,
-    weight_decay=0.02,
-    scheduler="one-cycle",
-    stage_decay=0.8,
-    frozen_stages=3,  # edges and textures are the same everywhere; a third of the time is saved
-    ema_decay=0.98,
-    bfloat16=True,
-    label_smoothing=0.02,
-    contrast=(0.7, 1.4),
-    zoom=(0.85, 1.2),
-    stretch=1.1,
-    shift=0.06,
-    gamma=(0.7, 1.4),
-    noise=6.0,
-)
-
 _RECIPES = {
-    "paper": Recipe("paper", "the seed paper's: Adam 0.001, batch 32, 50 epochs, its full set of augmentations"),
-    "upright": Recipe("upright", "the paper's, with only the augmentations that the task allows (no film upside down)"),
-    "transfer": _TRANSFER,
-    "best": replace(_TRANSFER, name="best", summary="what the shipped bundle `best` of the task was trained with"),
+    "paper": "the seed paper's: Adam 0.001, batch 32, 50 epochs, its full set of augmentations",
+    "upright": "the paper's, with only the augmentations that the task allows (no film upside down)",
+    "transfer": "ImageNet weights trained further: AdamW, one cycle, bfloat16, moving average of weights, moderate "
+    "augmentation",
+    "best": "what the shipped bundle `best` of the task was trained with",
 }
-
-# Chosen on validation for each task; docs/leaderboard.md has the runs.
-_BEST: dict[str, dict[str, Any]] = {
-    "fracture": {
-        "epochs": 15,
-        "sizes": (0.67, 0.85, 1.0),
-        # half of the lesions are less than 25 pixels long at this size
-        "prepare": {"size": 352, "channels": 1, "trim_border": True, "aspect": "pad", "clahe": 2.0},
-        "lesion_weight": 1.0,
-    },
-    "brain-tumour": {
-        "epochs": 8,
-        "sizes": (0.67, 1.0),
-        "prepare": {"size": 192, "channels": 1, "trim_border": True, "aspect": "pad", "window": (1, 99)},
-        "lesion_weight": 1.0,
-        "lesions_from": ("localisation",),
-    },
-    "tuberculosis": {
-        "epochs": 20,
-        # the training hospital's films have 128 pixels, all others' more
-        "prepare": {"size": 224, "detail": 128, "channels": 1, "trim_border": True, "clahe": 2.0},
-        "lesion_weight": 1.0,
-        "lesions_from": ("localisation", "external-negatives"),
-        # other hospitals frame and expose their films otherwise than the one that teaches
-        "zoom": (0.75, 1.3),
-        "stretch": 1.25,
-        "shift": 0.1,
-        "gamma": (0.5, 2.0),
-        "contrast": (0.6, 1.6),
-        "mirrored": True,
-    },
-}
+FOLDER = Path(__file__).parent / "recipes"  # what was chosen by data: TOML files
 
 
 def list_recipes() -> dict[str, str]:
     """Name → one line that says what the recipe is."""
-    return {name: recipe.summary for name, recipe in _RECIPES.items()}
+    return dict(_RECIPES)
 
 
 def load_recipe(name: str, task: Task, **changes: Any) -> Recipe:
-    """The recipe of that name for a task, with any field changed by keyword. Raises UnknownName."""
+    """The recipe of that name for a task, with any field changed by keyword. Raises UnknownName.
+
+    `paper` and `upright` are the defaults of `Recipe`; `transfer` and `best` follow the files of FOLDER.
+    """
     if name not in _RECIPES:
         raise UnknownName.of("recipe", name, _RECIPES)
-    recipe = _RECIPES[name]
+    recipe = Recipe(name, _RECIPES[name])
     if name != "paper":
         recipe = replace(recipe, augmentations=task.augmentations)
+    if name in ("transfer", "best"):
+        recipe = change_fields(recipe, _chosen("transfer"))
     if name == "best":
-        recipe = replace(recipe, **_BEST.get(task.name, {}))
+        recipe = change_fields(recipe, _chosen(f"{task.name}-best"))
     return replace(recipe, **{key: value for key, value in changes.items() if value is not None})
+
+
+def _chosen(name: str) -> dict[str, Any]:
+    """Fields of a recipe, from the file of that name; empty where there is none."""
+    path = FOLDER / f"{name}.toml"
+    return tomllib.loads(path.read_text(encoding="utf-8"))["recipe"] if path.is_file() else {}
 
 
 def prepare_spec_of(task: Task, recipe: Recipe | None = None) -> PrepareSpec:
@@ -192,6 +152,15 @@ def change_recipe(recipe: Recipe, texts: Iterable[str]) -> Recipe:
             raise UsageError(f"'{text}' is no change of a recipe; write FIELD=VALUE, such as learning_rate=0.0005")
         recipe = _changed(recipe, name.strip(), value.strip())
     return recipe
+
+
+def change_fields(recipe: Recipe, table: Mapping[str, Any]) -> Recipe:
+    """The recipe with fields as a TOML file gives them; `prepare` stands for all steps. Raises as `change_recipe`."""
+    texts = [f"{name}={_written(value)}" for name, value in table.items() if name != "prepare"]
+    if "prepare" in table:
+        steps = table["prepare"].items()
+        texts += [f"{_PREPARE[:-1]}=none", *(f"{_PREPARE}{step}={_written(value)}" for step, value in steps)]
+    return change_recipe(recipe, texts)
 
 
 def changes_between(before: Recipe, after: Recipe) -> list[str]:

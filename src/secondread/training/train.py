@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from secondread.data import Manifest, PreparedSet, prepared_cache
+from secondread.data.split import MEASURED
 from secondread.errors import TrainingError
 from secondread.evidence.card import write_card
 from secondread.evidence.plots import curves_plot
@@ -21,15 +22,12 @@ from secondread.images import PrepareSpec
 from secondread.models import has_pretrained
 from secondread.reading import Bundle, Reader, add_to_bundle, shipped_gate, write_bundle
 from secondread.tasks import Task
-from secondread.training.decide import decide_on_validation, map_zero, serve_weights
+from secondread.training.decide import decide_on_validation, map_zero, round_weights
 from secondread.training.export import Exported, export_onnx
 from secondread.training.fit import Epoch, FitResult, fit
 from secondread.training.measure import evaluate
 from secondread.training.prepare import lesion_maps, lesion_rows, new_network, recorded_recipe, val_rows
 from secondread.training.recipe import Recipe, prepare_spec_of
-
-# Read once, after everything is fixed: the test split, and hospitals never used to fit or choose anything.
-_MEASURED = ("test", "external", "external-negatives", "localisation")
 
 
 @dataclass(frozen=True)
@@ -63,17 +61,17 @@ def train_bundle(
     """Train a network on the manifest's `train` split and write a bundle to `out`.
 
     The best epoch comes from `val`, the calibration (a method of `fit_calibration`) and the operating points from `val`
-    and the checking part of the collections whose lesions taught; with `measure`, the other splits are read once and
-    become the bundle's evidence. With `gate`, the shipped gate guards it: right for images like those it was taught
-    with. The run's state is kept in the folder `<out>.run`; calling again goes on from there, also with another
+    and the validation share of the collections in `lesions_from`; with `measure`, the other splits are read once and
+    become the bundle's evidence. With `gate`, the shipped gate guards it: right for images like those it was
+    trained on. The run's state is kept in the folder `<out>.run`; calling again goes on from there, also with another
     calibration. A network without pretrained weights starts from
     scratch where the recipe would use them, see `recipe_for`; the bundle records the recipe as it was followed.
     Raises DataInvalid, TrainingError, BundleError or UnknownName.
     """
     recipe = recipe_for(recipe, model_name)
     spec = prepare_spec_of(task, recipe)
-    taught = Manifest((*manifest.split("train").rows, *lesion_rows(manifest, recipe.lesions_from)), manifest.folder)
-    train = prepared_part(taught, "train", spec, cache_folder, progress)
+    rows = (*manifest.split("train").rows, *lesion_rows(manifest, recipe.lesions_from))
+    train = prepared_part(Manifest(rows, manifest.folder), "train", spec, cache_folder, progress)
     val = prepared_part(manifest.split("val"), "val", spec, cache_folder, progress)
     run_folder = out.with_name(f"{out.name}.run")
     if fresh:
@@ -101,19 +99,19 @@ def train_bundle(
     exported = export_onnx(
         result.model, size=spec.size, channels=spec.channels, images=val.images, mirrored=recipe.mirrored
     )
-    served = serve_weights(exported.model, val)
+    rounded = round_weights(exported.model, val)
     record = _record(task, name, spec, result, exported, settings, manifest, command)
-    record["model"] |= served.facts
-    checked = Manifest(val_rows(manifest, recipe.lesions_from), manifest.folder)
-    sets = [val, prepared_part(checked, "thresholds", spec, cache_folder, progress)] if checked.rows else [val]
-    record |= decide_on_validation(task, served, manifest, sets, calibration)
-    record["data"]["thresholds_from"] = sorted(checked.splits())
+    record["model"] |= rounded.facts
+    more = Manifest(val_rows(manifest, recipe.lesions_from), manifest.folder)
+    sets = [val, prepared_part(more, "thresholds", spec, cache_folder, progress)] if more.rows else [val]
+    record |= decide_on_validation(task, rounded, manifest, sets, calibration)
+    record["data"]["thresholds_from"] = sorted(more.splits())
     if getattr(result.model, "map_holds_logits", False):
         record["heatmap"]["zero"] = map_zero(record)
     # a recipe other than the paper's is for a second reader, who must miss little: its point says if that is proven
     record["default_operating_point"] = "paper" if recipe.name == "paper" else "screening"
     record["gate"] = gate_for(task) if gate else None
-    bundle = write_bundle(out, record=record, model=served.model, task_file=task_file)
+    bundle = write_bundle(out, record=record, model=rounded.model, task_file=task_file)
     _write_curves(result, run_folder, title=f"{task.title}: {model_name}, recipe {recipe.name}")
     if measure:
         measure_bundle(bundle, manifest, command=command, progress=progress)
@@ -134,7 +132,7 @@ def measure_bundle(
     bundle: Bundle, manifest: Manifest, *, command: str, progress: Progress = Progress()
 ) -> dict[str, Any]:
     """Read the measured splits that the manifest has, once, and put evidence and card into the bundle."""
-    splits = [split for split in _MEASURED if split in manifest.splits()]
+    splits = [split for split in MEASURED if split in manifest.splits()]
     reader = Reader.load(bundle.folder)
     evidence = evaluate(bundle, manifest, splits, reader=reader, command=command, on_read=progress.on_read)
     add_to_bundle(bundle, evidence=evidence, card=write_card(bundle, evidence))

@@ -2,7 +2,6 @@
 
 from secondread.service.settings import SETTINGS, Setting, settings_from
 from secondread.web.app import create_app
-from secondread.web.context import readers_of
 from secondread.web.server import open_server, serve
 
-__all__ = ["SETTINGS", "Setting", "create_app", "open_server", "readers_of", "serve", "settings_from"]
+__all__ = ["SETTINGS", "Setting", "create_app", "open_server", "serve", "settings_from"]

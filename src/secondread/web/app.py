@@ -10,15 +10,63 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from secondread import __version__
 from secondread.errors import UnknownName, UsageError
-from secondread.service import SETTINGS, Service, settings_from
-from secondread.web import auth, document, events, limits, metrics, pages, problems, provider, security
-from secondread.web.api import BLUEPRINTS
+from secondread.service import SETTINGS, Service, readers_of, settings_from
+from secondread.web import (
+    account,
+    accounts,
+    auth,
+    batches,
+    catalogue,
+    document,
+    frame,
+    health,
+    language,
+    login,
+    pictures,
+    points,
+    problems,
+    readings,
+    reviews,
+    room,
+    security,
+    statistics,
+    trail,
+    worklist,
+)
 from secondread.web.context import KEY as SERVICE
-from secondread.web.context import readers_of
-from secondread.web.login import login
-from secondread.web.report import report
-from secondread.web.uploads import UploadRequest
+from secondread.web.security import UploadRequest
 
+_API = (
+    readings.readings,
+    worklist.lists,
+    pictures.pictures,
+    batches.batches,
+    reviews.reviews,
+    statistics.statistics,
+    points.points,
+    catalogue.catalogue,
+    login.session,
+    account.own,
+    accounts.accounts,
+    account.tokens,
+    trail.trail,
+    health.health,
+    room.reports,
+)
+_PAGES = (
+    login.login,
+    readings.pages,
+    worklist.worklist,
+    batches.uploads,
+    room.room,
+    statistics.pages,
+    points.thresholds,
+    account.pages,
+    accounts.pages,
+    trail.pages,
+    frame.site,
+    document.viewer,
+)
 _LOGINS = ("auto", "on", "off")
 
 
@@ -47,9 +95,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> APIFlask:
     _configure(app)
     app.extensions[SERVICE] = opened or Service.open(app.config)
     app.extensions["secondread"] = readers_of(app.config, ready=ready, load=load)
-    for part in (metrics, security, limits, auth, problems, events, document, provider, pages):
+    for part in (health, security, auth, problems, batches, document, login, language, frame):
         part.register(app)
-    for blueprint in (*BLUEPRINTS, login, *pages.BLUEPRINTS, report):
+    for blueprint in (*_API, *_PAGES):
         app.register_blueprint(blueprint)
     return app
 

@@ -13,10 +13,10 @@ from urllib.parse import quote
 from apiflask import APIFlask
 from flask import Request, Response, current_app, g, redirect, request, session
 
-from secondread.errors import LoginRefused, LoginThrottled, NotAllowed
+from secondread.errors import LoginRefused, NotAllowed
 from secondread.service import LOCAL, SCOPES, Actor, User
 from secondread.web.context import service
-from secondread.web.problems import problem
+from secondread.web.problems import problem, problem_of
 
 _LONGEST_SESSION = 7 * 24 * 3600  # seconds, however busy it is
 
@@ -26,10 +26,18 @@ class Identity:
     """The one who asks, and what they may do."""
 
     actor: Actor
-    scopes: frozenset[str]
     role: str
     user: User | None  # None without login
-    by: str  # 'local', 'session' or 'token'
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """What they may do."""
+        return self.actor.scopes
+
+    @property
+    def by(self) -> str:
+        """How they are known: 'local', 'session' or 'token'."""
+        return self.actor.via.partition(":")[0]
 
 
 def identity() -> Identity | None:
@@ -82,8 +90,8 @@ def _of_token(asked: Request) -> Identity | None:
     if kind.lower() != "bearer" or not secret.strip():
         raise LoginRefused("send an API token, as 'Authorization: Bearer sr_…'")
     user, scopes = service().accounts.of_token(secret.strip())
-    actor = Actor(user.name, f"token:{secret.strip()[:8]}", address())
-    return Identity(actor, scopes, user.role, user, "token")
+    actor = Actor(user.name, f"token:{secret.strip()[:8]}", address(), scopes)
+    return Identity(actor, user.role, user)
 
 
 def _of_session() -> Identity | None:
@@ -95,13 +103,13 @@ def _of_session() -> Identity | None:
     if user is None:
         session.clear()
         return None
-    return Identity(Actor(user.name, "session", address()), user.scopes, user.role, user, "session")
+    return Identity(Actor(user.name, "session", address(), user.scopes), user.role, user)
 
 
 def _local() -> Identity | None:
     if not is_loopback(address()) or not without_login():
         return None
-    return Identity(Actor(LOCAL.name, "local", address()), frozenset(SCOPES), "administrator", None, "local")
+    return Identity(Actor(LOCAL.name, "local", address()), "administrator", None)
 
 
 def _any_account() -> bool:
@@ -113,7 +121,7 @@ def _any_account() -> bool:
 
 
 _View = TypeVar("_View", bound=Callable[..., Any])
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _MAY = {
     "read": "look at readings",
     "write": "send, delete or bring back images",
@@ -195,8 +203,6 @@ def register(app: APIFlask) -> None:
     )
     app.extensions["secondread.any_account"] = {"there": False}
     app.before_request(_ask)
-    app.register_error_handler(LoginRefused, _refused)
-    app.register_error_handler(NotAllowed, _not_allowed)
     app.context_processor(lambda: {"csrf_token": csrf_token, "may": may, "current_user": current_user})
 
 
@@ -218,13 +224,13 @@ def _ask() -> Any:
         return None
     scope = scope_of(current_app.view_functions[request.endpoint])
     if scope == PUBLIC:
-        return None if request.method in _SAFE_METHODS else _check_token_of_form()
+        return None if request.method in SAFE_METHODS else _check_token_of_form()
     found = identity()
     if found is None:
         return _to_login()
     if scope not in found.scopes:
         raise NotAllowed(f"{found.actor.name} may not {_MAY[scope]}; ask an administrator")
-    return None if request.method in _SAFE_METHODS else _check_token_of_form()
+    return None if request.method in SAFE_METHODS else _check_token_of_form()
 
 
 def _check_token_of_form() -> Response | None:
@@ -242,25 +248,11 @@ def _is_form() -> bool:
 
 
 def _wants_page() -> bool:
-    return request.method in _SAFE_METHODS and not request.path.startswith("/api/")
+    return request.method in SAFE_METHODS and not request.path.startswith("/api/")
 
 
 def _to_login() -> Any:
     if not _wants_page() or "text/html" not in request.headers.get("Accept", "text/html"):
-        return _refused(LoginRefused("log in, or send an API token as 'Authorization: Bearer sr_…'"))
+        return problem_of(LoginRefused("log in, or send an API token as 'Authorization: Bearer sr_…'"))
     back = request.full_path.rstrip("?")
     return redirect(f"/login?next={quote(back, safe='/')}", code=303)
-
-
-def _refused(error: LoginRefused) -> Response:
-    throttled = isinstance(error, LoginThrottled)
-    answer = problem(429 if throttled else 401, str(error), code="login_throttled" if throttled else "login_refused")
-    if isinstance(error, LoginThrottled):
-        answer.headers["Retry-After"] = str(max(1, round(error.retry_after)))
-    else:
-        answer.headers["WWW-Authenticate"] = 'Bearer realm="secondread"'
-    return answer
-
-
-def _not_allowed(error: NotAllowed) -> Response:
-    return problem(403, str(error), code="not_allowed")

@@ -1,13 +1,15 @@
-"""What the OpenAPI document says beside the shapes of requests and answers: problems, logins, other media types."""
+"""The OpenAPI document: what it says beside the shapes (problems, logins, other media types), and its page."""
 
 import re
 from typing import Any
 
-from apiflask import APIFlask
-from flask import Response, jsonify
+from apiflask import APIBlueprint, APIFlask
+from flask import current_app, render_template
 
-from secondread.web import problems
 from secondread.web.auth import PUBLIC, public, scope_of
+from secondread.web.problems import MEDIA_TYPE, ProblemOut
+
+viewer = APIBlueprint("viewer", __name__, url_prefix="/api/v1", enable_openapi=False)
 
 _EVERY_REFUSED = {
     413: "Every file is too large",
@@ -45,12 +47,21 @@ def other(media_type: str, description: str, *, status: int = 200) -> Any:
     return {status: {"description": description, "content": {media_type: {"schema": {"type": "string"}}}}}
 
 
-def created(body: dict[str, Any], *, at: str) -> Response:
-    """The answer 201: what was made, and where it is."""
-    answer = jsonify(body)
-    answer.status_code = 201
-    answer.headers["Location"] = at
-    return answer
+@viewer.get("/docs")
+@public
+def docs() -> str:
+    """Every address with what it takes and answers. Nothing is loaded from elsewhere, nothing runs in the browser."""
+    app = current_app
+    assert isinstance(app, APIFlask)
+    spec: Any = app.spec
+    groups: dict[str, list[dict[str, Any]]] = {tag["name"]: [] for tag in spec["tags"]}
+    for path, operations in spec["paths"].items():
+        for method, operation in operations.items():
+            if method != "parameters":
+                shown = {"path": path, "method": method.upper(), **operation, "body": _body(operation)}
+                shown["parameters"] = [*operations.get("parameters", ()), *operation.get("parameters", ())]
+                groups[operation["tags"][0]].append(shown)
+    return render_template("api.html", info=spec["info"], groups=groups, schemas=spec["components"]["schemas"])
 
 
 def _scopes(app: APIFlask) -> dict[tuple[str, str], str]:
@@ -65,8 +76,9 @@ def _scopes(app: APIFlask) -> dict[tuple[str, str], str]:
 
 def _complete(spec: Any, scopes: dict[tuple[str, str], str]) -> Any:
     """Add to every operation the problems it may answer, and to readings the statuses where all were refused."""
+    spec["tags"] = list({tag["name"]: tag for tag in spec["tags"]}.values())  # several blueprints may share one
     schemas = spec["components"].setdefault("schemas", {})
-    schemas["Problem"] = _schema_of(schemas.ProblemOut)
+    schemas["Problem"] = _schema_of(ProblemOut)
     for path, operations in spec["paths"].items():
         for method, operation in operations.items():
             if method == "parameters":
@@ -89,7 +101,7 @@ def _complete(spec: Any, scopes: dict[tuple[str, str], str]) -> Any:
 
 
 def _problem_content() -> dict[str, Any]:
-    return {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
 def _schema_of(schema: type) -> dict[str, Any]:
@@ -98,3 +110,13 @@ def _schema_of(schema: type) -> dict[str, Any]:
     fields = schema().fields
     properties = {name: {"type": kinds[type(field).__name__], **field.metadata} for name, field in fields.items()}
     return {"type": "object", "description": schema.__doc__, "properties": properties, "required": list(fields)}
+
+
+def _body(operation: dict[str, Any]) -> str:
+    """Name of the schema that is sent, if any."""
+    content = operation.get("requestBody", {}).get("content", {})
+    return next((_name(media) for media in content.values()), "")
+
+
+def _name(media: dict[str, Any]) -> str:
+    return str(media.get("schema", {}).get("$ref", "")).rpartition("/")[2]

@@ -1,72 +1,35 @@
 """A reading as the API shows it: the fixed contract, and beside it what a page needs."""
 
-import base64
 from typing import Any
 
+from flask import current_app
+
 from secondread.images import Image, encode_png, to_display
-from secondread.reading import OperatingPoint, Reader, Reading
-from secondread.service import StoredReading
-from secondread.tasks import Task
+from secondread.pages import data_uri
+from secondread.reading import HeatMap, OperatingPoint, overlay_of
+from secondread.service import Answered
 
-CONTRACT = (
-    "path",
-    "task",
-    "bundle",
-    "probability",
-    "score",
-    "decision",
-    "operating_point",
-    "warnings",
-    "heatmap",
-    "refusal",
-)
+_OF_IMAGE = ("width", "height", "format", "bit_depth", "modality", "body_part", "frame", "n_frames")
 
 
-def entry(
-    reading: Reading,
-    *,
-    path: str | None,
-    reader: Reader | None,
-    preview_pixels: int,
-    heatmap_pixels: int,
-    point: OperatingPoint | None = None,
-) -> dict[str, Any]:
-    """One element of `readings`.
-
-    path: what the client named the file; reader: the one that read it, None where no task was found.
-    preview_pixels, heatmap_pixels: longest sides of the pictures. point: the site's, where that one decided.
-    """
-    heatmap = None
-    if reading.heatmap is not None:
-        heatmap = data_uri(reading.heatmap.overlay_png(longest_side=heatmap_pixels))
-    shown = _picture(reading, preview_pixels) | _answer(reading, reader, point)
-    return reading.to_dict(path=path, heatmap=heatmap) | {"display": shown}
-
-
-def data_uri(png: bytes) -> str:
-    """A PNG file as an address that holds it."""
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+def entry(found: Answered, *, path: str | None) -> dict[str, Any]:
+    """One element of `readings`. path: what the client named the file."""
+    outcome, stored = found.outcome, found.stored
+    shown = {
+        "elapsed_ms": round(1000 * outcome.elapsed, 1),
+        "task_title": found.task.title if found.task else None,
+        "decision_text": outcome.decision_text or None,
+        "threshold": outcome.threshold,
+        "band": outcome.band,
+    }
+    kept = {"id": stored.id if stored else None, "stored": stored is not None, "from_store": found.from_store}
+    display = {"display": _picture(found.image) | shown}
+    return outcome.contract(path=path, heatmap=_overlay(found.heatmap)) | display | kept
 
 
 def band_of(point: OperatingPoint) -> list[float] | None:
     """The bounds between which a probability is uncertain, where the point has them."""
     return None if point.low is None or point.high is None else [point.low, point.high]
-
-
-def stored_entry(
-    stored: StoredReading, image: Image, *, path: str | None, task: Task, preview_pixels: int, heatmap: bytes | None
-) -> dict[str, Any]:
-    """As `entry`, of a reading out of the store. heatmap: its picture, coloured."""
-    contract = stored.to_dict() | {"path": path, "heatmap": None if heatmap is None else data_uri(heatmap)}
-    shown = {
-        "elapsed_ms": round(1000 * stored.elapsed, 1),
-        "task_title": task.title,
-        "decision_text": stored.decision_text,
-        "threshold": stored.threshold,
-        "band": None if stored.low is None else [stored.low, stored.high],
-    }
-    picture = _picture(Reading(stored.task, image=image), preview_pixels)
-    return {key: contract[key] for key in CONTRACT} | {"display": picture | shown}
 
 
 def status_of(entries: list[dict[str, Any]]) -> int:
@@ -79,35 +42,18 @@ def status_of(entries: list[dict[str, Any]]) -> int:
     return 415 if codes <= {"not_an_image", "unsupported"} else 422
 
 
-def _picture(reading: Reading, longest_side: int) -> dict[str, Any]:
-    image = reading.image
+def _overlay(heatmap: HeatMap | Image | None) -> str | None:
+    longest_side = current_app.config["HEATMAP_PIXELS"]
+    if heatmap is None:
+        return None
+    if isinstance(heatmap, HeatMap):
+        return data_uri(heatmap.overlay_png(longest_side=longest_side))
+    return data_uri(overlay_of(to_display(heatmap, longest_side=longest_side)))
+
+
+def _picture(image: Image | None) -> dict[str, Any]:
     if image is None:
-        keys = ("image", "width", "height", "format", "bit_depth", "modality", "body_part", "frame", "n_frames")
-        return dict.fromkeys(keys) | {"notes": []}
-    return {
-        "image": data_uri(encode_png(to_display(image, longest_side=longest_side))),
-        "width": image.width,
-        "height": image.height,
-        "format": image.format,
-        "bit_depth": image.bit_depth,
-        "modality": image.modality or None,
-        "body_part": image.body_part or None,
-        "frame": image.frame + 1,
-        "n_frames": image.n_frames,
-        "notes": list(image.notes),
-    }
-
-
-def _answer(reading: Reading, reader: Reader | None, point: OperatingPoint | None) -> dict[str, Any]:
-    task: Task | None = reader.task if reader else None
-    if point is None and reader is not None and reading.operating_point is not None:
-        point = reader.bundle.operating_points[reading.operating_point]
-        if reader.operating_point.name == point.name:
-            point = reader.operating_point
-    return {
-        "elapsed_ms": round(1000 * round(reading.elapsed, 6), 1),  # as the store keeps it
-        "task_title": task.title if task else None,
-        "decision_text": reading.decision_text or None,
-        "threshold": point.threshold if point else None,
-        "band": band_of(point) if point else None,
-    }
+        return dict.fromkeys(("image", *_OF_IMAGE)) | {"notes": []}
+    preview = encode_png(to_display(image, longest_side=current_app.config["PREVIEW_PIXELS"]))
+    facts = {name: getattr(image, name) or None for name in _OF_IMAGE}
+    return {"image": data_uri(preview)} | facts | {"frame": image.frame + 1, "notes": list(image.notes)}

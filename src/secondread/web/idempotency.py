@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from apiflask import Schema
+from apiflask import APIBlueprint, Schema
 from flask import Response, current_app, request
 
 from secondread.errors import UsageError
@@ -12,7 +12,7 @@ from secondread.service import Answer
 from secondread.web.auth import current_actor
 from secondread.web.context import service
 from secondread.web.problems import problem
-from secondread.web.schemas import Text, said
+from secondread.web.shapes import Text, said
 
 _LONGEST = 100  # characters
 
@@ -34,8 +34,8 @@ def checked_key(headers: dict[str, Any]) -> str | None:
     return key
 
 
-def once(*, secret: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Let a view answer a repeated key with its first answer. It stands next to the function.
+def once(blueprint: APIBlueprint, *, secret: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let a view take a key, and answer a repeated one with its first answer. It stands above the view's output.
 
     409 while the first request is still being answered, 422 where the key came with another body. secret: the answer
     holds what is shown once and kept nowhere, so a repetition is told that, with 409.
@@ -61,7 +61,8 @@ def once(*, secret: bool = False) -> Callable[[Callable[..., Any]], Callable[...
                 kept = _shown_once() if secret else made
                 service().answers.end(name, _kept(kept) if good and kept is not None else None)
 
-        return answered
+        with_key: Callable[..., Any] = blueprint.input(KeyHeader, location="headers")(answered)
+        return with_key
 
     return wrap
 

@@ -1,44 +1,71 @@
-"""One shape for every error of a request: problem details, RFC 9457."""
+"""One shape for every error of a request, problem details (RFC 9457), and that shape as a page for people."""
 
 import json
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from apiflask import APIFlask, HTTPError
-from flask import Response, current_app
+from apiflask import APIFlask, HTTPError, Schema
+from apiflask.fields import Integer, String
+from flask import Response, current_app, render_template, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from secondread.errors import (
     BundleError,
     Conflict,
     DatabaseUnusable,
+    LoginRefused,
+    LoginThrottled,
+    NotAllowed,
     NotThere,
     SecondReadError,
     TrailBroken,
     UploadRefused,
     UsageError,
 )
+from secondread.web.language import CODES, in_words
+from secondread.web.shapes import said
 
 MEDIA_TYPE = "application/problem+json"
-_TOO_LARGE = {"too_many_files", "upload_too_large", "swells_too_much", "too_large"}
-_SENTENCES = {
+# The first kind that fits. An empty code is the error's own, or its name: UnknownName is 'unknown_name'.
+_ANSWERS: tuple[tuple[type[SecondReadError], int, str], ...] = (
+    (LoginThrottled, 429, "login_throttled"),
+    (LoginRefused, 401, "login_refused"),
+    (NotAllowed, 403, "not_allowed"),
+    (NotThere, 404, "not_there"),
+    (Conflict, 409, ""),
+    (TrailBroken, 409, ""),
+    (UploadRefused, 422, ""),
+    (UsageError, 400, ""),
+    (BundleError, 503, "bundle_unusable"),
+    (DatabaseUnusable, 503, "database_unusable"),
+    (SecondReadError, 500, "internal_server_error"),
+)
+_TOO_LARGE = {"too_many_files", "upload_too_large", "swells_too_much", "too_large"}  # codes of an upload: 413
+_SENTENCES: dict[int | str, str] = {  # what is told in place of an error's own words
     404: "nothing is at this address; the API is described at /api/v1/openapi.json",
     429: "too many requests at once; wait a moment and go on more slowly",
     405: "this address is not used with that method; see /api/v1/openapi.json",
     500: "something went wrong here; the server's log says what",
+    "bundle_unusable": "the model for this task cannot be loaded; the server's log says why",
+    "database_unusable": "the database cannot be used now; the server's log says why",
 }
+
+
+class ProblemOut(Schema):
+    """What is wrong with a request (RFC 9457)."""
+
+    type = String(required=True)
+    title = String(required=True)
+    status = Integer(required=True)
+    detail = String(required=True, metadata=said("what is wrong and what to do"))
+    code = String(required=True, metadata=said("for programs"))
 
 
 def problem_body(status: int, detail: str, *, code: str = "") -> dict[str, Any]:
     """The members of RFC 9457, and `code`: a short name for programs."""
-    phrase = HTTPStatus(status).phrase
-    return {
-        "type": "about:blank",
-        "title": phrase,
-        "status": status,
-        "detail": detail,
-        "code": code or phrase.lower().replace(" ", "_").replace("-", "_"),
-    }
+    title, code = HTTPStatus(status).phrase, code or _code_of(status)
+    return {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
 
 
 def problem(status: int, detail: str, *, code: str = "") -> Response:
@@ -47,11 +74,44 @@ def problem(status: int, detail: str, *, code: str = "") -> Response:
     return Response(body, status=status, content_type=MEDIA_TYPE)
 
 
+def status_of(error: SecondReadError) -> tuple[int, str]:
+    """(status, code) that an error is answered with, by the API and by pages."""
+    status, code = next((status, code) for kind, status, code in _ANSWERS if isinstance(error, kind))
+    code = code or str(getattr(error, "code", "")) or _snake(type(error).__name__)
+    return 413 if isinstance(error, UploadRefused) and code in _TOO_LARGE else status, code
+
+
+def attempt(act: Callable[[], Any], again: Callable[[str], str]) -> Any:
+    """What `act` answers; a user's mistake shows the page again with the sentence, and its status."""
+    try:
+        return act()
+    except SecondReadError as error:
+        status, code = status_of(error)
+        if status >= 500:
+            raise
+        return again(in_words(str(error), code if code in CODES else _code_of(status))), status
+
+
 def register(app: APIFlask) -> None:
-    """Make every error of the application answer in this shape."""
+    """Make every error of the application answer in this shape, and dress it where a browser asked for a page."""
     app.error_processor(_from_check)
     app.register_error_handler(HTTPException, _from_http)
-    app.register_error_handler(SecondReadError, _from_mistake)
+    app.register_error_handler(SecondReadError, problem_of)
+    app.after_request(_dress)
+
+
+def problem_of(error: SecondReadError) -> Response:
+    """A name or an option that is wrong is the caller's; a bundle that cannot be loaded is ours."""
+    status, code = status_of(error)
+    if status >= 500:
+        current_app.logger.error("a reading was not possible: %s", error)
+    sentence = _SENTENCES.get(code) or (_SENTENCES[500] if status == 500 else str(error))
+    answer = problem(status, sentence, code=code)
+    if isinstance(error, LoginThrottled):
+        answer.headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    elif isinstance(error, LoginRefused):
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="secondread"'
+    return answer
 
 
 def _from_check(error: HTTPError) -> Response:
@@ -86,27 +146,20 @@ def _from_http(error: HTTPException) -> Response:
     return answer
 
 
-def _from_mistake(error: SecondReadError) -> Response:
-    """A name or an option that is wrong is the caller's; a bundle that cannot be loaded is ours."""
-    if isinstance(error, NotThere):
-        return problem(404, str(error), code="not_there")
-    if isinstance(error, Conflict | TrailBroken):
-        return problem(409, str(error), code=_code(error))
-    if isinstance(error, UploadRefused):
-        return problem(413 if error.code in _TOO_LARGE else 422, str(error), code=error.code)
-    if isinstance(error, UsageError):
-        return problem(400, str(error), code=_code(error))
-    current_app.logger.error("a reading was not possible: %s", error)
-    if isinstance(error, BundleError):
-        return problem(
-            503, "the model for this task cannot be loaded; the server's log says why", code="bundle_unusable"
-        )
-    if isinstance(error, DatabaseUnusable):
-        return problem(503, "the database cannot be used now; the server's log says why", code="database_unusable")
-    return problem(500, _SENTENCES[500])
+def _dress(answer: Response) -> Response:
+    """As a page, unless it is the API's or a program asked."""
+    accepted = request.accept_mimetypes.best_match(["application/json", "text/html"])
+    for_people = accepted == "text/html" and "text/html" in request.headers.get("Accept", "")
+    if answer.mimetype == MEDIA_TYPE and for_people and not request.path.startswith("/api/"):
+        answer.set_data(render_template("problem.html", problem=answer.get_json()))
+        answer.content_type = "text/html; charset=utf-8"
+    return answer
 
 
-def _code(error: SecondReadError) -> str:
+def _code_of(status: int) -> str:
+    return HTTPStatus(status).phrase.lower().replace(" ", "_").replace("-", "_")
+
+
+def _snake(name: str) -> str:
     """'UnknownName' as 'unknown_name'."""
-    name = type(error).__name__
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")

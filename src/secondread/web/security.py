@@ -1,14 +1,19 @@
-"""Who may speak to the server and what its pages may load: the browser's facts decide, before any login."""
+"""Who may speak to the server, how often and with how much, and what its pages may load."""
 
 import ipaddress
+from typing import IO
 from urllib.parse import urlsplit
 
 from apiflask import APIFlask
-from flask import Response, current_app, request
+from flask import Request, Response, current_app, request
+from flask_limiter import Limiter
 
+from secondread.errors import LoginRefused, UsageError
+from secondread.web.auth import SAFE_METHODS, address, identity
 from secondread.web.problems import problem
 
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_UNCOUNTED = {"static", "health.healthz", "health.readyz", "health.metrics"}
+_FIELDS = 16  # of a form, besides its files
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -20,12 +25,43 @@ _HEADERS = {
 }
 
 
+class UploadRequest(Request):
+    """Closes every file that came in, also those of a form that is refused half-way through.
+
+    A file of more than 500 kB may pass through a temporary file that has no name; nothing else reaches the disk.
+    """
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None = None,
+        content_length: int | None = None,
+    ) -> IO[bytes]:
+        stream = super()._get_file_stream(total_content_length, content_type, filename, content_length)
+        self.__dict__.setdefault("taken_in", []).append(stream)
+        return stream
+
+    def _load_form_data(self) -> None:
+        """An upload of many files has more parts than a request that is answered at once."""
+        if self.endpoint == "batches.submit":
+            self.max_form_parts = current_app.config["MAX_BATCH_FILES"] + _FIELDS
+        super()._load_form_data()
+
+    def close(self) -> None:
+        """Called by Flask when the answer is on its way."""
+        super().close()
+        for stream in self.__dict__.get("taken_in", ()):
+            stream.close()
+
+
 def register(app: APIFlask) -> None:
-    """Check every request before it is served, and set the headers of every answer."""
+    """Check every request before it is served: the browser's facts decide, before any login. Raises UsageError."""
     app.before_request(_refuse_foreign_host)
     app.before_request(_refuse_foreign_origin)
     app.before_request(_refuse_large_body)
     app.after_request(_set_headers)
+    _limit(app)
 
 
 def _refuse_foreign_host() -> Response | None:
@@ -39,7 +75,7 @@ def _refuse_foreign_host() -> Response | None:
 
 def _refuse_foreign_origin() -> Response | None:
     """A page of another site must not make this browser's user send images or read answers."""
-    if request.method in _SAFE_METHODS:
+    if request.method in SAFE_METHODS:
         return None
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "none")
     if origin == "null" and site == "same-origin":
@@ -88,3 +124,45 @@ def _set_headers(response: Response) -> Response:
     if request.endpoint != "static":
         response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _limit(app: APIFlask) -> None:
+    """Count requests of an account or address, in memory, or in Redis where several servers stand side by side."""
+    allowed = str(app.config["RATE_LIMIT"]).strip()
+    if not allowed:
+        return
+    try:
+        limiter = Limiter(
+            _who,
+            storage_uri=app.config["RATE_LIMIT_STORAGE"],
+            application_limits=[allowed],
+            headers_enabled=True,
+            strategy="moving-window",
+            in_memory_fallback_enabled=app.config["RATE_LIMIT_STORAGE"] != "memory://",
+        )
+        limiter.request_filter(_is_free)
+        limiter.init_app(app)
+    except Exception as error:  # of limits, which has no error of its own for every mistake
+        raise UsageError(
+            f"the settings rate_limit ('{allowed}') and rate_limit_storage cannot be used: {error}; "
+            "write '1200 per minute', and memory:// or redis://host:6379/0"
+        ) from error
+
+
+def _who() -> str:
+    try:
+        found = identity()
+    except LoginRefused:
+        found = None
+    return f"address:{address()}" if found is None else f"account:{found.actor.name}"
+
+
+def _is_free() -> bool:
+    """This machine without login is never slowed down."""
+    if request.endpoint in _UNCOUNTED:
+        return True
+    try:
+        found = identity()
+    except LoginRefused:
+        return False
+    return found is not None and found.by == "local"

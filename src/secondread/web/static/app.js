@@ -1,44 +1,43 @@
 // Wires the page together: files come in, are read one by one, and become cards.
 
-import { fetchBundles, fetchTasks, readFile } from "./api.js";
-import { announce, byId, el } from "./dom.js";
-import { listen } from "./intake.js";
-import { bind } from "./keys.js";
-import { Queue } from "./queue.js";
+import { said } from "./card.js";
+import { announce, ask, bindPage, byId, el, t } from "./page.js";
+import { Viewer } from "./picture.js";
+import { Queue, listen } from "./queue.js";
 import { Results, sayResult } from "./results.js";
-import { Viewer } from "./viewer.js";
-import { t } from "./words.js";
 
-const facts = { tasks: [], bundles: [] };
-const viewer = new Viewer((result) => result?.element.focus());
-const results = new Results(facts, {
+const radios = [...document.querySelectorAll("input[name=task]")];
+const tasks = radios.filter(({ value }) => value !== "auto").map(({ value, dataset }) => ({ name: value, title: dataset.title }));
+const viewer = new Viewer(titleOf, (result) => result?.element.focus());
+const results = new Results(tasks, {
   readAs: (result, task) => takeAgain([result], task),
   retry: (result) => takeAgain([result]),
   enlarge: (result) => viewer.show(result, results.visible),
 });
-const queue = new Queue(read, showProgress);
-const knowsFacts = loadFacts();
+const queue = new Queue(read, { atOnce: 2, onChange: showProgress }); // both cores are busy, and the first answers come soon
+let bundles = [];
 let batches = 0;
 
 listen(take);
 results.onChange = askWhatTheyShow;
-for (const radio of radios()) radio.addEventListener("change", showChoices);
+for (const radio of radios) radio.addEventListener("change", showChoices);
 byId("bundle").addEventListener("change", showPoints);
 byId("cancel").addEventListener("click", cancel);
 byId("download").addEventListener("click", () => results.download());
 byId("clear").addEventListener("click", () => results.remove(results.all));
 
-async function loadFacts() {
-  [facts.tasks, facts.bundles] = await Promise.all([fetchTasks(), fetchBundles()]);
-  showChoices();
-}
-
-function radios() {
-  return [...document.querySelectorAll("input[name=task]")];
-}
+ask("/api/v1/bundles")
+  .then((found) => (bundles = found.bundles))
+  .catch(() => {}) // then there is no choice, and the server takes its own
+  .then(showChoices);
 
 function chosenTask() {
-  return radios().find(({ checked }) => checked).value;
+  return radios.find(({ checked }) => checked).value;
+}
+
+function titleOf(result) {
+  const { answer, share } = said(result);
+  return [answer, share, result.name].filter(Boolean).join(" · ");
 }
 
 /** Queues files as they are to be read now: a choice made later does not change what was dropped before. */
@@ -63,11 +62,20 @@ async function read(item, signal) {
   const most = Number(byId("main").dataset.maxFileMb);
   try {
     if (item.file.size > most * 1e6) return finish(item, null, t("the file has more than the {most} MB allowed; export it smaller", { most }));
-    const [entry] = await Promise.all([readFile(item.file, item.name, item.asked, signal), knowsFacts]);
-    finish(item, entry);
+    const { readings } = await ask("/read", { method: "POST", body: formOf(item), signal, fits: (status, { readings: found }) => found });
+    finish(item, readings[0]);
   } catch (error) {
     if (error.name !== "AbortError") finish(item, null, error.message);
   }
+}
+
+function formOf({ file, name, asked: { task, bundle, point } }) {
+  const form = new FormData();
+  form.append("image", file, name);
+  form.append("task", task);
+  if (bundle) form.append("bundle", bundle);
+  if (point) form.append("operating_point", point);
+  return form;
 }
 
 function finish(item, entry, problem) {
@@ -104,19 +112,19 @@ function askWhatTheyShow(all) {
   if (open.length < 2) return;
   byId("asking-text").textContent = t("{n} images do not say what they show. Read all as", { n: open.length });
   const as = (task) => () => takeAgain(open, task);
-  byId("asking-tasks").replaceChildren(...facts.tasks.map(({ name, title }) => el("button", { type: "button", onclick: as(name) }, t(title))));
+  byId("asking-tasks").replaceChildren(...tasks.map(({ name, title }) => el("button", { type: "button", onclick: as(name) }, title)));
 }
 
 /** The model and operating point are asked for only where there is a choice. */
 function showChoices() {
-  const mine = facts.bundles.filter(({ task }) => task === chosenTask());
+  const mine = bundles.filter(({ task }) => task === chosenTask());
   byId("bundle").replaceChildren(...mine.map(({ name }) => el("option", { value: name }, name)));
   byId("bundle-choice").hidden = mine.length < 2;
   showPoints();
 }
 
 function showPoints() {
-  const mine = facts.bundles.filter(({ task }) => task === chosenTask());
+  const mine = bundles.filter(({ task }) => task === chosenTask());
   const points = (mine.find(({ name }) => name === byId("bundle").value) ?? mine[0])?.operating_points ?? [];
   const options = points.map((point) => el("option", { value: point.name, selected: point.chosen }, pointInShort(point)));
   byId("point").replaceChildren(...options);
@@ -153,10 +161,10 @@ function toggleHeat() {
   mine.forEach(({ picture }) => picture.toggle(on));
 }
 
-bind([
+bindPage([
   [["o"], t("Choose images"), () => byId("choose").click()],
   [["f"], t("Choose a folder"), () => byId("choose-folder").click()],
-  [["0", "1", "2", "3"], t("Read as: automatic, first, second, third task"), (key) => radios()[Number(key)]?.click()],
+  [["0", "1", "2", "3"], t("Read as: automatic, first, second, third task"), (key) => radios[Number(key)]?.click()],
   [["j", "k"], t("Next or previous reading"), (key) => move(key === "j" ? 1 : -1)],
   [["h"], t("Heat map on or off: of the reading in focus, else of all"), toggleHeat],
   [["[", "]"], t("Heat map weaker or stronger"), (key) => heat((one) => one.nudge(key === "[" ? -10 : 10))],
@@ -164,7 +172,6 @@ bind([
   [["d"], t("Download all readings as JSON"), () => results.all.length && results.download()],
   [["x"], t("Clear all"), () => results.remove(results.all)],
   [["u"], t("Undo"), () => results.undo()],
-  [["t"], t("Theme"), () => byId("theme").click()],
   [["Esc"], t("Cancel reading, close what is open"), () => !viewer.open && cancel()],
 ]);
 

@@ -1,28 +1,28 @@
-// A card: one image's answer, or why there is none.
+// A card: a file's picture, its answer as the server drew it, and what can be done with it.
 
-import { el, icon, percent } from "./dom.js";
-import { evidence, evidenceInShort, knownLimits, promiseInShort } from "./evidence.js";
+import { drawn, el, icon, t } from "./page.js";
 import { picture } from "./picture.js";
-import { probabilityBar } from "./probability.js";
-import { t, told } from "./words.js";
-
-export const HEADLINE = { positive: t("Positive"), negative: t("Negative"), uncertain: t("Uncertain"), refused: t("Not read"), failed: t("Not sent") };
 
 /**
  * Puts the card of a result into result.element and its picture's controls into result.picture.
- * acts: { close, readAs, retry, enlarge }, each called with the result; facts: { tasks, bundles }.
+ * acts: { close, readAs, retry, enlarge }, each called with the result; tasks: [{ name, title }].
  */
-export function makeCard(result, facts, acts) {
+export function makeCard(result, tasks, acts) {
   const { entry, status } = result;
   const id = `card-${result.id}`;
-  const body = el("div", { class: "body" }, title(result, id, acts), headline(result));
-  if (status === "failed") body.append(failure(result, acts));
-  else if (status === "refused") body.append(refusal(result, facts, acts));
-  else body.append(...answer(entry, facts));
+  const body = el("div", { class: "body" }, title(result, id, acts), entry ? drawn(entry.drawn) : failure(result, acts));
+  if (entry?.refusal?.code === "task_unknown") body.append(readAs(result, tasks, acts));
+  body.querySelector(".decision").id = `${id}-says`;
   result.picture = null;
   result.element = el("li", { class: `card ${status}`, id, tabindex: "-1", "aria-labelledby": `${id}-name ${id}-says` });
   if (result.imageUrl) result.element.append(pane(result, acts));
   result.element.append(body);
+}
+
+/** What the card says: { answer, share, why }, each a sentence or empty. */
+export function said({ element }) {
+  const text = (selector) => element.querySelector(`.card-answer ${selector}`)?.textContent ?? "";
+  return { answer: text(".decision strong"), share: text(".figure"), why: text(".decision span") || text(".reason") };
 }
 
 function title(result, id, acts) {
@@ -30,68 +30,19 @@ function title(result, id, acts) {
   return el("div", { class: "title" }, el("h2", { id: `${id}-name`, title: result.name }, result.name), close);
 }
 
-function headline(result) {
-  const { status, entry } = result;
-  const words = entry?.display.decision_text;
-  return el(
-    "div",
-    { class: "decision", id: `card-${result.id}-says` },
-    icon(status === "failed" ? "refused" : status),
-    el("p", {}, el("strong", {}, HEADLINE[status]), words ? el("span", {}, t(words)) : null),
-    entry?.probability === null || !entry ? null : el("p", { class: "figure number" }, percent(entry.probability)),
-  );
+function readAs(result, tasks, acts) {
+  const buttons = tasks.map(({ name, title: text }) => el("button", { type: "button", onclick: () => acts.readAs(result, name) }, text));
+  return el("div", { class: "read-as", role: "group", "aria-label": t("Read {name} as", { name: result.name }) }, el("span", {}, t("Read as")), buttons);
 }
 
-function answer(entry, { tasks, bundles }) {
-  const task = tasks.find(({ name }) => name === entry.task);
-  const warnings = entry.warnings.map((text) => el("li", {}, icon("warning"), el("span", {}, t(text))));
-  return [
-    probabilityBar(entry),
-    warnings.length ? el("ul", { class: "warnings", "aria-label": t("Warnings") }, warnings) : null,
-    factsOf(entry, bundles),
-    evidence(entry, bundles),
-    knownLimits(task),
-  ].filter(Boolean);
-}
-
-function factsOf(entry, bundles) {
-  const { display } = entry;
-  const rows = [
-    [t("Task"), t(display.task_title)],
-    [t("Score"), t("{n} of 100", { n: entry.score })],
-    [t("Image"), imageFacts(display)],
-    [t("Read in"), milliseconds(display.elapsed_ms)],
-    [t("Model"), entry.bundle],
-    [t("Measured"), evidenceInShort(entry, bundles)],
-    [t("Promise"), promiseInShort(entry, bundles)],
-  ].filter(([, value]) => value);
-  return el("dl", { class: "facts" }, rows.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
-}
-
-function imageFacts({ format, width, height, bit_depth: depth, modality, body_part: part, frame, n_frames: frames }) {
-  const facts = [[modality, part].filter(Boolean).join(" "), format, `${width} × ${height}`, `${depth} bit`];
-  if (frames > 1) facts.push(t("frame {n} of {all}", { n: frame, all: frames }));
-  return facts.filter(Boolean).join(" · ");
-}
-
-const milliseconds = (ms) => (ms < 1000 ? `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
-
-function refusal(result, { tasks }, acts) {
-  const { code } = result.entry.refusal;
-  const box = el("div", { class: "reason" }, el("p", {}, sentence(told(result.entry.refusal))));
-  if (code === "task_unknown") {
-    const buttons = tasks.map(({ name, title: text }) => el("button", { type: "button", onclick: () => acts.readAs(result, name) }, t(text)));
-    box.append(el("div", { class: "read-as", role: "group", "aria-label": t("Read {name} as", { name: result.name }) }, el("span", {}, t("Read as")), buttons));
-  }
-  return box;
-}
-
+/** No answer came, so here the page has to speak for itself. */
 function failure(result, acts) {
   const again = el("button", { type: "button", onclick: () => acts.retry(result) }, t("Try again"));
-  return el("div", { class: "reason" }, el("p", {}, sentence(result.problem)), again);
+  const head = el("div", { class: "decision" }, icon("refused"), el("p", {}, el("strong", {}, t("Not sent"))));
+  return el("div", { class: "card-answer refused" }, head, el("p", { class: "reason" }, sentence(result.problem)), again);
 }
 
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.?!।]$/.test(text) ? "" : ".");
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.?!।)]$/.test(text) ? "" : ".");
 
 function pane(result, acts) {
   result.picture = picture(result);

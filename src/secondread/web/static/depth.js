@@ -1,6 +1,6 @@
 // All grey values of a file of more than 8 bits, drawn through a window.
 
-import { t } from "./words.js";
+import { t } from "./page.js";
 
 export class Depth {
   /** From the picture at this address, with the headers that say what its levels mean. */

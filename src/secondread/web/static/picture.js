@@ -1,7 +1,6 @@
-// An image with its heat map over it, and the controls of the heat map.
+// An image with its heat map over it, the controls of the heat map, and the image as large as the window allows.
 
-import { el, remember, remembered } from "./dom.js";
-import { t } from "./words.js";
+import { byId, el, remember, remembered, t } from "./page.js";
 
 /** What the next image starts with: the reader's last choice. */
 const last = { on: remembered("heatmap", "on") === "on", strength: Number(remembered("heatmap-strength", "55")) };
@@ -18,6 +17,53 @@ export function picture(result) {
   const heat = el("img", { class: "heat", src: result.heatmapUrl, alt, draggable: "false" });
   frame.append(heat);
   return { frame, ...controlsOf(heat) };
+}
+
+export class Viewer {
+  #results = [];
+  #at = 0;
+  #picture = null;
+
+  /** titleOf(result): what stands above it; onClose(result): called with the result last looked at. */
+  constructor(titleOf, onClose) {
+    this.titleOf = titleOf;
+    this.dialog = byId("viewer");
+    this.dialog.addEventListener("close", () => onClose(this.#results[this.#at]));
+  }
+
+  get open() {
+    return this.dialog.open;
+  }
+
+  show(result, results) {
+    this.#results = results.filter(({ imageUrl }) => imageUrl);
+    this.#at = this.#results.indexOf(result);
+    this.#draw();
+    this.dialog.showModal();
+  }
+
+  /** The next image (1) or the one before (-1). */
+  step(by) {
+    this.#at = Math.min(this.#results.length - 1, Math.max(0, this.#at + by));
+    this.#draw();
+  }
+
+  toggle() {
+    this.#picture.toggle();
+  }
+
+  nudge(by) {
+    this.#picture.nudge(by);
+  }
+
+  #draw() {
+    const result = this.#results[this.#at];
+    this.#picture = picture(result);
+    const place = this.#results.length > 1 ? t("{n} of {all}", { n: this.#at + 1, all: this.#results.length }) : "";
+    byId("viewer-title").textContent = [this.titleOf(result), place].filter(Boolean).join(" · ");
+    byId("viewer-image").replaceChildren(this.#picture.frame);
+    byId("viewer-controls").replaceChildren(...[this.#picture.controls].filter(Boolean));
+  }
 }
 
 function controlsOf(heat) {

@@ -1,17 +1,22 @@
-// Works through files, two at a time, so that both cores of the server are busy and the first answers come soon.
+// The way of files to the server, the same for reading at once and for uploads: taken in, waiting in order, sent.
 
-const AT_ONCE = 2;
+import { byId } from "./page.js";
 
+const CLUTTER = /^(\..*|Thumbs\.db|desktop\.ini|DICOMDIR)$/i;
+
+/** Works through items some at a time; `item.name` is what people know it by. */
 export class Queue {
   #waiting = [];
   #running = new Map();
   #done = 0;
   #total = 0;
 
-  /** work(item, signal): resolves when the item is done; onChange({ done, total, current }): after every step. */
-  constructor(work, onChange) {
-    this.work = work;
-    this.onChange = onChange;
+  /**
+   * work(item, signal): resolves when the item is done, whatever became of it.
+   * atOnce: how many run side by side; onChange({ done, total, current, busy }): after every step.
+   */
+  constructor(work, { atOnce, onChange }) {
+    Object.assign(this, { work, atOnce, onChange });
   }
 
   add(items) {
@@ -19,14 +24,14 @@ export class Queue {
     this.#waiting.push(...items);
     this.#total += items.length;
     this.#tell();
-    while (this.#running.size < AT_ONCE && this.#waiting.length) this.#next();
+    while (this.#running.size < this.atOnce && this.#waiting.length) this.#next();
   }
 
   get busy() {
     return this.#waiting.length + this.#running.size > 0;
   }
 
-  /** Drops what waits and aborts what runs; returns how many were not read. */
+  /** Drops what waits and aborts what runs; returns how many were not done. */
   cancel() {
     const dropped = this.#waiting.length + this.#running.size;
     this.#waiting = [];
@@ -52,5 +57,86 @@ export class Queue {
   #tell() {
     const current = [...this.#running.keys()].map((item) => item.name);
     this.onChange({ done: this.#done, total: this.#total, current, busy: this.busy });
+  }
+}
+
+/** Calls onFiles([{ file, name }, …]) for every way files can come in: dropped, pasted, chosen, or a whole folder. */
+export function listen(onFiles) {
+  const give = (found) => found.length && onFiles(found);
+  for (const [button, input] of [["choose", "files"], ["choose-folder", "folder"]]) {
+    byId(button).addEventListener("click", () => byId(input).click());
+    byId(input).addEventListener("change", (event) => {
+      give(fromList(event.target.files));
+      event.target.value = ""; // the same file can be chosen again
+    });
+  }
+  document.addEventListener("paste", (event) => {
+    const files = [...(event.clipboardData?.files ?? [])];
+    if (files.length) event.preventDefault();
+    give(files.map((file) => ({ file, name: file.name || "pasted image" })));
+  });
+  listenForDrops(give);
+}
+
+function listenForDrops(give) {
+  const curtain = byId("curtain");
+  const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
+  let depth = 0; // dragenter and dragleave come for every element on the way
+  const settle = () => {
+    depth = 0;
+    curtain.hidden = true;
+  };
+  addEventListener("dragenter", (event) => {
+    if (!carriesFiles(event)) return;
+    depth += 1;
+    curtain.hidden = false;
+  });
+  addEventListener("dragleave", (event) => {
+    depth -= 1;
+    if (depth <= 0 || event.relatedTarget === null) settle();
+  });
+  addEventListener("dragover", (event) => {
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    event.dataTransfer.dropEffect = "copy";
+  });
+  addEventListener("drop", async (event) => {
+    settle();
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    give(await fromDrop(event.dataTransfer));
+  });
+}
+
+function fromList(list) {
+  const files = [...list].map((file) => ({ file, name: file.webkitRelativePath || file.name }));
+  return files.filter(({ file, name }) => !name.includes("/") || !CLUTTER.test(file.name));
+}
+
+/** Files and the contents of folders. Entries must be taken before the event is over, so first all, then the walk. */
+async function fromDrop(transfer) {
+  const items = [...transfer.items].filter((item) => item.kind === "file");
+  const taken = items.map((item) => ({ entry: item.webkitGetAsEntry?.(), file: item.getAsFile() }));
+  const found = [];
+  for (const { entry, file } of taken) {
+    if (entry?.isDirectory) found.push(...(await walk(entry)));
+    else if (file) found.push({ file, name: file.name });
+  }
+  return found;
+}
+
+async function walk(folder) {
+  const found = [];
+  const reader = folder.createReader();
+  for (;;) {
+    const entries = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)); // a hundred at a time
+    if (!entries.length) return found;
+    for (const entry of entries) {
+      if (entry.isDirectory) found.push(...(await walk(entry)));
+      else if (!CLUTTER.test(entry.name)) {
+        const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+        found.push({ file, name: entry.fullPath.replace(/^\//, "") });
+      }
+    }
   }
 }

@@ -1,9 +1,7 @@
 // The readings on the page: newest first, filtered, removed with undo, downloaded.
 
-import { blobOf, dataUriOf } from "./api.js";
-import { HEADLINE, makeCard } from "./card.js";
-import { announce, byId, el, icon, percent } from "./dom.js";
-import { t, told } from "./words.js";
+import { makeCard, said } from "./card.js";
+import { announce, byId, el, icon, t, toast } from "./page.js";
 
 const KINDS = [["positive", t("Positive")], ["uncertain", t("Uncertain")], ["negative", t("Negative")], ["refused", t("Not read")]];
 
@@ -13,11 +11,10 @@ export class Results {
   #shown = "all";
   #count = 0;
 
-  /** facts: { tasks, bundles }; acts: { readAs, retry, enlarge }. */
-  constructor(facts, acts) {
-    this.facts = facts;
+  /** tasks: [{ name, title }]; acts: { readAs, retry, enlarge }. */
+  constructor(tasks, acts) {
+    this.tasks = tasks;
     this.acts = { ...acts, close: (result) => this.remove([result]) };
-    byId("undo").addEventListener("click", () => this.undo());
     byId("toast-close").addEventListener("click", () => this.#forget());
   }
 
@@ -38,8 +35,8 @@ export class Results {
       result.heatmap = blobOf(entry.heatmap);
       result.heatmapUrl = URL.createObjectURL(result.heatmap);
     }
-    if (entry) entry.display.image = entry.heatmap = null; // kept as bytes, outside the page's memory
-    makeCard(result, this.facts, this.acts);
+    makeCard(result, this.tasks, this.acts);
+    if (entry) entry.display.image = entry.heatmap = entry.drawn = null; // kept as bytes and as the card
     this.#put(result, before);
     return result;
   }
@@ -53,8 +50,7 @@ export class Results {
     this.#all = this.#all.filter((result) => !results.includes(result));
     this.#refresh();
     const what = results.length === 1 ? t("{name} removed", { name: results[0].name }) : t("{n} readings removed", { n: results.length });
-    byId("toast-text").textContent = what;
-    byId("toast").hidden = false;
+    toast(what, () => this.undo());
     if (focused || results.length > 1) byId("undo").focus();
   }
 
@@ -75,7 +71,7 @@ export class Results {
     const rows = [];
     for (const { entry, heatmap } of this.all.sort(asGiven)) {
       if (!entry) continue;
-      const { display, id, stored, from_store, ...contract } = entry; // what is kept stays here
+      const { display, drawn, id, stored, from_store, ...contract } = entry; // what is kept stays here
       rows.push({ ...contract, heatmap: heatmap ? await dataUriOf(heatmap) : null });
     }
     const text = JSON.stringify({ readings: rows }, null, 1);
@@ -146,8 +142,23 @@ function release({ imageUrl, heatmapUrl }) {
 }
 
 /** Says a result to a screen reader. */
-export function sayResult({ name, status, entry, problem }) {
-  if (problem) announce(t("{name}: not sent.", { name }) + ` ${problem}`);
-  else if (status === "refused") announce(t("{name}: not read.", { name }) + ` ${told(entry.refusal)}`);
-  else announce(`${name}: ${HEADLINE[status]}, ${percent(entry.probability)}. ${t(entry.display.decision_text)}`);
+export function sayResult(result) {
+  const { answer, share, why } = said(result);
+  announce(`${result.name}: ${[answer, share].filter(Boolean).join(", ")}. ${why}`);
+}
+
+/** The bytes behind a data: URI: object URLs keep hundreds of pictures out of the page's memory. */
+function blobOf(dataUri) {
+  const [head, body] = dataUri.split(",", 2);
+  const bytes = Uint8Array.from(atob(body), (letter) => letter.charCodeAt(0));
+  return new Blob([bytes], { type: head.slice(5).split(";")[0] });
+}
+
+function dataUriOf(blob) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result);
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(blob);
+  });
 }

@@ -1,9 +1,7 @@
 // One reading, or two beside each other: the viewer's tools, the keyboard, removing with undo.
 
-import { byId, remember, remembered } from "./dom.js";
-import { ask, bindPage, toast } from "./places.js";
+import { ask, bindPage, byId, remember, remembered, t, toast } from "./page.js";
 import { Stage } from "./stage.js";
-import { t } from "./words.js";
 
 const tools = document.querySelector(".viewer-tools");
 const field = (name) => tools?.querySelector(`[data-set="${name}"]`);
@@ -56,7 +54,7 @@ function showHeat() {
 function showOutlines() {
   if (!button("regions")) return;
   button("regions").setAttribute("aria-pressed", outlined);
-  stages.forEach((stage) => stage.outline(outlined, ask));
+  stages.forEach((stage) => stage.outline(outlined));
   remember("outlines", outlined ? "on" : "off");
 }
 

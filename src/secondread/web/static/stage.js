@@ -1,9 +1,15 @@
 // One image on a stage: zoom, pan, window and level, and the heat map over it. Every drag has buttons or keys beside it.
 
-import { tableOf } from "./colours.js";
 import { Depth } from "./depth.js";
-import { t } from "./words.js";
+import { ask, svg, t } from "./page.js";
 
+// Perceptually uniform colour maps (matplotlib's, CC0): equal steps of the map look equal. 17 colours each, blended between.
+const MAPS = {
+  inferno: "0000040b0724210c4a3d096557106e71196e8a226aa32c61bc3754d24644e45a31f1731df98e09fcac11f9cb35f2ea69fcffa4",
+  viridis: "44015448186a472d7b4240863b528b33638d2c728e26828e21918c1fa08828ae803fbc735ec96284d44baddc30d8e219fde725",
+  cividis: "00224e002e6a1a386f32436d434e6c535a6d61656f6f70737d7c788c88789b9476aba072bcae6ccdbb63dec958f0d846fee838",
+  magma: "0000040a08221d114736106b51127c6a1c818326819c2e7fb73779d0416fe75263f56b5cfc8961fea772fec488fde2a3fcfdbf",
+};
 const NEAREST = 0.02; // smallest and largest scale
 const FARTHEST = 40;
 
@@ -66,8 +72,8 @@ export class Stage {
   }
 
   /** Shows the outlines of what the network marks; says where there are none. */
-  async outline(on, ask) {
-    const svg = this.element.querySelector(".outlines");
+  async outline(on) {
+    const lines = this.element.querySelector(".outlines");
     const address = this.element.dataset.regions;
     if (!address) return;
     if (on && !this.regions) {
@@ -77,9 +83,9 @@ export class Stage {
         this.#say(error.message);
         return;
       }
-      svg.replaceChildren(...this.regions.regions.flatMap((region, at) => drawn(region, at + 1, this.size)));
+      lines.replaceChildren(...this.regions.regions.flatMap((region, at) => drawn(region, at + 1, this.size)));
     }
-    svg.toggleAttribute("hidden", !on);
+    lines.toggleAttribute("hidden", !on);
     if (!this.regions?.given) return;
     this.#say(on && this.regions.regions.length === 0 ? t("No outline: no part of the image spoke for disease.") : "", true);
   }
@@ -231,22 +237,33 @@ export class Stage {
 
 /** An outline twice, dark under bright, so that it shows on any image; and its number. */
 function drawn({ outline, box, peak }, number, { width, height }) {
-  const make = (name, attributes) => {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    return node;
-  };
   const points = outline.map((corner) => corner.join(",")).join(" ");
   const size = Math.max(width, height) / 32;
-  const label = make("text", { x: box[0], y: Math.max(size, box[1] - size / 3), "font-size": size });
+  const label = svg("text", { x: box[0], y: Math.max(size, box[1] - size / 3), "font-size": size });
   label.textContent = `${number}`;
-  const title = make("title", {});
+  const title = svg("title", {});
   title.textContent = t("Place {n}: {share} percent of the map's strongest", { n: number, share: Math.round(100 * peak) });
-  const lines = ["under", "over"].map((name) => make("polygon", { points, class: name }));
+  const lines = ["under", "over"].map((name) => svg("polygon", { points, class: name }));
   lines[1].append(title);
   return [...lines, label];
 }
 
 function clampTo(value, least, most) {
   return Math.min(most, Math.max(least, value));
+}
+
+/** Red, green and blue for each of 256 strengths: Uint8Array(768). */
+function tableOf(name) {
+  const stops = (MAPS[name] ?? MAPS.inferno).match(/../g).map((pair) => parseInt(pair, 16));
+  const last = stops.length / 3 - 1;
+  const table = new Uint8Array(768);
+  for (let level = 0; level < 256; level += 1) {
+    const place = (level / 255) * last;
+    const below = Math.min(Math.floor(place), last - 1);
+    for (let part = 0; part < 3; part += 1) {
+      const [from, to] = [stops[3 * below + part], stops[3 * below + 3 + part]];
+      table[3 * level + part] = Math.round(from + (to - from) * (place - below));
+    }
+  }
+  return table;
 }

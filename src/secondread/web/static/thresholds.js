@@ -1,7 +1,6 @@
 // The explorer: a slider through the rows of the table, its numbers beside it, a line in the chart.
 
-import { byId } from "./dom.js";
-import { bindPage } from "./places.js";
+import { bindPage, byId } from "./page.js";
 
 const explorer = byId("explorer");
 

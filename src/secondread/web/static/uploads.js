@@ -1,24 +1,21 @@
-// Uploads: files, folders and archives go to the queue; how each upload stands is followed live.
+// Uploads: files, folders and archives go to the queue of the server, which is asked how each upload stands.
 
-import { byId, el } from "./dom.js";
-import { listen } from "./intake.js";
-import { ask, bindPage } from "./places.js";
-import { t, told } from "./words.js";
+import { ask, bindPage, byId, el, t } from "./page.js";
+import { Queue, listen } from "./queue.js";
 
-const followed = new Set();
+const EVERY = 1000; // milliseconds between two looks at what is still being read
+const open = new Map([...document.querySelectorAll(".batch[data-open]")].map((line) => [Number(line.dataset.id), line]));
+const sending = new Queue(send, { atOnce: 1, onChange: showSending });
+let looking = null; // the timer of the next look
+let looks = 0;
 
-/** Sends files in as many uploads as the bounds of one request ask for. */
-async function send(items) {
+/** Queues files in as many uploads as the bounds of one request ask for; what was asked for then holds. */
+function take(items) {
   byId("trouble").hidden = true;
-  const form = byId("upload");
-  const parts = split(items, Number(form.dataset.maxBodyMb) * 0.95e6, Number(form.dataset.maxFiles));
-  try {
-    for (const [number, part] of parts.entries()) follow(show(await submit(part, number, parts.length)));
-  } catch (error) {
-    byId("trouble").textContent = error.message;
-    byId("trouble").hidden = false;
-  }
-  byId("sending").hidden = true;
+  const { maxBodyMb, maxFiles } = byId("upload").dataset;
+  const asked = { task: byId("task").value, source: byId("source").value };
+  const parts = split(items, Number(maxBodyMb) * 0.95e6, Number(maxFiles));
+  sending.add(parts.map((files) => ({ files, asked, key: newKey(), name: t("Sending {n} files", { n: files.length }) })));
 }
 
 function split(items, mostBytes, mostFiles) {
@@ -35,37 +32,17 @@ function split(items, mostBytes, mostFiles) {
   return parts;
 }
 
-/** Resolves to the upload as the server took it; XMLHttpRequest, since fetch tells no progress of sending. */
-function submit(items, number, of) {
+async function send({ files, asked, key }, signal) {
   const form = new FormData();
-  for (const { file, name } of items) form.append("image", file, name);
-  form.append("task", byId("task").value);
-  form.append("source", byId("source").value);
-  byId("sending").hidden = false;
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    const place = of > 1 ? ` (${number + 1} / ${of})` : "";
-    request.upload.onprogress = ({ loaded, total }) => {
-      byId("sent").value = loaded / total;
-      byId("sent-text").textContent = t("Sending {n} files", { n: items.length }) + place;
-    };
-    request.onload = () => {
-      let body = {};
-      try {
-        body = JSON.parse(request.responseText);
-      } catch {
-        // Told by the status below.
-      }
-      if (request.status === 201) resolve(body);
-      else reject(new Error(body.detail ? told({ message: body.detail, code: body.code }) : t("The server answered {status}. Try again.", { status: request.status })));
-    };
-    request.onerror = () => reject(new Error(t("The server could not be reached. Check that it runs, then try again.")));
-    request.open("POST", "/api/v1/batches");
-    const token = document.querySelector('meta[name="csrf-token"]')?.content;
-    if (token) request.setRequestHeader("X-CSRF-Token", token);
-    request.setRequestHeader("Idempotency-Key", newKey());
-    request.send(form);
-  });
+  for (const { file, name } of files) form.append("image", file, name);
+  for (const [name, value] of Object.entries(asked)) form.append(name, value);
+  const onSent = (share) => (byId("sent").value = share);
+  try {
+    follow(await ask("/api/v1/batches", { method: "POST", body: form, headers: { "Idempotency-Key": key }, signal, onSent }));
+  } catch (error) {
+    sending.cancel(); // what follows would hardly fare better, and is chosen again with this
+    if (error.name !== "AbortError") tell(error);
+  }
 }
 
 /** crypto.randomUUID is not there on plain HTTP. */
@@ -73,20 +50,36 @@ function newKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** The line of an upload, made where it is not there yet. */
-function show(batch) {
-  let line = document.querySelector(`.batch[data-id="${batch.id}"]`);
-  if (!line) {
-    byId("no-uploads")?.remove();
-    const name = t("Upload {n}", { n: batch.id });
-    line = el("li", { class: "panel batch", "data-id": batch.id });
-    line.append(
-      el("p", {}, el("a", { href: `/worklist?batch=${batch.id}` }, name), batch.source ? ` · ${batch.source}` : ""),
-      el("p", {}, el("progress", { max: 1, value: 0, "aria-label": name }), el("span", { class: "counts number" }), el("button", { type: "button", class: "cancel" }, t("Cancel")), el("button", { type: "button", class: "retry" }, t("Try again"))),
-    );
-    byId("batches").prepend(line);
-  }
+function showSending({ done, total, current, busy }) {
+  byId("sending").hidden = !busy;
+  byId("sent").value = 0;
+  byId("sent-text").textContent = total > 1 ? `${current.join()} (${done + 1} / ${total})` : current.join();
+}
+
+function tell(error) {
+  byId("trouble").textContent = error.message;
+  byId("trouble").hidden = false;
+}
+
+/** Shows an upload, in a line of its own, and looks after it until its end. */
+function follow(batch) {
+  const line = document.querySelector(`.batch[data-id="${batch.id}"]`) ?? newLine(batch);
   update(line, batch);
+  if (!batch.finished) open.set(batch.id, line);
+  look();
+}
+
+function newLine({ id, source }) {
+  byId("no-uploads")?.remove();
+  const name = t("Upload {n}", { n: id });
+  const buttons = [["cancel", t("Cancel")], ["retry", t("Try again")]].map(([what, text]) => el("button", { type: "button", class: what }, text));
+  const line = el(
+    "li",
+    { class: "panel batch", "data-id": id },
+    el("p", {}, el("a", { href: `/worklist?batch=${id}` }, name), source ? ` · ${source}` : ""),
+    el("p", {}, el("progress", { max: 1, value: 0, "aria-label": name }), el("span", { class: "counts number" }), buttons),
+  );
+  byId("batches").prepend(line);
   return line;
 }
 
@@ -104,36 +97,46 @@ function update(line, { n, counts, finished }) {
   if (retry) retry.hidden = !finished || !(counts.failed + counts.cancelled);
 }
 
-/** Follows an upload until its end; the stream closes now and then and is opened again by the browser. */
-function follow(line) {
-  const { id } = line.dataset;
-  if (followed.has(id)) return;
-  followed.add(id);
-  const events = new EventSource(`/api/v1/batches/${id}/events`);
-  events.addEventListener("progress", ({ data }) => update(line, JSON.parse(data)));
-  events.addEventListener("done", ({ data }) => {
-    update(line, JSON.parse(data));
-    events.close();
-    followed.delete(id);
-  });
+/** Asks how all open uploads stand, again and again while there are any; a server that is away is asked later. */
+async function look() {
+  clearTimeout(looking);
+  const turn = ++looks; // an answer to an earlier look may be older than what is known by now
+  if (!open.size) return;
+  try {
+    const { batches } = await ask("/api/v1/batches?limit=100");
+    if (turn !== looks) return;
+    for (const batch of batches.filter(({ id }) => open.has(id))) {
+      update(open.get(batch.id), batch);
+      if (batch.finished) open.delete(batch.id);
+    }
+  } catch {
+    // It may be starting again: nothing is lost there.
+  }
+  if (turn === looks) looking = setTimeout(look, EVERY);
 }
 
 byId("batches").addEventListener("click", async ({ target }) => {
   const what = ["cancel", "retry"].find((name) => target.classList.contains(name));
   if (!what) return;
-  const line = target.closest(".batch");
   try {
-    update(line, await ask(`/api/v1/batches/${line.dataset.id}/${what}`, { method: "POST" }));
-    if (what === "retry") follow(line);
+    follow(await ask(`/api/v1/batches/${target.closest(".batch").dataset.id}/${what}`, { method: "POST" }));
   } catch (error) {
-    byId("trouble").textContent = error.message;
-    byId("trouble").hidden = false;
+    tell(error);
   }
 });
 
 if (byId("upload")) {
   byId("upload").addEventListener("submit", (event) => event.preventDefault());
-  listen(send);
+  byId("stop").addEventListener("click", () => sending.cancel());
+  listen(take);
 }
-document.querySelectorAll(".batch[data-open]").forEach(follow);
-bindPage(byId("upload") ? [[["o"], t("Choose files or archives"), () => byId("choose").click()], [["f"], t("Choose a folder"), () => byId("choose-folder").click()]] : []);
+look();
+bindPage(
+  byId("upload")
+    ? [
+        [["o"], t("Choose files or archives"), () => byId("choose").click()],
+        [["f"], t("Choose a folder"), () => byId("choose-folder").click()],
+        [["Esc"], t("Cancel"), () => sending.busy && sending.cancel() > 0],
+      ]
+    : [],
+);

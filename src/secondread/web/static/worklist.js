@@ -1,8 +1,6 @@
 // The worklist: through it by keyboard, more rows as they are needed, removing with undo.
 
-import { announce, byId } from "./dom.js";
-import { ask, bindPage, toast } from "./places.js";
-import { t } from "./words.js";
+import { announce, ask, bindPage, byId, drawn, t, toast } from "./page.js";
 
 const body = byId("rows");
 let at = -1;
@@ -37,12 +35,10 @@ async function more() {
   try {
     const response = await fetch(`${link.href}&part=rows`, { headers: { Accept: "text/html" } });
     if (!response.ok) throw new Error(t("The server answered {status}. Try again.", { status: response.status }));
-    const fresh = document.createElement("template");
-    fresh.innerHTML = `<table><tbody>${await response.text()}</tbody></table>`;
-    const next = fresh.content.querySelector("tr.next a");
-    fresh.content.querySelector("tr.next")?.remove();
+    const fresh = drawn(`<table><tbody>${await response.text()}</tbody></table>`);
+    const next = fresh.querySelector("tr.next a");
     const known = new Set(rows().map((row) => row.dataset.id));
-    body.append(...[...fresh.content.querySelectorAll("tr[data-id]")].filter((row) => !known.has(row.dataset.id)));
+    body.append(...[...fresh.querySelectorAll("tr[data-id]")].filter((row) => !known.has(row.dataset.id)));
     if (next) link.href = next.getAttribute("href");
     else link.parentElement.remove();
   } catch (error) {

@@ -1,0 +1,78 @@
+"""The readers that a service has loaded: by name alone, once, shared between threads."""
+
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from secondread.errors import UnknownName, UsageError
+from secondread.images import Limits
+from secondread.reading import AutoReader, Reader, default_bundles, list_bundles
+from secondread.reading import load as load_reader
+from secondread.tasks import list_tasks
+
+AnyReader = Reader | AutoReader
+GetReader = Callable[[str, str], AnyReader]  # (task or 'auto', bundle or '') → its reader, loaded once
+AUTO = "auto"
+Load = Callable[..., AnyReader]
+
+
+class Readers:
+    """Loads a reader when it is first asked for. Safe to share between threads.
+
+    ready: readers by name ('fracture', 'fracture/paper', 'auto') that need no loading.
+    """
+
+    def __init__(
+        self, *, limits: Limits, parallel: int, ready: Mapping[str, AnyReader] | None = None, load: Load = load_reader
+    ):
+        self.limits = limits
+        self._load = load
+        self._ready: dict[str, AnyReader] = dict(ready or {})
+        self._lock = threading.Lock()
+        self.turn = threading.BoundedSemaphore(parallel)  # held while an image is read
+
+    def get(self, task: str, bundle: str = "") -> AnyReader:
+        """The reader for a task, 'auto' included, and the named or the default bundle. Raises UnknownName.
+
+        Names only: a path is never taken from a request.
+        """
+        name = _reference(task, bundle)
+        with self._lock:
+            if name not in self._ready:
+                if name != AUTO and name not in self.names():
+                    kind = "bundle" if bundle else "trained task"
+                    raise UnknownName.of(kind, name, self.names())
+                self._ready[name] = self._load(name, limits=self.limits)
+            return self._ready[name]
+
+    def names(self) -> list[str]:
+        """What can be asked for besides 'auto', sorted."""
+        return sorted({*self._ready, *list_bundles(), *default_bundles()} - {AUTO})
+
+    def bundled(self) -> list[Reader]:
+        """One reader for each bundle, loaded where it is not yet."""
+        readers = [self.get(*name.split("/", 1)) for name in self.names()]
+        unique = {reader.bundle.id: reader for reader in readers if isinstance(reader, Reader)}
+        return list(unique.values())
+
+
+def readers_of(
+    settings: Mapping[str, Any], *, ready: Mapping[str, AnyReader] | None = None, load: Load | None = None
+) -> Readers:
+    """The readers that these settings ask for (MAX_MEGAPIXELS, MAX_FILE_MB, PARALLEL_READINGS, GATE)."""
+    limits = Limits(max_pixels=settings["MAX_MEGAPIXELS"] * 10**6, max_bytes=settings["MAX_FILE_MB"] * 10**6)
+    load = load or partial(load_reader, gate=settings["GATE"] != "off")
+    return Readers(limits=limits, parallel=settings["PARALLEL_READINGS"], ready=ready, load=load)
+
+
+def _reference(task: str, bundle: str) -> str:
+    if task == AUTO and not bundle:
+        return AUTO
+    if task == AUTO:
+        return bundle  # 'fracture/paper' says the task itself
+    if task not in list_tasks():
+        raise UnknownName.of("task", task, [AUTO, *list_tasks()])
+    if bundle and bundle.partition("/")[0] not in (task, bundle):
+        raise UsageError(f"bundle '{bundle}' is not of task '{task}'; name one of that task or leave the bundle out")
+    return f"{task}/{bundle.rpartition('/')[2]}" if bundle else task

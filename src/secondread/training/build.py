@@ -1,0 +1,156 @@
+"""A bundle as its recipe file says: one network, or several and their mean, trained, merged and measured."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from secondread.data import Manifest
+from secondread.errors import CannotOpen, UnknownName, UsageError
+from secondread.reading import Bundle
+from secondread.tasks import Task, list_tasks, load_task
+from secondread.training.merge import merge_bundles
+from secondread.training.recipe import FOLDER, Recipe, change_fields, load_recipe
+from secondread.training.train import Progress, train_bundle
+
+
+@dataclass(frozen=True)
+class MemberPlan:
+    """One network of a bundle."""
+
+    model: str
+    recipe: str = "best"  # a name of `list_recipes`
+    changes: Mapping[str, Any] = field(default_factory=dict)  # fields of the recipe
+    random_state: int = 0
+    name: str = ""  # of its own bundle, where there are several
+    share: float = 1.0  # of the mean, beside the others'
+
+    def recipe_for(self, task: Task) -> Recipe:
+        """Raises UnknownName or UsageError."""
+        return change_fields(load_recipe(self.recipe, task), self.changes)
+
+
+@dataclass(frozen=True)
+class BundlePlan:
+    """What a recipe file says of a bundle."""
+
+    task: Task
+    name: str
+    members: tuple[MemberPlan, ...]
+    gate: bool = False
+    task_file: Path | None = None  # of a task that is not shipped
+
+
+def list_plans() -> list[str]:
+    """The bundles as 'task/name' that there is a recipe file for: those that are shipped."""
+    files = {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in FOLDER.glob("*.toml")}
+    names = [(table.get("task"), table["name"]) for table in files.values() if "member" in table]
+    return sorted(f"{task}/{name}" for own, name in names for task in ([own] if own else list_tasks()))
+
+
+def load_plan(reference: str) -> BundlePlan:
+    """The plan of a shipped bundle, 'task/name', or of a TOML file of the user's own, which also names its task.
+
+    Raises UnknownName, CannotOpen or UsageError.
+    """
+    if not reference.endswith(".toml"):
+        if reference not in list_plans():
+            raise UnknownName.of("bundle with a recipe file", reference, list_plans())
+        task, name = reference.split("/")
+        own = FOLDER / f"{task}-{name}.toml"
+        return _plan(own if own.is_file() else FOLDER / f"{name}.toml", task)
+    return _plan(Path(reference), None)
+
+
+def build_bundle(
+    plan: BundlePlan,
+    manifest: Manifest,
+    *,
+    out: Path,
+    command: str = "",
+    fresh: bool = False,
+    measure: bool = True,
+    cache_folder: Path | None = None,
+    progress: Progress | None = None,
+) -> Bundle:
+    """Train what the plan names and write its bundle to `out`; members of a mean go to `<out>.members`.
+
+    Calling again goes on where it stopped. fresh: forget what was begun. Raises as `train_bundle` and `merge_bundles`.
+    """
+    recipes = [member.recipe_for(plan.task) for member in plan.members]  # a mistake is found before hours are spent
+    alone, progress = len(plan.members) == 1, progress or Progress()
+    bundles = [
+        train_bundle(
+            plan.task,
+            manifest,
+            recipe,
+            model_name=member.model,
+            out=out if alone else out.with_name(f"{out.name}.members") / member.name,
+            name=plan.name if alone else member.name,
+            random_state=member.random_state,
+            command=command,
+            fresh=fresh,
+            measure=measure and alone,
+            gate=plan.gate,
+            task_file=plan.task_file,
+            cache_folder=cache_folder,
+            progress=progress,
+        )
+        for member, recipe in zip(plan.members, recipes, strict=True)
+    ]
+    if alone:
+        return bundles[0]
+    return merge_bundles(
+        bundles,
+        manifest,
+        out=out,
+        name=plan.name,
+        shares=[member.share for member in plan.members],
+        command=command,
+        measure=measure,
+        gate=plan.gate,
+        cache_folder=cache_folder,
+        progress=progress,
+    )
+
+
+_Plan = TypeVar("_Plan", BundlePlan, MemberPlan)
+
+
+def _plan(path: Path, task: str | None) -> BundlePlan:
+    """task: of a file that serves several."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CannotOpen(f"cannot open '{path}': {error.strerror}; give a recipe file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"'{path}' is not valid TOML: {error}") from error
+    task = task or table.get("task")
+    members = table.pop("member", [])
+    if not isinstance(task, str) or not members:
+        raise UsageError(f"'{path}' must name its `task` and one [[member]] or more, each with its `model`")
+    rest = {key: value for key, value in table.items() if key not in ("task", "recipe")}
+    plan = _checked(
+        BundlePlan,
+        {
+            **rest,
+            "task": load_task(task),
+            "members": tuple(_checked(MemberPlan, member, path) for member in members),
+            "task_file": Path(task) if task.endswith(".toml") else None,
+        },
+        path,
+    )
+    if len(members) > 1 and len({member.name for member in plan.members} - {""}) < len(members):
+        raise UsageError(f"'{path}': each [[member]] of several needs a `name` of its own")
+    return plan
+
+
+def _checked(kind: type[_Plan], table: Mapping[str, Any], path: Path) -> _Plan:
+    known = {field.name for field in fields(kind)}
+    if extra := sorted(set(table) - known):
+        raise UsageError(f"'{path}' holds unknown fields: {', '.join(extra)}; known: {', '.join(sorted(known))}")
+    try:
+        return kind(**table)
+    except TypeError as error:
+        raise UsageError(f"'{path}': {error}") from error

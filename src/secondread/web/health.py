@@ -1,0 +1,117 @@
+"""Whether the server answers and can work, and what it counts for Prometheus, one registry an application."""
+
+import time
+from typing import Any
+
+from apiflask import APIBlueprint, APIFlask, Schema
+from apiflask.fields import String
+from flask import Response, current_app, g, request
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from secondread import __version__
+from secondread.errors import NotAllowed
+from secondread.web.auth import address, current_identity, is_loopback, public
+from secondread.web.context import service
+from secondread.web.document import other
+from secondread.web.shapes import one_of
+
+health = APIBlueprint("health", __name__, tag="health")
+_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_KEY = "secondread.metrics"
+_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)  # seconds
+
+
+class HealthOut(Schema):
+    """The server answers."""
+
+    status = String(required=True, metadata=one_of(["ok"]))
+    version = String(required=True)
+
+
+class Metrics:
+    """Everything that is counted."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "secondread_requests", "Requests answered", ["route", "method", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "secondread_request_seconds", "Time to an answer", ["route"], registry=self.registry, buckets=_BUCKETS
+        )
+        self.readings = Counter(
+            "secondread_readings", "Answers to images sent", ["task", "decision", "from_store"], registry=self.registry
+        )
+        self.waiting = Gauge(
+            "secondread_queue_waiting", "Images of uploads that wait or are being read", registry=self.registry
+        )
+        self.streams = Gauge("secondread_event_streams", "Open streams of progress", registry=self.registry)
+
+
+@health.get("/healthz")
+@public
+@health.output(HealthOut)
+@health.doc(operation_id="health", summary="Tell whether the server answers")
+def healthz() -> Any:
+    """Answer without reading anything."""
+    return {"status": "ok", "version": __version__}
+
+
+@health.get("/readyz")
+@public
+@health.output(HealthOut)
+@health.doc(operation_id="readiness", summary="Tell whether the server can work")
+def readyz() -> Any:
+    """Answer 200 where the database can be reached and has the tables of this version, else 503."""
+    service().database.check()
+    return {"status": "ok", "version": __version__}
+
+
+@health.get("/metrics")
+@public
+@health.doc(
+    operation_id="metrics",
+    summary="Show what was counted, for Prometheus",
+    responses=other("text/plain", "Metrics"),
+)
+def metrics() -> Response:
+    """Answer this machine, and from elsewhere who has the scope 'read'."""
+    if not (is_loopback(address()) and current_app.config["LOGIN"] != "on") and "read" not in current_identity().scopes:
+        raise NotAllowed("metrics are for who may read")
+    _metrics().waiting.set(service().queue.waiting())
+    return Response(generate_latest(_metrics().registry), content_type=_CONTENT_TYPE)
+
+
+def register(app: APIFlask) -> None:
+    """Count and time every request under its route, never under its address."""
+    app.extensions[_KEY] = Metrics()
+    app.before_request(_begin)
+    app.after_request(_count)
+
+
+def count_reading(task: str, decision: str, *, from_store: bool) -> None:
+    """One answer to an image that was sent. decision: 'refused' for a refusal."""
+    _metrics().readings.labels(task or "unknown", decision, "yes" if from_store else "no").inc()
+
+
+def count_stream(by: int) -> None:
+    """A stream of progress was opened (1) or ended (−1)."""
+    _metrics().streams.inc(by)
+
+
+def _metrics() -> Metrics:
+    found: Metrics = current_app.extensions[_KEY]
+    return found
+
+
+def _begin() -> None:
+    g.began = time.perf_counter()
+
+
+def _count(response: Response) -> Response:
+    route = request.url_rule.rule if request.url_rule else "none"
+    method = request.method if request.url_rule else "none"
+    _metrics().requests.labels(route, method, response.status_code).inc()
+    if "began" in g:
+        _metrics().seconds.labels(route).observe(time.perf_counter() - g.began)
+    return response

@@ -1,0 +1,102 @@
+"""The language of the pages, and what refusals and errors say in it: a sentence for each code."""
+
+from pathlib import Path
+
+from apiflask import APIFlask
+from flask import request
+from flask_babel import Babel, get_translations, gettext, lazy_gettext
+from flask_babel import get_locale as _get_locale
+from markupsafe import Markup
+
+COOKIE = "language"
+_FOLDER = Path(__file__).parent / "translations"
+_NAMES = {"en": "English", "hi": "हिन्दी"}
+# What the pages are written in, and every language whose catalogue is there.
+LANGUAGES = {code: name for code, name in _NAMES.items() if code == "en" or (_FOLDER / code).is_dir()}
+
+
+def register(app: APIFlask) -> None:
+    """Let templates translate; the catalogues come with the package."""
+    Babel(app, default_translation_directories=str(_FOLDER), locale_selector=_choose, default_timezone="UTC")
+
+
+def language() -> str:
+    """Of this request, as 'en'."""
+    found = _get_locale()
+    return "en" if found is None else str(found.language)
+
+
+def words() -> dict[str, str]:
+    """Every translated sentence by its English one; empty in English. For the scripts of the pages."""
+    catalogue = getattr(get_translations(), "_catalog", {})
+    return {english: said for english, said in catalogue.items() if isinstance(english, str) and english and said}
+
+
+def _choose() -> str:
+    wanted = request.cookies.get(COOKIE, "")
+    return wanted if wanted in LANGUAGES else request.accept_languages.best_match(list(LANGUAGES), "en") or "en"
+
+
+# The service writes its sentences in English, with names and numbers in them; the code of each is what is translated.
+CODES = {
+    "not_an_image": lazy_gettext("This is no image that can be read. Send PNG, JPEG, TIFF, WebP, BMP or DICOM."),
+    "too_large": lazy_gettext("The file or image is larger than is allowed. Export it smaller."),
+    "truncated": lazy_gettext("The file is damaged or cut short. Send it again."),
+    "unsupported": lazy_gettext("Images stored in this way are not read here. Export the image as PNG."),
+    "blank": lazy_gettext("The image is blank. Send the original file."),
+    "too_small": lazy_gettext("The image is too small to be read. Send the original file."),
+    "wrong_kind": lazy_gettext("This is not the kind of image that the task reads. Send one, or choose another task."),
+    "wrong_part": lazy_gettext("This shows another part of the body than the task reads. Choose another task."),
+    "inverted": lazy_gettext("Bright and dark look swapped. Invert the image, or send the original file."),
+    "unlike_training": lazy_gettext("This image is unlike those that taught the model. A qualified reader must look."),
+    "task_unknown": lazy_gettext("Which task fits this image cannot be told. Choose the task by hand."),
+    "archive_damaged": lazy_gettext("The archive is damaged. Pack it again and send it again."),
+    "archive_encrypted": lazy_gettext("The archive is encrypted. Pack it without a password."),
+    "archive_nested": lazy_gettext("An archive in an archive is not unpacked. Send it by itself."),
+    "archive_path": lazy_gettext("A name points outside the archive. Pack it again."),
+    "swells_too_much": lazy_gettext("A file grows too much when it is unpacked. Send it as it is."),
+    "too_many_files": lazy_gettext("The upload holds too many files. Send it in parts."),
+    "upload_too_large": lazy_gettext("The upload is too large. Send it in parts."),
+    "upload_empty": lazy_gettext("The upload holds no files. Choose images or an archive of them."),
+    "no_image": lazy_gettext("No image was sent. Choose one."),
+    "worker_died": lazy_gettext("Reading this image failed several times. Report it."),
+    "cannot_read": lazy_gettext("The image could not be read. Try again, or tell the administrator."),
+    "defect": lazy_gettext("Reading failed by a fault of the program. Tell the administrator."),
+    "erased": lazy_gettext("The image is not kept any more. Send it again."),
+    "cancelled": lazy_gettext("It was taken out of the queue before it was read."),
+    "not_there": lazy_gettext("This is not here any more, or never was."),
+    "not_found": lazy_gettext("Nothing is at this address."),
+    "not_allowed": lazy_gettext("Your account may not do that. Ask an administrator."),
+    "forbidden": lazy_gettext("Your account may not do that. Ask an administrator."),
+    "unauthorized": lazy_gettext("Log in first."),
+    "csrf": lazy_gettext("The form is too old. Load the page again."),
+    "method_not_allowed": lazy_gettext("Nothing is at this address."),
+    "foreign_host": lazy_gettext("This server is not known under that name. Ask the administrator."),
+    "cross_origin": lazy_gettext("The request came from another page. Load this one again."),
+    "conflict": lazy_gettext("Something else changed it meanwhile, or it is there already. Load the page again."),
+    "bad_request": lazy_gettext("Something in the form is not right. Correct it and send it again."),
+    "body_too_large": lazy_gettext("What was sent is larger than is allowed. Send it in parts."),
+    "login_refused": lazy_gettext("The name or the password is not right, or signing in did not succeed."),
+    "login_throttled": lazy_gettext("Too many failed logins. Wait a while, then try again."),
+    "too_many_requests": lazy_gettext("Too many requests at once. Wait a moment."),
+    "database_unusable": lazy_gettext("The database cannot be reached now. Tell the administrator."),
+    "internal_server_error": lazy_gettext("Something went wrong here. The server's log says what."),
+}
+
+
+def in_words(message: str, code: str = "") -> str | Markup:
+    """The sentence itself in English or where it is translated; else that of its code, and the English one behind."""
+    if language() == "en" or isinstance(message, Markup):  # told already
+        return message
+    translated = gettext(message) if message else message
+    if translated != message:
+        return translated
+    told = CODES.get(code, lazy_gettext("That did not work"))
+    return Markup('{} <span lang="en">({})</span>').format(str(told), message)
+
+
+def script_words() -> dict[str, str]:
+    """What the scripts look sentences up in: by the English one, and `code:…` by what an answer calls it."""
+    if language() == "en":
+        return words()
+    return words() | {f"code:{code}": str(told) for code, told in CODES.items()}

@@ -1,0 +1,225 @@
+"""Images in, readings out: read at once, looked up, deleted and brought back; and the page where they are dropped."""
+
+from typing import Any
+
+from apiflask import APIBlueprint, Schema
+from apiflask.fields import Boolean, Dict, File, Float, Integer, List, Nested, String
+from flask import Response, current_app, render_template
+from werkzeug.datastructures import FileStorage
+
+from secondread.errors import NotThere
+from secondread.reading import Refusal
+from secondread.service import REVIEW_STATES, ReadingRequest, answer_facts
+from secondread.tasks import list_tasks, load_task
+from secondread.web.auth import current_actor, require
+from secondread.web.context import desk, service
+from secondread.web.entries import entry, status_of
+from secondread.web.health import count_reading
+from secondread.web.problems import problem
+from secondread.web.shapes import Text, one_of, said, shape_of
+
+readings = APIBlueprint("readings", __name__, url_prefix="/api/v1", tag="readings")
+pages = APIBlueprint("pages", __name__, enable_openapi=False)
+
+
+class ReadingForm(Schema):
+    """What a client sends: images, and how they are to be read."""
+
+    image = List(
+        File(error_messages={"invalid": "send a file, not text"}),
+        required=True,
+        error_messages={"required": "send one or many files in this form field"},
+        metadata=said("one or many files: PNG, JPEG, TIFF, WebP, BMP or DICOM"),
+    )
+    task = Text(load_default="auto", metadata=said("a task's name, or auto: told from the facts in a DICOM file"))
+    bundle = Text(load_default="", metadata=said("a bundle of that task; empty: the task's own choice"))
+    operating_point = Text(
+        load_default="", metadata=said("an operating point of the bundle; empty: the bundle's own choice")
+    )
+    source = Text(load_default="", metadata=said("where the images come from, for filters and statistics"))
+
+
+@shape_of(Refusal, "code message")
+class RefusalOut(Schema):
+    """Why an image was not read."""
+
+    code = said("for programs: not_an_image, unsupported, truncated, too_large, …")
+    message = said("for people: what is wrong and what to do")
+
+
+class ContractOut(Schema):
+    """One image's answer: the shape of `secondread read --json`."""
+
+    path = String(required=True, allow_none=True, metadata=said("the file's name as the client gave it"))
+    task = String(required=True, allow_none=True)
+    bundle = String(required=True, allow_none=True, metadata=said("task/name@first digits of its hash"))
+    probability = Float(required=True, allow_none=True, metadata=said("of the positive class, calibrated"))
+    score = Integer(required=True, allow_none=True, metadata=said("0 to 100"))
+    decision = String(required=True, allow_none=True, metadata=one_of(["positive", "negative", "uncertain", None]))
+    operating_point = String(required=True, allow_none=True)
+    warnings = List(String(), required=True, allow_none=True)
+    heatmap = String(required=True, allow_none=True, metadata=said("a PNG to lay over the image, as a data: URI"))
+    refusal = Nested(RefusalOut, required=True, allow_none=True, metadata=said("set where the image was not read"))
+
+
+class DisplayOut(Schema):
+    """What a page needs to show a reading."""
+
+    image = String(
+        required=True, allow_none=True, metadata=said("preview as a data: URI; null where nothing was decoded")
+    )
+    width = Integer(required=True, allow_none=True, metadata=said("of the image, pixels"))
+    height = Integer(required=True, allow_none=True, metadata=said("of the image, pixels"))
+    format = String(required=True, allow_none=True)
+    bit_depth = Integer(required=True, allow_none=True, metadata=said("as stored"))
+    modality = String(required=True, allow_none=True, metadata=said("DICOM (0008,0060)"))
+    body_part = String(required=True, allow_none=True, metadata=said("DICOM (0018,0015)"))
+    frame = Integer(required=True, allow_none=True, metadata=said("the frame that was read, from 1"))
+    n_frames = Integer(required=True, allow_none=True)
+    notes = List(String(), required=True, metadata=said("what was done to the pixels that a reader should know"))
+    elapsed_ms = Float(required=True, metadata=said("from bytes to answer"))
+    task_title = String(required=True, allow_none=True)
+    decision_text = String(required=True, allow_none=True, metadata=said("the decision in the task's words"))
+    threshold = Float(required=True, allow_none=True, metadata=said("of the operating point"))
+    band = List(
+        Float(), required=True, allow_none=True, metadata=said("probabilities between these two bounds are uncertain")
+    )
+
+
+class AnswerOut(ContractOut):
+    """One image's answer, what a page shows of it, and where it is kept."""
+
+    display = Nested(DisplayOut, required=True)
+    id = Integer(required=True, allow_none=True, metadata=said("of the stored reading; null where it is not kept"))
+    stored = Boolean(required=True, metadata=said("whether it is kept here"))
+    from_store = Boolean(required=True, metadata=said("whether it was answered from the store, without reading again"))
+
+
+class ReadingsOut(Schema):
+    """The answers in the order of the files sent."""
+
+    readings = List(Nested(AnswerOut), required=True)
+
+
+class StoredRow(ContractOut):
+    """A reading out of the store: the shape of `secondread read --json`, then what the store adds."""
+
+    path = String(required=True, metadata=said("the file's name; empty where retention has erased it"))
+    heatmap = String(required=True, allow_none=True, metadata=said("name of the stored heat map; see …/heatmap"))
+    id = Integer(required=True)
+    image = String(required=True, metadata=said("SHA-256 of the image as it is kept"))
+    frame = Integer(required=True, metadata=said("that was read, from 0"))
+    source = String(required=True)
+    asked_task = String(required=True, allow_none=True)
+    threshold = Float(required=True, allow_none=True)
+    band = List(Float(), required=True, allow_none=True)
+    facts = Dict(required=True, metadata=said("width, height, format, modality and the like"))
+    elapsed_ms = Float(required=True)
+    created_at = String(required=True, metadata={"format": "date-time"})
+    created_by = String(required=True)
+    review_state = String(required=True, metadata=one_of(REVIEW_STATES))
+    finding = Integer(required=True, allow_none=True, metadata=said("what reviewers concluded: 1 disease, 0 none"))
+    n_reviews = Integer(required=True)
+    reason = String(required=True, metadata=said("why it stands where it does in triage order"))
+    deleted = Boolean(required=True)
+    erased = Boolean(required=True, metadata=said("image, name and notes were deleted by retention"))
+
+
+class StoredOut(StoredRow):
+    """A reading out of the store."""
+
+
+@readings.post("/readings")
+@require("write")
+@readings.input(ReadingForm, location="form_and_files")
+@readings.output(ReadingsOut, description="At least one file was read")
+@readings.doc(operation_id="readImages", summary="Read images")
+def read_images(form_and_files_data: dict[str, Any]) -> Any:
+    """Answer for every file, in the order sent, and keep each answer.
+
+    An image that the same bundle has read at the same operating point is answered from the store. A file that cannot be
+    read is an entry with a refusal; the others are still read. The status is 200 if any file was read. If every file
+    was refused it is 415 where none is an image of a kind that is read here, 413 where all are too large and 422
+    otherwise, with the same body.
+    """
+    return _read(form_and_files_data)
+
+
+@readings.get("/readings/<int:reading_id>")
+@require("read")
+@readings.output(StoredOut)
+@readings.doc(operation_id="getReading", summary="Show a reading")
+def get_reading(reading_id: int) -> Any:
+    """Answer with one reading as it is kept."""
+    return service().readings.get(reading_id, actor=current_actor()).to_dict()
+
+
+@readings.delete("/readings/<int:reading_id>")
+@require("write")
+@readings.output(StoredOut)
+@readings.doc(operation_id="deleteReading", summary="Delete a reading")
+def delete_reading(reading_id: int) -> Any:
+    """Take a reading out of sight; `restore` brings it back."""
+    before = service().readings.get(reading_id, actor=current_actor())
+    service().readings.delete([before.id], actor=current_actor())
+    return service().readings.get(reading_id, actor=current_actor(), deleted=True).to_dict()
+
+
+@readings.post("/readings/<int:reading_id>/restore")
+@require("write")
+@readings.output(StoredOut)
+@readings.doc(operation_id="restoreReading", summary="Bring a deleted reading back")
+def restore_reading(reading_id: int) -> Any:
+    """Undo a deletion; a reading that was not deleted stays as it is."""
+    before = service().readings.get(reading_id, actor=current_actor(), deleted=True)
+    if before.deleted_at is not None:
+        service().readings.undelete([reading_id], actor=current_actor())
+    if before.erased_at is not None and before.deleted_at is None:
+        raise NotThere(f"reading {reading_id} was erased by retention")
+    return service().readings.get(reading_id, actor=current_actor()).to_dict()
+
+
+@pages.get("/")
+@require("read")
+def index() -> str:
+    """The page where images are dropped and readings appear."""
+    tasks = [load_task(name) for name in list_tasks()]
+    return render_template("index.html", tasks=tasks, settings=current_app.config)
+
+
+@pages.post("/read")
+@require("write")
+@pages.input(ReadingForm, location="form_and_files")
+def read(form_and_files_data: dict[str, Any]) -> Any:
+    """What `POST /api/v1/readings` answers, and with each reading its answer drawn as on the reading's own page."""
+    return _read(form_and_files_data, drawn=True)
+
+
+def sent(form: dict[str, Any]) -> tuple[list[FileStorage], ReadingRequest]:
+    """The files of a form, and what is asked of each."""
+    asked = ReadingRequest(form["task"] or "auto", form["bundle"], form["operating_point"], form["source"])
+    return [file for file in form["image"] if file.filename], asked
+
+
+def _read(form: dict[str, Any], *, drawn: bool = False) -> Response | tuple[dict[str, Any], int]:
+    files, asked = sent(form)
+    if not files:
+        return problem(400, "no image was sent; send files in the form field 'image'", code="no_image")
+    if len(files) > (most := current_app.config["MAX_FILES"]):
+        sentence = f"{len(files)} files are more than the {most} allowed in one request; send fewer"
+        return problem(413, sentence, code="too_many_files")
+    desk().check(asked)
+    entries = [_answer(file, asked, drawn) for file in files]
+    return {"readings": entries}, status_of(entries)
+
+
+def _answer(file: FileStorage, asked: ReadingRequest, drawn: bool) -> dict[str, Any]:
+    """One element of `readings`; drawn: with the piece of a page that shows it."""
+    found = desk().answer(file.stream, asked, name=file.filename or "", actor=current_actor())
+    if (kept := found.stored) is not None:
+        count_reading(kept.task, kept.decision or "refused", from_store=found.from_store)
+    shown = entry(found, path=file.filename)
+    if not drawn:
+        return shown
+    facts = answer_facts(service(), found.outcome)
+    return shown | {"drawn": render_template("_card.html", reading=found.outcome, facts=facts)}

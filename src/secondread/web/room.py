@@ -1,0 +1,202 @@
+"""The room of one reading: looked at, judged, settled, compared, printed."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from apiflask import APIBlueprint
+from flask import Response, redirect, render_template, request, url_for
+
+from secondread.errors import UsageError
+from secondread.pages import data_uri
+from secondread.service import Filter, ReadingRequest, StoredReading, answer_facts, bundle_of, report_facts
+from secondread.web.auth import current_actor, current_role, require
+from secondread.web.context import desk, service
+from secondread.web.document import other
+from secondread.web.filters import form_filter
+from secondread.web.forms import bundles, plain_name, written
+from secondread.web.language import script_words
+from secondread.web.problems import attempt
+
+room = APIBlueprint("room", __name__, url_prefix="/readings/<int:reading_id>", enable_openapi=False)
+reports = APIBlueprint("report", __name__, tag="reports")
+
+
+@room.get("")
+@require("read")
+def show(reading_id: int) -> Any:
+    """The viewer, the answer and the opinions. With `blind=1` the answer stays hidden until an opinion is given."""
+    return _page(reading_id)
+
+
+@room.post("/review")
+@require("review")
+def review(reading_id: int) -> Any:
+    """Take an opinion down."""
+    form = request.form
+    saw = form.get("saw_answer") != "0"
+
+    def act() -> Any:
+        found, verdict = form.get("finding", ""), form.get("verdict", "")
+        finding = {"1": 1, "0": 0}.get(found)
+        if found:  # where there is no answer to agree with, or it was hidden, what is found counts
+            verdict = "unsure" if finding is None else "agree"
+        if not verdict:
+            raise UsageError("say whether you agree, disagree or are unsure; or what you find")
+        service().reviews.add(
+            reading_id,
+            verdict=verdict,
+            finding=finding,
+            note=written("note"),
+            saw_answer=saw,
+            actor=current_actor(),
+            role=current_role(),
+        )
+        return _back(reading_id)
+
+    return attempt(act, lambda sentence: _page(reading_id, mistake=sentence))
+
+
+@room.post("/adjudication")
+@require("review")
+def adjudicate(reading_id: int) -> Any:
+    """Settle what reviewers differ on."""
+
+    def act() -> Any:
+        if request.form.get("finding") not in ("0", "1"):
+            raise UsageError("say what is found: disease or none")
+        service().reviews.adjudicate(
+            reading_id,
+            finding=int(request.form["finding"]),
+            note=written("note"),
+            actor=current_actor(),
+            role=current_role(),
+        )
+        return _back(reading_id)
+
+    return attempt(act, lambda sentence: _page(reading_id, mistake=sentence))
+
+
+@room.get("/compare")
+@require("read")
+def compare(reading_id: int) -> Any:
+    """This reading beside another bundle's of the same image."""
+    return _comparison(reading_id)
+
+
+@room.post("/compare")
+@require("write")
+def read_with(reading_id: int) -> Any:
+    """Let another bundle read the same image, keep what it answers, and show both."""
+
+    def act() -> Any:
+        first = service().readings.get(reading_id, actor=current_actor())
+        name = written("bundle")
+        if name not in (known := [plain_name(bundle) for bundle in bundles()]):
+            raise UsageError(f"choose one of the bundles that are here: {', '.join(known)}")
+        second = desk().read_again(first, ReadingRequest("auto", name), actor=current_actor())
+        return redirect(url_for("room.compare", reading_id=reading_id, other=second.id), code=303)
+
+    return attempt(act, lambda sentence: _comparison(reading_id, mistake=sentence))
+
+
+@room.get("/report")
+@require("read")
+def report(reading_id: int) -> str:
+    """The reading on one page to print."""
+    facts = report_facts(service(), reading_id, actor=current_actor())
+    service().trail.record(current_actor(), "report.made", f"reading:{reading_id}", format="html")
+    return render_template("report.html", facts=facts, uri=data_uri)
+
+
+@reports.get("/api/v1/readings/<int:reading_id>/report.pdf")
+@require("read")
+@reports.doc(
+    summary="Print a reading",
+    operation_id="getReport",
+    responses=other("application/pdf", "One page of A4"),
+)
+def for_programs(reading_id: int) -> Response:
+    """Answer with one page: pictures, answer, operating point, known limits, warnings and reviewers."""
+    return _pdf(reading_id)
+
+
+@reports.get("/readings/<int:reading_id>/report.pdf")
+@require("read")
+@reports.doc(hide=True)
+def for_people(reading_id: int) -> Response:
+    """The same in the language of the page, under its address."""
+    told = script_words()
+    return _pdf(reading_id, lambda sentence: told.get(sentence, sentence))
+
+
+def _page(reading_id: int, mistake: str = "") -> str:
+    try:
+        asked = form_filter(request.args)
+    except UsageError:
+        asked = form_filter({})
+    facts = report_facts(service(), reading_id, actor=current_actor(), with_pictures=False)
+    reading, history = facts.reading, service().reviews.of(reading_id)
+    before, after = service().worklist.neighbours(reading, asked.only, order=asked.order)
+    mine = [one for one in history if one.current and one.reviewer == current_actor().name]
+    blind = bool(request.args.get("blind")) and not any(one.saw_answer for one in mine) and not mistake
+    return render_template(
+        "room.html",
+        facts=facts,
+        reading=reading,
+        history=history,
+        maps_lesions=_maps_lesions(reading),
+        mine=mine[-1] if mine else None,
+        blind=blind or (bool(mistake) and request.form.get("saw_answer") == "0"),
+        before=before,
+        after=after,
+        asked=asked,
+        mistake=mistake,
+        needed=service().reviews.needed,
+        can_settle=reading.review_state == "disputed" and not mine,
+    )
+
+
+def _comparison(reading_id: int, mistake: str = "") -> str:
+    first = service().readings.get(reading_id, actor=current_actor())
+    same = (
+        service().worklist.page(Filter(image=first.image_sha256), order="newest", limit=100, actor=current_actor()).rows
+    )
+    others = [one for one in same if one.id != first.id]
+    wanted = request.args.get("other", "")
+    second = next((one for one in others if str(one.id) == wanted), others[0] if others else None)
+    fitting = [plain_name(bundle) for bundle in bundles() if bundle.task.name == first.task]
+    used = {one.bundle.partition("@")[0] for one in same}
+    pair: list[StoredReading] = [first] if second is None else [first, second]
+    return render_template(
+        "compare.html",
+        first=first,
+        pair=[(one, answer_facts(service(), one)) for one in pair],
+        maps_lesions=any(_maps_lesions(one) for one in pair),
+        others=others,
+        second=second,
+        unread=[name for name in fitting if name not in used],
+        mistake=mistake,
+    )
+
+
+def _maps_lesions(reading: StoredReading) -> bool:
+    bundle = bundle_of(reading)
+    return bundle is not None and bundle.maps_lesions
+
+
+def _back(reading_id: int) -> Any:
+    """To the reading, or to the next one in the list where that was asked for."""
+    target = request.form.get("then", "")
+    goal = int(target) if target.isascii() and target.isdigit() and len(target) < 10 else reading_id
+    asked = urlencode({name: value for name, value in request.args.items() if name != "blind"})
+    return redirect(url_for("room.show", reading_id=goal) + (asked and f"?{asked}"), code=303)
+
+
+def _pdf(reading_id: int, translate: Callable[[str], str] = str) -> Response:
+    from secondread.service.pdf import reading_pdf  # with ReportLab, which only reports need
+
+    pdf = reading_pdf(service(), reading_id, actor=current_actor(), translate=translate)
+    answer = Response(pdf, mimetype="application/pdf")
+    answer.headers["Content-Disposition"] = f'inline; filename="reading-{reading_id}.pdf"'  # never the file's own name
+    return answer

@@ -1,0 +1,128 @@
+"""The worklist: the readings that are kept, in the order in which they need a person; listed, exported, on a page."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from apiflask import APIBlueprint, Schema
+from apiflask.fields import List, Nested, String
+from flask import Response, render_template, request
+from flask_babel import gettext
+
+from secondread.service import ORDERS, REVIEW_STATES, csv_text
+from secondread.tasks import list_tasks, load_task
+from secondread.web.auth import current_actor, require
+from secondread.web.context import service
+from secondread.web.document import other
+from secondread.web.filters import FormFilter, OrderedQuery, PageQuery, filter_of, form_filter
+from secondread.web.problems import attempt
+from secondread.web.readings import StoredRow
+from secondread.web.shapes import said
+
+lists = APIBlueprint("lists", __name__, url_prefix="/api/v1", tag="readings")
+worklist = APIBlueprint("worklist", __name__, enable_openapi=False)
+_ROWS = 50
+
+
+class ListOut(Schema):
+    """Readings."""
+
+    readings = List(Nested(StoredRow), required=True)
+
+
+class PageOut(ListOut):
+    """A page of readings."""
+
+    next = String(
+        required=True, allow_none=True, metadata=said("give it as `after` for the next page; null at the end")
+    )
+
+
+@lists.get("/readings")
+@require("read")
+@lists.input(PageQuery, location="query")
+@lists.output(PageOut)
+@lists.doc(operation_id="listReadings", summary="List readings")
+def list_readings(query_data: dict[str, Any]) -> Any:
+    """Answer with a page of the worklist. `next` leads to the page after; null at the end."""
+    page = service().worklist.page(
+        filter_of(query_data),
+        order=query_data["order"],
+        after=query_data["after"] or None,
+        limit=query_data["limit"],
+        actor=current_actor(),
+    )
+    return {"readings": [row.to_dict() for row in page.rows], "next": page.next}
+
+
+@lists.get("/readings.json")
+@require("read")
+@lists.input(OrderedQuery, location="query")
+@lists.output(ListOut)
+@lists.doc(operation_id="exportReadingsAsJson", summary="Export readings as JSON")
+def export_json(query_data: dict[str, Any]) -> Response:
+    """Answer with every reading that the filter leaves, however many."""
+    rows = _exported(query_data)
+
+    def chunks() -> Iterator[str]:
+        yield '{"readings": ['
+        for number, row in enumerate(rows):
+            yield (",\n" if number else "\n") + json.dumps(row, ensure_ascii=False)
+        yield "\n]}\n"
+
+    return Response(chunks(), mimetype="application/json", headers=_as_file("readings.json"))
+
+
+@lists.get("/readings.csv")
+@require("read")
+@lists.input(OrderedQuery, location="query")
+@lists.doc(
+    operation_id="exportReadingsAsCsv",
+    summary="Export readings as CSV",
+    responses=other("text/csv", "One line a reading"),
+)
+def export_csv(query_data: dict[str, Any]) -> Response:
+    """Answer with every reading that the filter leaves, however many. Lists are JSON in their cell."""
+    rows = _exported(query_data)
+    names = list(StoredRow().fields)
+    lines = csv_text(names, ([row[name] for name in names] for row in rows))
+    return Response(lines, content_type="text/csv; charset=utf-8", headers=_as_file("readings.csv"))
+
+
+@worklist.get("/worklist")
+@require("read")
+def show() -> Any:
+    """A page of the list; with `part=rows` only its rows, to be put below those there are."""
+
+    def act() -> str:
+        asked = form_filter(request.args)
+        page = service().worklist.page(
+            asked.only, order=asked.order, after=request.args.get("after") or None, limit=_ROWS, actor=current_actor()
+        )
+        if request.args.get("part") == "rows":
+            return render_template("_rows.html", asked=asked, page=page, fragment=True)
+        return render_template("worklist.html", **_form(asked), page=page, n=service().worklist.count(asked.only))
+
+    return attempt(
+        act, lambda sentence: render_template("worklist.html", **_form(form_filter({}), sentence), page=None)
+    )
+
+
+def _form(asked: FormFilter, mistake: str = "") -> dict[str, Any]:
+    titles = {name: gettext(load_task(name).title) for name in list_tasks()}
+    return {
+        "asked": asked,
+        "orders": ORDERS,
+        "states": REVIEW_STATES,
+        "choices": service().worklist.choices(),
+        "titles": titles,
+        "mistake": mistake,
+    }
+
+
+def _exported(query: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    return service().worklist.export(filter_of(query), order=query["order"], actor=current_actor())
+
+
+def _as_file(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"'}

@@ -1,0 +1,42 @@
+"""The lab's pages that the project keeps are what its templates make of the results that it keeps."""
+
+import json
+from pathlib import Path
+
+from secondread.lab.leaderboard import write_leaderboard
+from secondread.lab.pages import comparison_page, search_page, study_page
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def kept(name):
+    return json.loads((RESULTS / name).read_text(encoding="utf-8"))
+
+
+def test_the_leaderboard_is_that_of_the_kept_results(tmp_path):
+    """Out of date? Run `secondread compare --page docs/leaderboard.md`."""
+    write_leaderboard(RESULTS / "leaderboard", tmp_path / "leaderboard.md")
+    assert (tmp_path / "leaderboard.md").read_text() == (ROOT / "docs" / "leaderboard.md").read_text()
+
+
+def test_the_comparison_with_the_paper_is_that_of_the_kept_runs():
+    page = (ROOT / "docs" / "paper-comparison.md").read_text()
+    assert comparison_page(kept("paper-comparison.json")) == page
+
+
+def test_the_study_is_that_of_the_kept_runs():
+    folder = RESULTS / "study" / "tuberculosis"
+    assert study_page(kept(folder / "study.json")) == (folder / "study.md").read_text()
+
+
+def test_the_search_is_that_of_the_kept_trials():
+    folder = RESULTS / "search" / "tuberculosis"
+    page = search_page(kept(folder / "search.json"), measure="validation ROC AUC")
+    assert page == (folder / "search.md").read_text()
+
+
+def test_a_search_without_a_whole_trial_has_no_options_to_give():
+    table = kept(RESULTS / "search" / "tuberculosis" / "search.json")
+    page = search_page({**table, "best": None, "trials": []}, measure="validation ROC AUC")
+    assert "--set" not in page.partition("![")[0]
