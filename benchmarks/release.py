@@ -58,7 +58,7 @@ def evidence(tasks: list[str]) -> None:
         task = name.partition("/")[0]
         if task in tasks:
             out = RUNS / "evidence" / name
-            call("evaluate", "--data", manifest_of(task), "--split", "test", "--bundle", name, "--out", out)
+            call("evaluate", "--data", manifest_of(task), "--split", "all", "--bundle", name, "--keep", "--out", out)
     call("gate", "measure", "--data", data_folder(), "--gate", SHIPPED / "gate", "--out", RESULTS / "gate.json")
 
 

@@ -12,7 +12,12 @@ from secondread.cli.options import bundle_reference, command_line, complete_bund
     "--data", required=True, type=click.Path(path_type=Path), help="A manifest, or a folder in a known layout."
 )
 @click.option(
-    "--split", "splits", required=True, multiple=True, metavar="NAME", help="Which split to read; may be given again."
+    "--split",
+    "splits",
+    required=True,
+    multiple=True,
+    metavar="NAME|all",
+    help="Which split to read; may be given again. all: every one that measures, none that taught.",
 )
 @click.option(
     "--bundle",
@@ -41,6 +46,7 @@ from secondread.cli.options import bundle_reference, command_line, complete_bund
     is_flag=True,
     help="Leave pictures of the worst readings out of the page; evidence.json never holds any.",
 )
+@click.option("--keep", is_flag=True, help="Put evidence and card into the bundle too, in the place of what it holds.")
 @click.option(
     "--out",
     required=True,
@@ -55,6 +61,7 @@ def evaluate(
     operating_point: str | None,
     prevalence: float | None,
     no_gallery: bool,
+    keep: bool,
     out: Path,
 ) -> None:
     """Measure a bundle on a split: metrics with intervals, plots, heat maps, and a page to look at.
@@ -67,7 +74,9 @@ def evaluate(
 
     from secondread.cli.progress import bars
     from secondread.data import load_data
-    from secondread.reading import Reader
+    from secondread.data.split import MEASURED
+    from secondread.evidence.card import write_card
+    from secondread.reading import Reader, add_to_bundle
     from secondread.stats.interval import Interval
     from secondread.training import evaluate as evaluate_bundle
     from secondread.training.measure import failures_of, write_evaluation
@@ -75,6 +84,8 @@ def evaluate(
     reference = bundle_reference(task or _task_of(data, bundle), bundle)
     reader = Reader.load(reference, operating_point=operating_point)
     manifest = load_data(data, task=reader.task)
+    if "all" in splits:
+        splits = tuple(name for name in MEASURED if name in manifest.splits())
     console = Console()
     with bars(Console(stderr=True)) as progress:
         rows = {split: progress.add_task(f"read {split}"[:14], total=None, said="") for split in splits}
@@ -87,6 +98,8 @@ def evaluate(
             prevalence=prevalence,
             on_read=lambda split, done, total: progress.update(rows[split], completed=done, total=total),
         )
+    if keep:
+        add_to_bundle(reader.bundle, evidence=evidence, card=write_card(reader.bundle, evidence))
     gallery = None if no_gallery else failures_of(reader, manifest, evidence)
     page = write_evaluation(evidence, reader.bundle, out, gallery=gallery)
     table = Table(
