@@ -41,7 +41,7 @@ test-peers: $(VENV)/.develops  ## what needs wheels and other programs
 check: $(VENV)/.develops  ## style, types, import order and dead code
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . || { echo "Run 'make format' and mend what is left."; exit 1; }
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache | tail -n 4
+	@said=$$($(BIN)/lint-imports --no-cache) || { echo "$$said"; exit 1; }
 	@$(BIN)/vulture
 
 format: $(VENV)/.develops  ## let ruff put the code in order

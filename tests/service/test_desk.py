@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
 from sqlalchemy import delete, func, select
 
 from secondread.errors import NotThere, UnknownName
@@ -16,6 +17,7 @@ from secondread.reading import Reader
 from secondread.service import Outcome, ReadingRequest, Service, StoredReading
 from secondread.service.tables import ImageRow, ItemRow, ReadingRow
 from tests.cli.test_cli import call
+from tests.images.variants import dicom, relabelled
 from tests.phantoms import chest_phantom, dicom_bytes, encode
 from tests.service.conftest import ANNA
 
@@ -39,6 +41,9 @@ FILES = {
     "DICOM": dicom_bytes(FILM, SOPClassUID="1.2.840.10008.5.1.4.1.1.1.1", **MAKER),
     "DICOM with text burned in": dicom_bytes(FILM, BurnedInAnnotation="YES", **MAKER),
     "DICOM captured": dicom_bytes(FILM, ConversionType="WSD", Manufacturer="Maker"),
+    "DICOM, implicit called explicit": relabelled(dicom(FILM, syntax=ImplicitVRLittleEndian), ExplicitVRLittleEndian),
+    "DICOM, uncompressed called JPEG": relabelled(dicom(FILM), JPEGBaseline8Bit),
+    "DICOM without a sign": dicom(FILM, PixelRepresentation=None),
     "DICOM of several frames": dicom_bytes(np.stack([FILM, FILM[::-1]]), multi_frame=True, **MAKER),
 }
 
@@ -61,6 +66,7 @@ def _forget(service: Service) -> None:
             session.execute(delete(table))
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom's, of headers that are wrong
 @pytest.mark.parametrize("kind", FILES)
 def test_at_once_through_the_queue_and_by_the_command_it_is_the_same_reading(
     service: Service, reader: Reader, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
