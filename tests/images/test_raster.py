@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from secondread.errors import TruncatedImage
-from secondread.images import decode, sniff
+from secondread.errors import ImageTooLarge, TruncatedImage, UnsupportedImage
+from secondread.images import Limits, decode, decode_frames, sniff
 from tests.crafted import PNG_SIGNATURE, png_chunk, png_file
 from tests.phantoms import chest_phantom, encode
 
@@ -184,6 +184,30 @@ def test_animated_png_gives_its_first_picture() -> None:
     header = png_chunk(b"IHDR", struct.pack(">2I5B", 56, 40, 8, 0, 0, 0, 0))
     rest = encode(GREY, "PNG")[33:]
     np.testing.assert_array_equal(decode(PNG_SIGNATURE + header + png_chunk(*control) + rest).pixels, GREY)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "PNG", "WebP"])
+def test_every_page_or_picture_can_be_had_and_how_many_there_are_is_told(kind: str) -> None:
+    stack = [RGB, RGB[::-1], RGB[:, ::-1]]
+    more = [PillowImage.fromarray(np.ascontiguousarray(picture)) for picture in stack[1:]]
+    data = encode(RGB, kind, save_all=True, append_images=more, **({"lossless": True} if kind == "WebP" else {}))
+    images = list(decode_frames(data))
+    assert [(image.frame, image.n_frames) for image in images] == [(0, 3), (1, 3), (2, 3)]
+    for image, picture in zip(images, stack, strict=True):
+        np.testing.assert_array_equal(image.pixels, picture)
+        np.testing.assert_array_equal(decode(data, frame=image.frame).pixels, picture)
+    with pytest.raises(UnsupportedImage, match=r"no frame 4.*has 3"):
+        decode(data, frame=3)
+
+
+def test_pages_may_differ_in_size_and_depth_and_each_is_bounded() -> None:
+    data = encode(GREY, "TIFF", save_all=True, append_images=[PillowImage.fromarray(DEEP[:20])])
+    assert [image.pixels.dtype for image in decode_frames(data)] == [np.uint8, np.uint16]
+    np.testing.assert_array_equal(decode(data, frame=1).pixels, DEEP[:20])
+    large = encode(GREY[:4], "TIFF", save_all=True, append_images=[PillowImage.fromarray(GREY)])
+    assert decode(large, limits=Limits(max_pixels=1000)).height == 4
+    with pytest.raises(ImageTooLarge):
+        decode(large, frame=1, limits=Limits(max_pixels=1000))
 
 
 def test_nothing_of_a_cut_file_is_shown() -> None:

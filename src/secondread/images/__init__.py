@@ -1,11 +1,11 @@
 """From bytes to model input: the only place where pixels are decoded."""
 
-from secondread.images.decode import decode, decode_frames, sniff
+from secondread.images.decode import decode, decode_frames, sniff, whole_range
 from secondread.images.deidentify import Deidentified, deidentify, pseudonym
-from secondread.images.depth import encode_depth, whole_range
 from secondread.images.image import Depth, Image, Limits
+from secondread.images.jpeg import quantisation
 from secondread.images.prepare import Prepared, PrepareSpec, place_map, prepare
-from secondread.images.show import blend, encode_png, perceptual_hash, quantisation, to_display
+from secondread.images.show import blend, encode_depth, encode_png, perceptual_hash, to_display
 
 __all__ = [
     "Deidentified",

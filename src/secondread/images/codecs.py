@@ -16,18 +16,7 @@ from pydicom.pixels.decoders.base import DecodeRunner
 from pydicom.uid import RLELossless
 
 from secondread.errors import TruncatedImage, UnsupportedImage
-
-# A progressive JPEG may hold thousands of scans that each cost a pass over all pixels; this is about two seconds.
-_MAX_SCAN_PIXELS = 1_200_000_000
-
-
-def check_scans(stream: bytes, n_pixels: int) -> None:
-    """Raise UnsupportedImage if the JPEG's scans (T.81 B.2.3) times its pixels are beyond reason."""
-    if stream[:2] == b"\xff\xd8" and stream.count(b"\xff\xda") * n_pixels > _MAX_SCAN_PIXELS:
-        raise UnsupportedImage(
-            "this JPEG holds far more scans than an image needs; save it again as a plain JPEG or PNG"
-        )
-
+from secondread.images.jpeg import check_scans, frame_sizes
 
 _MAX_FRAGMENTS = 65_536
 _ITEM = b"\xfe\xff\x00\xe0"
@@ -66,24 +55,16 @@ def _check(stream: bytes, ds: Dataset) -> None:
 
 
 def _sizes(stream: bytes) -> Iterator[tuple[int, int]]:
-    """(width, height) told by JPEG or JPEG-LS frame headers (T.81 B.2.2) or a JPEG 2000 SIZ marker (T.800 A.5.1)."""
+    """(width, height) told by JPEG or JPEG-LS frame headers or a JPEG 2000 SIZ marker (T.800 A.5.1)."""
     start = stream.find(b"\xff\x4f\xff\x51", 0, 256)
     if start >= 0:
         x1, y1, x0, y0 = struct.unpack(">4I", stream[start + 8 : start + 24])
         yield x1 - x0, y1 - y0
         return
-    at = 2
-    while at + 9 <= len(stream) and stream[:2] == b"\xff\xd8" and stream[at] == 0xFF:
-        marker, length = stream[at + 1], int.from_bytes(stream[at + 2 : at + 4], "big")
-        if marker == 0xDA:  # start of scan: no frame header follows
-            return
-        if (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == 0xF7:
-            height, width = struct.unpack(">2H", stream[at + 5 : at + 9])
-            yield width, height
-        at += 2 + length
+    yield from frame_sizes(stream)
 
 
-_SYNTAXES = (uid.JPEGLossless, uid.JPEGLosslessSV1, uid.JPEGLSLossless, uid.JPEGLSNearLossless)
+_SYNTAXES = (uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1, uid.JPEGLSLossless, uid.JPEGLSNearLossless)
 DECODER_DEPENDENCIES = dict.fromkeys(_SYNTAXES, ("python-gdcm>=3.0.24",))  # asked for by pydicom
 _WORKER = Path(__file__).with_name("gdcm_worker.py")
 _PIXELS_IN_A_SECOND = 2_000_000  # of processor time, beside one second for the start; GDCM is ten times faster

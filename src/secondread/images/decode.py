@@ -1,9 +1,12 @@
 """Bytes to an Image: the format is told by its signature, never by a file's name."""
 
+import re
 from collections.abc import Iterator
 
+import numpy as np
+
 from secondread.errors import NotAnImage, UnsupportedImage
-from secondread.images.image import Image, Limits
+from secondread.images.image import Depth, Image, Limits
 
 _DEFAULT = Limits()
 _SIGNATURES = (  # format, offset, bytes
@@ -27,11 +30,28 @@ _REFUSED = (  # what people send by mistake, and what to do instead
     (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL file", "save it as PNG or JPEG"),
     (0, b"II+\x00", "a BigTIFF", "save it as PNG or as a TIFF under 4 GB"),
     (0, b"MM\x00+", "a BigTIFF", "save it as PNG or as a TIFF under 4 GB"),
-    (4, b"ftypheic", "a HEIC photograph", "save it as JPEG"),
-    (4, b"ftypheix", "a HEIC photograph", "save it as JPEG"),
-    (4, b"ftypmif1", "a HEIF photograph", "save it as JPEG"),
-    (4, b"ftypavif", "an AVIF image", "save it as PNG or JPEG"),
+    (4, b"ftyp", "an MP4 or QuickTime film", "save its pictures as PNG or JPEG"),
+    (0, b"\xff\x0a", "a JPEG XL file", "save it as PNG or JPEG"),
+    (0, b"8BPS", "a Photoshop file", "save it as PNG"),
+    (0, b"NRRD000", "an NRRD volume", "export its slices as PNG or DICOM"),
+    (0, b"ObjectType = Image", "a MetaImage volume", "export its slices as PNG or DICOM"),
+    (344, b"n+1\x00", "a NIfTI volume", "export its slices as PNG or DICOM"),
+    (344, b"ni1\x00", "the header of a NIfTI volume", "export its slices as PNG or DICOM"),
+    (4, b"n+2\x00\r\n\x1a\n", "a NIfTI volume", "export its slices as PNG or DICOM"),
+    (4, b"ni2\x00\r\n\x1a\n", "the header of a NIfTI volume", "export its slices as PNG or DICOM"),
+    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file", "export its images as PNG or DICOM"),
+    (0, b"\x93NUMPY", "a NumPy array", "save it as PNG, or give the array itself"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it and send the images"),
+    (0, b"Rar!\x1a\x07", "a RAR archive", "unpack it and send the images"),
+    (0, b"BZh", "a bzip2 archive", "unpack it and send the images"),
+    (0, b"\xfd7zXZ\x00", "an xz archive", "unpack it and send the images"),
 )
+_BRANDS = {  # of the base media file format (ISO/IEC 14496-12, 4.3), the main one or a compatible one
+    "a HEIC photograph": (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"),
+    "an AVIF image": (b"avif", b"avis"),
+    "a HEIF photograph": (b"mif1", b"msf1", b"mif2"),
+}
+_NETPBM = re.compile(rb"P[1-6]\s+(?:#[^\n]*\n\s*)*\d+\s+(?:#[^\n]*\n\s*)*\d+\s|P7\nWIDTH|P[fF]\s\d+\s\d+\s")
 
 
 def sniff(data: bytes) -> str:
@@ -44,6 +64,10 @@ def sniff(data: bytes) -> str:
             return name
     if _bare_dicom(data):
         return "DICOM"
+    if what := _photograph(data):
+        raise UnsupportedImage(f"this is {what}, which is not read here; save it as JPEG or PNG")
+    if _NETPBM.match(data):
+        raise UnsupportedImage("this is a PGM, PPM or PBM picture, which is not read here; save it as PNG")
     for offset, signature, what, instead in _REFUSED:
         if data[offset : offset + len(signature)] == signature:
             raise UnsupportedImage(f"this is {what}, which is not read here; {instead}")
@@ -55,7 +79,7 @@ def sniff(data: bytes) -> str:
 def decode(data: bytes, *, frame: int = 0, limits: Limits = _DEFAULT) -> Image:
     """The image in these bytes.
 
-    frame: which frame of a multi-frame DICOM file, from 0.
+    frame: which frame of a multi-frame DICOM file, or page or picture of a TIFF, animated PNG or WebP, from 0.
     Raises NotAnImage, ImageTooLarge, TruncatedImage or UnsupportedImage; nothing else.
     """
     limits.check_bytes(len(data))
@@ -64,22 +88,48 @@ def decode(data: bytes, *, frame: int = 0, limits: Limits = _DEFAULT) -> Image:
         from secondread.images import dicom  # pydicom takes longer to import than a reading takes
 
         return dicom.decode_dicom(data, frame=frame, limits=limits)
-    if frame != 0:
-        raise UnsupportedImage(f"a {kind} file is read as one image; there is no frame {frame + 1}")
     from secondread.images import raster
 
-    return raster.decode_raster(data, kind, limits=limits)
+    return raster.decode_raster(data, kind, frame=frame, limits=limits)
 
 
 def decode_frames(data: bytes, *, limits: Limits = _DEFAULT) -> Iterator[Image]:
     """Every frame of the file in turn, each decoded when asked for. Raises as `decode` does."""
     limits.check_bytes(len(data))
     if sniff(data) != "DICOM":
-        yield decode(data, limits=limits)
+        image = decode(data, limits=limits)
+        yield image
+        for frame in range(1, image.n_frames):
+            yield decode(data, frame=frame, limits=limits)
         return
     from secondread.images import dicom
 
     yield from dicom.decode_dicom_frames(data, limits=limits)
+
+
+def whole_range(data: bytes, *, frame: int = 0, limits: Limits = _DEFAULT) -> Depth | None:
+    """The values of a grey file of more than 8 bits over their whole range, beyond the window that it is shown with.
+
+    None where there are no more, or it is in colour. Raises as `decode` does.
+    """
+    if sniff(data) == "DICOM":
+        from secondread.images import dicom
+
+        limits.check_bytes(len(data))
+        return dicom.whole_range_of_dicom(data, frame=frame, limits=limits)
+    image = decode(data, frame=frame, limits=limits)
+    if image.pixels.dtype != np.uint16 or image.pixels.ndim != 2:
+        return None
+    return Depth(image.pixels, 0.0, 65535.0, image.full_scale / 2, float(image.full_scale))
+
+
+def _photograph(data: bytes) -> str:
+    """What a telephone's picture is called; '' for anything else."""
+    if data[4:8] != b"ftyp":
+        return ""
+    brands = [data[8:12], *(data[at : at + 4] for at in range(16, min(int.from_bytes(data[:4], "big"), 128), 4))]
+    found = (what for brand in brands for what, names in _BRANDS.items() if brand in names)
+    return next(found, "")
 
 
 def _confirmed(name: str, data: bytes) -> bool:

@@ -14,12 +14,15 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from secondread.errors import ImageError, TruncatedImage
+from secondread.errors import TruncatedImage
 from secondread.images.decode import sniff
 from secondread.images.image import Limits
+from secondread.images.jpeg import APP0, APP1, APP2, APP14, APP15, COM, EOI, segments
+from secondread.images.raster import orientation_of
 
 if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.tag import BaseTag
 
 _METHOD = "secondread: after PS3.15 basic profile, by a list of what stays; best effort"
 
@@ -33,6 +36,7 @@ class Deidentified:
     changed: bool  # False: kept as sent, which `warnings` then says
     patient: str = ""  # a pseudonym, the same for all images of one person under one key; '' where not known
     warnings: tuple[str, ...] = ()
+    header: tuple[tuple[str, str], ...] = ()  # DICOM: as Image.header of the file that was sent
 
 
 def deidentify(data: bytes, *, key: bytes, limits: Limits | None = None) -> Deidentified:
@@ -50,7 +54,7 @@ def deidentify(data: bytes, *, key: bytes, limits: Limits | None = None) -> Deid
     if cutter is None:
         return Deidentified(data, kind, False, warnings=(_kept(kind),))
     try:
-        cut = cutter(data, _orientation(data, kind))
+        cut = cutter(data, orientation_of(data, kind))
     except (IndexError, ValueError):
         return Deidentified(data, kind, False, warnings=(_kept(kind),))
     return Deidentified(cut, kind, True)
@@ -110,13 +114,12 @@ _EMPTY = (  # type 2 in the modules of most images: they must be there, and may 
     "SeriesNumber",
 )
 _MAX_DEPTH = 8
+_ITEM = b"\xfe\xff\x00\xe0"
 _META = (  # of the file itself; the rest (who sent it, private information) goes
     "FileMetaInformationVersion",
     "MediaStorageSOPClassUID",
     "TransferSyntaxUID",
 )
-_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and its multi-frame kinds, .1 to .4
-_OFTEN_WITH_TEXT = ("US", "OT", "ES", "XC", "SC", "DOC")
 
 
 def _dicom(data: bytes, key: bytes, limits: Limits) -> Deidentified:
@@ -129,6 +132,9 @@ def _strip(ds: "Dataset", key: bytes) -> Deidentified:
     from pydicom.dataset import FileMetaDataset
     from pydicom.uid import UID
 
+    from secondread.images.dicom import SECONDARY_CAPTURE, about_text, header_of
+
+    header = header_of(ds)
     person = _text(ds, "PatientID") or _text(ds, "PatientName")
     patient = pseudonym(key, "patient", f"{person}\0{_text(ds, 'IssuerOfPatientID')}") if person else ""
     _prune(ds, depth=0)
@@ -147,13 +153,36 @@ def _strip(ds: "Dataset", key: bytes) -> Deidentified:
     own = UID(_text(ds, "SOPInstanceUID") or _uid(key, hashlib.sha256(_pixels(ds)).hexdigest()))
     ds.SOPInstanceUID = meta.MediaStorageSOPInstanceUID = own
     if "SOPClassUID" not in ds:
-        ds.SOPClassUID = meta.get("MediaStorageSOPClassUID") or _SECONDARY_CAPTURE
+        ds.SOPClassUID = meta.get("MediaStorageSOPClassUID") or SECONDARY_CAPTURE
     ds.file_meta = meta
     if hasattr(ds, "preamble"):
         ds.preamble = b"\0" * 128  # it may hold anything, a TIFF header with a name for instance
+    return Deidentified(_written(ds, meta), "DICOM", True, patient, about_text(ds), header)
+
+
+def _written(ds: "Dataset", meta: "FileMetaDataset") -> bytes:
+    """The file, also where its header is not true of its pixels: `decode` mends that, with a note, as before."""
+    from pydicom.filebase import DicomBytesIO
+    from pydicom.filewriter import write_file_meta_info
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    from secondread.images.dicom import file_meta
+
+    said = meta.TransferSyntaxUID
+    untrue = said.is_compressed and not _pixels(ds).startswith(_ITEM)
+    if untrue:  # pydicom writes no such file
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
     target = io.BytesIO()
     ds.save_as(target, enforce_file_format=True)
-    return Deidentified(target.getvalue(), "DICOM", True, patient, _about_text(ds))
+    data = target.getvalue()
+    if not untrue:
+        return data
+    meta.TransferSyntaxUID = said
+    head = DicomBytesIO(b"\0" * 128 + b"DICM")
+    head.is_little_endian, head.is_implicit_VR = True, False
+    head.seek(132)
+    write_file_meta_info(head, meta, enforce_standard=True)
+    return head.getvalue() + data[file_meta(data)[1] :]
 
 
 def _prune(ds: "Dataset", *, depth: int) -> None:
@@ -166,9 +195,20 @@ def _prune(ds: "Dataset", *, depth: int) -> None:
         keyword = keyword_for_tag(tag)
         if tag.is_private or keyword not in _STAYS:
             del ds[tag]
-        elif keyword.endswith("Sequence"):
+            continue
+        if getattr(ds.get_item(tag), "VR", "") is None:
+            _name_vr(ds, tag)
+        if keyword.endswith("Sequence") and tag in ds:
             for item in ds[tag].value or ():
                 _prune(item, depth=depth + 1)
+
+
+def _name_vr(ds: "Dataset", tag: "BaseTag") -> None:
+    """Parse an element read without its representation, so that it can be written with it; what cannot be goes."""
+    try:
+        _ = ds[tag]
+    except Exception:  # pydicom raises nearly anything for a damaged value
+        del ds[tag]
 
 
 def _uid(key: bytes, old: str) -> str:
@@ -184,26 +224,13 @@ def _pixels(ds: "Dataset") -> bytes:
     return bytes(next(ds[name].value for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if name in ds))
 
 
-def _about_text(ds: "Dataset") -> tuple[str, ...]:
-    """What the file says of text in its picture (0028,0301)."""
-    said = _text(ds, "BurnedInAnnotation").upper()
-    if said == "YES":
-        return ("the file says that text is burned into the picture, perhaps a name: look before it is passed on",)
-    captured = _text(ds, "SOPClassUID").startswith(_SECONDARY_CAPTURE) or bool(_text(ds, "ConversionType"))
-    if said != "NO" and (captured or _text(ds, "Modality") in _OFTEN_WITH_TEXT):
-        return ("a captured picture that does not say whether text is burned in: look before it is passed on",)
-    return ()
-
-
 # --- PNG and JPEG ----------------------------------------------------------------------------------------------------
 
 _PNG_STAYS = {  # what pixels, transparency and colours need (PNG 3rd edition, 11)
     *(b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT", b"pHYs", b"cICP"),
     *(b"acTL", b"fcTL", b"fdAT"),
 }
-_APP0, _APP1, _APP2, _APP14, _APP15, _COM = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF, 0xFE
-_SOS, _EOI = 0xDA, 0xD9
-_JPEG_STAYS = {_APP0: b"JFIF\0", _APP2: b"ICC_PROFILE\0", _APP14: b"Adobe"}
+_JPEG_STAYS = {APP0: b"JFIF\0", APP2: b"ICC_PROFILE\0", APP14: b"Adobe"}
 
 
 def _png(data: bytes, orientation: int) -> bytes:
@@ -228,65 +255,20 @@ def _png(data: bytes, orientation: int) -> bytes:
 
 def _jpeg(data: bytes, orientation: int) -> bytes:
     """The file without comments and application segments, but for JFIF, colour profile, Adobe and the orientation."""
-    parts, at = [data[:2]], 2
+    parts = [data[:2]]
     exif = b"Exif\0\0" + _exif(orientation)
-    pending = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif if orientation != 1 else b""
-    while True:
-        if data[at] != 0xFF:
-            raise ValueError("no marker where one must be")
-        marker = data[at + 1]
-        if marker == 0xFF:  # a fill byte
-            at += 1
-            continue
-        if marker == _EOI:
-            return b"".join([*parts, data[at : at + 2]])
-        if marker == 0x01 or 0xD0 <= marker <= 0xD7:
-            at += 2
-            continue
-        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if end > len(data) or end < at + 4:
-            raise ValueError("a segment ends beyond the file")
-        application = _APP0 <= marker <= _APP15
-        if pending and marker != _APP0:
+    pending = bytes([0xFF, APP1]) + (len(exif) + 2).to_bytes(2, "big") + exif if orientation != 1 else b""
+    for marker, start, end in segments(data):
+        if pending and marker not in (APP0, EOI):
             parts.append(pending)
             pending = b""
-        if not (application or marker == _COM) or (
-            marker in _JPEG_STAYS and data[at + 4 : end].startswith(_JPEG_STAYS[marker])
-        ):
-            parts.append(data[at:end])
-        at = end
-        if marker == _SOS:
-            at = _end_of_scan(data, end)
-            parts.append(data[end:at])
-
-
-def _end_of_scan(data: bytes, at: int) -> int:
-    """Where the next marker is that is neither a stuffed byte nor a restart (ITU-T T.81 B.1.1.5)."""
-    while True:
-        at = data.index(b"\xff", at)
-        follows = data[at + 1]
-        if follows != 0 and follows != 0xFF and not 0xD0 <= follows <= 0xD7:
-            return at
-        at += 1 if follows == 0xFF else 2
+        described = APP0 <= marker <= APP15 or marker == COM
+        if not described or (marker in _JPEG_STAYS and data[start + 4 : end].startswith(_JPEG_STAYS[marker])):
+            parts.append(data[start:end])
+    return b"".join(parts)
 
 
 def _exif(orientation: int) -> bytes:
     """An EXIF block (a TIFF of one entry) that holds the orientation alone."""
     entry = b"\x01\x12\x00\x03\x00\x00\x00\x01" + orientation.to_bytes(2, "big") + b"\0\0"
     return b"MM\x00*\x00\x00\x00\x08\x00\x01" + entry + b"\0\0\0\0"
-
-
-def _orientation(data: bytes, kind: str) -> int:
-    """As the decoder finds it, so that the picture stays upright."""
-    from importlib import import_module
-
-    from secondread.images import raster
-
-    if b"Exif" not in data and b"eXIf" not in data and b"exif" not in data:
-        return 1
-    module, name = raster._PLUGINS[kind]
-    try:
-        picture = getattr(import_module(module), name)(raster.BoundedReads(data, max_reads=raster.MAX_READS))
-        return raster._orientation(picture)
-    except (ImageError, OSError, SyntaxError, ValueError, IndexError):
-        return 1

@@ -1,5 +1,6 @@
 """DICOM through pydicom: opened within bounds, and its frames as a person would see them (PS3.3, PS3.5)."""
 
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from threading import Lock
@@ -20,10 +21,10 @@ from pydicom.uid import (
 )
 
 from secondread.errors import ImageError, ImageTooLarge, TruncatedImage, UnsupportedImage
-from secondread.images.bounded import BoundedReads
 from secondread.images.codecs import one_frame
 from secondread.images.grey import WHITE, grey_as_shown, grey_in_depth, text
-from secondread.images.image import Depth, Image, Limits
+from secondread.images.header import NATIVE, aligned, settle
+from secondread.images.image import BoundedReads, Depth, Image, Limits
 
 # Each element costs two or three reads in pydicom and some microseconds: this is most of a second.
 _MAX_READS = 150_000
@@ -53,7 +54,7 @@ def open_dicom(data: bytes, limits: Limits) -> Dataset:
 def _inflated(data: bytes, limits: Limits) -> bytes:
     """The file as if it had never been deflated (PS3.5 annex A.5); pydicom would inflate it without bounds."""
     deflated = DeflatedExplicitVRLittleEndian.encode()
-    syntax, end = _file_meta(data)
+    syntax, end = file_meta(data)
     if syntax is None and deflated in data:
         raise TruncatedImage("the DICOM file's header is damaged; send it again")
     if syntax != deflated:
@@ -67,7 +68,7 @@ def _inflated(data: bytes, limits: Limits) -> bytes:
     return data[:end].replace(deflated, ExplicitVRLittleEndian.encode().ljust(len(deflated), b"\0")) + body
 
 
-def _file_meta(data: bytes) -> tuple[bytes | None, int]:
+def file_meta(data: bytes) -> tuple[bytes | None, int]:
     """The transfer syntax told by the file meta information (PS3.10 section 7.1), and where that ends."""
     at = 132 if data[128:132] == b"DICM" else 0
     syntax = None
@@ -87,7 +88,8 @@ def _set_transfer_syntax(ds: Dataset) -> None:
     ds.ensure_file_meta()
     syntax = ds.file_meta.get("TransferSyntaxUID")
     if syntax and not syntax.is_transfer_syntax:
-        raise UnsupportedImage(f"the DICOM transfer syntax {str(syntax)[:64]} is not known; send it uncompressed")
+        shown = re.sub(r"[^0-9.]", "?", str(syntax)[:64])
+        raise UnsupportedImage(f"the DICOM transfer syntax {shown} is not known; send it uncompressed")
     if not syntax:
         implicit, little = ds.original_encoding
         plain = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
@@ -105,6 +107,10 @@ def _check_sequences(ds: Dataset) -> None:
 
 
 def _check_pixels(ds: Dataset, limits: Limits) -> None:
+    if _is_directory(ds):
+        raise UnsupportedImage(
+            "this is a DICOMDIR, the list of what lies on a disc, and holds no image; send the folder that it lies in"
+        )
     names = [key for key in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if key in ds]
     if not names and ("Rows" in ds or "SOPClassUID" not in ds):
         raise TruncatedImage("the DICOM file ends before its pixel data; send it again")
@@ -118,7 +124,12 @@ def _check_pixels(ds: Dataset, limits: Limits) -> None:
     limits.check_size(columns, rows)
 
 
-# GDCM ends the process on some damaged frames, so it is asked last of all and from a process of its own (_gdcm.py).
+def _is_directory(ds: Dataset) -> bool:
+    kind = ds.get("SOPClassUID") or ds.file_meta.get("MediaStorageSOPClassUID")
+    return kind == uids.MediaStorageDirectoryStorage or ("DirectoryRecordSequence" in ds and "PixelData" not in ds)
+
+
+# GDCM ends the process on some damaged frames, so it is asked last and from a process of its own (gdcm_worker.py).
 _PLUGINS = {
     uids.JPEGBaseline8Bit: "pillow",
     uids.JPEGExtended12Bit: "pillow",
@@ -153,33 +164,35 @@ _TECHNICAL = (
     "ManufacturerModelName",
 )
 _LONGEST = 64  # characters of a value
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and its multi-frame kinds, .1 to .4
+_OFTEN_WITH_TEXT = ("US", "OT", "ES", "XC", "SC", "DOC")
 _ADDING, _ADDED = Lock(), set[uids.UID]()
-_NATIVE = (
-    uids.ImplicitVRLittleEndian,
-    uids.ExplicitVRLittleEndian,
-    uids.DeflatedExplicitVRLittleEndian,
-    uids.ExplicitVRBigEndian,
-)
 
 
 def decode_dicom(data: bytes, *, frame: int, limits: Limits) -> Image:
     """One frame of a DICOM file. Raises ImageTooLarge, TruncatedImage or UnsupportedImage."""
-    return translating(lambda: _frame(open_dicom(data, limits), frame))
+    return translating(lambda: _frame(*_opened(data, limits), frame))
 
 
 def decode_dicom_frames(data: bytes, *, limits: Limits) -> Iterator[Image]:
     """Every frame in turn; the file is parsed once. Raises as `decode_dicom` does."""
-    ds = translating(lambda: open_dicom(data, limits))
+    ds, said = translating(lambda: _opened(data, limits))
     index, n_frames = 0, 1
     while index < n_frames:
-        image = translating(lambda index=index: _frame(ds, index))  # type: ignore[misc]
+        image = translating(lambda index=index: _frame(ds, said, index))  # type: ignore[misc]
         yield image
         index, n_frames = index + 1, image.n_frames
 
 
 def whole_range_of_dicom(data: bytes, *, frame: int, limits: Limits) -> Depth | None:
     """See `whole_range`."""
-    return translating(lambda: _depth(open_dicom(data, limits), frame))
+    return translating(lambda: _depth(_opened(data, limits)[0], frame))
+
+
+def _opened(data: bytes, limits: Limits) -> tuple[Dataset, tuple[str, ...]]:
+    """The data set with a header that is true of its pixels, and notes on what it said wrongly."""
+    ds = open_dicom(data, limits)
+    return ds, settle(ds)
 
 
 def translating(work: Callable[[], Any]) -> Any:
@@ -191,21 +204,19 @@ def translating(work: Callable[[], Any]) -> Any:
     except MemoryError as error:
         raise ImageTooLarge("this DICOM file needs more memory than there is; export it smaller") from error
     except Exception as error:  # damaged files make pydicom and its decoders raise nearly anything
-        reason = " ".join(str(error).split())
-        if "12-bit" in reason or "not support" in reason or "no available" in reason.lower():
+        reason = str(error).lower()  # for whoever mends this, as the cause; people get no decoder's words
+        if "12-bit" in reason or "not support" in reason or "no available" in reason:
             raise UnsupportedImage(
-                f"this DICOM compression cannot be decoded here; send it uncompressed or as JPEG 2000 ({reason[:200]})"
+                "this DICOM compression cannot be decoded here; send it uncompressed or as JPEG 2000"
             ) from error
-        if reason.startswith("Unable to decode"):  # and then a list of decoders and their own words
-            reason = "its compressed pixels cannot be decoded"
-        raise TruncatedImage(f"the DICOM file is damaged or cut short; send it again ({reason[:160]})") from error
+        raise TruncatedImage("the DICOM file is damaged or cut short; send it again") from error
 
 
-def _frame(ds: Dataset, frame: int) -> Image:
+def _frame(ds: Dataset, said: tuple[str, ...], frame: int) -> Image:
     n_frames = int(ds.get("NumberOfFrames") or 1)
     if not 0 <= frame < max(n_frames, 1):
         raise UnsupportedImage(f"there is no frame {frame + 1}; the file has {n_frames}")
-    stored = _stored(ds, frame, n_frames)
+    stored, found = _stored(ds, frame, n_frames)
     pixels, notes = _colour(ds, stored) if _is_colour(ds) else grey_as_shown(ds, stored, frame)
     return Image(
         pixels,
@@ -217,8 +228,8 @@ def _frame(ds: Dataset, frame: int) -> Image:
         body_part=text(ds, "BodyPartExamined"),
         frame=frame,
         n_frames=n_frames,
-        notes=notes,
-        header=_header(ds),
+        notes=(*said, *found, *notes, *about_text(ds)),
+        header=header_of(ds),
     )
 
 
@@ -228,13 +239,25 @@ def _depth(ds: Dataset, frame: int) -> Depth | None:
         raise UnsupportedImage(f"there is no frame {frame + 1}; the file has {n_frames}")
     if _is_colour(ds) or int(ds.get("BitsStored") or 8) <= 8:
         return None
-    return grey_in_depth(ds, _stored(ds, frame, n_frames), frame)
+    return grey_in_depth(ds, _stored(ds, frame, n_frames)[0], frame)
 
 
-def _header(ds: Dataset) -> tuple[tuple[str, str], ...]:
+def header_of(ds: Dataset) -> tuple[tuple[str, str], ...]:
     """The attributes of _TECHNICAL that the file has: name and short text. PS3.15's basic profile keeps them all."""
     found = ((dictionary_description(keyword), _short_text(ds, keyword)) for keyword in _TECHNICAL)
     return tuple((name, shown) for name, shown in found if shown)
+
+
+def about_text(ds: Dataset) -> tuple[str, ...]:
+    """What the file says of text in its picture (0028,0301), for whoever looks at it or passes it on."""
+    said = _short_text(ds, "BurnedInAnnotation").upper()
+    if said == "YES":
+        return ("the file says that text is burned into the picture, perhaps a name: look before it is passed on",)
+    kind = _short_text(ds, "SOPClassUID") or str(ds.file_meta.get("MediaStorageSOPClassUID") or SECONDARY_CAPTURE)
+    captured = kind.startswith(SECONDARY_CAPTURE) or bool(_short_text(ds, "ConversionType"))
+    if said != "NO" and (captured or _short_text(ds, "Modality") in _OFTEN_WITH_TEXT):
+        return ("a captured picture that does not say whether text is burned in: look before it is passed on",)
+    return ()
 
 
 def _short_text(ds: Dataset, keyword: str) -> str:
@@ -247,16 +270,42 @@ def _short_text(ds: Dataset, keyword: str) -> str:
     return shown[:_LONGEST] if shown.isprintable() else ""
 
 
-def _stored(ds: Dataset, frame: int, n_frames: int) -> np.ndarray:
-    """The frame's stored values, decompressed; YBR as RGB. (rows, columns) or (rows, columns, samples)."""
+def _stored(ds: Dataset, frame: int, n_frames: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The frame's stored values, decompressed; YBR as RGB. (rows, columns) or (rows, columns, samples). And notes."""
     syntax = ds.file_meta.TransferSyntaxUID
-    if syntax in _NATIVE:
+    bits = int(ds.get("BitsAllocated") or 8)
+    unused = "PixelData" in ds and not _is_colour(ds) and int(ds.BitsStored) < bits and bits in (8, 16, 32)
+    as_stored = syntax in NATIVE or syntax == uids.RLELossless
+    if unused and (as_stored or int(ds.get("HighBit") or 0) >= int(ds.BitsStored)):
+        return aligned(_decoded(_all_bits(ds), frame, n_frames), ds)
+    return _decoded(ds, frame, n_frames), ()
+
+
+def _all_bits(ds: Dataset) -> Dataset:
+    """The same pixels with every bit that is allocated for a value."""
+    whole = ds.group_dataset(0x0028)
+    whole.file_meta, whole["PixelData"] = ds.file_meta, ds["PixelData"]
+    for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
+        if keyword in ds:
+            whole[keyword] = ds[keyword]
+    bits = int(ds.BitsAllocated)
+    for keyword, value in (("BitsStored", bits), ("HighBit", bits - 1), ("PixelRepresentation", 0)):
+        whole.add_new(keyword, "US", value)  # not by assignment, which would change the element that both share
+    return whole
+
+
+def _decoded(ds: Dataset, frame: int, n_frames: int) -> np.ndarray:
+    syntax = ds.file_meta.TransferSyntaxUID
+    if syntax in NATIVE:
         return pixel_array(ds, index=frame)
     if syntax not in _PLUGINS:
         raise UnsupportedImage(f"the DICOM transfer syntax {syntax.name} is not read here; send it uncompressed")
-    if _PLUGINS[syntax] == "gdcm-apart":
+    plugin = _PLUGINS[syntax]
+    if syntax == uids.JPEGExtended12Bit and int(ds.BitsAllocated) > 8:
+        plugin = "gdcm-apart"
+    if plugin == "gdcm-apart":
         _add_gdcm(syntax)
-    return pixel_array(one_frame(ds, frame, n_frames), index=0, decoding_plugin=_PLUGINS[syntax])
+    return pixel_array(one_frame(ds, frame, n_frames), index=0, decoding_plugin=plugin)
 
 
 def _add_gdcm(syntax: uids.UID) -> None:

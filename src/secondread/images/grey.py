@@ -9,10 +9,16 @@ from pydicom.multival import MultiValue
 
 from secondread.errors import UnsupportedImage
 from secondread.images.image import Depth
+from secondread.images.white import ends_of
+from secondread.tasks import N_
 
 WHITE = 65535
 _MAX_STEPS = 2**17  # a wider range of stored values is worked out pixel by pixel
-_NO_WINDOW = "the file names no window: shown from its lowest to its highest value"
+_NO_WINDOW = N_("the file names no window: shown from its lowest to its highest value")
+_SAMPLE = 200_000  # pixels that tell well enough whether a window meets them
+_LEAST_CONTRAST = 0.07  # of the grey scale, that a window must give to all but the last of the picture's pixels
+_MISSED = N_("the file's window or table lies far from its values: shown from its lowest to its highest value")
+_LOW_TABLE = N_("the file's table ends far below the bits that it says: its highest entry is shown as white")
 
 
 def grey_as_shown(ds: Dataset, stored: np.ndarray, frame: int) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -42,7 +48,8 @@ def grey_in_depth(ds: Dataset, stored: np.ndarray, frame: int) -> Depth | None:
     if stored.ndim != 2:
         return None
     facts, padding = _facts(ds, frame), _padding(ds, stored.dtype)
-    ends = _modality(facts, _range(stored, padding)).astype(np.float64)
+    inside = _inside(stored, padding)
+    ends = _modality(facts, np.array([inside.min(), inside.max()])).astype(np.float64)
     low, high = float(ends.min()), float(ends.max())
     if not high > low:
         return None
@@ -57,7 +64,9 @@ def grey_in_depth(ds: Dataset, stored: np.ndarray, frame: int) -> Depth | None:
 
     centre, width = _number(facts, "WindowCenter"), _number(facts, "WindowWidth")
     if centre is None or width is None or width <= 0 or _first_item(facts, "VOILUTSequence"):
-        centre, width = (low + high) / 2, high - low
+        start, end, _ = ends_of(inside)
+        first, last = np.sort(_modality(facts, np.array([start, end])).astype(np.float64))
+        centre, width = float(first + last) / 2, float(last - first)
     unit = text(ds, "RescaleType") or ("HU" if text(ds, "Modality") == "CT" else "")
     unit = "" if unit == "US" else unit[:8]  # unspecified
     black, white = (high, low) if inverted else (low, high)
@@ -97,18 +106,38 @@ def _share_of_white(
     facts: Dataset, values: np.ndarray, stored: np.ndarray, padding: tuple[float, float] | None
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     modality = _modality(facts, values)
-    if item := _first_item(facts, "VOILUTSequence"):
-        first, table, bits = _table(item, signed=bool(modality.min() < 0))
-        return _looked_up(modality, first, table) / (2.0**bits - 1), ()
-    centre, width = _number(facts, "WindowCenter"), _number(facts, "WindowWidth")
-    function = text(facts, "VOILUTFunction") or "LINEAR"
-    if centre is not None and width is not None and (width >= 1 or (width > 0 and function != "LINEAR")):
-        return _windowed(modality, centre, width, function), ()
-    ends = _modality(facts, _range(stored, padding)).astype(np.float64)
-    low, high = ends.min(), ends.max()
+    inside = _inside(stored, padding)
+    if (asked := _asked(facts, bool(modality.min() < 0))) is not None:
+        function, notes = asked
+        some = inside.ravel()[:: max(1, inside.size // _SAMPLE)]
+        ends = np.percentile(some, [0.5, 99.5], method="nearest")
+        shown = function(_modality(facts, ends))
+        if abs(float(shown[1]) - float(shown[0])) >= _LEAST_CONTRAST or inside.min() == inside.max():
+            return function(modality), notes
+    ends = ends_of(inside)
+    low, high = np.sort(_modality(facts, np.array([ends.low, ends.high])).astype(np.float64))
+    notes = (_NO_WINDOW if asked is None else _MISSED, *ends.notes)
     if not high > low:
-        return np.zeros(values.shape), (_NO_WINDOW,)
-    return (modality - low) / (high - low), (_NO_WINDOW,)
+        return np.zeros(values.shape), notes
+    return (modality - low) / (high - low), notes
+
+
+def _asked(facts: Dataset, signed: bool) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[str, ...]] | None:
+    """The table or the window that the file asks for, as a function to shares of white, and notes; None if it has none.
+
+    signed: whether there are values below 0 after the modality LUT.
+    """
+    if item := _first_item(facts, "VOILUTSequence"):
+        first, table, bits = _table(item, signed=signed)
+        top, white = int(table.max()), 2**bits - 1
+        if 0 < 2 * top < white:
+            return lambda values: _looked_up(values, first, table) / top, (_LOW_TABLE,)
+        return lambda values: _looked_up(values, first, table) / white, ()
+    centre, width = _number(facts, "WindowCenter"), _number(facts, "WindowWidth")
+    function = text(facts, "VOILUTFunction").upper() or "LINEAR"
+    if centre is not None and width is not None and (width >= 1 or (width > 0 and function != "LINEAR")):
+        return lambda values: _windowed(values, centre, width, function), ()
+    return None
 
 
 def _modality(facts: Dataset, values: np.ndarray) -> np.ndarray:
@@ -117,7 +146,7 @@ def _modality(facts: Dataset, values: np.ndarray) -> np.ndarray:
         first, table, _ = _table(item, signed=bool(values.min() < 0))
         return _looked_up(values, first, table)
     slope, intercept = _number(facts, "RescaleSlope"), _number(facts, "RescaleIntercept")
-    return values * (1.0 if slope is None else slope) + (intercept or 0.0)
+    return values * (slope or 1.0) + (intercept or 0.0)  # a slope of 0 leaves no picture, and means none
 
 
 def _windowed(values: np.ndarray, centre: float, width: float, function: str) -> np.ndarray:
@@ -145,7 +174,8 @@ def _table(item: Dataset, *, signed: bool) -> tuple[int, np.ndarray, int]:
         first -= 65536
     raw = item.LUTData
     if isinstance(raw, bytes):
-        table = np.frombuffer(raw, np.uint8 if len(raw) < 2 * n_entries else "<u2")
+        words = ">u2" if item.original_encoding[1] is False else "<u2"
+        table = np.frombuffer(raw, np.uint8 if len(raw) < 2 * n_entries else words)
     else:
         table = np.atleast_1d(np.asarray(raw, dtype=np.int64)) & 0xFFFF
     table = table[:n_entries]
@@ -166,14 +196,14 @@ def _padding(ds: Dataset, dtype: np.dtype) -> tuple[float, float] | None:
     return min(known), max(known)
 
 
-def _range(stored: np.ndarray, padding: tuple[float, float] | None) -> np.ndarray:
-    """Lowest and highest value of the picture, background left out; of all values if nothing else is left."""
+def _inside(stored: np.ndarray, padding: tuple[float, float] | None) -> np.ndarray:
+    """The picture's values, background left out; all values if nothing else is left, 0 where none is finite."""
     if stored.dtype.kind == "f":
         stored = stored[np.isfinite(stored)]
     if padding is not None:
         inside = stored[(stored < padding[0]) | (stored > padding[1])]
         stored = inside if inside.size else stored
-    return np.array([stored.min(), stored.max()]) if stored.size else np.zeros(2)
+    return stored if stored.size else np.zeros(1)
 
 
 def _facts(ds: Dataset, frame: int) -> Dataset:

@@ -1,10 +1,12 @@
 """A decoded image with the facts that came with it, and the limits set before decoding."""
 
+import io
 from dataclasses import dataclass
 
 import numpy as np
 
 from secondread.errors import ImageTooLarge
+from secondread.images.white import white_of
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,27 @@ class Limits:
                 f"the image has {width} × {height} pixels, more than the {self.max_pixels / 1e6:.0f} million allowed; "
                 "export it smaller or raise the limit"
             )
+
+
+class BoundedReads(io.BytesIO):
+    """Bytes that refuse to be read in a great many small steps, or over and over.
+
+    Files made of millions of tiny pieces cost seconds in any parser written in Python.
+    """
+
+    def __init__(self, data: bytes, *, max_reads: int) -> None:
+        super().__init__(data)
+        self._reads_left = max_reads
+        self._bytes_left = 8 * len(data) + 1_000_000
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As a file's. Raises ImageTooLarge once the bounds are passed."""
+        got = super().read(size)
+        self._reads_left -= 1
+        self._bytes_left -= len(got)
+        if self._reads_left < 0 or self._bytes_left < 0:
+            raise ImageTooLarge("this file is made of far more pieces than an image needs; export the image again")
+        return got
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,21 +88,25 @@ class Image:
     def from_array(cls, array: np.ndarray) -> "Image":
         """An image of an array: uint8 or uint16, (height, width), (height, width, 1) or (height, width, 3) RGB.
 
-        Floats are taken as 0–1. Raises TypeError or ValueError for anything else: that is a programmer's mistake.
+        Floats are taken as 0–1. White of uint16 is found as for files (see `white_of`), and a note says so.
+        Raises TypeError or ValueError for anything else: that is a programmer's mistake.
         """
         array = np.asarray(array)
         if array.ndim == 3 and array.shape[2] == 1:
             array = array[:, :, 0]
         if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3) or 0 in array.shape:
             raise ValueError(f"an image array is (height, width) or (height, width, 3), not {array.shape}")
-        if array.dtype.kind == "f":
+        full_scale, notes = 255, tuple[str, ...]()
+        if array.dtype == np.uint16:
+            full_scale, notes = white_of(array)
+            array = np.minimum(array, np.uint16(full_scale))
+        elif array.dtype.kind == "f":
             if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
                 raise ValueError("a float image array must lie in 0 to 1")
-            array = np.round(array * 65535).astype(np.uint16)
+            array, full_scale = np.round(array * 65535).astype(np.uint16), 65535
         if array.dtype not in (np.uint8, np.uint16):
             raise TypeError(f"an image array is uint8, uint16 or float in 0 to 1, not {array.dtype}")
-        depth = 8 * array.itemsize
-        return cls(np.ascontiguousarray(array), full_scale=2**depth - 1, format="array", bit_depth=depth)
+        return cls(np.ascontiguousarray(array), full_scale, "array", bit_depth=8 * array.itemsize, notes=notes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,21 +1,15 @@
-"""Pixels for a person to look at, and what a file or picture says of itself: quantisation, perceptual hash."""
-
-import hashlib
+"""Pixels for a person or a browser to look at, and the hash of how a picture looks."""
 
 import cv2
 import numpy as np
 
 from secondread.errors import ExtraMissing
-from secondread.images.image import Image
+from secondread.images.image import Depth, Image
 
 
 def to_display(image: Image, *, longest_side: int = 1024) -> np.ndarray:
     """uint8 (height, width) or (height, width, 3) RGB, shrunk so that no side exceeds `longest_side`."""
-    scale = min(1.0, longest_side / max(image.width, image.height))
-    pixels = image.pixels
-    if scale < 1:
-        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    pixels = _shrunk(image.pixels, longest_side)
     if image.full_scale == 255 and pixels.dtype == np.uint8:
         return pixels
     return np.round(np.clip(pixels.astype(np.float32) / image.full_scale, 0, 1) * 255).astype(np.uint8)
@@ -44,6 +38,26 @@ def encode_png(pixels: np.ndarray) -> bytes:
     return cv2.imencode(".png", pixels, fast)[1].tobytes()
 
 
+def encode_depth(depth: Depth, *, longest_side: int) -> bytes:
+    """A PNG whose red is the upper and green the lower byte of each level: what a browser can take apart exactly.
+
+    Shrunk so that no side exceeds `longest_side`.
+    """
+    pixels = _shrunk(depth.pixels, longest_side)
+    bgr = np.zeros((*pixels.shape, 3), dtype=np.uint8)
+    bgr[:, :, 2], bgr[:, :, 1] = pixels >> 8, pixels & 255
+    return cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+
+
+def _shrunk(pixels: np.ndarray, longest_side: int) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    scale = min(1.0, longest_side / max(width, height))
+    if scale == 1:
+        return pixels
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+
+
 def perceptual_hash(pixels: np.ndarray) -> int:
     """64 bits of the picture's coarse frequencies (ImageHash's `phash`); few of them differ between copies.
 
@@ -57,29 +71,3 @@ def perceptual_hash(pixels: np.ndarray) -> int:
 
     bits = phash(PillowImage.fromarray(np.ascontiguousarray(pixels))).hash
     return int.from_bytes(np.packbits(bits.ravel()).tobytes(), "big")
-
-
-_STANDALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length (ITU-T T.81 B.1.1.3)
-_SCAN, _TABLES = 0xDA, 0xDB
-
-
-def quantisation(data: bytes) -> str:
-    """A short hash of a JPEG's quantisation tables, which tell one encoder or quality from another; '' without any.
-
-    Reads the segments before the first scan (ITU-T T.81 B.2.4.1); damaged ones end the search.
-    """
-    if data[:2] != b"\xff\xd8":
-        return ""
-    tables, at = [], 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF or marker in _STANDALONE:  # fill bytes count as one
-            at += 1 if marker == 0xFF else 2
-            continue
-        if marker == _SCAN:
-            break
-        end = at + 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
-        if marker == _TABLES:
-            tables.append(data[at + 4 : end])
-        at = end
-    return hashlib.blake2b(b"".join(tables), digest_size=4).hexdigest() if tables else ""

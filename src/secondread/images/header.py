@@ -1,0 +1,380 @@
+"""What a DICOM header says of its pixels, mended where it lacks or contradicts and only one meaning is possible.
+
+The pixel data themselves are the witness: their length, the signature of their compression (T.81, T.87, T.800), and,
+where two ways of laying them out remain, which of them gives a picture and which a jumble.
+"""
+
+import re
+import struct
+from typing import NamedTuple
+
+import numpy as np
+import pydicom.uid as uids
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, get_frame
+
+from secondread.errors import TruncatedImage, UnsupportedImage
+from secondread.images.jpeg import frame_facts
+from secondread.tasks import N_
+
+NATIVE = (
+    uids.ImplicitVRLittleEndian,
+    uids.ExplicitVRLittleEndian,
+    uids.DeflatedExplicitVRLittleEndian,
+    uids.ExplicitVRBigEndian,
+)
+_ITEM = b"\xfe\xff\x00\xe0"
+_J2K = b"\xff\x4f\xff\x51"
+_JPEG_LS = (uids.JPEGLSLossless, uids.JPEGLSNearLossless)
+_JPEG_2000 = (uids.JPEG2000Lossless, uids.JPEG2000, uids.HTJ2KLossless, uids.HTJ2KLosslessRPCL, uids.HTJ2K)
+_JPEG_LOSSLESS = (uids.JPEGLosslessSV1, uids.JPEGLossless)
+_OTHER_STREAMS = (  # what a frame begins with, and what it then is
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
+    (b"\x89PNG", "PNG"),
+    (b"GIF8", "GIF"),
+    (b"\x00\x00\x01\xb3", "MPEG video"),
+    (b"\x00\x00\x01\x00", "MPEG video"),
+    (b"\x00\x00\x00\x01", "H.264 or H.265 video"),
+)
+_GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
+_COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_PARTIAL_422", "YBR_ICT", "YBR_RCT")
+_NOT_READ = ("HSV", "ARGB", "CMYK", "XYB")
+_NEVER_MONOCHROME1 = ("CT", "MR", "PT", "NM", "US")
+_BY_PIXEL = N_("the header does not say how colours are laid out: read pixel by pixel")
+_BY_PLANE = N_("the header does not say how colours are laid out: read plane by plane")
+_UNSIGNED = N_("the header does not say whether values are signed: read as unsigned")
+_SIGNED = N_("the header does not say whether values are signed: read as signed")
+
+
+class _Stream(NamedTuple):
+    """What a compressed frame says of itself."""
+
+    syntaxes: tuple[uids.UID, ...]  # those it fits; the first is taken where the header names none of them
+    precision: int  # bits of a value; 0 where it does not say
+    samples: int  # 0 where it does not say
+    signed: bool | None = None  # None where it does not say
+
+
+def settle(ds: Dataset) -> tuple[str, ...]:
+    """Make the data set say what its pixels are; notes on what its header said wrongly or not at all.
+
+    Raises UnsupportedImage or TruncatedImage with the true reason where no one meaning, or none read here, is left.
+    """
+    notes: list[str] = []
+    name = next(key for key in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if key in ds)
+    stream = _settle_compression(ds, notes) if name == "PixelData" else None
+    _settle_photometric(ds, stream, notes)
+    if name != "PixelData":
+        ds.SamplesPerPixel = 1
+        ds.BitsAllocated = 32 if name == "FloatPixelData" else 64
+        return tuple(notes)
+    _settle_bits(ds, stream, notes)
+    if _whole(ds, "SamplesPerPixel") == 3 and _whole(ds, "PlanarConfiguration") not in (0, 1):
+        _settle_planes(ds, stream, notes)
+    if _whole(ds, "PixelRepresentation") not in (0, 1):
+        _settle_sign(ds, stream, notes)
+    return tuple(notes)
+
+
+def aligned(stored: np.ndarray, ds: Dataset) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Values of the bits in use, from unsigned grey values of all bits allocated (PS3.5 section 8.1.1); and notes.
+
+    Unused bits may hold anything; where they plainly belong to the values, the header's number of bits is wrong.
+    """
+    allocated, bits, high = 8 * stored.itemsize, int(ds.BitsStored), _whole(ds, "HighBit")
+    signed = int(ds.PixelRepresentation) == 1
+    notes: list[str] = []
+    shift = 0 if high is None else high + 1 - bits
+    if shift and not 0 < shift <= allocated - bits:
+        notes.append(N_("the header's high bit is impossible: the lowest bits are taken"))
+        shift = 0
+    if shift and (stored & ((1 << shift) - 1)).any() and not (stored >> bits).any():
+        notes.append(N_("the header says that values lie in the upper bits, and they lie in the lower ones"))
+        shift = 0
+    top = stored >> shift
+    mask = (1 << bits) - 1
+    if not signed and _goes_on(top, bits):
+        notes.append(N_("the values need more bits than the header says: all are taken"))
+        return stored, tuple(notes)
+    kept = top & mask
+    if signed:
+        up = np.array(allocated - bits, stored.dtype)
+        kept = (kept << up).view(f"i{stored.itemsize}") >> up.astype(f"i{stored.itemsize}")
+    return kept, tuple(notes)
+
+
+def _settle_compression(ds: Dataset, notes: list[str]) -> _Stream | None:
+    """Transfer syntax after the stream's own signature (PS3.5 annex A.4); None where the values are uncompressed."""
+    syntax, data = ds.file_meta.TransferSyntaxUID, ds.PixelData
+    in_pieces = data[:4] == _ITEM
+    stream = _first_stream(ds) if in_pieces else data[:65_536]
+    found = _recognised(stream) if in_pieces or _bare(ds, data) else None
+    if found is None:
+        other = next((what for start, what in _OTHER_STREAMS if stream.startswith(start)), None)
+        if other and (in_pieces or not _fits(ds, len(data))):
+            raise UnsupportedImage(f"the DICOM file holds {other}, which is not read here; send it uncompressed")
+    if not in_pieces and found is None:
+        if syntax not in NATIVE and not syntax.is_private:
+            if not _fits(ds, len(data)):
+                raise TruncatedImage("the DICOM file's compressed pixels are damaged; send it again")
+            ds.file_meta.TransferSyntaxUID = uids.ExplicitVRLittleEndian
+            notes.append(N_("the header says that the pixels are compressed, and they are not: read as they are"))
+        return None
+    if found is None:
+        if syntax in NATIVE and not _fits(ds, len(data)):
+            raise UnsupportedImage(
+                "the DICOM file's pixels are compressed in a way that is not known here; send it uncompressed"
+            )
+        return None
+    if not in_pieces:
+        ds.PixelData = encapsulate([data])
+        ds["PixelData"].VR = "OB"
+    if syntax not in found.syntaxes:
+        ds.file_meta.TransferSyntaxUID = found.syntaxes[0]
+    if syntax not in found.syntaxes or not in_pieces:
+        notes.append(N_("the header names another compression than the pixels have: read as what they are"))
+    return found
+
+
+def _bare(ds: Dataset, data: bytes) -> bool:
+    """Whether pixel data without items are a compressed stream: they begin as one and are not as long as a picture."""
+    return data[:2] in (b"\xff\xd8", b"\xff\x4f") and not _fits(ds, len(data))
+
+
+def _first_stream(ds: Dataset) -> bytes:
+    frames = _whole(ds, "NumberOfFrames") or 1
+    offsets = None
+    if "ExtendedOffsetTable" in ds and "ExtendedOffsetTableLengths" in ds:
+        offsets = (ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths)
+    try:
+        return get_frame(ds.PixelData, 0, number_of_frames=frames, extended_offsets=offsets)
+    except (ValueError, IndexError, struct.error):
+        return b""  # damage is named where the frame is decoded
+
+
+def _recognised(stream: bytes) -> _Stream | None:
+    start = stream.find(_J2K, 0, 256)
+    if start >= 0 and len(stream) >= start + 43:
+        (samples,) = struct.unpack_from(">H", stream, start + 40)
+        high_throughput = b"\xff\x50" in stream[start : start + 200]  # a CAP marker (T.814)
+        syntaxes = _JPEG_2000[2:] if high_throughput else _JPEG_2000[:2]
+        depth = stream[start + 42]  # its highest bit is the sign
+        return _Stream(syntaxes, (depth & 0x7F) + 1, samples, bool(depth & 0x80))
+    for marker, precision, samples in frame_facts(stream):
+        if marker == 0xF7:
+            return _Stream(_JPEG_LS, precision, samples)
+        if marker in (0xC3, 0xC7):
+            return _Stream(_JPEG_LOSSLESS, precision, samples)
+        if precision > 8:
+            return _Stream((uids.JPEGExtended12Bit,), precision, samples)
+        return _Stream((uids.JPEGBaseline8Bit, uids.JPEGExtended12Bit), precision, samples)
+    if len(stream) > 64:
+        offsets = struct.unpack_from("<16I", stream)  # of run lengths (PS3.5 annex G.5)
+        n, rest = offsets[0], offsets[1:]
+        if 1 <= n <= 15 and rest[0] == 64 and not any(rest[n:]) and list(rest[:n]) == sorted(rest[:n]):
+            return _Stream((uids.RLELossless,), 0, 0)
+    return None
+
+
+def _settle_photometric(ds: Dataset, stream: _Stream | None, notes: list[str]) -> None:
+    """PhotometricInterpretation and SamplesPerPixel, that fit one another and the pixels (PS3.3 C.7.6.3.1.2)."""
+    said = str(ds.get("PhotometricInterpretation") or "").strip()
+    plain = re.sub(r"[^A-Z0-9]", "", said.upper())
+    known = {re.sub(r"[^A-Z0-9]", "", name): name for name in (*_GREY, *_COLOUR, *_NOT_READ)}
+    kind = known.get(plain, "")
+    if said and not kind:
+        raise UnsupportedImage(
+            "the DICOM file's photometric interpretation is no word of the standard; export the image again"
+        )
+    if kind in _NOT_READ:
+        raise UnsupportedImage(f"DICOM images in {kind} are not read here; export the image as RGB or grey")
+    if said != kind and kind:
+        notes.append(N_("the photometric interpretation is misspelled: it is read as the word that it resembles"))
+    samples = _whole(ds, "SamplesPerPixel")
+    counted = _counted_samples(ds, stream, 3 if kind in _COLOUR else 1 if kind else samples)
+    if counted is None:
+        there = stream.samples if stream is not None and stream.samples else samples
+        if there not in (None, 1, 3):
+            raise UnsupportedImage(f"DICOM images of {there} samples a pixel are not read here; export it as RGB")
+        raise UnsupportedImage(
+            "the DICOM header does not say whether its pixels are grey or coloured; export the image again"
+        )
+    if samples != counted:
+        notes.append(N_("the header does not say truly how many samples a pixel has: read as its pixels say"))
+    if not kind:
+        kind = _silent_photometric(ds, counted)
+        notes.append(N_("the header has no photometric interpretation: read as the one that fits"))
+    elif (kind in _COLOUR) != (counted == 3):
+        kind = "RGB" if counted == 3 else "MONOCHROME2"
+        notes.append(N_("the header's photometric interpretation does not fit its pixels: read as they say"))
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = counted, kind
+
+
+def _counted_samples(ds: Dataset, stream: _Stream | None, wanted: int | None) -> int | None:
+    """1 or 3, as the compressed stream or the length of the pixel data says; `wanted` where both are silent."""
+    if stream is not None and stream.samples:
+        return stream.samples if stream.samples in (1, 3) else None
+    if stream is not None or "PixelData" not in ds or ds.file_meta.TransferSyntaxUID not in NATIVE:
+        return wanted if wanted in (1, 3) else None
+    values, allocated = _n_values(ds), _whole(ds, "BitsAllocated")
+    for n in (wanted, _whole(ds, "SamplesPerPixel"), 1, 3):
+        if n in (1, 3) and allocated and _as_long(values * n, allocated, len(ds.PixelData)):
+            return n
+    return wanted if wanted in (1, 3) else None
+
+
+def _silent_photometric(ds: Dataset, samples: int) -> str:
+    if samples == 3:
+        codec = ds.file_meta.TransferSyntaxUID
+        return "YBR_FULL_422" if codec in (uids.JPEGBaseline8Bit, uids.JPEGExtended12Bit) else "RGB"
+    if "RedPaletteColorLookupTableDescriptor" in ds:
+        return "PALETTE COLOR"
+    shape = str(ds.get("PresentationLUTShape") or "").strip().upper()
+    if shape in ("IDENTITY", "INVERSE"):
+        return "MONOCHROME2" if shape == "IDENTITY" else "MONOCHROME1"
+    if str(ds.get("Modality") or "").strip().upper() in _NEVER_MONOCHROME1:
+        return "MONOCHROME2"
+    raise UnsupportedImage(
+        "the DICOM header does not say whether low values are dark or bright (photometric interpretation); "
+        "export the image again"
+    )
+
+
+def _settle_bits(ds: Dataset, stream: _Stream | None, notes: list[str]) -> None:
+    allocated, bits, high = (_whole(ds, key) for key in ("BitsAllocated", "BitsStored", "HighBit"))
+    if stream is not None and stream.precision:
+        container = 8 if stream.precision <= 8 else 16 if stream.precision <= 16 else 32
+        if allocated != container or not bits or bits > container:
+            if bits != stream.precision or allocated is None:
+                notes.append(N_("the header's bits are not those of its compressed pixels: read as these say"))
+            ds.BitsAllocated, ds.BitsStored, ds.HighBit = container, stream.precision, stream.precision - 1
+        return
+    if stream is None and ds.file_meta.TransferSyntaxUID in NATIVE:
+        found = _allocated_by_length(ds, allocated, bits)
+        if found != allocated:
+            notes.append(N_("the header does not say truly how many bits a value takes: read as their length says"))
+        allocated = found
+    elif allocated is None:
+        allocated = 8 if (bits or 16) <= 8 else 16
+    if not bits or not 1 <= bits <= allocated:
+        bits = high + 1 if bits is None and high is not None and 1 <= high + 1 <= allocated else allocated
+        notes.append(N_("the header does not say truly how many bits are in use: read with all that fit"))
+    ds.BitsAllocated, ds.BitsStored = allocated, bits
+
+
+def _allocated_by_length(ds: Dataset, allocated: int | None, bits: int | None) -> int:
+    """Bits allocated that fit the length of uncompressed pixel data."""
+    values = _n_values(ds) * int(ds.SamplesPerPixel)
+    have = len(ds.PixelData)
+    subsampled = str(ds.PhotometricInterpretation) in ("YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420")
+    if allocated in (1, 8, 16, 32, 64) and (subsampled or _as_long(values, allocated, have)):
+        return allocated
+    fits = [n for n in (8, 16, 32) if _as_long(values, n, have) and n >= (bits or 1)]
+    fits = fits or [n for n in (8, 16, 32) if _as_long(values, n, have)]
+    if fits:
+        return fits[0]
+    if allocated == 12:
+        raise UnsupportedImage("DICOM pixels packed in 12 bits are not read here; export them in 16 bits")
+    if allocated in (1, 8, 16, 32, 64):
+        if have * 8 < values * allocated:
+            raise TruncatedImage(
+                f"the DICOM file has {have} bytes of pixels, its header promises {values * allocated // 8}; "
+                "send it again"
+            )
+        return allocated  # longer than the picture: the rest is left alone
+    raise UnsupportedImage("the DICOM header does not say how many bits a value takes; export the image again")
+
+
+def _settle_planes(ds: Dataset, stream: _Stream | None, notes: list[str]) -> None:
+    ds.PlanarConfiguration = 0
+    if stream is not None or ds.file_meta.TransferSyntaxUID not in NATIVE or int(ds.BitsAllocated) not in (8, 16):
+        return  # a compressed stream says itself how its colours lie
+    if "422" in str(ds.PhotometricInterpretation) or "420" in str(ds.PhotometricInterpretation):
+        return
+    rows, columns = int(ds.Rows), int(ds.Columns)
+    flat = _first_values(ds, rows * columns * 3)
+    by_pixel = flat.reshape(rows, columns, 3)
+    by_plane = np.moveaxis(flat.reshape(3, rows, columns), 0, 2)
+    one, other = _roughness(by_pixel), _roughness(by_plane)
+    ds.PlanarConfiguration = int(other < one)
+    notes.append(_BY_PLANE if other < one else _BY_PIXEL)
+
+
+def _settle_sign(ds: Dataset, stream: _Stream | None, notes: list[str]) -> None:
+    ds.PixelRepresentation = 0
+    if int(ds.SamplesPerPixel) > 1 or (int(ds.BitsStored) <= 8 and stream is not None):
+        notes.append(_UNSIGNED)
+        return
+    if stream is not None and stream.signed is not None:
+        ds.PixelRepresentation = int(stream.signed)
+        notes.append(_SIGNED if stream.signed else _UNSIGNED)
+        return
+    if stream is not None or ds.file_meta.TransferSyntaxUID not in NATIVE:
+        raise UnsupportedImage(
+            "the DICOM header does not say whether values are signed, nor does the compression; send it uncompressed"
+        )
+    if int(ds.BitsAllocated) in (8, 16, 32):
+        stored = _first_values(ds, int(ds.Rows) * int(ds.Columns)).reshape(int(ds.Rows), int(ds.Columns))
+        unsigned, _ = aligned(stored, ds)
+        ds.PixelRepresentation = 1
+        signed, _ = aligned(stored, ds)
+        ds.PixelRepresentation = int(signed.min() < 0 and _roughness(signed) < _roughness(unsigned))
+    notes.append(_SIGNED if ds.PixelRepresentation else _UNSIGNED)
+
+
+def _first_values(ds: Dataset, n: int) -> np.ndarray:
+    """The first n values of uncompressed pixel data, unsigned. Raises TruncatedImage where there are fewer."""
+    order = ">" if ds.file_meta.TransferSyntaxUID == uids.ExplicitVRBigEndian else "<"
+    kind = np.dtype(f"{order}u{int(ds.BitsAllocated) // 8}")
+    if len(ds.PixelData) < n * kind.itemsize:
+        raise TruncatedImage("the DICOM file ends within its pixel data; send it again")
+    return np.frombuffer(ds.PixelData, kind, n).astype(kind.newbyteorder("="))
+
+
+def _goes_on(values: np.ndarray, bits: int) -> bool:
+    """Whether the bits above belong to the values: where they change by one, the whole changes less than the rest.
+
+    Drawings laid over a picture in its unused bits (PS3.5 section 8.1.2) do the opposite.
+    """
+    if not (values >> bits).any():
+        return False
+    wide = values.astype(np.int64)
+    whole, rest = 0, 0
+    for axis in (0, 1):
+        by_one = np.abs(np.diff(wide >> bits, axis=axis)) == 1
+        whole += int(np.abs(np.diff(wide, axis=axis))[by_one].sum())
+        rest += int(np.abs(np.diff(wide & ((1 << bits) - 1), axis=axis))[by_one].sum())
+    return whole < rest
+
+
+def _roughness(picture: np.ndarray) -> float:
+    """How much neighbours differ, on the average, in rows and columns."""
+    values = picture.astype(np.float32)
+    parts = [np.abs(np.diff(values, axis=axis)) for axis in (0, 1) if values.shape[axis] > 1]
+    return float(sum(part.mean() for part in parts))
+
+
+def _fits(ds: Dataset, length: int) -> bool:
+    """Whether so many bytes are just the picture's values, uncompressed."""
+    samples = (_whole(ds, "SamplesPerPixel"),) if "SamplesPerPixel" in ds else (1, 3)
+    allocated = (_whole(ds, "BitsAllocated"),) if "BitsAllocated" in ds else (8, 16)
+    values = _n_values(ds)
+    return any(_as_long(values * (n or 1), bits or 8, length) for n in samples for bits in allocated)
+
+
+def _as_long(values: int, allocated: int, length: int) -> bool:
+    exact = (values * allocated + 7) // 8
+    return exact <= length <= exact + exact % 2
+
+
+def _n_values(ds: Dataset) -> int:
+    return int(ds.Rows) * int(ds.Columns) * max(_whole(ds, "NumberOfFrames") or 1, 1)
+
+
+def _whole(ds: Dataset, keyword: str) -> int | None:
+    """The attribute's integer; None where it is missing or none."""
+    try:
+        return int(ds.get(keyword))
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,54 @@
+"""The pieces of a JPEG file: all of them, in order, and what a damaged file still shows."""
+
+import numpy as np
+import pytest
+
+from secondread.images.jpeg import CODED, COM, EOI, frame_sizes, segments
+from tests.phantoms import chest_phantom, encode
+
+FILM = np.dstack([chest_phantom((60, 90), random_state=0)] * 3)
+FILES = {
+    "plain": encode(FILM, "JPEG"),
+    "many scans": encode(FILM, "JPEG", progressive=True),
+    "restarts": encode(FILM, "JPEG", restart_marker_blocks=2),
+    "a comment": encode(FILM, "JPEG", comment=b"\xff\xd9 within a comment"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_pieces_follow_one_another_from_the_first_to_the_end_of_the_image(name: str) -> None:
+    data = FILES[name]
+    found = list(segments(data))
+    assert [piece.start for piece in found] == [2, *(piece.end for piece in found[:-1])]
+    assert (found[-1].marker, found[-1].end) == (EOI, len(data))
+    assert list(segments(data, strict=False)) == found
+
+
+def test_each_scan_is_a_header_and_its_coded_data() -> None:
+    scans = [piece.marker for piece in segments(FILES["many scans"])].count(CODED)
+    assert scans == FILES["many scans"].count(b"\xff\xda") > 1
+    assert [piece.marker for piece in segments(FILES["restarts"])].count(CODED) == 1
+
+
+def test_fill_bytes_and_lone_markers_belong_to_no_piece() -> None:
+    data = FILES["a comment"]
+    comment = next(piece for piece in segments(data) if piece.marker == COM)
+    filled = data[: comment.start] + b"\xff\xff\xff\x01\xff\xd3\xff\xff" + data[comment.start :]
+    texts = [[whole[start:end] for _, start, end in segments(whole)] for whole in (data, filled)]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("damage", [b"\0\0\0", b"\xff\0", b"\xff\xfe\0\0", b"\xff\xfe\0\x01"])
+def test_a_frame_header_behind_damage_is_found_as_decoders_find_it(damage: bytes) -> None:
+    damaged = FILES["plain"][:2] + damage + FILES["plain"][2:]
+    assert list(frame_sizes(damaged)) == [(90, 60)]
+    with pytest.raises(ValueError, match=r"marker|segment"):
+        list(segments(damaged))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\xd8" + b"\xff" * 10**6, FILES["plain"][:-2]]
+)
+def test_a_file_that_ends_early_is_told(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"marker|scan"):
+        list(segments(data))
