@@ -24,7 +24,7 @@ def audited(folder: Path, name: str) -> Audit:
         "fracture": lambda row: row.source == "fracatlas" and row.split in ("val", "test"),
     }[name]
     part = Manifest(tuple(row for row in whole.rows if wanted(row)), whole.folder)
-    return audit(part, splits=("train", "val", "test"))
+    return audit(part, splits=tuple(name for name in ("train", "val", "test") if name in part.splits()))
 
 
 def told(made: Audit, look: str, *, source: str = "", target: str = "label") -> Shortcut:
