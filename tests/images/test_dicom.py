@@ -342,3 +342,27 @@ def with_frame(ds: Dataset, stream: bytes) -> bytes:
     target = io.BytesIO()
     ds.save_as(target)
     return target.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("picture", "slope", "window", "low", "high"),
+    [
+        ("a slice that is nearly all background", 1, (600, 1200), 0.7, 1.0),
+        ("a crop of soft tissue in a wide window", 1, (400, 2000), 0.25, 0.4),
+    ],
+)
+def test_a_window_that_meets_its_picture_is_kept(picture, slope, window, low, high) -> None:
+    """Also where it shows little contrast, or a picture that fills less than a hundredth of the frame."""
+    rng = np.random.default_rng(0)
+    if "background" in picture:
+        values = np.zeros((256, 256), dtype=np.int16)
+        values[100:116, 100:116] = rng.integers(950, 1150, (16, 16))
+        shown = np.s_[100:116, 100:116]
+    else:
+        values = rng.integers(-30, 90, (256, 256)).astype(np.int16)
+        shown = np.s_[:]
+    data = dicom_bytes(values, WindowCenter=window[0], WindowWidth=window[1], RescaleSlope=slope, RescaleIntercept=0)
+    image = decode(data)
+    found = image.pixels[shown] / image.full_scale
+    assert low < found.min() <= found.max() < high
+    assert not any("far from" in note for note in image.notes)

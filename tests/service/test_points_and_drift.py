@@ -145,7 +145,7 @@ def _miss(service: Service, numbers: range, *, point: str) -> None:
 def test_windows_tell_refusals_and_agreement_that_leave_the_evidence(service: Service) -> None:
     evidence = BUNDLE.evidence
     assert evidence is not None
-    scores = [row[2] for row in evidence["predictions"]["test"]]
+    scores = [row[2] for row in evidence["predictions"]["test"] if row[2] is not None][::3]  # of every hospital
     point = BUNDLE.operating_point()
     for number, score in enumerate(scores[:40]):
         _add(service, number, draft(score, threshold=point.threshold), days=10, point=point.name)

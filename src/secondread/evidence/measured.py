@@ -49,7 +49,8 @@ def threshold_costs(bundle: Bundle, *, prevalence: float | None, split: str) -> 
     if len(set(scored.y_true.tolist())) < 2:
         raise UsageError(f"{bundle.id} has no evidence of both classes in the split '{split}'; choose another split")
     share = prevalence or float(scored.y_true.mean())
-    names = {point.threshold: point.name for point in bundle.operating_points.values()}  # one row for a threshold
+    # One row for a threshold: the upper end of a band is that of the point it was made of, which comes first.
+    names = {point.threshold: point.name for point in reversed(bundle.operating_points.values())}
     rows = threshold_rows(
         scored.y_true,
         scored.probabilities,

@@ -187,7 +187,7 @@ def _written(ds: "Dataset", meta: "FileMetaDataset") -> bytes:
 
 def _prune(ds: "Dataset", *, depth: int) -> None:
     """Delete what is not on the list, at every level."""
-    from pydicom.datadict import keyword_for_tag
+    from pydicom.datadict import dictionary_VR, keyword_for_tag
 
     if depth > _MAX_DEPTH:
         raise TruncatedImage("the DICOM file's sequences lie in one another without end; export it again")
@@ -198,7 +198,7 @@ def _prune(ds: "Dataset", *, depth: int) -> None:
             continue
         if getattr(ds.get_item(tag), "VR", "") is None:
             _name_vr(ds, tag)
-        if keyword.endswith("Sequence") and tag in ds:
+        if dictionary_VR(tag) == "SQ" and tag in ds:  # by what it is: ScanningSequence is a word
             for item in ds[tag].value or ():
                 _prune(item, depth=depth + 1)
 

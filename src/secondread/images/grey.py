@@ -17,6 +17,8 @@ _MAX_STEPS = 2**17  # a wider range of stored values is worked out pixel by pixe
 _NO_WINDOW = N_("the file names no window: shown from its lowest to its highest value")
 _SAMPLE = 200_000  # pixels that tell well enough whether a window meets them
 _LEAST_CONTRAST = 0.07  # of the grey scale, that a window must give to all but the last of the picture's pixels
+_LEAST_UNCLIPPED = 0.02  # the same of a window in which all of them lie, and which gives
+_LEAST_OF_ALL = 0.5  # of the grey scale to all values that the file could hold
 _MISSED = N_("the file's window or table lies far from its values: shown from its lowest to its highest value")
 _LOW_TABLE = N_("the file's table ends far below the bits that it says: its highest entry is shown as white")
 
@@ -109,10 +111,7 @@ def _share_of_white(
     inside = _inside(stored, padding)
     if (asked := _asked(facts, bool(modality.min() < 0))) is not None:
         function, notes = asked
-        some = inside.ravel()[:: max(1, inside.size // _SAMPLE)]
-        ends = np.percentile(some, [0.5, 99.5], method="nearest")
-        shown = function(_modality(facts, ends))
-        if abs(float(shown[1]) - float(shown[0])) >= _LEAST_CONTRAST or inside.min() == inside.max():
+        if inside.min() == inside.max() or _meets(function, facts, inside):
             return function(modality), notes
     ends = ends_of(inside)
     low, high = np.sort(_modality(facts, np.array([ends.low, ends.high])).astype(np.float64))
@@ -120,6 +119,25 @@ def _share_of_white(
     if not high > low:
         return np.zeros(values.shape), notes
     return (modality - low) / (high - low), notes
+
+
+def _meets(function: Callable[[np.ndarray], np.ndarray], facts: Dataset, inside: np.ndarray) -> bool:
+    """Whether a window or table shows something of the picture: of what is no background, all but the last values.
+
+    A window that clips nothing of them may show little contrast, since it was made for more than is in this picture;
+    not so where it is far wider than all that the file could hold.
+    """
+    some = inside.ravel()[:: max(1, inside.size // _SAMPLE)]
+    levels, counts = np.unique(some, return_counts=True)
+    if 2 * counts.max() > some.size and len(levels) > 1:
+        some = some[some != levels[counts.argmax()]]
+    shown = function(_modality(facts, np.percentile(some, [0.5, 99.5], method="nearest")))
+    low, high = sorted(map(float, shown))
+    bits, signed = int(facts.get("BitsStored") or 8 * inside.itemsize), facts.get("PixelRepresentation") == 1
+    lowest = -(2 ** (bits - 1)) if signed else 0
+    whole = function(_modality(facts, np.array([lowest, lowest + 2**bits - 1], dtype=np.int64)))
+    made_for_it = low > 0 and high < 1 and abs(float(whole[1]) - float(whole[0])) > _LEAST_OF_ALL
+    return high - low >= (_LEAST_UNCLIPPED if made_for_it else _LEAST_CONTRAST)
 
 
 def _asked(facts: Dataset, signed: bool) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[str, ...]] | None:
@@ -209,7 +227,7 @@ def _inside(stored: np.ndarray, padding: tuple[float, float] | None) -> np.ndarr
 def _facts(ds: Dataset, frame: int) -> Dataset:
     """The pipeline's attributes for one frame: its own, then the shared, then the image's (PS3.3 C.7.6.16)."""
     facts = Dataset()
-    for keyword in (*_PIPELINE, "PhotometricInterpretation"):
+    for keyword in (*_PIPELINE, "PhotometricInterpretation", "BitsStored", "PixelRepresentation"):
         if keyword in ds:
             facts[keyword] = ds[keyword]
     for groups, index in (("SharedFunctionalGroupsSequence", 0), ("PerFrameFunctionalGroupsSequence", frame)):

@@ -113,8 +113,9 @@ class ReadingDesk:
         if known is None:
             return None
         try:
-            image = decode(staged.data, frame=known.frame, limits=self._intake.limits)
-            heatmap = decode(self._images.picture(HEAT_MAPS, known.heat_map)) if known.heat_map else None
+            with self._turn:
+                image = decode(staged.data, frame=known.frame, limits=self._intake.limits)
+                heatmap = decode(self._images.picture(HEAT_MAPS, known.heat_map)) if known.heat_map else None
         except (ImageError, NotThere):  # beyond a limit that was lowered, or erased
             return None
         self._readings.tell_from_store(known, actor=actor)
