@@ -61,7 +61,7 @@ def test_a_wheel_brings_what_serving_needs_and_no_torch(installed: Path, tmp_pat
         "import sys\nfrom secondread.web import create_app\n"
         f"app = create_app({{'DATA_FOLDER': {str(tmp_path / 'data')!r}}})\n"
         "client = app.test_client()\n"
-        "paths = ('/', '/readings', '/api/v1/tasks', '/api/v1/bundles', '/openapi.json')\n"
+        "paths = ('/', '/worklist', '/api/v1/tasks', '/api/v1/bundles', '/api/v1/openapi.json')\n"
         "answers = {path: client.get(path).status_code for path in paths}\n"
         "assert set(answers.values()) == {200}, answers\n"
         "assert 'torch' not in sys.modules\n"
