@@ -272,15 +272,10 @@ class _Run:
             yield order[start : start + size]
 
     def _resume(self, folder: Path, fingerprint: str) -> Checkpoint | None:
-        found = load_checkpoint(folder, self.device)
+        found = load_checkpoint(folder, self.device, fingerprint=fingerprint)
         if found is None:
             return None
         state, weights, optimizer, _ = found
-        if state.fingerprint != fingerprint:
-            raise TrainingError(
-                f"'{folder}' holds a run with other data or settings; "
-                "give the same ones, another --out, or --fresh to start anew"
-            )
         self.encoder.load_state_dict(weights)
         self.optimizer.load_state_dict(optimizer)
         return state

@@ -1,4 +1,4 @@
-"""People and programs that may use the service: accounts, passwords, sessions, API tokens, and slowed guessing.
+"""People and programs that may use the service: accounts, passwords, sessions, API tokens.
 
 Every rule of accounts stands here: who may disable whom, whose tokens one may see, make or revoke, who is first and who
 is last. Pages, API and commands call these functions and hold no rule of their own.
@@ -15,64 +15,14 @@ from functools import cached_property
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import func, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from secondread.errors import Conflict, LoginRefused, LoginThrottled, NotAllowed, NotThere, UnknownName, UsageError
+from secondread.errors import Conflict, LoginRefused, NotAllowed, NotThere, UnknownName, UsageError
 from secondread.service.database import Database
-from secondread.service.tables import AttemptRow, TokenRow, UserRow, now, record_of
+from secondread.service.tables import TokenRow, UserRow, now, record_of
+from secondread.service.throttle import begin_attempt, forgive, keys_of, take_back
 from secondread.service.trail import ROLES, SCOPES, Actor, record, scopes_of
-
-_FREE = 5  # failures that cost no wait
-_LONGEST = 15 * 60.0  # seconds
-_FORGOTTEN = timedelta(hours=24)  # after which failures count no more
-
-
-def keys_of(name: str, address: str) -> list[str]:
-    """What failures are counted by."""
-    return [f"name:{name}"[:200], *([f"address:{address}"[:200]] if address else [])]
-
-
-def begin_attempt(session: Session, keys: list[str]) -> None:
-    """Count an attempt as failed before it is tried, so that many at once gain nothing. Raises LoginThrottled."""
-    moment = now()
-    for key in sorted(keys):  # always in one order: no deadlock
-        fresh = {"key": key, "failures": 0, "last_at": moment}
-        insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-        session.execute(insert(AttemptRow).values(**fresh).on_conflict_do_nothing())
-        row = session.get_one(AttemptRow, key, with_for_update=True)
-        if moment - row.last_at > _FORGOTTEN:
-            row.failures, row.blocked_until = 0, None
-        if row.blocked_until is not None and row.blocked_until > moment:
-            raise _throttled(row.blocked_until, moment)
-        row.failures += 1
-        row.last_at = moment
-        if (beyond := row.failures - _FREE) > 0:
-            row.blocked_until = moment + timedelta(seconds=min(2.0 ** min(beyond, 20), _LONGEST))
-
-
-def forgive(session: Session, key: str) -> None:
-    """Forget the failures of one name or address: the login was good."""
-    row = session.get(AttemptRow, key, with_for_update=True)
-    if row is not None:
-        session.delete(row)
-
-
-def take_back(session: Session, key: str) -> None:
-    """One attempt from this address was good after all; the failures before it still count."""
-    row = session.get(AttemptRow, key, with_for_update=True)
-    if row is not None:
-        row.failures = max(row.failures - 1, 0)
-        row.blocked_until = None
-
-
-def _throttled(until: datetime, moment: datetime) -> LoginThrottled:
-    seconds = max((until - moment).total_seconds(), 1.0)
-    return LoginThrottled(
-        f"too many failed logins of late; wait {round(seconds)} seconds and try again", retry_after=seconds
-    )
-
 
 LEAST_PASSWORD, _LONGEST_PASSWORD = 12, 1000  # characters; the latter bounds the work of hashing
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}")

@@ -70,11 +70,11 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: Path, device: torch.device
+    folder: Path, device: torch.device, *, fingerprint: str
 ) -> tuple[Checkpoint, dict[str, Any], dict[str, Any], Average | None] | None:
     """State, weights, optimizer state and moving average, or None where no run was.
 
-    Raises TrainingError for a damaged file.
+    Raises TrainingError for a damaged file, or one of a run with another fingerprint: other data or settings.
     """
     path = folder / _NAME
     if not path.is_file():
@@ -87,6 +87,11 @@ def load_checkpoint(
         state = Checkpoint(**table, best_logits=None if logits is None else logits.cpu().numpy())
     except (RuntimeError, KeyError, TypeError, EOFError, OSError, ValueError, UnpicklingError) as error:
         raise TrainingError(f"'{path}' is damaged; start anew with --fresh") from error
+    if state.fingerprint != fingerprint:
+        raise TrainingError(
+            f"'{folder}' holds a run with other data or settings; "
+            "give the same ones, another --out, or --fresh to start anew"
+        )
     return state, weights, optimizer, average
 
 

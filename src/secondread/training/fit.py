@@ -233,15 +233,10 @@ class _Run:
         return torch.from_numpy(values).to(self.device, non_blocking=True)
 
     def _resume(self, run_folder: Path | None, fingerprint: str) -> Checkpoint | None:
-        found = None if run_folder is None else load_checkpoint(run_folder, self.device)
+        found = None if run_folder is None else load_checkpoint(run_folder, self.device, fingerprint=fingerprint)
         if found is None:
             return None
         state, weights, optimizer_state, average = found
-        if state.fingerprint != fingerprint:
-            raise TrainingError(
-                f"'{run_folder}' holds a run with other data or settings; "
-                "give the same ones, another --out, or --fresh to start anew"
-            )
         self.model.load_state_dict(weights)
         self.optimizer.load_state_dict(optimizer_state)
         if self.average is not None and average is not None:
