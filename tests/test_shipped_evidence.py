@@ -12,7 +12,7 @@ from secondread.tasks import list_tasks
 
 pytestmark = pytest.mark.data
 
-_ROUNDING = 1e-4  # of a probability: another processor sums in another order
+_ROUNDING = 1e-3  # of a probability: another processor sums in another order and rounds a resized pixel otherwise
 
 
 @pytest.mark.parametrize("task", list_tasks())

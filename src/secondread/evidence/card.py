@@ -8,7 +8,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from secondread.evidence.report import PAPER_CLAIMS, WHAT_A_HEAT_MAP_IS_NOT, beside_the_paper, heatmap_in_words
+from secondread.evidence.promises import promises_of
+from secondread.evidence.report import (
+    PAPER_CLAIMS,
+    WHAT_A_HEAT_MAP_IS_NOT,
+    beside_the_paper,
+    heatmap_in_words,
+    roles_in_words,
+)
 from secondread.pages import render
 from secondread.reading import Bundle
 from secondread.reading.heatmap import CAVEAT
@@ -64,6 +71,50 @@ def write_card(bundle: Bundle, evidence: dict[str, Any]) -> str:
         heatmap_not=WHAT_A_HEAT_MAP_IS_NOT,
         heatmap_in_words=heatmap_in_words,
         answered=_answered,
+        promises=promises_of(bundle, evidence),
+        roles=roles_in_words(evidence),
+        sources=(sources := sources_of(bundle, evidence)),
+        is_own=any(source["terms"] is None for source in sources),
+        flattery=_flattery(bundle),
+    )
+
+
+def sources_of(bundle: Bundle, evidence: dict[str, Any]) -> list[dict[str, str | None]]:
+    """Name, what it is and terms (None: not known here) of every source that the manifest names.
+
+    Of a record that does not tell them, those of the task.
+    """
+    known = {source.name: source for source in bundle.task.sources}
+    images: dict[str, int] = {}
+    for row in bundle.data.rows:
+        images[row["source"]] = images.get(row["source"], 0) + int(row["n"])
+    if images:
+        for result in evidence["results"].values():
+            images |= {name: images.get(name, 0) for name in result.get("by_source", {})}
+    return [
+        {"name": name, "what": known[name].title, "terms": known[name].terms}
+        if name in known
+        else {"name": name or "–", "what": _what(name, images[name]), "terms": None}
+        for name in images or known
+    ]
+
+
+def _what(name: str, n: int) -> str:
+    told = "a source of the manifest" if name else "images whose source the manifest does not name"
+    return f"{told}, {n} of them taught or chose" if n else f"{told}, only read"
+
+
+def _flattery(bundle: Bundle) -> str:
+    """What was chosen on validation images, whose figures are flattered by it."""
+    what = ["the best of its epochs"] if bundle.training.recipe.get("keep", "best") == "best" else []
+    if bundle.members:
+        what = ["the best epoch of each network", "which networks are members and with which shares"]
+    what.append("network and recipe among those that were tried")
+    listed = f"{', '.join(what[:-1])}, and {what[-1]}" if what[:-1] else what[0]
+    return (
+        f"Validation chose {listed}; each choice flatters what is seen on validation images, the promises with it, and "
+        "how much all of them do together was not measured: that takes every run anew on other validation images. "
+        "`docs/leaderboard.md` has what the choice among its models does."
     )
 
 
@@ -81,7 +132,7 @@ def recalibrated_card(new: Bundle, old: Bundle) -> str:
 
     What was measured of the old bundle holds for the same weights under the old calibration and thresholds.
     """
-    return render("evidence/templates/recalibrated.md.j2", new=new, old=old)
+    return render("evidence/templates/recalibrated.md.j2", new=new, old=old, promises=promises_of(new))
 
 
 def measured_table(bundles: Sequence[Bundle]) -> str:

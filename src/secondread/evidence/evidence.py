@@ -67,6 +67,8 @@ def build_evidence(
     bands: Mapping[str, tuple[float, float]] | None = None,
     prevalence: float | None = None,
     details: Mapping[str, Mapping[str, Any]] | None = None,
+    promises: Mapping[str, Any] | None = None,
+    before: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything measured of a bundle at one operating point, split by split, with the predictions behind it.
 
@@ -74,7 +76,9 @@ def build_evidence(
     threshold as positive; refused images are counted apart.
     thresholds: the bundle's operating points, name → threshold; default: the one measured at. bands: operating
     point → the two ends of its uncertain band. prevalence: see `threshold_table`.
-    details: split → further entries of its results (subgroups, heatmap).
+    details: split → further entries of its results (subgroups, heatmap). promises: operating point → its guarantees as
+    validation shows them source by source, where the bundle's record does not. before: earlier evidence; where it is of
+    the same weights, `reads` counts on.
     Raises UsageError for a prevalence that is no share.
     """
     threshold = float(operating_point["threshold"])
@@ -95,9 +99,17 @@ def build_evidence(
         "data": dict(data),
         "operating_point": {"name": operating_point["name"], "threshold": threshold},
         "intervals": HOW_INTERVALS_ARE_MADE,
+        "reads": _reads(splits, before if before and before["weights_sha256"] == weights_sha256 else {}),
+        **({"promises": dict(promises)} if promises else {}),
         "results": results,
         "predictions": {name: _compact(rows) for name, rows in splits.items()},
     }
+
+
+def _reads(splits: Iterable[str], before: Mapping[str, Any]) -> dict[str, int]:
+    """How often each split was read with these weights and the outcome kept; evidence without a count is one time."""
+    known = before.get("reads") or dict.fromkeys(before.get("results", {}), 1)
+    return {**known, **{name: known.get(name, 0) + 1 for name in splits}}
 
 
 def summarise(
@@ -174,9 +186,12 @@ def _of(rows: Iterable[Prediction], source: str) -> list[Prediction]:
 
 
 def _compact(rows: Sequence[Prediction]) -> list[list[Any]]:
-    """path, label, probability, refusal, group: lists, since there are thousands."""
+    """path, label, probability, refusal, group, source: lists, since there are thousands."""
     codes = group_codes([row.group for row in rows]).tolist()
-    return [[row.path, row.label, row.probability, row.refusal, code] for row, code in zip(rows, codes, strict=True)]
+    return [
+        [row.path, row.label, row.probability, row.refusal, code, row.source]
+        for row, code in zip(rows, codes, strict=True)
+    ]
 
 
 FEW = 20  # images of a class below which a part's figures are marked

@@ -12,16 +12,25 @@ _AT_ITS_POINT = {"recall": "sensitivity", "specificity": "specificity", "roc_auc
 
 
 def read_predictions(evidence: Mapping[str, Any] | None, split: str) -> list[Prediction]:
-    """What an evidence file says of every image of a split; empty where it has none. The source is not in it.
+    """What an evidence file says of every image of a split; empty where it has none.
 
     Groups are numbers, so that no patient's name leaves the manifest. Evidence of before groups were kept tells only
-    how many there are: its rows stand in the manifest's order, and as many blocks of them count as groups.
+    how many there are: its rows stand in the manifest's order, and as many blocks of them count as groups. That of
+    before sources were kept names the split's one source, or none.
     """
     table = evidence or {}
     rows = table.get("predictions", {}).get(split, [])
-    n_groups = table.get("results", {}).get(split, {}).get("n_groups", len(rows))
+    result = table.get("results", {}).get(split, {})
+    n_groups, source = result.get("n_groups", len(rows)), result.get("source", "")
     return [
-        Prediction(path, label, "", str(more[0] if more else at * n_groups // len(rows)), probability, refusal)
+        Prediction(
+            path,
+            label,
+            more[1] if len(more) > 1 else source,
+            str(more[0] if more else at * n_groups // len(rows)),
+            probability,
+            refusal,
+        )
         for at, (path, label, probability, refusal, *more) in enumerate(rows)
     ]
 
@@ -105,7 +114,8 @@ def evidence_without_images(bundle: Bundle) -> dict[str, Any] | None:
 def _chosen_on(point: OperatingPoint) -> list[dict[str, Any]]:
     where = f"{point.data}, where the threshold was chosen"
     tables = {"sensitivity": point.sensitivity, "specificity": point.specificity, "uncertain": point.uncertain}
-    return [_row(point.name, where, name, table, table["n"]) for name, table in tables.items() if _told(table)]
+    told = {name: rate.to_dict() for name, rate in tables.items() if rate and rate.value is not None}
+    return [_row(point.name, where, name, table, table["n"]) for name, table in told.items()]
 
 
 def rows_at(point: OperatingPoint, table: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from secondread.stats.calibration import (
     fit_calibration,
     without_calibration,
 )
-from secondread.stats.metrics import brier
+from secondread.stats.metrics import brier, roc_auc
 from secondread.stats.operating_points import (
     ValidationSet,
     calibrated_paper_threshold,
@@ -85,6 +85,25 @@ def warnings_about(site: SiteScores, *, method: str) -> list[str]:
     return found
 
 
+def objections_to(site: SiteScores, fitted: Calibration) -> list[str]:
+    """Sentences on why nothing should be fitted to these scores: a reader would be worse off with the new bundle."""
+    if len(np.unique(site.logits)) == 1:
+        return ["every image has the same score, so nothing can be fitted to them: read the images with this bundle"]
+    found = []
+    auc = roc_auc(site.y_true, site.logits)
+    if auc <= 0.5:
+        found.append(
+            f"the scores rank the diseased no higher than the others (AUC {auc:.3f}, 0.5 is chance): outcomes may be "
+            "the wrong way round (1: disease was found), or of other images"
+        )
+    if fitted.undecided:
+        found.append(
+            f"the temperature {fitted.temperature:.3f} lies at an end of what is searched: the scores tell the classes "
+            "apart without a mistake or hardly at all, so the new probabilities would mean nothing; collect more images"
+        )
+    return found
+
+
 def _lines(data: bytes, path: Path) -> list[tuple[int, dict[str, str]]]:
     header, lines = read_table(data, where=path, known=_COLUMNS)
     where = f"'{path}' line 1: the header"
@@ -145,7 +164,7 @@ class Targets:
     sensitivity: float
     specificity: float
     confidence: float = 0.9
-    worst_case: bool = False  # images of one group count as wholly alike: see `furthest_cut`
+    worst_case: bool = False  # images of one group count as wholly alike: see `Promise`
 
 
 def recalibrated_record(
@@ -167,6 +186,7 @@ def recalibrated_record(
             data=f"{site.name}, {site.sha256[:12]}",
             date=date,
             weights_sha256=record["model"]["sha256"],
+            sources=[site.name] * len(site.y_true),
         ),
         target_sensitivity=targets.sensitivity,
         target_specificity=targets.specificity,

@@ -61,6 +61,11 @@ class Calibration:
         return _through(wanted, after, before, slope=self.temperature)
 
     @property
+    def undecided(self) -> bool:
+        """Whether the temperature lies at an end of the search: the data would have it further, or decide none."""
+        return self.temperature <= _COLDEST * 1.001 or self.temperature >= _HOTTEST * 0.999
+
+    @property
     def _line(self) -> tuple[np.ndarray, np.ndarray]:
         """The knots' logits before and after."""
         assert self.knots is not None, "only asked for where there are knots"

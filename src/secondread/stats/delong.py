@@ -40,10 +40,13 @@ def delong_test(
 
     y_true: bool (n,); score_a, score_b: float (n,) of the same images in the same order; groups: (n,).
     DeLong et al., Biometrics 1988; in the fast form of Sun & Xu, IEEE Signal Processing Letters 2014; with groups the
-    covariance of Obuchowski, Biometrics 1997, which is DeLong's where every group has one image.
+    covariance of Obuchowski, Biometrics 1997, which is DeLong's where every group has one image; where groups have
+    several, the reference is not the normal but the t distribution of the smaller class's groups. Two areas of 1 have
+    no variance: their difference lies between what the intervals of the two leave open (Zou & Donner 2008). Models
+    that put the images in the very same order do not differ.
     Raises OneClassOnly.
     """
-    from scipy.special import ndtr, ndtri
+    from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
     y_true = np.asarray(y_true, dtype=bool)
     codes = np.arange(len(y_true)) if groups is None else group_codes(groups)
@@ -52,19 +55,35 @@ def delong_test(
     variance = max(float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]), 0.0)
     error = float(np.sqrt(variance)) if variance > _NO_VARIANCE else 0.0
     z = difference / error if error else (0.0 if abs(difference) < 1e-12 else float(np.copysign(np.inf, difference)))
-    reach = float(ndtri((1 + confidence) / 2)) * error
+    alone = len(np.unique(codes)) == len(codes)
+    freedom = max(min(len(np.unique(codes[y_true])), len(np.unique(codes[~y_true]))) - 1, 1)
+    at = (1 + confidence) / 2
+    reach = float(ndtri(at) if alone else stdtrit(freedom, at)) * error
+    below, above = (reach, reach) if error else _open(y_true, (score_a, score_b), codes)
     return AucComparison(
         auc_a=float(aucs[0]),
         auc_b=float(aucs[1]),
         difference=difference,
-        low=max(difference - reach, -1.0),
-        high=min(difference + reach, 1.0),
+        low=max(difference - below, -1.0),
+        high=min(difference + above, 1.0),
         z=z,
-        p=float(2 * ndtr(-abs(z))),
+        p=float(2 * (ndtr(-abs(z)) if alone else stdtr(freedom, -abs(z)))),
         confidence=confidence,
         n=len(y_true),
         n_groups=len(np.unique(codes)),
     )
+
+
+def _open(y_true: np.ndarray, scores: tuple[np.ndarray, np.ndarray], codes: np.ndarray) -> tuple[float, float]:
+    """How far a difference without variance may lie below and above; 0 for models that put the images in one order."""
+    from scipy.stats import rankdata
+
+    if np.array_equal(*(rankdata(one) for one in scores)):
+        return 0.0, 0.0
+    one, other = (auc_interval(y_true, score, groups=codes.astype(str).tolist()) for score in scores)
+    ends = [(part.value or 0.0, part.low or 0.0, 1.0 if part.high is None else part.high) for part in (one, other)]
+    (a, a_low, a_high), (b, b_low, b_high) = ends
+    return float(np.hypot(a - a_low, b_high - b)), float(np.hypot(a_high - a, b - b_low))
 
 
 def auc_interval(y_true: np.ndarray, y_score: np.ndarray, *, groups: Sequence[str] | None = None) -> Interval:
@@ -87,9 +106,9 @@ def auc_interval(y_true: np.ndarray, y_score: np.ndarray, *, groups: Sequence[st
     scores = np.asarray(y_score, dtype=np.float64)[None]
     areas, covariance = auc_covariance(y_true, scores, groups=codes)
     area, variance = float(areas[0]), float(covariance[0, 0])
-    found = {"n": len(y_true), "n_groups": len(np.unique(codes))}
+    n, n_groups = len(y_true), len(np.unique(codes))
     if min(in_positive, in_negative) < 2:
-        return Interval(area, n=found["n"], n_groups=found["n_groups"])
+        return Interval(area, n=n, n_groups=n_groups)
     alone = float(auc_covariance(y_true, scores, groups=np.arange(len(y_true)))[1][0, 0])
     most = max(n_positive / in_positive, n_negative / in_negative)
     ends = []
@@ -98,7 +117,7 @@ def auc_interval(y_true: np.ndarray, y_score: np.ndarray, *, groups: Sequence[st
         ends.append((float(expit(logit(area) - reach)), float(expit(logit(area) + reach))))
         most = min(max(variance / alone, 1.0), most) if alone > _NO_VARIANCE else most
     ends.append(_score_interval(area, n_positive / most, n_negative / most))
-    return Interval(area, min(low for low, _ in ends), max(high for _, high in ends), **found)
+    return Interval(area, min(low for low, _ in ends), max(high for _, high in ends), n=n, n_groups=n_groups)
 
 
 def _score_interval(area: float, n_positive: float, n_negative: float) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Any
 
 _KEYS = ("value", "low", "high")
-_RESTS_ON = ("n", "n_groups", "n_effective")
+_MORE = ("n", "n_groups", "n_effective", "reason")
 
 
 @dataclass(frozen=True)
@@ -19,16 +19,19 @@ class Interval:
     n: int | None = None  # images; None: not said
     n_groups: int | None = None  # patients or the like; None: every image is one
     n_effective: float | None = None  # what the images are worth in independent ones
+    reason: str | None = None  # why there is no value, in words
 
     @classmethod
-    def from_dict(cls, table: Mapping[str, Any] | None) -> "Interval":
+    def from_dict(cls, table: "Mapping[str, Any] | Interval | None") -> "Interval":
         """From what `to_dict` gives, other keys left aside; None is an interval of nothing."""
-        return cls(None) if table is None else cls(**{key: table.get(key) for key in (*_KEYS, *_RESTS_ON)})
+        if isinstance(table, Interval):
+            return table
+        return cls(None) if table is None else cls(**{key: table.get(key) for key in (*_KEYS, *_MORE)})
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: value, low and high with six decimals, None for what is infinite; then what is known of n."""
+        """For JSON: value, low and high with six decimals, None for what is infinite; then what else is known."""
         ends = {key: _rounded(getattr(self, key)) for key in _KEYS}
-        return ends | {key: getattr(self, key) for key in _RESTS_ON if getattr(self, key) is not None}
+        return ends | {key: getattr(self, key) for key in _MORE if getattr(self, key) is not None}
 
     @property
     def too_few(self) -> bool:

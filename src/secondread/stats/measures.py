@@ -1,11 +1,12 @@
 """Every measure of a yes/no reading with its interval, each by the method that suits it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from secondread.errors import DataInvalid, UnknownName
-from secondread.stats.bootstrap import Statistic, bootstrap
+from secondread.stats.bootstrap import Statistic, bootstrap, studentised_mean
 from secondread.stats.calibration import weighted_calibration_error
 from secondread.stats.delong import auc_interval
 from secondread.stats.interval import Interval
@@ -19,7 +20,8 @@ MEASURES: tuple[str, ...] = (*RANK_MEASURES[:5], *_RATIOS, *RANK_MEASURES[5:], *
 HOW_INTERVALS_ARE_MADE = (
     "95 %, by group: rates exact on the effective number of images, what follows from two rates put together from both "
     "(Donner & Zou 2012), ROC AUC by DeLong with clusters on the logit scale, or by Newcombe's score interval where "
-    "that is wider, the rest by a bootstrap of 2,000 resamples on the logit scale"
+    "that is wider, the rest by a bootstrap of 2,000 resamples on the logit scale, or for the Brier score by the "
+    "studentised bootstrap where that is wider"
 )
 
 
@@ -37,6 +39,7 @@ def measure(
 
     y_true bool (n,), y_score float (n,), groups (n,). Positive is a score above the threshold.
     measures: any of MEASURES. `precision` is the predictive value at these images' own share of the diseased.
+    What is not defined on these images, or the same whatever is answered, has no value and says why in `reason`.
     `brier`, `ece_mass` (ten bins of equal numbers) and `ece_width` (ten equal widths) need probabilities.
     Raises UnknownName, or DataInvalid for scores that are not probabilities where these are needed.
     """
@@ -61,10 +64,44 @@ def measure(
         "ece_width": lambda weights: weighted_calibration_error(y_true, y_score, weights, strategy="width"),
     }
     asked = {name: resampled[name] for name in measures if name in resampled}
-    sizes = [len(set(np.asarray(groups)[y_true == label].tolist())) for label in (True, False)]
-    fewest = min((size for size in sizes if size), default=0)
-    drawn = bootstrap(asked, groups, least_groups=fewest, n_resamples=n_resamples, random_state=random_state)
-    return {name: drawn[name] if name in drawn else simple[name]() for name in measures}
+    drawn = bootstrap(asked, groups, classes=y_true, n_resamples=n_resamples, random_state=random_state)
+    if "brier" in drawn:
+        seed = {"n_resamples": n_resamples, "random_state": random_state}
+        drawn["brier"] = _widened(drawn["brier"], studentised_mean((y_true - y_score) ** 2, groups, **seed))
+    found = {name: drawn[name] if name in drawn else simple[name]() for name in measures}
+    return {name: _defined(name, interval, y_true, positive) for name, interval in found.items()}
+
+
+def _widened(found: Interval, ends: tuple[float, float] | None) -> Interval:
+    """To the wider, at each end, of an interval of a share and another one."""
+    if ends is None or found.low is None or found.high is None:
+        return found
+    return replace(found, low=max(min(found.low, ends[0]), 0.0), high=min(max(found.high, ends[1]), 1.0))
+
+
+_NEED_DISEASED = frozenset(("precision", "recall", "f1", *_RATIOS, "roc_auc", "average_precision"))
+_NEED_HEALTHY = frozenset(("precision", "specificity", *_RATIOS, "roc_auc", "average_precision"))
+
+
+def _defined(name: str, found: Interval, y_true: np.ndarray, positive: np.ndarray) -> Interval:
+    """With the reason where there is no value. Without a healthy image average precision would be 1 for any order."""
+    if not len(y_true):
+        return replace(found, reason="no image was read") if found.value is None else found
+    if name in _NEED_DISEASED and not y_true.any():
+        return Interval(None, reason="no diseased image")
+    if name in _NEED_HEALTHY and y_true.all():
+        return Interval(None, reason="no healthy image")
+    if found.value is not None:
+        return found
+    if name == "precision":
+        return Interval(None, reason="no image is called positive")
+    if name in _RATIOS:
+        called = positive if name == "lr_positive" else ~positive
+        what = "positive" if name == "lr_positive" else "negative"
+        if called.any():
+            return Interval(None, reason=f"infinite: no healthy image is called {what}")
+        return Interval(None, reason=f"no image is called {what}")
+    return found
 
 
 def _check(measures: Sequence[str], y_score: np.ndarray) -> None:

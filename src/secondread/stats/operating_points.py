@@ -1,6 +1,6 @@
 """Operating points: thresholds bound to one set of weights, with what they cost and find on validation data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,9 +9,10 @@ import numpy as np
 
 from secondread.errors import OneClassOnly
 from secondread.stats.calibration import Calibration
+from secondread.stats.promises import Guarantee, Promise
 from secondread.stats.proportions import group_codes, proportion
 from secondread.stats.rates import rates_at
-from secondread.stats.thresholds import STEPS, furthest_cut
+from secondread.stats.thresholds import STEPS
 
 PAPER_THRESHOLD = 0.7  # of the network's own probability
 
@@ -26,6 +27,7 @@ class ValidationSet:
     data: str  # which images, in words
     date: str
     weights_sha256: str
+    sources: Sequence[str] | None = None  # (n,), the hospital or collection of each; None: one, without a name
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -57,15 +59,19 @@ def choose_operating_points(
 ) -> dict[str, dict[str, Any]]:
     """The operating points of a bundle by name, as its record holds them: paper, screening, confirm and triage.
 
-    A point whose promise cannot be proven is there too, and says so in `chosen_by` and `guarantee`.
-    `triage` is there where screening's threshold is below confirm's. worst_case: see `furthest_cut`.
-    paper_threshold: see `calibrated_paper_threshold`. Raises OneClassOnly.
+    `screening` is the largest threshold whose sensitivity is at least its target, `confirm` the smallest whose
+    specificity is: at every source of the images, as `Promise` says; what cannot be shown stands in `chosen_by` and
+    `guarantee`. Screening never lies above confirm: where the first could, both promises are kept by all thresholds
+    between the two, and they change places, each with more room than it asked for. `triage` is there where the two
+    differ. worst_case: see `Promise`. paper_threshold: see `calibrated_paper_threshold`. Raises OneClassOnly.
     """
-    screening = screening_point(on, target=target_sensitivity, confidence=confidence, worst_case=worst_case)
-    confirm = confirm_point(on, target=target_specificity, confidence=confidence, worst_case=worst_case)
-    triage = triage_point(on, screening=screening, confirm=confirm)
+    sensitivity = promised_sensitivity(on, target=target_sensitivity, confidence=confidence, worst_case=worst_case)
+    specificity = promised_specificity(on, target=target_specificity, confidence=confidence, worst_case=worst_case)
+    low, high = sorted((_threshold_below(on, sensitivity.cut), _threshold_above(on, -specificity.cut)))
+    screening = _promised(on, low, sensitivity.at(_first_above(on, low)))
+    confirm = _promised(on, high, specificity.at(-_last_below(on, high)))
     points = {"paper": paper_point(on, threshold=paper_threshold), "screening": screening, "confirm": confirm}
-    return points if triage is None else points | {"triage": triage}
+    return points if low == high else points | {"triage": triage_point(on, screening=screening, confirm=confirm)}
 
 
 def paper_point(on: ValidationSet, *, threshold: float = PAPER_THRESHOLD) -> dict[str, Any]:
@@ -80,64 +86,42 @@ def calibrated_paper_threshold(calibration: Calibration) -> float:
     return round(min(max(calibrated, 0.0), 1 - 1 / STEPS), 6)  # below 1, so that what rounds to 1 is above it
 
 
-def screening_point(
+def promised_sensitivity(
     on: ValidationSet, *, target: float, confidence: float = 0.9, worst_case: bool = False
-) -> dict[str, Any]:
-    """The largest threshold whose sensitivity is at least the target, with this confidence: see `furthest_cut`.
-
-    Where the images are too few to prove it, or prove it only where hardly anyone is called negative,
-    `guarantee.holds` is False and `chosen_by` says so. Raises OneClassOnly.
-    """
-    here = on.labels
-    cut, guarantee = furthest_cut(
-        on.steps[here],
-        on.codes[here],
-        on="sensitivity",
-        target=target,
-        confidence=confidence,
-        worst_case=worst_case,
-        others=on.steps[~here],
-    )
-    below = int(on.steps[on.steps < cut].max(initial=0))
-    # halfway to the next probability seen; below 0 where a positive image has probability 0
-    threshold = (below + cut) // 2 / STEPS if cut > 0 else -1 / STEPS
-    return _measure(on, threshold, guarantee.in_words()) | {"guarantee": guarantee.to_dict()}
+) -> Promise:
+    """Of the positives, whose margins are their probabilities in steps. Raises OneClassOnly."""
+    return _promise(on, "sensitivity", on.labels, on.steps, target, confidence, worst_case)
 
 
-def confirm_point(
+def promised_specificity(
     on: ValidationSet, *, target: float, confidence: float = 0.9, worst_case: bool = False
-) -> dict[str, Any]:
-    """The smallest threshold whose specificity is at least the target, with this confidence; as `screening_point`."""
-    here = ~on.labels
-    cut, guarantee = furthest_cut(
-        -on.steps[here],
-        on.codes[here],
-        on="specificity",
-        target=target,
-        confidence=confidence,
-        worst_case=worst_case,
-        others=-on.steps[~here],
-    )
-    above = int(on.steps[on.steps > -cut].min(initial=STEPS))
-    return _measure(on, (above - cut) // 2 / STEPS, guarantee.in_words()) | {"guarantee": guarantee.to_dict()}
+) -> Promise:
+    """The mirror image: of the negatives, whose margins are their probabilities in steps, negated."""
+    return _promise(on, "specificity", ~on.labels, -on.steps, target, confidence, worst_case)
 
 
-def triage_point(
-    on: ValidationSet, *, screening: Mapping[str, Any], confirm: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    """Three answers: negative up to screening's threshold, positive above confirm's, uncertain between; or None.
+def guarantee_at(on: ValidationSet, guarantee: Guarantee, *, threshold: float) -> Guarantee:
+    """The same promise, told apart by the sources of these images, at a threshold that was chosen before."""
+    target, sure, worst = guarantee.target, guarantee.confidence, guarantee.worst_case
+    if guarantee.on == "sensitivity":
+        told = promised_sensitivity(on, target=target, confidence=sure, worst_case=worst)
+        return told.at(_first_above(on, threshold))
+    told = promised_specificity(on, target=target, confidence=sure, worst_case=worst)
+    return told.at(-_last_below(on, threshold))
+
+
+def triage_point(on: ValidationSet, *, screening: dict[str, Any], confirm: dict[str, Any]) -> dict[str, Any]:
+    """Three answers: negative up to screening's threshold, positive above confirm's, uncertain between.
 
     Its sensitivity is the share of positives not called negative, its specificity that of negatives not called
-    positive; `uncertain` is the share of images in the band. None where no image would be. Each promise
-    holds with its own confidence, both at once with `confidence_together` (Bonferroni).
+    positive; `uncertain` is the share of images in the band. Each promise holds with its own confidence, both at once
+    with `confidence_together` (Bonferroni).
     """
     low, high = screening["threshold"], confirm["threshold"]
-    if low >= high:
-        return None
     band = (on.steps / STEPS > low) & (on.steps / STEPS <= high)
     promises = {point["guarantee"]["on"]: point["guarantee"] for point in (screening, confirm)}
     missing = sum(1 - promise["confidence"] for promise in promises.values())
-    chosen_by = f"uncertain between screening and confirm: {screening['chosen_by']}; {confirm['chosen_by']}"
+    chosen_by = f"uncertain between screening and confirm. {screening['chosen_by']}. {confirm['chosen_by']}"
     return _measure(on, high, chosen_by) | {
         "low": low,
         "high": high,
@@ -192,3 +176,45 @@ def _measure(on: ValidationSet, threshold: float, chosen_by: str) -> dict[str, A
         weights_sha256=on.weights_sha256,
         groups=on.groups,
     )
+
+
+def _promise(
+    on: ValidationSet, rate: str, here: np.ndarray, margins: np.ndarray, target: float, confidence: float, worst: bool
+) -> Promise:
+    return Promise(
+        rate,
+        margins[here],
+        on.codes[here],
+        sources=None if on.sources is None else np.asarray(on.sources)[here].tolist(),
+        others=margins[~here],
+        target=target,
+        confidence=confidence,
+        worst_case=worst,
+    )
+
+
+def _promised(on: ValidationSet, threshold: float, guarantee: Guarantee) -> dict[str, Any]:
+    follows = "" if guarantee.holds else f"; where it is not shown the threshold follows the observed {guarantee.on}"
+    return _measure(on, threshold, guarantee.in_words() + follows) | {"guarantee": guarantee.to_dict()}
+
+
+def _threshold_below(on: ValidationSet, cut: int) -> float:
+    """Halfway from a probability in steps to the next lower one; below 0 where it is 0 itself."""
+    below = int(on.steps[on.steps < cut].max(initial=0))
+    return (below + cut) // 2 / STEPS if cut > 0 else -1 / STEPS
+
+
+def _threshold_above(on: ValidationSet, last: int) -> float:
+    """Halfway from a probability in steps to the next higher one."""
+    above = int(on.steps[on.steps > last].min(initial=STEPS))
+    return (above + last) // 2 / STEPS
+
+
+def _first_above(on: ValidationSet, threshold: float) -> int:
+    """The lowest probability in steps that is positive at a threshold: what is at least this is above it."""
+    return int(on.steps[on.steps / STEPS > threshold].min(initial=STEPS + 1))
+
+
+def _last_below(on: ValidationSet, threshold: float) -> int:
+    """The highest one that is negative there."""
+    return int(on.steps[on.steps / STEPS <= threshold].max(initial=-1))

@@ -14,6 +14,7 @@ from math import inf, sqrt
 import numpy as np
 
 from secondread.stats.interval import NOTHING, Interval
+from secondread.stats.prevalence import after
 from secondread.stats.proportions import group_codes, proportion
 
 
@@ -76,14 +77,34 @@ def rates_at(y_true: np.ndarray, positive: np.ndarray, groups: Sequence[str] | n
     )
 
 
+def likelihood_ratio(
+    y_true: np.ndarray, given: np.ndarray, groups: Sequence[str] | np.ndarray | None = None
+) -> Interval:
+    """How many times likelier an answer is with disease than without, of any answer; shapes as `rates_at`.
+
+    given: whether the answer was given. The value is None, and the low end is not, where no healthy image got it.
+    """
+    rates = rates_at(y_true, given, groups)
+    found = _ratio(_ends(rates.sensitivity), _complement(_ends(rates.specificity)))
+    if found is None or rates.sensitivity.too_few or rates.specificity.too_few:
+        return NOTHING
+    value, low, high = (None if at == inf else at for at in found)
+    return Interval(value, low, high, n=len(given))
+
+
 def accuracy(y_true: np.ndarray, positive: np.ndarray, groups: Sequence[str] | None = None) -> Interval:
     """The share of images that are answered rightly; shapes as `rates_at`."""
     return proportion(np.asarray(y_true, dtype=bool) == positive, None if groups is None else group_codes(groups))
 
 
 def f1(y_true: np.ndarray, positive: np.ndarray, groups: Sequence[str] | None = None) -> Interval:
-    """2J / (1 + J), J being the share of true positives among images that are diseased or called so, which is exact."""
+    """2J / (1 + J), J being the share of true positives among images that are diseased or called so, which is exact.
+
+    Nothing without a diseased image: it would be 0 whatever is answered.
+    """
     y_true, positive = np.asarray(y_true, dtype=bool), np.asarray(positive, dtype=bool)
+    if not y_true.any():
+        return NOTHING
     either = y_true | positive
     codes = None if groups is None else group_codes(groups)[either]
     found = proportion((y_true & positive)[either], codes)
@@ -126,8 +147,7 @@ def _after(ratio: _Ends | None, prevalence: float) -> _Ends | None:
     """Chance of disease after an answer with this likelihood ratio: prior odds times ratio."""
     if ratio is None or not 0 < prevalence < 1:
         return None
-    odds = prevalence / (1 - prevalence)
-    value, low, high = (1.0 if at == inf else odds * at / (1 + odds * at) for at in ratio)
+    value, low, high = (after(prevalence, at) for at in ratio)
     return value, low, high
 
 
