@@ -11,6 +11,8 @@ SecondReadError
 │   ├── Conflict               the state of things does not allow it any more
 │   └── UploadRefused          an upload or archive is outside the bounds; `code` names why
 ├── CannotOpen                 a path does not exist or may not be read
+├── CannotWrite                a file cannot be written where it should be
+│   └── DiskFull               there is no room left for it
 ├── ImageError                 the bytes cannot become an image; `code` names the refusal
 │   ├── NotAnImage
 │   ├── ImageTooLarge
@@ -127,6 +129,14 @@ class LoginThrottled(LoginRefused):
 
 class CannotOpen(SecondReadError):
     """A path does not exist or may not be read."""
+
+
+class CannotWrite(SecondReadError):
+    """A file cannot be written where it should be."""
+
+
+class DiskFull(CannotWrite):
+    """There is no room left for it."""
 
 
 class ImageError(SecondReadError):

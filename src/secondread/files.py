@@ -1,5 +1,6 @@
 """The one atomic write: aside, then renamed, so that nobody finds half of a file and a kill leaves the old one."""
 
+import errno
 import json
 import os
 import secrets
@@ -10,7 +11,41 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from secondread.errors import BundleError
+from secondread.errors import BundleError, CannotWrite, DiskFull
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LONGEST_NAME = 255  # bytes, of nearly every file system
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """A full disk or a name that is too long, met while `path` is written, as an error that names the place.
+
+    Raises DiskFull or CannotWrite; any other error as it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise DiskFull(
+                f"there is no room left to write '{shown(path)}' ({error.strerror}); free some space or name a folder "
+                "on another disk; nothing half-written was kept"
+            ) from error
+        if error.errno == errno.ENAMETOOLONG:
+            raise CannotWrite(f"the name '{shown(path)}' is too long for this disk; choose a shorter one") from error
+        raise
+
+
+def shown(path: str | Path) -> str:
+    """A path as text that can be printed and written: bytes that are not UTF-8 as \\x… ."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def shortened(stem: str, ending: str) -> str:
+    """A file's name of that stem and ending, cut within the stem so that a disk takes it."""
+    while len(os.fsencode(stem + ending)) > _LONGEST_NAME:
+        stem = stem[:-1]
+    return stem + ending
 
 
 @contextmanager
@@ -18,18 +53,20 @@ def written_aside(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """A path beside `path` to write to: renamed to it when the block ends well, removed when it does not.
 
     Missing folders are made. durable: on the disk, and not only in the system's memory, before the block is left.
+    Raises DiskFull, or CannotWrite where the name is too long.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name[:100]}.{os.getpid()}-{secrets.token_hex(4)}.new")
-    try:
-        yield aside
-        if durable:
-            _sync(aside)
-        aside.replace(path)
-        if durable:
-            _sync(path.parent)
-    finally:
-        aside.unlink(missing_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(shortened(f".{path.name}", f".{os.getpid()}-{secrets.token_hex(4)}.new"))
+        try:
+            yield aside
+            if durable:
+                _sync(aside)
+            aside.replace(path)
+            if durable:
+                _sync(path.parent)
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes, *, durable: bool = False, mode: int = 0o666) -> None:
@@ -55,19 +92,21 @@ def write_json(path: Path, table: Any) -> None:
 def write_folder(folder: Path, files: Mapping[str, bytes], *, marker: str) -> None:
     """Write these files aside and rename their folder into place; an older one is replaced whole.
 
-    marker: the file that shows that a folder is ours to replace. Raises BundleError if something else is there.
+    marker: the file that shows that a folder is ours to replace. Raises BundleError if something else is there, and
+    DiskFull.
     """
     if folder.exists() and any(folder.iterdir()) and not (folder / marker).is_file():
         raise BundleError(f"'{folder}' holds other files; give an empty or a new folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        aside.chmod(0o755)
-        for name, data in files.items():
-            (aside / name).write_bytes(data)
-        _swap(aside, folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    with writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}-", dir=folder.parent))
+        try:
+            aside.chmod(0o755)
+            for name, data in files.items():
+                (aside / name).write_bytes(data)
+            _swap(aside, folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def _swap(aside: Path, folder: Path) -> None:

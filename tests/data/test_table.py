@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from secondread.data import Manifest, Row, read_manifest, write_manifest
-from secondread.errors import CannotOpen, DataInvalid
+from secondread.errors import CannotOpen, DataInvalid, DiskFull
 from secondread.tasks import load_task
 from tests.data.folders import manifest_of, write_images
 
@@ -150,7 +150,7 @@ def test_a_failed_write_leaves_the_old_table_and_nothing_else(table: Path, monke
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(CannotOpen, match="No space left"):
+    with pytest.raises(DiskFull, match="No space left"):
         write_manifest(manifest, table)
     assert sorted(path.name for path in table.parent.iterdir()) == before
     assert table.read_text() == "path,label\na.png,0\n"

@@ -1,7 +1,6 @@
 """The learned gate: what each verdict becomes, and what one trained on phantoms does."""
 
 import json
-import os
 import shutil
 
 import cv2
@@ -14,7 +13,8 @@ from secondread.images import Image
 from secondread.reading import Gate, Reader, load_bundle, load_gate, write_bundle, write_gate
 from secondread.reading.gate import Verdict
 from secondread.tasks import list_tasks, load_task
-from secondread.training.gate import train_gate
+from secondread.training.gate import Plan, finish_gate, train_gate
+from secondread.training.gate_data import gather
 from tests.phantoms import bone_phantom, brain_phantom, chest_phantom, encode
 
 TASKS = list_tasks()
@@ -49,6 +49,45 @@ def test_a_verdict_becomes_a_refusal_with_a_code_and_a_sentence(seen, task, code
     assert refusal is None or len(refusal.message) > 30
 
 
+NAMED = (*KINDS, "turned", "ct", "mri", "lateral", "skull", "ultrasound", "child")
+NAMING = Gate({**GATE.record, "kinds": NAMED, "upright": ["tuberculosis"], "named": NAMED[6:]}, session=None)
+
+
+def named_verdict(kind):
+    return Verdict(NAMED, np.eye(len(NAMED))[NAMED.index(kind)], np.ones((2, len(TASKS))))
+
+
+@pytest.mark.parametrize(
+    ("kind", "task", "code", "said"),
+    [
+        ("turned", "tuberculosis", "turned", "upside down"),
+        ("turned", "fracture", "wrong_part", "chest X-ray"),  # a limb may lie as it likes: this is a turned chest
+        ("turned", "brain-tumour", "wrong_kind", "chest X-ray"),
+        ("ct", "brain-tumour", "wrong_kind", "CT slice"),
+        ("ct", "fracture", "wrong_kind", "CT slice"),
+        ("mri", "brain-tumour", "wrong_part", "another part"),
+        ("mri", "tuberculosis", "wrong_kind", "MRI slice"),
+        ("lateral", "tuberculosis", "wrong_kind", "from the side"),
+        ("lateral", "fracture", "wrong_part", "from the side"),
+        ("skull", "fracture", "wrong_part", "skull"),
+        ("skull", "brain-tumour", "wrong_kind", "skull"),
+        ("child", "tuberculosis", "wrong_kind", "child"),
+        ("ultrasound", "fracture", "wrong_kind", "ultrasound"),
+    ],
+)
+def test_a_refusal_says_what_the_picture_looks_like(kind, task, code, said):
+    refusal = NAMING.refusal(named_verdict(kind), load_task(task))
+    assert refusal.code == code
+    assert said in refusal.message
+
+
+def test_a_kind_that_is_not_told_reliably_is_not_named():
+    gate = Gate({**NAMING.record, "named": ["skull"]}, session=None)
+    refusal = gate.refusal(named_verdict("ct"), load_task("fracture"))
+    assert refusal.code == "wrong_kind"
+    assert "CT" not in refusal.message
+
+
 def test_a_right_picture_passes_though_another_kind_is_likelier():
     loose = {**LIMITS, "probability": 0.2}
     gate = Gate({**GATE.record, "thresholds": dict.fromkeys(TASKS, loose)}, session=None)
@@ -71,13 +110,9 @@ def gate_folder(tmp_path_factory):
     """A gate trained on phantoms of the three tasks."""
     folder = tmp_path_factory.mktemp("gate")
     manifests = {task: write_manifest_of(folder / task, draw) for task, draw in DRAW.items()}
-    os.environ["SECONDREAD_CACHE"], before = str(folder / "cache"), os.environ.get("SECONDREAD_CACHE")
-    try:
-        model, record = train_gate(manifests, epochs=16, n_outliers=120)
-    finally:
-        os.environ.pop("SECONDREAD_CACHE")
-        if before is not None:
-            os.environ["SECONDREAD_CACHE"] = before
+    pictures = gather(manifests, n_outliers=120)
+    plan = Plan(steps=120, batch=32, stages=2)
+    model, record = finish_gate(pictures, plan, *train_gate(pictures, plan))
     write_gate(folder / "gate", record=record, model=model)
     return folder / "gate"
 

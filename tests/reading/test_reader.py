@@ -15,6 +15,7 @@ from secondread.reading.reader import decide, read_in_order
 from tests.phantoms import bone_phantom, brain_phantom, chest_phantom, dicom_bytes, encode
 from tests.trained import film
 
+MEANING = ["likelihood_ratio", "likelihood_ratio_measured", "local"]  # that evidence and a service add
 CONTRACT = [
     "path",
     "task",

@@ -56,10 +56,17 @@ def test_films_are_not_flipped_upside_down() -> None:
         ("CT", "CHEST", None),
         ("US", "ABDOMEN", None),
         ("", "", None),
+        ("MR", "Head Neck", "brain-tumour"),
     ],
 )
 def test_dicom_facts_name_one_task_or_none(modality: str, body_part: str, expected: str | None) -> None:
     assert match_dicom(modality, body_part) == expected
+
+
+def test_words_and_codes_that_fit_two_tasks_name_none() -> None:
+    assert match_dicom("DX", "CHEST", "THORAX") == "tuberculosis"
+    assert match_dicom("DX", "TORAX", "CHEST") == "tuberculosis"
+    assert match_dicom("DX", "CHEST", "HAND") is None
 
 
 def test_no_dicom_values_fit_two_tasks() -> None:
@@ -101,12 +108,21 @@ WRONG = {
     "the wrong positive": ('positive_class = "tuberculosis"', 'positive_class = "normal"', "positive_class"),
     "an unknown augmentation": ('"rotation"', '"shear"', "augmentations"),
     "a word too few": ("uncertain = ", "unsure = ", "words"),
+    "no place for a share": ("missed = ", 'missed = "some" # ', "missed"),
+    "a share of its own": ("missed = ", 'missed = "5 % of %(share)s" # ', "missed"),
     "a source without terms": ("terms = ", "conditions = ", "sources"),
     "a number as text": ("target_specificity = 0.70", 'target_specificity = "high"', "target_specificity"),
     "a number for tables": ("[dicom]", "[dicom_]\ndicom = 3\n[other]", "unknown fields"),
     "a list of lists": ('["rotation", "horizontal_flip", "contrast", "gaussian_blur"]', '[["rotation"]]', "wrong kind"),
     "text for a table": ("\n[words]\npositive", "\n[dicom.words]\npositive", "lacks: words"),
     "a number for a name": ('name = "tuberculosis"', "name = 3", "name"),
+    "an unknown view": ('views = ["frontal"]', 'views = ["side"]', "views"),
+    "an unknown intent": ('["FOR PRESENTATION"]', '["FOR PRINTING"]', "presentation_intents"),
+    "an age in months": ("least_age = 15", 'least_age = "180M"', "least_age"),
+    "an age of no person": ("least_age = 15", "least_age = 1500", "least_age"),
+    "a measured age of no person": ("measured_from_age = 15", "measured_from_age = -1", "measured_from_age"),
+    "a body part in small letters": ('"LUNG"', '"Lung field"', "body_parts"),
+    "an unknown field for DICOM": ("least_age = 15", "youngest = 15", r"\[dicom\] holds unknown fields: youngest"),
     "asked after itself": ("channels = 1", 'channels = 1\nasked_after = "tuberculosis"', "asked_after"),
     "asked after no task": ("channels = 1", 'channels = 1\nasked_after = "pneumonia"', "asked_after"),
 }
@@ -121,6 +137,13 @@ def test_a_wrong_task_file_says_what_is_wrong(case: str, tmp_path: Path) -> None
     with pytest.raises(TaskInvalid, match=word) as caught:
         load_task(path)
     assert "own.toml" in str(caught.value)
+
+
+def test_the_command_says_what_a_header_may_not_say() -> None:
+    said = CliRunner().invoke(command, ["tasks", "tuberculosis"]).output
+    for rule in ("another view than frontal", "not FOR PRESENTATION", "a patient under 15 years"):
+        assert rule in said
+    assert "a patient under" not in CliRunner().invoke(command, ["tasks", "fracture"]).output
 
 
 def test_tasks_are_frozen() -> None:

@@ -119,8 +119,12 @@ class _Entry:
         return np.load(self.array, mmap_mode="r", allow_pickle=False)
 
     def create(self, path: Path, n_images: int) -> np.memmap:
-        """A new array file to write to."""
-        return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(n_images, *self.shape[1:]))
+        """A new array file to write to, its room on the disk taken: what outgrows a disk later kills the process."""
+        images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(n_images, *self.shape[1:]))
+        if hasattr(os, "posix_fallocate"):
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        return images
 
 
 def _find_or_build(

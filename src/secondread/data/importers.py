@@ -8,6 +8,7 @@ from pathlib import Path
 from secondread.data.manifest import Manifest, Row, absolute, some_of
 from secondread.data.table import label_words, read_manifest
 from secondread.errors import CannotOpen, DataInvalid, ImageError
+from secondread.files import shown
 from secondread.images import sniff
 from secondread.tasks import Task
 
@@ -53,6 +54,11 @@ def import_folder(folder: str | Path, *, task: Task | None = None) -> Manifest:
         raise CannotOpen(f"there is no folder '{folder}'; give a folder of images")
     inner = _innermost(root)
     rows = _split_tree(inner, root, task) or _labelled(inner, root, task)
+    if unnamed := [row.name for row in rows if shown(row.name) != row.name]:
+        raise DataInvalid(
+            f"the names of {len(unnamed)} files in '{shown(root)}' are not UTF-8, in which a manifest names files: "
+            f"{some_of(unnamed)}; rename them (convmv does so for a whole folder)"
+        )
     if len(labels := {row.label for row in rows}) < 2:
         raise DataInvalid(f"'{root}' holds only images labelled {labels.pop()}; both classes are needed")
     return Manifest(tuple(sorted(rows, key=lambda row: row.name)), root)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from secondread.errors import CannotOpen, DataInvalid
+from secondread.files import shown
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,16 @@ class Manifest:
 
 def missing_file(row: Row) -> str:
     """The file that a row names and that is not there; '' if all are."""
-    if not row.path.is_file():
+    if not _is_there(row.path):
         return row.name
-    return str(row.mask) if row.mask and not row.mask.is_file() else ""
+    return str(row.mask) if row.mask and not _is_there(row.mask) else ""
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for the disk
+        return False
 
 
 def absolute(path: str | Path) -> Path:
@@ -115,7 +123,7 @@ def new_digest(data: bytes = b"") -> hashlib.blake2b:
 def some_of(names: list[str], *, most: int = 3) -> str:
     """The first few names, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(f"'{name}'" for name in names[:most]) + more
+    return ", ".join(f"'{shown(name)}'" for name in names[:most]) + more
 
 
 def summarise(manifest: Manifest) -> dict[str, Any]:

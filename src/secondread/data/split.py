@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -149,6 +150,30 @@ def validation_share(manifest: Manifest, split: str) -> Manifest:
 def held_out_share(manifest: Manifest, split: str, *, checked: bool) -> Manifest:
     """The rows of a shared split that are left to measure with; without those of thresholds where these were chosen."""
     return _rows_in(manifest, split, {"test"} if checked else {"val", "test"})
+
+
+def roles(
+    manifest: Manifest, *, lesions_from: Sequence[str] = (), thresholds_from: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """Which rows teach the weights and which choose (epoch, calibration, thresholds): {role, split, source, n, …}.
+
+    lesions_from: shared splits that teach with their training share; thresholds_from: those that choose with another.
+    """
+    taught = [manifest.split("train"), *(training_share(manifest, name) for name in lesions_from)]
+    chose = [manifest.split("val"), *(validation_share(manifest, name) for name in thresholds_from)]
+    return counted("taught", taught) + counted("chose", chose)
+
+
+def counted(role: str, parts: Sequence[Manifest]) -> list[dict[str, Any]]:
+    """{role, split, source, n, n_positive} for every split and source of these rows."""
+    rows = [row for part in parts for row in part.rows]
+    found: dict[tuple[str, str], list[int]] = {}
+    for row in rows:
+        found.setdefault((row.split, row.source), []).append(row.label)
+    return [
+        {"role": role, "split": split, "source": source, "n": len(labels), "n_positive": sum(labels)}
+        for (split, source), labels in found.items()
+    ]
 
 
 def _rows_in(manifest: Manifest, split: str, parts: set[str]) -> Manifest:

@@ -53,7 +53,7 @@ def check_manifest(manifest: Manifest, *, where: Path) -> None:
 
 
 def write_manifest(manifest: Manifest, path: str | Path) -> None:
-    """Write the table aside, then rename it: a reader never finds half of it. Raises CannotOpen.
+    """Write the table aside, then rename it: a reader never finds half of it. Raises CannotOpen or DiskFull.
 
     Paths are written relative to the table's folder.
     """

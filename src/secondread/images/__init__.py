@@ -1,17 +1,21 @@
 """From bytes to model input: the only place where pixels are decoded."""
 
-from secondread.images.decode import decode, decode_frames, sniff, whole_range
+from secondread.images.decode import decode, decode_frames, open_frames, sniff, whole_range
 from secondread.images.deidentify import Deidentified, deidentify, pseudonym
+from secondread.images.frames import Frames
 from secondread.images.image import Depth, Image, Limits
 from secondread.images.jpeg import quantisation
 from secondread.images.prepare import Prepared, PrepareSpec, place_map, prepare
+from secondread.images.raster import Picture, is_picture, open_picture
 from secondread.images.show import blend, encode_depth, encode_png, perceptual_hash, to_display
 
 __all__ = [
     "Deidentified",
     "Depth",
+    "Frames",
     "Image",
     "Limits",
+    "Picture",
     "PrepareSpec",
     "Prepared",
     "blend",
@@ -20,6 +24,9 @@ __all__ = [
     "deidentify",
     "encode_depth",
     "encode_png",
+    "is_picture",
+    "open_frames",
+    "open_picture",
     "perceptual_hash",
     "place_map",
     "prepare",

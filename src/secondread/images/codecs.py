@@ -1,17 +1,24 @@
 """Compressed frames: checked before a decoder sees them, and decoded by GDCM in a process of its own."""
 
 import json
+import os
+import selectors
 import struct
 import subprocess
 import sys
+import time
+import weakref
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pydicom import uid
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate, get_frame
+from pydicom.encaps import encapsulate, generate_frames, get_frame
 from pydicom.pixels.decoders.base import DecodeRunner
 from pydicom.uid import RLELossless
 
@@ -19,17 +26,51 @@ from secondread.errors import TruncatedImage, UnsupportedImage
 from secondread.images.jpeg import check_scans, frame_sizes
 
 _MAX_FRAGMENTS = 65_536
+_MAX_LOOKUPS = 32  # of single frames: each may go through all fragments
 _ITEM = b"\xfe\xff\x00\xe0"
 
 
-def one_frame(ds: Dataset, frame: int, n_frames: int) -> Dataset:
+class Streams:
+    """The compressed frames of a data set. Asked in order, their fragments are gone through once."""
+
+    def __init__(self, ds: Dataset, n_frames: int):
+        self._ds = ds
+        self._n_frames = n_frames
+        self._rest: Iterator[bytes] | None = None
+        self._next = 0  # the frame that `_rest` gives next
+        self._lookups = 0
+        self._helper = Helper() if n_frames > 1 and os.name == "posix" else None  # elsewhere no pipe can be waited for
+
+    def helped(self) -> AbstractContextManager[None]:
+        """While this lasts, frames that GDCM decodes share a process where there are several."""
+        return nullcontext() if self._helper is None else self._helper.at_hand()
+
+    def stream(self, frame: int) -> bytes:
+        """The compressed bytes of a frame, from 0. Raises UnsupportedImage, or as pydicom for what is damaged."""
+        if not self._lookups and self._ds.PixelData.count(_ITEM) > _MAX_FRAGMENTS:
+            raise UnsupportedImage("the compressed DICOM frames are in far too many pieces; send the file uncompressed")
+        rest, self._rest = self._rest, None  # should it fail here, the next one is looked up alone
+        if rest is None or frame < self._next:
+            self._lookups += 1
+            if self._lookups > _MAX_LOOKUPS:
+                raise TruncatedImage("the DICOM file's compressed frames cannot be told apart; send it again")
+            if frame:
+                found: bytes = get_frame(self._ds.PixelData, frame, **self._layout())
+                return found
+            rest, self._next = generate_frames(self._ds.PixelData, **self._layout()), 0
+        stream = next(islice(rest, frame - self._next, None))
+        self._rest, self._next = rest, frame + 1
+        return stream
+
+    def _layout(self) -> dict[str, Any]:
+        offsets = None
+        if "ExtendedOffsetTable" in self._ds and "ExtendedOffsetTableLengths" in self._ds:
+            offsets = (self._ds.ExtendedOffsetTable, self._ds.ExtendedOffsetTableLengths)
+        return {"number_of_frames": self._n_frames, "extended_offsets": offsets}
+
+
+def one_frame(ds: Dataset, stream: bytes) -> Dataset:
     """A data set with that compressed frame alone, checked: the decoder gets the very bytes that were looked at."""
-    if ds.PixelData.count(_ITEM) > _MAX_FRAGMENTS:
-        raise UnsupportedImage("the compressed DICOM frames are in far too many pieces; send the file uncompressed")
-    offsets = None
-    if "ExtendedOffsetTable" in ds and "ExtendedOffsetTableLengths" in ds:
-        offsets = (ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths)
-    stream = get_frame(ds.PixelData, frame, number_of_frames=n_frames, extended_offsets=offsets)
     _check(stream, ds)
     single = ds.group_dataset(0x0028)  # all that tells how pixels are stored
     single.file_meta = ds.file_meta
@@ -97,7 +138,77 @@ def decode_frame(stream: bytes, runner: DecodeRunner) -> bytes:
         "signed": runner.pixel_representation,
         "seconds": 1 + runner.rows * runner.columns // _PIXELS_IN_A_SECOND,
     }
-    return _ask(stream, facts)
+    helper = _HELPER.get()
+    return _ask(stream, facts) if helper is None else helper.ask(stream, facts)
+
+
+class Helper:
+    """One process of GDCM for all frames of a file: to start it takes longer than to decode a frame."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @contextmanager
+    def at_hand(self) -> Iterator[None]:
+        """While this lasts, `decode_frame` asks it instead of starting a process."""
+        token = _HELPER.set(self)
+        try:
+            yield
+        finally:
+            _HELPER.reset(token)
+
+    def ask(self, stream: bytes, facts: dict[str, Any]) -> bytes:
+        """As `_ask`. After a frame that it fails at, the next one gets a new process."""
+        process, self._process = self._process or self._started(), None
+        try:
+            head = json.dumps(facts | {"n_bytes": len(stream)}) + "\n"
+            process.stdin.write(head.encode() + stream)  # type: ignore[union-attr]
+            process.stdin.flush()  # type: ignore[union-attr]
+            end = time.monotonic() + _PATIENCE
+            n = int.from_bytes(_received(process, 8, end), "big")
+            if n > 4 * facts["rows"] * facts["columns"] * facts["samples"] * 8:
+                raise OSError("more than a frame's pixels")
+            pixels = _received(process, n, end)
+        except OSError as error:
+            _stop(process)
+            raise TruncatedImage("a compressed DICOM frame is damaged; send the file again") from error
+        self._process = process
+        return pixels
+
+    def _started(self) -> "subprocess.Popen[bytes]":
+        process = subprocess.Popen(
+            [sys.executable, "-P", str(_WORKER), "--many"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        weakref.finalize(self, _stop, process)
+        return process
+
+
+_HELPER: ContextVar[Helper | None] = ContextVar("helper", default=None)
+
+
+def _received(process: "subprocess.Popen[bytes]", n: int, end: float) -> bytes:
+    """So many bytes of its answer. Raises OSError where it ends, or `end` is reached before they are there."""
+    found = bytearray()
+    handle = process.stdout.fileno()  # type: ignore[union-attr]
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(handle, selectors.EVENT_READ)
+        while len(found) < n:
+            if not waiting.select(max(0.0, end - time.monotonic())):
+                raise TimeoutError
+            chunk = os.read(handle, min(n - len(found), 1 << 20))
+            if not chunk:
+                raise OSError("the process ended")
+            found += chunk
+    return bytes(found)
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    with suppress(OSError), process:  # closes its pipes and waits for it
+        pass
 
 
 def _ask(stream: bytes, facts: dict[str, Any]) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from secondread.errors import NotAnImage, UnsupportedImage
+from secondread.images.frames import Frames
 from secondread.images.image import Depth, Image, Limits
 
 _DEFAULT = Limits()
@@ -93,18 +94,24 @@ def decode(data: bytes, *, frame: int = 0, limits: Limits = _DEFAULT) -> Image:
     return raster.decode_raster(data, kind, frame=frame, limits=limits)
 
 
-def decode_frames(data: bytes, *, limits: Limits = _DEFAULT) -> Iterator[Image]:
-    """Every frame of the file in turn, each decoded when asked for. Raises as `decode` does."""
+def open_frames(data: bytes, *, limits: Limits = _DEFAULT) -> Frames:
+    """The pictures in these bytes, each decoded when it is asked for. Raises as `decode` does."""
     limits.check_bytes(len(data))
-    if sniff(data) != "DICOM":
-        image = decode(data, limits=limits)
-        yield image
-        for frame in range(1, image.n_frames):
-            yield decode(data, frame=frame, limits=limits)
-        return
-    from secondread.images import dicom
+    kind = sniff(data)
+    if kind == "DICOM":
+        from secondread.images import dicom
 
-    yield from dicom.decode_dicom_frames(data, limits=limits)
+        return dicom.open_dicom_frames(data, limits=limits)
+    from secondread.images import raster
+
+    return raster.open_raster_frames(data, kind, limits=limits)
+
+
+def decode_frames(data: bytes, *, limits: Limits = _DEFAULT) -> Iterator[Image]:
+    """Every frame of the file in turn, up to one that is damaged. Raises as `decode` does."""
+    frames = open_frames(data, limits=limits)
+    for index in range(frames.n):
+        yield frames.frame(index)
 
 
 def whole_range(data: bytes, *, frame: int = 0, limits: Limits = _DEFAULT) -> Depth | None:

@@ -87,10 +87,10 @@ _NAMES_THAT_STAY = (
     "ModalityLUTSequence VOILUTSequence LUTDescriptor LUTData ModalityLUTType PresentationLUTShape "
     "PixelIntensityRelationship PixelIntensityRelationshipSign "
     # what part of the body, from where, at what size
-    "BodyPartExamined ViewPosition Laterality ImageLaterality PatientOrientation AnatomicRegionSequence "
-    "ViewCodeSequence CodeValue CodingSchemeDesignator CodeMeaning PixelSpacing ImagerPixelSpacing "
-    "NominalScannedPixelSpacing SliceThickness SpacingBetweenSlices ImagePositionPatient ImageOrientationPatient "
-    "SliceLocation InstanceNumber "
+    "PresentationIntentType BodyPartExamined ViewPosition Laterality ImageLaterality PatientOrientation "
+    "AnatomicRegionSequence FrameAnatomySequence ViewCodeSequence CodeValue CodingSchemeDesignator CodeMeaning "
+    "PixelSpacing ImagerPixelSpacing NominalScannedPixelSpacing SliceThickness SpacingBetweenSlices "
+    "ImagePositionPatient ImageOrientationPatient SliceLocation InstanceNumber "
     # how it was made, without who and where
     "KVP Exposure ExposureTime XRayTubeCurrent DistanceSourceToDetector DistanceSourceToPatient Grid "
     "MagneticFieldStrength EchoTime RepetitionTime InversionTime FlipAngle ScanningSequence SequenceVariant "
@@ -133,8 +133,9 @@ def _strip(ds: "Dataset", key: bytes) -> Deidentified:
     from pydicom.uid import UID
 
     from secondread.images.dicom import SECONDARY_CAPTURE, about_text, header_of
+    from secondread.images.subject import age_of
 
-    header = header_of(ds)
+    header, age = header_of(ds), age_of(ds)
     person = _text(ds, "PatientID") or _text(ds, "PatientName")
     patient = pseudonym(key, "patient", f"{person}\0{_text(ds, 'IssuerOfPatientID')}") if person else ""
     _prune(ds, depth=0)
@@ -143,6 +144,8 @@ def _strip(ds: "Dataset", key: bytes) -> Deidentified:
             setattr(ds, keyword, _uid(key, old))
     for keyword in _EMPTY:
         setattr(ds, keyword, "" if keyword != "SeriesNumber" else None)
+    if age is not None:  # whether a task may be asked hangs on it: in whole years, and not told apart in old age
+        ds.PatientAge = f"{age:03d}Y"
     ds.PatientID = ds.PatientName = patient[:16].upper()
     ds.PatientIdentityRemoved, ds.DeidentificationMethod = "YES", _METHOD[:64]
     ds.LongitudinalTemporalInformationModified = "REMOVED"

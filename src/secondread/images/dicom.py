@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
@@ -21,10 +21,12 @@ from pydicom.uid import (
 )
 
 from secondread.errors import ImageError, ImageTooLarge, TruncatedImage, UnsupportedImage
-from secondread.images.codecs import one_frame
+from secondread.images.codecs import Streams, one_frame
+from secondread.images.frames import Frames
 from secondread.images.grey import WHITE, grey_as_shown, grey_in_depth, text
 from secondread.images.header import NATIVE, aligned, settle
 from secondread.images.image import BoundedReads, Depth, Image, Limits
+from secondread.images.subject import age_of, intent_of, parts_of, views_of
 
 # Each element costs two or three reads in pydicom and some microseconds: this is most of a second.
 _MAX_READS = 150_000
@@ -34,6 +36,8 @@ _PARSED_WHEN_ASKED = (  # sequences of known length stay bytes until asked for, 
     "VOILUTSequence",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
+    "AnatomicRegionSequence",
+    "ViewCodeSequence",
 )
 _LONG_FORM = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 
@@ -171,17 +175,24 @@ _ADDING, _ADDED = Lock(), set[uids.UID]()
 
 def decode_dicom(data: bytes, *, frame: int, limits: Limits) -> Image:
     """One frame of a DICOM file. Raises ImageTooLarge, TruncatedImage or UnsupportedImage."""
-    return translating(lambda: _frame(*_opened(data, limits), frame))
+    return open_dicom_frames(data, limits=limits).frame(frame)
 
 
-def decode_dicom_frames(data: bytes, *, limits: Limits) -> Iterator[Image]:
-    """Every frame in turn; the file is parsed once. Raises as `decode_dicom` does."""
+def open_dicom_frames(data: bytes, *, limits: Limits) -> Frames:
+    """The frames of a DICOM file, which is parsed once. Raises as `decode_dicom` does."""
     ds, said = translating(lambda: _opened(data, limits))
-    index, n_frames = 0, 1
-    while index < n_frames:
-        image = translating(lambda index=index: _frame(ds, said, index))  # type: ignore[misc]
-        yield image
-        index, n_frames = index + 1, image.n_frames
+    n_frames = translating(lambda: _n_frames(ds))
+    streams = Streams(ds, n_frames)
+
+    def one(index: int) -> Image:
+        image: Image = translating(lambda: _frame(ds, said, index, streams))
+        return image
+
+    return Frames(n_frames, one)
+
+
+def _n_frames(ds: Dataset) -> int:
+    return max(int(ds.get("NumberOfFrames") or 1), 1)
 
 
 def whole_range_of_dicom(data: bytes, *, frame: int, limits: Limits) -> Depth | None:
@@ -212,11 +223,11 @@ def translating(work: Callable[[], Any]) -> Any:
         raise TruncatedImage("the DICOM file is damaged or cut short; send it again") from error
 
 
-def _frame(ds: Dataset, said: tuple[str, ...], frame: int) -> Image:
-    n_frames = int(ds.get("NumberOfFrames") or 1)
-    if not 0 <= frame < max(n_frames, 1):
+def _frame(ds: Dataset, said: tuple[str, ...], frame: int, streams: Streams) -> Image:
+    n_frames = _n_frames(ds)
+    if not 0 <= frame < n_frames:
         raise UnsupportedImage(f"there is no frame {frame + 1}; the file has {n_frames}")
-    stored, found = _stored(ds, frame, n_frames)
+    stored, found = _stored(ds, frame, streams)
     pixels, notes = _colour(ds, stored) if _is_colour(ds) else grey_as_shown(ds, stored, frame)
     return Image(
         pixels,
@@ -226,6 +237,10 @@ def _frame(ds: Dataset, said: tuple[str, ...], frame: int) -> Image:
         photometric=text(ds, "PhotometricInterpretation"),
         modality=text(ds, "Modality"),
         body_part=text(ds, "BodyPartExamined"),
+        parts=parts_of(ds),
+        views=views_of(ds),
+        age=age_of(ds),
+        intent=intent_of(ds),
         frame=frame,
         n_frames=n_frames,
         notes=(*said, *found, *notes, *about_text(ds)),
@@ -234,12 +249,12 @@ def _frame(ds: Dataset, said: tuple[str, ...], frame: int) -> Image:
 
 
 def _depth(ds: Dataset, frame: int) -> Depth | None:
-    n_frames = int(ds.get("NumberOfFrames") or 1)
-    if not 0 <= frame < max(n_frames, 1):
+    n_frames = _n_frames(ds)
+    if not 0 <= frame < n_frames:
         raise UnsupportedImage(f"there is no frame {frame + 1}; the file has {n_frames}")
     if _is_colour(ds) or int(ds.get("BitsStored") or 8) <= 8:
         return None
-    return grey_in_depth(ds, _stored(ds, frame, n_frames)[0], frame)
+    return grey_in_depth(ds, _stored(ds, frame, Streams(ds, n_frames))[0], frame)
 
 
 def header_of(ds: Dataset) -> tuple[tuple[str, str], ...]:
@@ -270,15 +285,15 @@ def _short_text(ds: Dataset, keyword: str) -> str:
     return shown[:_LONGEST] if shown.isprintable() else ""
 
 
-def _stored(ds: Dataset, frame: int, n_frames: int) -> tuple[np.ndarray, tuple[str, ...]]:
+def _stored(ds: Dataset, frame: int, streams: Streams) -> tuple[np.ndarray, tuple[str, ...]]:
     """The frame's stored values, decompressed; YBR as RGB. (rows, columns) or (rows, columns, samples). And notes."""
     syntax = ds.file_meta.TransferSyntaxUID
     bits = int(ds.get("BitsAllocated") or 8)
     unused = "PixelData" in ds and not _is_colour(ds) and int(ds.BitsStored) < bits and bits in (8, 16, 32)
     as_stored = syntax in NATIVE or syntax == uids.RLELossless
     if unused and (as_stored or int(ds.get("HighBit") or 0) >= int(ds.BitsStored)):
-        return aligned(_decoded(_all_bits(ds), frame, n_frames), ds)
-    return _decoded(ds, frame, n_frames), ()
+        return aligned(_decoded(_all_bits(ds), frame, streams), ds)
+    return _decoded(ds, frame, streams), ()
 
 
 def _all_bits(ds: Dataset) -> Dataset:
@@ -294,7 +309,7 @@ def _all_bits(ds: Dataset) -> Dataset:
     return whole
 
 
-def _decoded(ds: Dataset, frame: int, n_frames: int) -> np.ndarray:
+def _decoded(ds: Dataset, frame: int, streams: Streams) -> np.ndarray:
     syntax = ds.file_meta.TransferSyntaxUID
     if syntax in NATIVE:
         return pixel_array(ds, index=frame)
@@ -305,7 +320,9 @@ def _decoded(ds: Dataset, frame: int, n_frames: int) -> np.ndarray:
         plugin = "gdcm-apart"
     if plugin == "gdcm-apart":
         _add_gdcm(syntax)
-    return pixel_array(one_frame(ds, frame, n_frames), index=0, decoding_plugin=plugin)
+    single = one_frame(ds, streams.stream(frame))
+    with streams.helped():
+        return pixel_array(single, index=0, decoding_plugin=plugin)
 
 
 def _add_gdcm(syntax: uids.UID) -> None:

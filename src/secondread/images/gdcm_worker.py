@@ -1,4 +1,7 @@
-"""Run as a script by codecs.py: one compressed frame on standard input, its pixels on standard output."""
+"""Run as a script by codecs.py: one compressed frame on standard input, its pixels on standard output.
+
+With `--many`, one frame after the other: each a line of facts and so many bytes, answered by a length and the pixels.
+"""
 
 import json
 import sys
@@ -7,23 +10,39 @@ import gdcm
 
 
 def main() -> None:
+    if sys.argv[1] == "--many":
+        return _many()
     facts = json.loads(sys.argv[1])
     _limit(facts)
-    image = _image(sys.stdin.buffer.read(), facts)
-    pixels = image.GetBuffer().encode("utf-8", "surrogateescape")  # GDCM hands bytes out as text
-    sys.stdout.buffer.write(pixels)
+    sys.stdout.buffer.write(_pixels(sys.stdin.buffer.read(), facts))
+
+
+def _many() -> None:
+    while line := sys.stdin.buffer.readline():
+        facts = json.loads(line)
+        _limit(facts)
+        pixels = _pixels(sys.stdin.buffer.read(facts["n_bytes"]), facts)
+        sys.stdout.buffer.write(len(pixels).to_bytes(8, "big") + pixels)
+        sys.stdout.buffer.flush()
+
+
+def _pixels(stream: bytes, facts: dict) -> bytes:
+    return _image(stream, facts).GetBuffer().encode("utf-8", "surrogateescape")  # GDCM hands bytes out as text
 
 
 def _limit(facts: dict) -> None:
-    """Bounds on memory and processor time, where the system knows them."""
+    """Bounds on memory and on the processor time of this frame, where the system knows them."""
     try:
         import resource
     except ImportError:  # not on Windows
         return
     size = facts["columns"] * facts["rows"] * facts["samples"] * facts["bits_allocated"] // 8
     limit = 10 * size + 1_000_000_000
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CPU, (facts["seconds"], facts["seconds"]))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = int(used.ru_utime + used.ru_stime) + 1 + facts["seconds"]
+    # The soft bounds alone, which end the process as well and can be set anew for the next frame.
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

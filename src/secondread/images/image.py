@@ -15,6 +15,7 @@ class Limits:
 
     max_pixels: int = 64_000_000  # width × height of one frame
     max_bytes: int = 200_000_000  # of the file, and of a DICOM data set once inflated
+    max_frames: int = 2000  # of a file that is read whole; one of them can be read of any file
 
     def check_bytes(self, n_bytes: int) -> None:
         """Raise ImageTooLarge if a file of this size must not be read."""
@@ -22,6 +23,14 @@ class Limits:
             raise ImageTooLarge(
                 f"the file has {n_bytes / 1e6:.0f} MB, more than the {self.max_bytes / 1e6:.0f} MB allowed; "
                 "export it smaller or raise the limit"
+            )
+
+    def check_frames(self, n_frames: int) -> None:
+        """Raise ImageTooLarge if a file of so many frames must not be read whole."""
+        if n_frames > self.max_frames:
+            raise ImageTooLarge(
+                f"the file has {n_frames} frames, more than the {self.max_frames} that are read of one file; "
+                "choose one frame, split the file or raise the limit"
             )
 
     def check_size(self, width: int, height: int) -> None:
@@ -69,6 +78,10 @@ class Image:
     photometric: str = ""  # mode of the file, or the DICOM photometric interpretation
     modality: str = ""  # DICOM (0008,0060)
     body_part: str = ""  # DICOM (0018,0015)
+    parts: tuple[str, ...] = ()  # the same as a word of PS3.16 annex L, and what region codes stand for
+    views: tuple[str, ...] = ()  # what the header says of the view, of `tasks.VIEWS`; empty where it says nothing
+    age: int | None = None  # of the patient, whole years; None where the header says nothing
+    intent: str = ""  # DICOM (0008,0068): 'FOR PRESENTATION', 'FOR PROCESSING' or ''
     frame: int = 0  # which frame this is, from 0
     n_frames: int = 1
     notes: tuple[str, ...] = ()  # what was done that a reader should know

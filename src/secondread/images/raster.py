@@ -1,16 +1,21 @@
 """PNG, JPEG, TIFF, WebP and BMP through Pillow, which checks as it decodes."""
 
 import struct
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from secondread.errors import ImageError, ImageTooLarge, TruncatedImage, UnsupportedImage
+from secondread.images.frames import Frames
 from secondread.images.image import BoundedReads, Image, Limits
 from secondread.images.jpeg import check_scans
 from secondread.images.white import ends_of, white_of
+
+_T = TypeVar("_T")
 
 # The plugin classes are used directly: only the one needed is imported, and the limits are ours alone.
 _PLUGINS = {
@@ -39,8 +44,66 @@ def decode_raster(data: bytes, kind: str, *, frame: int, limits: Limits) -> Imag
 
     Raises ImageTooLarge, TruncatedImage or UnsupportedImage.
     """
+    return open_raster_frames(data, kind, limits=limits).frame(frame)
+
+
+def open_raster_frames(data: bytes, kind: str, *, limits: Limits) -> Frames:
+    """The pages or pictures of a raster file, which is parsed once. Raises as `decode_raster` does."""
+    pages = _translated(lambda: _Pages(data, kind, limits), kind)
+    return Frames(pages.n, lambda index: _translated(lambda: pages.decode(index), kind))
+
+
+class Picture(Protocol):
+    """What Pillow calls an Image, which nothing but this room imports."""
+
+    mode: str
+    size: tuple[int, int]
+
+    def getexif(self) -> Any:
+        """Its EXIF block."""
+        ...
+
+
+def is_picture(source: object) -> bool:
+    """Whether this is an image of Pillow; without Pillow loaded, nothing is."""
+    pillow = sys.modules.get("PIL.Image")
+    return pillow is not None and isinstance(source, pillow.Image)
+
+
+def open_picture(picture: Any, *, limits: Limits) -> Frames:
+    """The pages or pictures of a file that Pillow has open, which is left at the last one that was asked for.
+
+    Raises as `decode_raster` does.
+    """
+    several = picture.format in ("TIFF", "PNG", "WEBP", "GIF")  # not MPO, a photograph with previews of itself
+    n = _translated(lambda: int(getattr(picture, "n_frames", 1)) if several else 1, str(picture.format))
+
+    def one(index: int) -> Image:
+        if not 0 <= index < n:
+            raise UnsupportedImage(f"there is no frame {index + 1}; the image has {n}")
+        if n > 1:
+            _translated(lambda: picture.seek(index), str(picture.format))
+        return replace(_from_picture(picture, limits=limits), frame=index, n_frames=n)
+
+    return Frames(n, one)
+
+
+def _from_picture(picture: Any, *, limits: Limits) -> Image:
+    """An image that Pillow holds, read as its file would be: depth, white, transparency and EXIF orientation."""
+    kind = {"WEBP": "WebP"}.get(picture.format, picture.format) or "array"
+    limits.check_size(*picture.size)
+
+    def decoded() -> Image:
+        mode, orientation = picture.mode, _orientation(picture)
+        picture.load()
+        return _image(*_pixels(picture), kind=kind, mode=mode, orientation=orientation)
+
+    return _translated(decoded, kind)
+
+
+def _translated(work: Callable[[], _T], kind: str) -> _T:
     try:
-        return _decode(data, kind, frame, limits)
+        return work()
     except ImageError:
         raise
     except MemoryError as error:
@@ -49,17 +112,46 @@ def decode_raster(data: bytes, kind: str, *, frame: int, limits: Limits) -> Imag
         raise _translate(error, kind) from error
 
 
-def _decode(data: bytes, kind: str, frame: int, limits: Limits) -> Image:
-    _check_webp_canvas(data, kind, limits)
-    picture = _open(data, kind)
-    limits.check_size(*picture.size)
-    n_frames = _n_frames(picture, kind)
-    if not 0 <= frame < n_frames:
-        has = "it has one picture" if n_frames == 1 else f"the file has {n_frames}"
-        raise UnsupportedImage(f"there is no frame {frame + 1} in this {kind} file; {has}")
-    if frame:
-        picture.seek(frame)
-        limits.check_size(*picture.size)
+class _Pages:
+    """A file that Pillow has open; it is opened anew for a page before the last one, and after one that is damaged."""
+
+    def __init__(self, data: bytes, kind: str, limits: Limits):
+        self._data, self._kind, self._limits = data, kind, limits
+        _check_webp_canvas(data, kind, limits)
+        self._picture: Any = _open(data, kind)
+        limits.check_size(*self._picture.size)
+        self.n = _n_frames(self._picture, kind)
+        self._next = 0  # the first page that the open picture can still give
+        self._damaged = self.n  # the first that could not be decoded, of a kind that builds each upon the one before
+
+    def decode(self, frame: int) -> Image:
+        if not 0 <= frame < self.n:
+            has = "it has one picture" if self.n == 1 else f"the file has {self.n}"
+            raise UnsupportedImage(f"there is no frame {frame + 1} in this {self._kind} file; {has}")
+        if frame > self._damaged and self._kind in ("PNG", "WebP"):
+            raise TruncatedImage(f"a picture of the {self._kind} file before this one is damaged; export it again")
+        picture = self._picture if frame >= self._next else None
+        self._picture = None
+        if picture is None:
+            picture = _open(self._data, self._kind)
+            _n_frames(picture, self._kind)  # else Pillow takes it for a file of one page, and closes it after that
+        try:
+            image = self._decoded(picture, frame)
+        except Exception:
+            self._next, self._damaged = self.n, min(self._damaged, frame)
+            raise
+        if self.n > 1:
+            self._picture, self._next = picture, frame + 1
+        return image
+
+    def _decoded(self, picture: Any, frame: int) -> Image:
+        if frame:
+            picture.seek(frame)
+            self._limits.check_size(*picture.size)
+        return _decode(picture, self._data, self._kind, frame, self.n)
+
+
+def _decode(picture: Any, data: bytes, kind: str, frame: int, n_frames: int) -> Image:
     if kind == "JPEG":
         check_scans(data, picture.width * picture.height)
     mode = picture.mode
@@ -68,13 +160,29 @@ def _decode(data: bytes, kind: str, frame: int, limits: Limits) -> Image:
     if quick is None:
         picture.load()
     pixels, full_scale, notes = _pixels(picture) if quick is None else (quick, 255, ())
+    return _image(
+        pixels, full_scale, notes, kind=kind, mode=mode, orientation=orientation, frame=frame, n_frames=n_frames
+    )
+
+
+def _image(
+    pixels: np.ndarray,
+    full_scale: int,
+    notes: tuple[str, ...],
+    *,
+    kind: str,
+    mode: str,
+    orientation: int,
+    frame: int = 0,
+    n_frames: int = 1,
+) -> Image:
     if orientation != 1:
         if kind != "TIFF":  # Pillow turns these itself
             pixels = np.ascontiguousarray(_UPRIGHT[orientation](pixels))
         notes = (*notes, "turned upright as its EXIF orientation says")
     depth = 16 if pixels.dtype == np.uint16 else 8
-    facts = {"format": kind, "bit_depth": depth, "photometric": mode, "frame": frame, "n_frames": n_frames}
-    return Image(pixels, full_scale, **facts, notes=notes)
+    facts: dict[str, Any] = {"format": kind, "bit_depth": depth, "photometric": mode}
+    return Image(pixels, full_scale, **facts, frame=frame, n_frames=n_frames, notes=notes)
 
 
 def _open(data: bytes, kind: str) -> Any:

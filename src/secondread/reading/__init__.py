@@ -9,35 +9,49 @@ from secondread.reading.bundle import (
     default_bundles,
     list_bundles,
     load_bundle,
+    own_folder,
+    use_own_bundles,
     write_bundle,
 )
-from secondread.reading.gate import Gate, load_gate, shipped_gate, write_gate
-from secondread.reading.heatmap import HeatMap, Region, overlay_of, regions_of
+from secondread.reading.gate import Gate, check_image, load_gate, shipped_gate, write_gate
+from secondread.reading.heatmap import HeatMap, Region, drawn_over, overlay_of, regions_of
+from secondread.reading.own import OwnBundles, own_bundles
 from secondread.reading.reader import Reader, decide
-from secondread.reading.reading import Decision, Reading, Refusal
+from secondread.reading.reading import Decision, FrameAnswer, Reading, Refusal
+from secondread.reading.series import Series, read_series, runs
 
 __all__ = [
     "AutoReader",
     "Bundle",
     "Decision",
+    "FrameAnswer",
     "Gate",
     "HeatMap",
     "OperatingPoint",
+    "OwnBundles",
     "Reader",
     "Reading",
     "Refusal",
     "Region",
+    "Series",
     "add_card",
     "add_to_bundle",
+    "check_image",
     "decide",
     "default_bundles",
+    "drawn_over",
     "list_bundles",
     "load",
     "load_bundle",
     "load_gate",
     "overlay_of",
+    "own_bundles",
+    "own_folder",
+    "read_series",
     "regions_of",
+    "runs",
     "shipped_gate",
+    "use_own_bundles",
     "write_bundle",
     "write_gate",
 ]

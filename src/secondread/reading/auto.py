@@ -1,15 +1,18 @@
 """Readers by name, and the one that finds the task by itself."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from secondread.errors import ImageError
-from secondread.images import Image, Limits
+from secondread.images import Frames, Image, Limits
 from secondread.reading.bundle import default_bundles
-from secondread.reading.gate import shipped_gate
-from secondread.reading.reader import DEFAULT_LIMITS, Reader, Source, open_image, read_in_order
+from secondread.reading.gate import Verdict, shipped_gate
+from secondread.reading.reader import DEFAULT_LIMITS, Reader, Source, alone, open_source, read_in_order
 from secondread.reading.reading import Reading, Refusal
+from secondread.reading.series import read_series
 from secondread.tasks import match_dicom
 
 
@@ -41,20 +44,60 @@ class AutoReader:
         self.limits = limits
 
     def read(
-        self, source: Source, *, operating_point: str | None = None, frame: int = 0, keep_image: bool = False
+        self, source: Source, *, operating_point: str | None = None, frame: int | None = None, keep_image: bool = False
     ) -> Reading:
-        """As Reader.read; refused with 'task_unknown' where the file does not say what it shows."""
+        """As Reader.read; refused with 'task_unknown' where the file does not say what it shows.
+
+        Of several frames each is asked what it shows, and all are read for the task that the most of them name.
+        """
         started = time.perf_counter()
         try:
-            image = open_image(source, frame=frame, limits=self.limits)
+            found = open_source(source, frame=frame, limits=self.limits)
         except ImageError as error:
             return Reading(None, refusal=Refusal.of(error), elapsed=time.perf_counter() - started)
-        verdict = None
-        task = match_dicom(image.modality, image.body_part)
+        if isinstance(found, Image):
+            task, verdict = self._look(found)
+            return alone(self._read_as(task, found, verdict, operating_point, started, keep_image), found)
+        task, verdicts = self._look_at_all(found)
+
+        def read(image: Image) -> Reading:
+            return self._read_as(task, image, verdicts.get(image.frame), operating_point, started, keep_image)
+
+        return replace(read_series(found, read).answer(elapsed=time.perf_counter() - started), task=task)
+
+    def _look_at_all(self, frames: Frames) -> tuple[str | None, dict[int, Verdict]]:
+        """The task that the most of a file's frames name, and what the gate made of each."""
+        named: Counter[str] = Counter()
+        verdicts = {}
+        for image in frames:
+            if isinstance(image, ImageError):
+                continue
+            task, verdict = self._look(image)
+            if verdict is None:  # the header says it, or nobody can
+                return task, {}
+            verdicts[image.frame] = verdict
+            named.update([task] if task else [])
+            del image  # before the next one is decoded
+        return (named.most_common(1)[0][0] if named else None), verdicts
+
+    def _look(self, image: Image) -> tuple[str | None, Verdict | None]:
+        """The task that one image names, by its header or to the gate; and the gate's verdict, where it was asked."""
+        task = match_dicom(image.modality, *image.parts)
         learned = shipped_gate() if self._gate else None
-        if task is None and learned is not None:
-            verdict = learned.judge(image)
-            task = learned.task_of(verdict)
+        if task is not None or learned is None:
+            return task, None
+        verdict = learned.judge(image)
+        return learned.task_of(verdict), verdict
+
+    def _read_as(
+        self,
+        task: str | None,
+        image: Image,
+        verdict: Verdict | None,
+        operating_point: str | None,
+        started: float,
+        keep_image: bool,
+    ) -> Reading:
         if task is None:
             elapsed = time.perf_counter() - started
             return Reading(None, refusal=_task_unknown(image), elapsed=elapsed, image=image if keep_image else None)
@@ -67,11 +110,14 @@ class AutoReader:
         sources: Iterable[Source],
         *,
         operating_point: str | None = None,
+        frame: int | None = None,
         keep_image: bool = False,
         workers: int | None = None,
     ) -> Iterator[Reading]:
         """As Reader.read_many."""
-        yield from read_in_order(self, sources, operating_point=operating_point, keep_image=keep_image, workers=workers)
+        yield from read_in_order(
+            self, sources, operating_point=operating_point, frame=frame, keep_image=keep_image, workers=workers
+        )
 
     @property
     def readers(self) -> tuple[Reader, ...]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -12,6 +13,8 @@ from secondread.errors import BundleDamaged, BundleForeign, CannotOpen, UnknownN
 from secondread.files import write_folder, write_json, write_text
 from secondread.images import PrepareSpec
 from secondread.stats.calibration import Calibration
+from secondread.stats.interval import Interval
+from secondread.stats.promises import Guarantee
 from secondread.tasks import Task, load_task
 
 
@@ -66,13 +69,31 @@ class OperatingPoint:
     data: str
     date: str
     n: int
-    sensitivity: Mapping[str, Any]  # value, low, high, n
-    specificity: Mapping[str, Any]
+    sensitivity: Interval
+    specificity: Interval
     weights_sha256: str
     low: float | None = None  # the uncertain band, where there is one
     high: float | None = None
-    guarantee: Mapping[str, Any] | None = None  # what was proven of it on validation data, or that it was not
-    uncertain: Mapping[str, Any] | None = None  # share of images in the band
+    guarantees: tuple[Guarantee, ...] = ()  # what was promised of it, and where validation shows it; a band has two
+    uncertain: Interval | None = None  # share of images in the band
+
+    @classmethod
+    def from_record(cls, name: str, table: Mapping[str, Any]) -> "OperatingPoint":
+        """As a bundle's record, or a site's choice, holds it."""
+        rates = {
+            key: Interval.from_dict(table[key]) for key in ("sensitivity", "specificity", "uncertain") if key in table
+        }
+        promised = table.get("guarantee") or {}
+        parts = (
+            [promised] if "on" in promised else [promised[key] for key in ("sensitivity", "specificity") if promised]
+        )
+        rest = {key: value for key, value in table.items() if key != "guarantee"}
+        return cls(**{**rest, **rates, "name": name, "guarantees": tuple(map(Guarantee.from_dict, parts))})
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether validation shows all that is promised, at every source; None where nothing is promised."""
+        return all(one.holds for one in self.guarantees) if self.guarantees else None
 
 
 @dataclass(frozen=True)
@@ -100,6 +121,7 @@ class DataFacts:
     fingerprint: str
     splits: Mapping[str, int]  # name → images
     thresholds_from: tuple[str, ...] = ()  # splits of which a share chose the thresholds besides validation
+    rows: tuple[Mapping[str, Any], ...] = ()  # which of them taught and which chose; empty in records of before
 
 
 @dataclass(frozen=True)
@@ -159,6 +181,11 @@ class Bundle:
     def id(self) -> str:
         """task/name@first eight digits of its hash: a new training or calibration gives a new one."""
         return f"{self.task.name}/{self.name}@{self.sha256[:8]}"
+
+    @property
+    def shipped(self) -> bool:
+        """Whether it comes with the package."""
+        return self.folder.is_relative_to(_SHIPPED)
 
     @property
     def model_path(self) -> Path:
@@ -224,7 +251,9 @@ class Bundle:
     @cached_property
     def operating_points(self) -> dict[str, OperatingPoint]:
         """By name, the default one first."""
-        points = {name: OperatingPoint(name=name, **table) for name, table in self.record["operating_points"].items()}
+        points = {
+            name: OperatingPoint.from_record(name, table) for name, table in self.record["operating_points"].items()
+        }
         for point in points.values():
             if point.weights_sha256 != self.model.sha256:
                 raise BundleDamaged(
@@ -269,22 +298,72 @@ def list_bundles() -> list[str]:
     return sorted(f"{path.parent.parent.name}/{path.parent.name}" for path in _SHIPPED.glob(f"*/*/{_RECORD}"))
 
 
-def find_bundle(reference: str | Path) -> Path:
-    """The folder of a task's default bundle ('fracture'), a shipped one ('fracture/paper') or a path.
+OWN_VARIABLE = "SECONDREAD_BUNDLES"
+_own: list[str] = []  # what a program said in place of the environment; one entry at most
 
-    Raises CannotOpen or UnknownName.
+
+def use_own_bundles(folder: str | None) -> None:
+    """Find bundles of the user's own in this folder from now on, in the whole process; '' for none.
+
+    None goes back to the environment variable SECONDREAD_BUNDLES.
+    """
+    _own[:] = [] if folder is None else [folder]
+
+
+def own_folder() -> Path | None:
+    """The folder of bundles of the user's own, laid out as task/name; None where there is none.
+
+    Raises CannotOpen if what is named is no folder.
+    """
+    named = _own[0] if _own else os.environ.get(OWN_VARIABLE, "")
+    if not named:
+        return None
+    folder = Path(named).expanduser()
+    if not _is_folder(folder):
+        raise CannotOpen(
+            f"{OWN_VARIABLE} names '{named}', which is no folder; give one laid out as task/name, or unset it"
+        )
+    return folder
+
+
+def records_in(folder: Path) -> list[Path]:
+    """Where bundles seem to lie in a folder that is laid out as task/name, sorted."""
+    return sorted(path for path in folder.glob(f"*/*/{_RECORD}") if not path.parent.name.startswith("."))
+
+
+def _under(folder: Path, name: str) -> Path | None:
+    task, slash, rest = name.partition("/")
+    plain = slash and rest and "/" not in rest and not {task, rest} & {"", ".", ".."} and not rest.startswith(".")
+    return folder / task / rest if plain and (folder / task / rest / _RECORD).is_file() else None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that no disk can have
+        return False
+
+
+def find_bundle(reference: str | Path) -> Path:
+    """The folder of a task's default bundle ('fracture'), a shipped or own one ('fracture/paper') or a path.
+
+    Of one name a shipped bundle goes before one of the folder of own bundles. Raises CannotOpen or UnknownName.
     """
     name = str(reference)
     if name in (shipped := list_bundles()):
         return _SHIPPED / name
     if name in (default := default_bundles()):
         return _SHIPPED / name / default[name]
-    if Path(name).is_dir():
+    own = own_folder()
+    if own is not None and (here := _under(own, name)) is not None:
+        return here
+    if _is_folder(Path(name)):
         return Path(name)
     if Path(name).suffix or name.startswith((".", "/")):
         raise CannotOpen(f"no bundle at '{name}'; give the folder that holds its {_RECORD}")
     if "/" in name:
-        raise UnknownName.of("bundle", name, shipped)
+        kept = [] if own is None else [f"{path.parent.parent.name}/{path.parent.name}" for path in records_in(own)]
+        raise UnknownName.of("bundle", name, [*shipped, *kept])
     raise UnknownName.of("task", name, default)
 
 

@@ -16,7 +16,7 @@ from secondread.images import Image, Prepared, PrepareSpec, prepare
 from secondread.reading.bundle import read_record, record_hash
 from secondread.reading.reading import Refusal
 from secondread.reading.session import open_session
-from secondread.tasks import N_, Task, list_tasks, load_task
+from secondread.tasks import N_, Task, body_parts, list_tasks, load_task
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -41,10 +41,43 @@ def check_image(image: Image, task: Task) -> Refusal | None:
             "wrong_kind",
             f"the file says modality {modality}; this task reads a {task.modality}: {', '.join(task.dicom_modalities)}",
         )
-    part = image.body_part.upper().replace(" ", "")
-    if part not in task.dicom_body_parts and part in _parts_of_other_tasks(task.name):
-        return Refusal("wrong_part", f"the file says body part {part}; this task reads: {task.body_part}")
+    for part in image.parts:
+        if part not in task.dicom_body_parts and part in _known_parts():  # what is no word of DICOM is for the gate
+            meaning = body_parts().get(part, "")
+            named = f"{part} ({meaning})" if meaning and meaning.upper() != part else part
+            return Refusal("wrong_part", f"the file says body part {named}; this task reads: {task.body_part}")
+    return _outside_use(image, task)
+
+
+def _outside_use(image: Image, task: Task) -> Refusal | None:
+    """Refuse what the header says of view, age or purpose, where the task's file leaves it out."""
+    other = [view for view in image.views if view not in task.dicom_views] if task.dicom_views else []
+    if other:
+        return Refusal(
+            "outside_use",
+            f"the file says that this is another view ({other[0]}); the task {task.name} reads {task.view}: send the "
+            "image of that view",
+        )
+    if task.dicom_intents and image.intent and image.intent not in task.dicom_intents:
+        return Refusal(
+            "outside_use",
+            f"the file says {image.intent}: it holds the detector's own values; send the image of the same exposure "
+            f"that is {task.dicom_intents[0]}",
+        )
+    if image.age is not None and image.age < task.least_age:
+        years = "1 year" if image.age == 1 else f"{image.age} years"
+        return Refusal(
+            "outside_use",
+            f"the file says that the patient is {years} old; the task {task.name} is meant for patients of "
+            f"{task.least_age} years and more: a qualified reader must look at it; mend the file if the age is wrong",
+        )
     return None
+
+
+def header_warnings(image: Image, task: Task) -> tuple[str, ...]:
+    """What the header says that a reader of the answer should know."""
+    young = image.age is not None and image.age < task.measured_from_age
+    return (N_("the file says that the patient is a child, and this task was not measured on children"),) * young
 
 
 def check_prepared(prepared: Prepared) -> Refusal | None:
@@ -59,14 +92,25 @@ def check_prepared(prepared: Prepared) -> Refusal | None:
 
 
 @cache
-def _parts_of_other_tasks(task: str) -> frozenset[str]:
-    return frozenset(part for name in list_tasks() if name != task for part in load_task(name).dicom_body_parts)
+def _known_parts() -> frozenset[str]:
+    """The words of DICOM, and what the tasks list besides."""
+    return frozenset(body_parts()) | {part for name in list_tasks() for part in load_task(name).dicom_body_parts}
 
 
 FORMAT, VERSION = "secondread-gate", 1
 _MODEL, _RECORD = "gate.onnx", "gate.json"
 _SHIPPED = Path(__file__).parents[1] / "bundles" / "gate"
-_OTHER, _INVERTED = "other", "inverted"
+_OTHER, _INVERTED, _TURNED = "other", "inverted", "turned"
+# What else a gate may know by name: what it looks like, the modalities of such a picture, and the task that reads the
+# same part of the body in another way, where there is one.
+_LOOKS: dict[str, tuple[str, frozenset[str], str]] = {
+    "ct": ("CT slice", frozenset(), ""),
+    "mri": ("MRI slice of another part of the body", frozenset({"MR"}), ""),
+    "lateral": ("chest film from the side", frozenset({"CR", "DX"}), "tuberculosis"),
+    "child": ("chest film of a child", frozenset({"CR", "DX"}), "tuberculosis"),
+    "skull": ("film of the skull", frozenset({"CR", "DX"}), ""),
+    "ultrasound": ("ultrasound image", frozenset(), ""),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +123,7 @@ class Verdict:
 
     @property
     def kind(self) -> str:
-        """The likeliest: a task's name, 'other' or 'inverted'."""
+        """The likeliest: a task's name, or one of what no task reads."""
         return self.kinds[int(self.probabilities.argmax())]
 
 
@@ -111,7 +155,7 @@ class Gate:
 
     @cached_property
     def kinds(self) -> tuple[str, ...]:
-        """What it tells apart: tasks, 'other' and 'inverted'."""
+        """What it tells apart: tasks, 'other', 'inverted', and where it was taught so 'turned' and kinds by name."""
         return tuple(self.record["kinds"])
 
     @cached_property
@@ -137,7 +181,7 @@ class Gate:
         index = verdict.kinds.index(kind)
         low, high = verdict.distances[:, index]
         if verdict.probabilities[index] < limits.probability and verdict.kind != kind:
-            return _of_another_kind(verdict.kind, task)
+            return self._of_another_kind(verdict.kind, task)
         far = low > limits.distance_low or high > limits.distance_high
         if far or verdict.probabilities[index] < limits.probability:
             return Refusal(
@@ -152,6 +196,26 @@ class Gate:
         tasks = [kind for kind in verdict.kinds if kind in self.limits]
         likeliest = max(tasks, key=lambda task: verdict.probabilities[verdict.kinds.index(task)])
         return likeliest if self.refusal(verdict, load_task(likeliest)) is None else None
+
+    def _of_another_kind(self, kind: str, task: Task) -> Refusal:
+        """A picture for another task, of no kind that is read, with bright and dark swapped, or turned."""
+        upright = self.record.get("upright", ())
+        if kind == _INVERTED:
+            return Refusal("inverted", N_("bright and dark look swapped; invert the image, or send the original file"))
+        if kind == _TURNED and _kind_of(task) in upright:
+            return Refusal(
+                "turned", N_("the film looks turned, upside down or on its side; turn it upright and send it again")
+            )
+        if kind in _LOOKS and kind in self.record.get("named", ()):
+            return _of_a_named_kind(kind, task)
+        if kind == _OTHER or kind in _LOOKS:
+            return Refusal("wrong_kind", f"this does not look like a {task.modality}; send one, or choose another task")
+        other = load_task(upright[0] if kind == _TURNED else kind)
+        part = set(other.dicom_modalities) & set(task.dicom_modalities)  # the same kind of film, of another part
+        return Refusal(
+            "wrong_part" if part else "wrong_kind",
+            f"this looks like a {other.modality}; this task reads a {task.modality}",
+        )
 
 
 @cache
@@ -182,14 +246,11 @@ def _kind_of(task: Task) -> str:
     return task.asked_after or task.name
 
 
-def _of_another_kind(kind: str, task: Task) -> Refusal:
-    """A picture for another task, of no kind that is read, or with bright and dark swapped."""
-    if kind == _INVERTED:
-        return Refusal("inverted", N_("bright and dark look swapped; invert the image, or send the original file"))
-    if kind == _OTHER:
-        return Refusal("wrong_kind", f"this does not look like a {task.modality}; send one, or choose another task")
-    other = load_task(kind)
-    part = set(other.dicom_modalities) & set(task.dicom_modalities)  # the same kind of film, of another part
+def _of_a_named_kind(kind: str, task: Task) -> Refusal:
+    """What it looks like, and whether it is another kind of picture or the same kind of another part."""
+    looks, modalities, same_part = _LOOKS[kind]
+    another_part = bool(modalities & set(task.dicom_modalities)) and same_part != _kind_of(task)
+    reads = f"{task.modality}, {task.view}" if same_part == _kind_of(task) else task.modality
     return Refusal(
-        "wrong_part" if part else "wrong_kind", f"this looks like a {other.modality}; this task reads a {task.modality}"
+        "wrong_part" if another_part else "wrong_kind", f"this looks like a {looks}; this task reads a {reads}"
     )

@@ -5,34 +5,69 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from secondread.errors import BundleDamaged, CannotOpen, ImageError
-from secondread.images import Image, Limits, Prepared, decode, prepare
+from secondread.files import shown
+from secondread.images import (
+    Frames,
+    Image,
+    Limits,
+    Picture,
+    Prepared,
+    is_picture,
+    open_frames,
+    open_picture,
+    prepare,
+)
 from secondread.reading.bundle import Bundle, OperatingPoint, load_bundle
-from secondread.reading.gate import Gate, Verdict, check_image, check_prepared, shipped_gate
+from secondread.reading.gate import Gate, Verdict, check_image, check_prepared, header_warnings, shipped_gate
 from secondread.reading.heatmap import HeatMap
 from secondread.reading.reading import Decision, Reading, Refusal
+from secondread.reading.series import read_series
 from secondread.reading.session import open_session
+from secondread.tasks import N_
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-Source = str | os.PathLike[str] | bytes | np.ndarray | Image
+Source = str | os.PathLike[str] | bytes | np.ndarray | Image | Picture | IO[bytes]
 DEFAULT_LIMITS = Limits()
+ONE_READ = N_("only frame %(frame)s of %(n)s was read")
 
 
-def open_image(source: Source, *, frame: int = 0, limits: Limits = DEFAULT_LIMITS) -> Image:
-    """The decoded image of any kind of source. Raises CannotOpen or an ImageError."""
+def open_source(source: Source, *, frame: int | None = None, limits: Limits = DEFAULT_LIMITS) -> Image | Frames:
+    """The image of any kind of source, or all frames of a file that has several and of which none is asked for.
+
+    frame: from 0. Raises CannotOpen or an ImageError.
+    """
     if isinstance(source, Image):
         return source
     if isinstance(source, np.ndarray):
         return Image.from_array(source)
-    data = source if isinstance(source, bytes) else _read_file(Path(source), limits)
-    return decode(data, frame=frame, limits=limits)
+    frames = _frames_of(source, limits)
+    if frame is not None:
+        return frames.frame(frame)
+    if frames.n == 1:
+        return frames.frame(0)
+    limits.check_frames(frames.n)
+    return frames
+
+
+def _frames_of(source: Any, limits: Limits) -> Frames:
+    if is_picture(source):
+        return open_picture(source, limits=limits)
+    if isinstance(source, bytes):
+        data = source
+    elif isinstance(source, str | os.PathLike):
+        data = _read_file(Path(source), limits)
+    else:
+        data = _read_object(source, limits)
+    return open_frames(data, limits=limits)
 
 
 def _read_file(path: Path, limits: Limits) -> bytes:
@@ -40,7 +75,21 @@ def _read_file(path: Path, limits: Limits) -> bytes:
         limits.check_bytes(path.stat().st_size)  # a huge file is refused before it is read
         return path.read_bytes()
     except OSError as error:
-        raise CannotOpen(f"cannot open '{path}': {error.strerror or error}") from error
+        raise CannotOpen(f"cannot open '{shown(path)}': {error.strerror or error}") from error
+
+
+def _read_object(source: Any, limits: Limits) -> bytes:
+    """What is left in an open file. Raises CannotOpen, ImageTooLarge, or TypeError: a programmer's mistake."""
+    if not hasattr(source, "read"):
+        raise TypeError(f"an image is a path, bytes, an array, an open file or an image of Pillow, not {type(source)}")
+    try:
+        data = source.read(limits.max_bytes + 1)
+    except (OSError, ValueError) as error:  # the latter of a closed file
+        raise CannotOpen(f"cannot read the open file: {error}") from error
+    if not isinstance(data, bytes):
+        raise TypeError("an open file must give bytes; open it in binary mode, 'rb'")
+    limits.check_bytes(len(data))
+    return data
 
 
 _BATCH = 32  # paths handed to a worker at once
@@ -50,21 +99,27 @@ class Reads(Protocol):
     """What a Reader and an AutoReader have in common."""
 
     def read(
-        self, source: Source, *, operating_point: str | None = None, frame: int = 0, keep_image: bool = False
+        self, source: Source, *, operating_point: str | None = None, frame: int | None = None, keep_image: bool = False
     ) -> Reading:
-        """One image's answer."""
+        """One source's answer."""
         ...
 
 
 def read_in_order(
-    reader: Reads, sources: Iterable[Source], *, operating_point: str | None, keep_image: bool, workers: int | None
+    reader: Reads,
+    sources: Iterable[Source],
+    *,
+    operating_point: str | None,
+    keep_image: bool,
+    workers: int | None,
+    frame: int | None = None,
 ) -> Iterator[Reading]:
     """Read on several threads, at most two batches a worker in flight; decoding and inference both release the GIL."""
     workers = workers or os.cpu_count() or 1
 
     def one(source: Source) -> Reading:
         try:
-            return reader.read(source, operating_point=operating_point, keep_image=keep_image)
+            return reader.read(source, operating_point=operating_point, frame=frame, keep_image=keep_image)
         except CannotOpen as error:
             return Reading(None, refusal=Refusal("cannot_open", str(error)))
 
@@ -119,6 +174,7 @@ class Reader:
         self.limits = limits
         self.gate = gate
         self._session = session
+        self._full = _full_strength(bundle)
 
     @classmethod
     def load(
@@ -140,34 +196,43 @@ class Reader:
         )
 
     def read(
-        self, source: Source, *, operating_point: str | None = None, frame: int = 0, keep_image: bool = False
+        self, source: Source, *, operating_point: str | None = None, frame: int | None = None, keep_image: bool = False
     ) -> Reading:
-        """One image's answer: a path, the bytes of a file, an array (see Image.from_array) or a decoded Image.
+        """One image's answer: a path, the bytes of a file, a file open in binary mode, an array (see
+        Image.from_array), an image of Pillow, or a decoded Image.
 
-        A bad image is a Reading with a refusal, never an exception. frame: of a multi-frame file, from 0.
+        Of a file with several frames all are read, and the most suspicious answers (see `series`); frame: that one
+        alone, from 0. A bad image is a Reading with a refusal, never an exception.
         Raises CannotOpen if a path cannot be read, UnknownName for an operating point that the bundle lacks.
         """
         started = time.perf_counter()
         point = self.operating_point if operating_point is None else self.bundle.operating_point(operating_point)
         try:
-            image = open_image(source, frame=frame, limits=self.limits)
+            found = open_source(source, frame=frame, limits=self.limits)
         except ImageError as error:
             return Reading(self.task.name, refusal=Refusal.of(error), elapsed=time.perf_counter() - started)
-        return self._read_image(image, point, started, keep_image)
+        if isinstance(found, Image):
+            return alone(self._read_image(found, point, started, keep_image), found)
+        series = read_series(found, lambda image: self._read_image(image, point, started, keep_image))
+        return replace(series.answer(elapsed=time.perf_counter() - started), task=self.task.name)
 
     def read_many(
         self,
         sources: Iterable[Source],
         *,
         operating_point: str | None = None,
+        frame: int | None = None,
         keep_image: bool = False,
         workers: int | None = None,
     ) -> Iterator[Reading]:
         """Readings in the order of the sources, on all cores, holding a few images at a time whatever their number.
 
-        A path that cannot be opened gives a reading with the refusal code 'cannot_open', so the others are still read.
+        frame: as of `read`, of every file. A path that cannot be opened gives a reading with the refusal code
+        'cannot_open', so the others are still read.
         """
-        yield from read_in_order(self, sources, operating_point=operating_point, keep_image=keep_image, workers=workers)
+        yield from read_in_order(
+            self, sources, operating_point=operating_point, frame=frame, keep_image=keep_image, workers=workers
+        )
 
     def _read_image(
         self, image: Image, point: OperatingPoint, started: float, keep_image: bool, verdict: Verdict | None = None
@@ -190,9 +255,11 @@ class Reader:
             probability=probability,
             decision=decision,
             operating_point=point.name,
+            threshold=point.threshold,
+            low=point.low,
             decision_text=self.task.words[decision],
-            warnings=_warnings(image),
-            heatmap=HeatMap(values, self._map_box(prepared, values), image.width, image.height),
+            warnings=(*header_warnings(image, self.task), *image.notes),
+            heatmap=HeatMap(values, self._map_box(prepared, values), image.width, image.height, self._full),
             elapsed=time.perf_counter() - started,
             image=kept,
         )
@@ -212,6 +279,16 @@ class Reader:
         x0, y0, x1, y1 = prepared.box
         width, height = x1 - x0, y1 - y0
         return x0 + left * width, y0 + top * height, x0 + right * width, y0 + bottom * height
+
+
+_FULL = 0.9  # the probability that a cell would have to speak for by itself to be drawn at full strength
+
+
+def _full_strength(bundle: Bundle) -> float | None:
+    """Where a lesion map is drawn strongest, in logits above the bundle's zero; None for another kind of map."""
+    if bundle.heatmap.zero is None:
+        return None
+    return max(0.0, float(bundle.calibration.undo(np.array([_FULL]))[0]) - bundle.heatmap.zero)
 
 
 def gate_of(bundle: Bundle) -> Gate | None:
@@ -235,6 +312,9 @@ def decide(probability: float, point: OperatingPoint) -> Decision:
     return Decision.POSITIVE if probability > point.threshold else Decision.NEGATIVE
 
 
-def _warnings(image: Image) -> tuple[str, ...]:
-    frames = (f"only frame {image.frame + 1} of {image.n_frames} was read",) if image.n_frames > 1 else ()
-    return (*frames, *image.notes)
+def alone(reading: Reading, image: Image) -> Reading:
+    """The reading of one image that may be one of several, which is then said."""
+    if reading.refusal is not None or image.n_frames == 1:
+        return reading
+    said = ONE_READ % {"frame": image.frame + 1, "n": image.n_frames}
+    return replace(reading, warnings=(said, *reading.warnings))

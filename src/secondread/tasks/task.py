@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from secondread.errors import CannotOpen, TaskInvalid, UnknownName
+from secondread.tasks.anatomy import part_term, part_word
 
 AUGMENTATIONS = ("rotation", "horizontal_flip", "vertical_flip", "contrast", "gaussian_blur")
+VIEWS = ("frontal", "lateral", "oblique", "decubitus", "axial")  # what a header's words and codes of a view come to
+INTENTS = ("FOR PRESENTATION", "FOR PROCESSING")  # PS3.3 C.8.11.1.1.1
+_DICOM = ("modalities", "body_parts", "views", "presentation_intents", "least_age", "measured_from_age")
 FOLDER = Path(__file__).parent
 
 
@@ -44,7 +48,11 @@ class Task:
     augmentations: tuple[str, ...]
     dicom_modalities: tuple[str, ...]  # PS3.3 C.7.3.1.1.1
     dicom_body_parts: tuple[str, ...]  # PS3.16 annex L, as written by devices
-    words: dict[str, str]  # decision -> what is said to a person
+    dicom_views: tuple[str, ...]  # of VIEWS; empty: any
+    dicom_intents: tuple[str, ...]  # of INTENTS; empty: any
+    least_age: int  # years; a younger patient's image is refused; 0: none is
+    measured_from_age: int  # years; a younger patient's image is read with a warning
+    words: dict[str, str]  # decision -> what is said to a person; 'missed' -> how many are, %(share)s being the share
     intended_use: str
     limits: tuple[str, ...]
     sources: tuple[Source, ...]
@@ -96,15 +104,16 @@ def load_task(name_or_path: str | Path) -> Task:
         raise TaskInvalid(f"'{path}' holds a value of a wrong kind: {error}") from error
 
 
-def match_dicom(modality: str, body_part: str) -> str | None:
+def match_dicom(modality: str, *body_parts: str) -> str | None:
     """The one task whose DICOM values fit, or None where none or several do. One `asked_after` another is left out.
 
-    modality: (0008,0060); body_part: (0018,0015); either may be empty.
+    modality: (0008,0060); body_parts: (0018,0015) and what the codes of (0008,2218) stand for; any may be empty.
     """
+    said = {part_term(part) for part in body_parts}
     fits = []
     for name in list_tasks():
         task = load_task(name)
-        part_fits = body_part.upper().replace(" ", "") in task.dicom_body_parts
+        part_fits = not said.isdisjoint(task.dicom_body_parts)
         if modality.upper() in task.dicom_modalities and part_fits and not task.asked_after:
             fits.append(name)
     return fits[0] if len(fits) == 1 else None
@@ -118,6 +127,10 @@ def _task_from(table: dict[str, Any], *, where: str) -> Task:
         "augmentations": tuple(table.get("augmentations", ())),
         "dicom_modalities": tuple(dicom.get("modalities", ())),
         "dicom_body_parts": tuple(dicom.get("body_parts", ())),
+        "dicom_views": tuple(dicom.get("views", ())),
+        "dicom_intents": tuple(dicom.get("presentation_intents", ())),
+        "least_age": dicom.get("least_age", 0),
+        "measured_from_age": dicom.get("measured_from_age", 0),
         "intended_use": use.get("intended", ""),
         "limits": tuple(use.get("limits", ())),
         "sources": tuple(_source_from(entry, where=where) for entry in table.get("sources", ())),
@@ -129,6 +142,8 @@ def _task_from(table: dict[str, Any], *, where: str) -> Task:
         raise TaskInvalid(f"'{where}' lacks: {', '.join(missing)}; copy a shipped task file and change it")
     if extra := sorted(set(flat) - known):
         raise TaskInvalid(f"'{where}' holds unknown fields: {', '.join(extra)}")
+    if extra := sorted(set(dicom) - set(_DICOM)):
+        raise TaskInvalid(f"'{where}': [dicom] holds unknown fields: {', '.join(extra)}; known: {', '.join(_DICOM)}")
     task = Task(**flat)
     _check(task, table, where=where)
     return task
@@ -155,7 +170,16 @@ def _check(task: Task, table: dict[str, Any], *, where: str) -> None:
         (_is_share(task.target_sensitivity), "target_sensitivity: between 0 and 1"),
         (_is_share(task.target_specificity), "target_specificity: between 0 and 1"),
         (set(task.augmentations) <= set(AUGMENTATIONS), f"augmentations: any of {', '.join(AUGMENTATIONS)}"),
+        (
+            all(part == part_word(part) for part in task.dicom_body_parts),
+            "body_parts: capitals and digits without spaces, as DICOM writes them",
+        ),
+        (set(task.dicom_views) <= set(VIEWS), f"views: any of {', '.join(VIEWS)}"),
+        (set(task.dicom_intents) <= set(INTENTS), f"presentation_intents: any of {', '.join(INTENTS)}"),
+        (_is_age(task.least_age), "least_age: whole years, 0 to 120"),
+        (_is_age(task.measured_from_age), "measured_from_age: whole years, 0 to 120"),
         ({"positive", "negative", "uncertain"} <= set(task.words), "words: positive, negative and uncertain"),
+        (_takes_share(task.words.get("missed", "%(share)s")), "words: missed holds %(share)s, and no other %"),
         (
             task.asked_after in {"", *list_tasks()} - {task.name},
             f"asked_after: another task, one of {', '.join(list_tasks())}",
@@ -166,8 +190,19 @@ def _check(task: Task, table: dict[str, Any], *, where: str) -> None:
             raise TaskInvalid(f"'{where}': {message}")
 
 
+def _takes_share(sentence: str) -> bool:
+    try:
+        return "1 in 8" in sentence % {"share": "1 in 8"}
+    except (KeyError, ValueError, TypeError):
+        return False
+
+
 def _is_share(value: Any) -> bool:
     return isinstance(value, float) and 0 < value < 1
+
+
+def _is_age(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 120
 
 
 def N_(sentence: str) -> str:  # the name that gettext’s tools look for

@@ -1,0 +1,106 @@
+"""Several pictures of one examination, and one answer for all: that of the most suspicious.
+
+The most suspicious picture is the one with the highest probability; the decision is what follows from that probability
+at the operating point, as of a single picture. Thresholds and their rates were measured on single pictures: a highest
+score of many passes a threshold more often by chance, so a series raises more false alarms than those rates say, and
+misses less. Every answer of a series says so.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from secondread.errors import ImageError
+from secondread.images import Image
+from secondread.reading.reading import FrameAnswer, Reading, Refusal
+from secondread.tasks import N_
+
+# A sentence with values in it is translated by its pattern (web/language.py).
+READ_ALL = N_(
+    "%(n)s frames were read; frame %(worst)s has the highest score and answers for all: the highest of many gives more "
+    "false alarms than the rates of the operating point, which are of single pictures"
+)
+NOT_READ = N_("of %(n)s frames these could not be read: %(which)s")
+NONE_READ = N_("none of the %(n)s frames can be read; most of them: %(why)s")
+_MOST_NAMED = 12  # runs of frames that a sentence names
+
+
+class Series:
+    """Takes the readings of pictures one after the other; holds the worst of them and a few numbers of each."""
+
+    def __init__(self) -> None:
+        self._answers: list[FrameAnswer] = []
+        self._worst: Reading | None = None
+        self._worst_frame: int | None = None
+        self._refused: Reading | None = None  # the first of the kind that is the most frequent so far
+        self._codes: Counter[str] = Counter()
+
+    def add(self, reading: Reading) -> None:
+        """The next picture's own reading; its place among the others follows from the order."""
+        frame = len(self._answers) + 1
+        self._answers.append(FrameAnswer(frame, reading.probability, reading.score, reading.decision, reading.refusal))
+        if reading.refusal is not None:
+            self._refuse(reading, reading.refusal.code)
+        elif self._worst is None or (reading.probability or 0.0) > (self._worst.probability or 0.0):
+            self._worst, self._worst_frame, self._refused = reading, frame, None
+
+    def _refuse(self, reading: Reading, code: str) -> None:
+        self._codes[code] += 1
+        if self._worst is not None:
+            return
+        held = self._refused.refusal.code if self._refused is not None and self._refused.refusal else ""
+        if self._codes[code] > self._codes[held]:
+            self._refused = reading
+
+    def answer(self, *, elapsed: float) -> Reading:
+        """The reading of all. Refused only where every picture is, with the reason of the most of them.
+
+        elapsed: seconds from bytes to answer. At least one picture must have been added.
+        """
+        frames, n = tuple(self._answers), len(self._answers)
+        if self._worst is not None:
+            said = [READ_ALL % {"n": n - self._codes.total(), "worst": self._worst_frame}] if n > 1 else []
+            if self._codes:
+                said.append(NOT_READ % {"n": n, "which": _which(frames)})
+            warnings = (*said, *self._worst.warnings)
+            worst = self._worst_frame
+            return replace(self._worst, warnings=warnings, elapsed=elapsed, frames=frames, worst_frame=worst)
+        assert self._refused is not None, "a series without pictures"
+        first = self._refused.refusal
+        assert first is not None
+        refusal = Refusal(first.code, NONE_READ % {"n": n, "why": first.message})
+        return replace(self._refused, refusal=refusal, elapsed=elapsed, frames=frames)
+
+
+def read_series(pictures: Iterable[Image | ImageError], read: Callable[[Image], Reading]) -> Series:
+    """Read pictures one after the other, each let go before the next is asked for but for the worst.
+
+    pictures: those of a file (Frames), or of the files of a series; an error in place of one that cannot be decoded.
+    read: the reading of one of them.
+    """
+    series = Series()
+    for picture in pictures:
+        series.add(Reading(None, refusal=Refusal.of(picture)) if isinstance(picture, ImageError) else read(picture))
+        del picture
+    return series
+
+
+def _which(frames: Iterable[FrameAnswer]) -> str:
+    """Those that were refused, as "1–2 (blank), 11 (truncated)"."""
+    by_code: dict[str, list[int]] = {}
+    for one in frames:
+        if one.refusal is not None:
+            by_code.setdefault(one.refusal.code, []).append(one.frame)
+    return ", ".join(f"{runs(numbers)} ({code.replace('_', ' ')})" for code, numbers in by_code.items())
+
+
+def runs(numbers: Sequence[int]) -> str:
+    """Ascending numbers in short, as "1–2, 11"; those beyond the first few runs as "…"."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and number == found[-1][-1] + 1:
+            found[-1][1:] = [number]
+        else:
+            found.append([number])
+    said = ["–".join(map(str, run)) for run in found[:_MOST_NAMED]]
+    return ", ".join([*said, "…"] if len(found) > _MOST_NAMED else said)
