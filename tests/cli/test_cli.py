@@ -10,8 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from secondread.cli.main import ALIASES, COMMANDS, run, secondread
+from secondread.evidence.outlook import outlook
+from secondread.reading import load_bundle
 from tests.phantoms import chest_phantom, dicom_bytes, encode
-from tests.reading.test_reader import CONTRACT
+from tests.reading.test_reader import CONTRACT, MEANING
+from tests.several import dicom_of, stack
 
 
 def call(capsys, *args):
@@ -43,10 +46,13 @@ def test_read_json_keeps_the_contract(capsys, folder):
     code, out, _ = read(capsys, "--task", "tuberculosis", "--json", folder / "notes.txt", folder)
     rows = [json.loads(line) for line in out.splitlines()]
     assert code == 0
-    assert all(list(row) == CONTRACT for row in rows)
+    assert all(list(row) == [*CONTRACT, *MEANING] for row in rows)
     assert [row["path"].removeprefix(f"{folder}/") for row in rows] == ["notes.txt", "notes.txt", "a/10.dcm", "a/2.png"]
     assert [row["refusal"] and row["refusal"]["code"] for row in rows] == ["not_an_image"] * 2 + [None] * 2
     assert rows[3]["operating_point"] == "screening"
+    assert (rows[0]["likelihood_ratio"], rows[3]["local"]) == (None, None)
+    assert (rows[3]["likelihood_ratio"] > 1) == (rows[3]["decision"] == "positive")
+    assert rows[3]["likelihood_ratio_measured"]["split"] == "test"
 
 
 def test_read_auto_finds_the_task_of_a_dicom_file(capsys, folder):
@@ -68,9 +74,54 @@ def test_read_writes_heat_maps_and_never_over_another(capsys, folder):
 def test_read_in_words_says_decision_score_and_why(capsys, folder):
     code, out, _ = read(capsys, "--task", "tuberculosis", folder / "a" / "2.png", folder / "notes.txt")
     assert code == 0
-    assert "score" in out
+    assert re.search(r"  (positive|negative)  score \d+ of 100 \(screening from \d+\)  ", out)
     assert "operating point screening" in out
     assert "refused: this is not an image" in out
+
+
+def test_read_says_what_is_missed_and_the_worst_place_beside_the_best(capsys, folder):
+    _, out, _ = read(capsys, "--task", "tuberculosis", folder / "a" / "10.dcm")
+    first, second, third, *_ = out.splitlines()
+    assert "  negative  " in first
+    assert first.endswith(
+        "tuberculosis is not ruled out: with symptoms or contact, test as you would without this answer"
+    )
+    bundle = load_bundle("tuberculosis")
+    known = outlook(bundle.evidence, bundle.operating_point().threshold)
+    assert second == f"    {known.missed(bundle.task)}"
+    assert "probability 0." in third
+    worst, best = known.worst("sensitivity"), known.best("sensitivity")
+    ends = [f"{place.rate('sensitivity')} ({place.named()})" for place in (worst, best)]
+    assert f"    sensitivity: worst measured {ends[0]}; best {ends[1]}" in out.splitlines()
+    assert "fracture/" not in out, "only what read something is told"
+
+
+def test_a_point_that_confirms_nothing_is_told(capsys, folder):
+    for task in ("tuberculosis", "fracture"):
+        points = load_bundle(task).operating_points
+        _, out, _ = read(capsys, "--task", task, "--operating-point", "confirm", folder / "a" / "10.dcm")
+        said = "“confirm” begins no higher than “screening” in this bundle" in out
+        assert said == ("refused" not in out and points["confirm"].threshold <= points["screening"].threshold)
+
+
+def test_a_file_of_several_frames_is_read_whole_or_at_one(capsys, tmp_path):
+    path = tmp_path / "film.dcm"
+    path.write_bytes(dicom_of(stack()))
+    task = ("--task", "tuberculosis", path)
+    whole, second = (json.loads(read(capsys, "--json", *more, *task)[1]) for more in ((), ("--frame", "2")))
+    assert list(whole) == [*CONTRACT, "frames", "worst_frame", *MEANING]
+    assert [one["frame"] for one in whole["frames"]] == list(range(1, 13))
+    assert whole["score"] == max(one["score"] or 0 for one in whole["frames"])
+    assert whole["score"] == whole["frames"][whole["worst_frame"] - 1]["score"]
+    assert list(second) == [*CONTRACT, *MEANING]
+    assert second["score"] == whole["frames"][1]["score"]
+    code, words, _ = read(capsys, *task)
+    assert code == 0
+    assert f"frame {whole['worst_frame']} has the highest score" in words
+    assert re.search(r"frames: not read 1; (positive|negative) 2", words)
+    _, words, _ = read(capsys, "--max-frames", "11", *task)
+    assert "12 frames, more than the 11" in words
+    assert read(capsys, "--frame", "0", *task)[0] == 2
 
 
 def test_a_path_that_cannot_be_opened_exits_1_and_the_others_are_read(capsys, folder):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 
 import numpy as np
@@ -76,8 +77,8 @@ def test_the_record_says_where_it_comes_from_and_its_points_load(capsys, tmp_pat
     assert "site.csv" in new.record["calibration"]
     assert new.operating_point().name == old.operating_point().name
     screening = new.operating_point("screening")
-    assert screening.guarantee["target"] == new.task.target_sensitivity
-    assert screening.guarantee["confidence"] == 0.8
+    assert screening.guarantees[0].target == new.task.target_sensitivity
+    assert screening.guarantees[0].confidence == 0.8
     assert screening.n == 240
     assert {key: new.record[key] for key in ("prepare", "heatmap", "training", "data")} == {
         key: old.record[key] for key in ("prepare", "heatmap", "training", "data")
@@ -93,7 +94,7 @@ def test_the_worst_case_counts_fewer_images_and_is_recorded(capsys, tmp_path):
         assert recalibrate(capsys, site, tmp_path / out, *more)[0] == 0
         new = load_bundle(tmp_path / out)
         assert new.record["recalibrated_from"]["worst_case"] == bool(more)
-        sizes.append(new.operating_point("screening").guarantee["n_effective"])
+        sizes.append(new.operating_point("screening").guarantees[0].weakest.n_effective)
     assert sizes[1] < sizes[0] / 1.5
 
 
@@ -181,7 +182,7 @@ def test_few_images_are_warned_of(capsys, tmp_path):
     assert code == 0
     assert "the intervals are wide" in err
     assert "follows chance" in err
-    assert "not proven with 90 % confidence" in said
+    assert re.search(r"screening: sensitivity at least 0\.9 with 90 % confidence: not shown; 12 images of s\.csv", said)
 
 
 def change(line, **cells):
@@ -250,6 +251,38 @@ def test_a_missing_file_and_the_bundle_itself_as_target_are_refused(capsys, tmp_
     assert (code, "the old bundle is kept" in err) == (2, True)
     assert (own / "bundle.json").read_bytes() == before
     assert json.loads(before)["name"] == "paper"
+
+
+SCORES_AGAINST_IT = {
+    "outcomes the wrong way round": (lambda row: row | {"outcome": 1 - row["outcome"]}, "no higher than the others"),
+    "one score for all": (lambda row: row | {"probability": 0.3}, "the same score"),
+    "no mistake at all": (lambda row: row | {"probability": 0.499 + 0.002 * row["outcome"]}, "lies at an end"),
+}
+
+
+@pytest.mark.parametrize("method", ["temperature", "platt", "isotonic"])
+@pytest.mark.parametrize("name", ["outcomes the wrong way round", "one score for all", "no mistake at all"])
+def test_scores_that_speak_against_it_are_refused_unless_forced(capsys, tmp_path, name, method):
+    mend, said = SCORES_AGAINST_IT[name]
+    site = write(tmp_path / "site.csv", [mend(row) for row in make_rows()])
+    code, _, err = recalibrate(capsys, site, tmp_path / "ours", "--method", method)
+    assert (code, said in err, "no bundle was written" in err) == (2, True, True), err
+    assert not (tmp_path / "ours").exists()
+    code, _, err = recalibrate(capsys, site, tmp_path / "ours", "--method", method, "--force")
+    assert (code, f"warning: {err.split('warning: ')[-1]}" in err, said in err) == (0, True, True), err
+    assert load_bundle(tmp_path / "ours").record["recalibrated_from"]["method"] == method
+
+
+@pytest.mark.parametrize("temperature", [0.05, 20.0])
+def test_a_temperature_at_an_end_of_the_search_is_not_taken_silently(capsys, tmp_path, temperature):
+    rows = [{"probability": 0.499 + 0.002 * (i % 2), "outcome": i % 2} for i in range(400)]
+    if temperature == 20.0:  # sure of everything, and hardly more often right than wrong
+        rows = [
+            {"probability": 0.999999 if i % 2 else 0.000001, "outcome": int(i // 2 < (102 if i % 2 else 98))}
+            for i in range(400)
+        ]
+    code, _, err = recalibrate(capsys, write(tmp_path / "s.csv", rows), tmp_path / "ours")
+    assert (code, f"temperature {temperature:.3f} lies at an end" in err) == (2, True), err
 
 
 def test_isotonic_keeps_the_ranking(capsys, tmp_path, site):

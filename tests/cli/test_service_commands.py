@@ -99,6 +99,12 @@ def test_a_backup_is_made_and_restored_and_never_over_something(run, capsys, tmp
     assert call(capsys, "restore", tmp_path / "one.tar.gz", "--data-folder", tmp_path / "new")[0] == 2
 
 
+def test_every_patient_line_is_erased_on_request_and_nothing_else(run) -> None:
+    code, out, _ = run("retain", "--patient-lines")
+    assert (code, "the patient lines of 0 images" in out) == (0, True)
+    assert run("retain", "--patient-lines", "--days", "3")[0] == 2
+
+
 def test_retention_needs_a_number_of_days(run, monkeypatch) -> None:
     assert run("retain")[0] == 2
     assert run("retain", "--days", "30", "--dry-run")[0] == 0

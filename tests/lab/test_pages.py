@@ -1,10 +1,14 @@
 """The lab's pages that the project keeps are what its templates make of the results that it keeps."""
 
 import json
+import re
 from pathlib import Path
+
+import numpy as np
 
 from secondread.lab.leaderboard import write_leaderboard
 from secondread.lab.pages import comparison_page, search_page, study_page
+from secondread.stats.paired import choice_optimism
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -40,3 +44,22 @@ def test_a_search_without_a_whole_trial_has_no_options_to_give():
     table = kept(RESULTS / "search" / "tuberculosis" / "search.json")
     page = search_page({**table, "best": None, "trials": []}, measure="validation ROC AUC")
     assert "--set" not in page.partition("![")[0]
+
+
+def test_no_published_page_shows_an_interval_without_width():
+    pages = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *RESULTS.rglob("*.md")]
+    pages += (ROOT / "src" / "secondread" / "bundles").rglob("card.md")
+    for page in pages:
+        assert re.findall(r"[\d.]+ \(([\d.]+)–\1\)", page.read_text(encoding="utf-8")) == [], page
+
+
+def test_choosing_the_best_of_many_alike_flatters_it_and_of_one_does_not():
+    rng = np.random.default_rng(0)
+    y = np.arange(60) < 30
+    groups = [str(at) for at in range(60)]
+    alike = y + rng.normal(size=(20, 60))
+    flattered = choice_optimism(y, alike, groups=groups)
+    assert 0.03 < flattered < 0.2
+    assert abs(choice_optimism(y, alike[:1], groups=groups)) < 1e-9
+    ahead = np.stack([y + 0.01 * alike[0], *-alike[1:]])
+    assert abs(choice_optimism(y, ahead, groups=groups)) < 1e-9, "one that is always the best is not chosen by chance"

@@ -230,11 +230,18 @@ def export(after: int, actor: str | None, subject: str | None, **options: Any) -
 @click.command()
 @click.option("--days", type=click.IntRange(1), help="Keep this many days; default: the setting retention_days.")
 @click.option("--dry-run", is_flag=True, help="Say how many images it would delete, and delete none.")
+@click.option("--patient-lines", is_flag=True, help="Erase every patient line that was typed, and nothing else.")
 @service_options
-def retain(days: int | None, dry_run: bool, **options: Any) -> None:
+def retain(days: int | None, dry_run: bool, patient_lines: bool, **options: Any) -> None:
     """Delete images, names and notes older than so many days; the audit trail proves each deletion."""
     from secondread.errors import UsageError
 
+    if patient_lines:
+        if days or dry_run:
+            raise UsageError("--patient-lines erases all of them and goes with no other option; leave the others out")
+        with open_service(**options) as service:
+            click.echo(f"erased the patient lines of {service.patient_lines.erase_all(actor=who())} images")
+        return
     days = days or int(service_settings(**options)["RETENTION_DAYS"])
     if not days:
         raise UsageError("nothing says how long images are kept; give --days or set retention_days")

@@ -2,11 +2,14 @@
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from secondread.cli.options import complete_bundles, complete_tasks, point_in_words
+
+if TYPE_CHECKING:
+    from secondread.tasks import Task
 
 
 @click.command()
@@ -26,10 +29,20 @@ def tasks(name: str | None, as_json: bool) -> None:
         click.echo(f"    reads a {task.modality} ({task.view}); classes: {', '.join(task.classes)}")
         if name:
             click.echo(f"    for: {task.intended_use}")
+            for rule in _header_rules(task):
+                click.echo(f"    refused by a DICOM header: {rule}")
             for limit in task.limits:
                 click.echo(f"    limit: {limit}")
             for source in task.sources:
                 click.echo(f"    data: {source.title} <{source.page}>\n        {source.terms}")
+
+
+def _header_rules(task: "Task") -> list[str]:
+    """What of a header the task's file leaves out, in words."""
+    rules = [f"another modality than {', '.join(task.dicom_modalities)}", "another part of the body"]
+    rules += [f"another view than {', '.join(task.dicom_views)}"] if task.dicom_views else []
+    rules += [f"pixels that are not {', '.join(task.dicom_intents)}"] if task.dicom_intents else []
+    return rules + ([f"a patient under {task.least_age} years"] if task.least_age else [])
 
 
 @click.command()
@@ -56,11 +69,11 @@ def models(as_json: bool) -> None:
     "--defaults", is_flag=True, help="With --markdown: a line for each bundle that reads where none is named."
 )
 def bundles(reference: str | None, as_json: bool, markdown: bool, defaults: bool) -> None:
-    """List the shipped bundles, or check one and show its card.
+    """List the shipped bundles and those of your own (SECONDREAD_BUNDLES), or check one and show its card.
 
     A bundle that is damaged or not ours is refused with the reason, and the exit status is 1.
     """
-    from secondread.reading import default_bundles, list_bundles, load_bundle
+    from secondread.reading import default_bundles, list_bundles, load_bundle, own_bundles
 
     if reference is not None:
         bundle = load_bundle(reference)
@@ -80,19 +93,26 @@ def bundles(reference: str | None, as_json: bool, markdown: bool, defaults: bool
         return
     from secondread.stats.interval import Interval
 
-    rows = [_row(bundle, default_bundles()) for bundle in chosen]
+    own = own_bundles()
+    rows = [_row(bundle, default_bundles()) for bundle in (*chosen, *map(load_bundle, own.names))]
+    for name, why in own.skipped.items():
+        click.echo(f"left out: {name}: {why}", err=True)
     if as_json:
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return
     for row in rows:
         auc = row["test_roc_auc"]
         measured = "not measured" if auc is None else f"test AUC {Interval.from_dict(auc).format()}"
-        default = "  default" if row["default"] else ""
+        default = "  default" if row["default"] else "" if row["shipped"] else "  your own"
         size = f"{row['architecture']}  {row['parameters']:,} parameters"
         click.echo(f"{click.style(row['id'], bold=True)}  {size}  {measured}{default}")
+        for promise in row["promises"]:
+            click.echo(f"    {promise['operating_point']}: {promise['in_words']}")
 
 
 def _row(bundle: Any, default: dict[str, str]) -> dict[str, Any]:
+    from secondread.evidence.promises import promises_of
+
     test = (bundle.evidence or {"results": {}})["results"].get("test", {"metrics": {}})
     return {
         "id": bundle.id,
@@ -101,6 +121,8 @@ def _row(bundle: Any, default: dict[str, str]) -> dict[str, Any]:
         "architecture": bundle.model.architecture,
         "parameters": bundle.model.parameters,
         "operating_points": {name: point.threshold for name, point in bundle.operating_points.items()},
+        "promises": [promise.to_dict() for promise in promises_of(bundle)],
         "test_roc_auc": test["metrics"].get("roc_auc"),
-        "default": default.get(bundle.task.name) == bundle.name,
+        "default": bundle.shipped and default.get(bundle.task.name) == bundle.name,
+        "shipped": bundle.shipped,
     }

@@ -7,7 +7,8 @@ import click
 
 from secondread.cli.compare import compare
 from secondread.cli.compare_paper import compare_paper
-from secondread.cli.options import chosen_recipe, command_line, set_option, subject_options, weights_options
+from secondread.cli.holdout import fit, holdout, pack
+from secondread.cli.options import chosen_recipe, command_line, seeds_of, set_option, subject_options, weights_options
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -22,6 +23,9 @@ def lab() -> None:
 
 lab.add_command(compare)
 lab.add_command(compare_paper)
+lab.add_command(holdout)
+lab.add_command(pack)
+lab.add_command(fit)
 
 
 @lab.command()
@@ -84,7 +88,7 @@ def study(
             plan,
             out=out,
             n_folds=folds,
-            seeds=_seeds(seeds),
+            seeds=seeds_of(seeds),
             command=command_line(),
             on_epoch=tell,
         )
@@ -245,15 +249,3 @@ def pretrain(
     click.echo(f"{made.n_images} images, contrastive loss {made.losses[0]:.3f} → {made.losses[-1]:.3f}")
     click.echo(f"{made.path}: SHA-256 {made.sha256}")
     click.echo(f"next: secondread train --weights {made.path}, with the same model, recipe and preprocessing")
-
-
-def _seeds(text: str) -> list[int]:
-    try:
-        seeds = [int(word) for word in text.split(",")]
-    except ValueError as error:
-        raise click.UsageError(
-            f"--seeds takes whole numbers with commas between, such as 0,1,2, not '{text}'"
-        ) from error
-    if len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise click.UsageError(f"--seeds takes different numbers from 0 on, not '{text}'")
-    return seeds

@@ -1,5 +1,6 @@
 """The entry point: finds the command, and turns every error into one clear line and an exit code."""
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -105,11 +106,18 @@ def run(args: list[str] | None = None) -> None:
 def _fail(error: Exception, *, debug: bool, code: int) -> None:
     if debug:
         raise error
-    known = isinstance(error, SecondReadError | OSError)
-    text = (
-        str(error)
-        if known
-        else f"{type(error).__name__}: {error} (a defect of secondread; run again with --debug to see where)"
-    )
-    click.echo(f"secondread: {' '.join(text.split())}", err=True)
+    click.echo(f"secondread: {' '.join(_sentence(error).split())}", err=True)
     sys.exit(code)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, SecondReadError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f" with '{error.filename}'" if error.filename else ""
+        return f"the disk{where} is full; free some space, or write to another one"
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"cannot use '{error.filename}': {error.strerror}"
+    if isinstance(error, OSError):
+        return str(error)
+    return f"{type(error).__name__}: {error} (a defect of secondread; run again with --debug to see where)"

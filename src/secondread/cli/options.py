@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,10 +28,15 @@ def complete_tasks(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 
 def complete_bundles(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Shipped bundles that begin with what was typed."""
-    from secondread.reading import list_bundles
+    """Shipped and own bundles that begin with what was typed."""
+    from secondread.errors import CannotOpen
+    from secondread.reading import list_bundles, own_bundles
 
-    return [name for name in list_bundles() if name.startswith(incomplete)]
+    try:
+        own = own_bundles().names
+    except CannotOpen:
+        own = ()
+    return [name for name in (*list_bundles(), *own) if name.startswith(incomplete)]
 
 
 def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -70,17 +75,17 @@ def _portable(argument: str, data: str) -> str:
 
 def point_in_words(point: "OperatingPoint") -> str:
     """Where it decides, what it was seen to do on how many images, and what is proven of it."""
-    where = f"positive above {point.threshold:.4f}"
+    where = f"positive above probability {point.threshold:.4f}"
     if point.low is not None:
         where = f"negative up to {point.low:.4f}, {where}"
     rates = {"sensitivity": point.sensitivity, "specificity": point.specificity, "uncertain": point.uncertain}
-    seen = ", ".join(f"{name} {_rate(rate)}" for name, rate in rates.items() if rate and rate["value"] is not None)
+    seen = ", ".join(f"{name} {_rate(rate)}" for name, rate in rates.items() if rate and rate.value is not None)
     return f"operating point {point.name}: {where}; on {point.data}: {seen}; {point.chosen_by}"
 
 
-def _rate(rate: Mapping[str, Any]) -> str:
-    value, bounds = Interval.from_dict(rate).parts()
-    return f"{value} ({bounds}, n = {rate['n']})"
+def _rate(rate: Interval) -> str:
+    value, bounds = rate.parts()
+    return f"{value} ({bounds}, n = {rate.n})"
 
 
 def subject_options(*, recipe_help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -190,3 +195,16 @@ def ask_password(prompt: str = "Password") -> str:
     if sys.stdin.isatty():
         return str(click.prompt(prompt, hide_input=True, confirmation_prompt=True, err=True))
     return sys.stdin.readline().rstrip("\r\n")
+
+
+def seeds_of(text: str) -> list[int]:
+    """The numbers of --seeds, with commas between."""
+    try:
+        seeds = [int(word) for word in text.split(",")]
+    except ValueError as error:
+        raise click.UsageError(
+            f"--seeds takes whole numbers with commas between, such as 0,1,2, not '{text}'"
+        ) from error
+    if len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        raise click.UsageError(f"--seeds takes different numbers from 0 on, not '{text}'")
+    return seeds

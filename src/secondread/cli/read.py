@@ -5,16 +5,15 @@ import os
 from collections.abc import Iterator
 from itertools import tee
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from secondread.cli.options import bundle_reference, complete_bundles, complete_tasks, limit_options, point_in_words
+from secondread.cli.answers import answer_in_words, bundle_of, decided_by
+from secondread.cli.options import bundle_reference, complete_bundles, complete_tasks, limit_options
 
 if TYPE_CHECKING:
-    from secondread.reading import Reading
-
-_COLOURS = {"positive": "red", "negative": "green", "uncertain": "yellow"}
+    from secondread.reading import AutoReader, Reader, Reading
 
 
 @click.command()
@@ -36,6 +35,16 @@ _COLOURS = {"positive": "red", "negative": "green", "uncertain": "yellow"}
 @click.option(
     "--operating-point", metavar="NAME", default=None, help="Which threshold decides; default: the bundle's first."
 )
+@click.option(
+    "--frame",
+    metavar="N",
+    type=click.IntRange(1),
+    default=None,
+    help="Read this frame or page alone, from 1; by default all are read and the most suspicious answers.",
+)
+@click.option(
+    "--max-frames", type=click.IntRange(1), default=2000, show_default=True, help="Refuse files of more frames."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, in input order.")
 @click.option(
     "--heatmaps",
@@ -50,6 +59,8 @@ def read(
     task: str | None,
     bundle: str | None,
     operating_point: str | None,
+    frame: int | None,
+    max_frames: int,
     as_json: bool,
     heatmaps: Path | None,
     no_gate: bool,
@@ -60,32 +71,50 @@ def read(
 
     Exit status: 0 when every path was read or refused with a reason, 1 when a path could not be opened.
     """
+    from secondread.files import shown
     from secondread.images import Limits
-    from secondread.reading import Reader, load
+    from secondread.reading import load
 
-    limits = Limits(max_pixels=max_megapixels * 1_000_000, max_bytes=max_megabytes * 1_000_000)
+    limits = Limits(max_pixels=max_megapixels * 1_000_000, max_bytes=max_megabytes * 1_000_000, max_frames=max_frames)
+    alone = None if frame is None else frame - 1
     reader = load(bundle_reference(task, bundle), operating_point=operating_point, limits=limits, gate=not no_gate)
     if heatmaps is not None:
         heatmaps.mkdir(parents=True, exist_ok=True)
+    used: list[str] = []  # bundles that read something
     unopened = 0
     files, names = tee(_walk(paths))  # the reader runs a little ahead of the names
-    for reading in reader.read_many(files, keep_image=heatmaps is not None):
+    for reading in reader.read_many(files, frame=alone, keep_image=heatmaps is not None):
         path = next(names)
         picture = _write_heatmap(reading, path, heatmaps) if heatmaps is not None else None
         unopened += reading.refusal is not None and reading.refusal.code == "cannot_open"
-        row = reading.to_dict(path=str(path), heatmap=None if picture is None else str(picture))
-        click.echo(json.dumps(row, ensure_ascii=False) if as_json else _in_words(reading, path))
-    if not as_json:
-        for used in (reader,) if isinstance(reader, Reader) else reader.readers:
-            click.echo(point_in_words(used.bundle.operating_point(operating_point)))
+        row = reading.to_dict(path=shown(path), heatmap=None if picture is None else shown(picture))
+        if reading.bundle and reading.bundle not in used:
+            used.append(reading.bundle)
+        if as_json:
+            row |= _meaning(reading, reader)
+        click.echo(json.dumps(row, ensure_ascii=False) if as_json else _in_words(reading, shown(path), reader))
+    for name in () if as_json else used:
+        known = bundle_of(reader, name)
+        click.echo("\n".join(decided_by(known, known.operating_point(operating_point))))
     if unopened:
         raise click.exceptions.Exit(1)
+
+
+def _meaning(reading: "Reading", reader: "Reader | AutoReader") -> dict[str, Any]:
+    """What the answer says beyond its score. How common disease is here, only a service is told."""
+    from secondread.evidence.likelihood import NOT_MEASURED, likelihood_of
+
+    found = None
+    if reading.decision is not None and reading.threshold is not None and reading.bundle and not reading.frames:
+        known = likelihood_of(bundle_of(reader, reading.bundle), threshold=reading.threshold, low=reading.low)
+        found = known.get(str(reading.decision))
+    return (NOT_MEASURED if found is None else found.to_dict()) | {"local": None}
 
 
 def _walk(paths: tuple[Path, ...]) -> Iterator[Path]:
     """Files as given, and those under a folder in the order of their names; hidden ones are left out."""
     for path in paths:
-        if not path.is_dir():
+        if not _is_folder(path):
             yield path
             continue
         for folder, folders, files in os.walk(path):
@@ -93,26 +122,42 @@ def _walk(paths: tuple[Path, ...]) -> Iterator[Path]:
             yield from (Path(folder, name) for name in sorted(files) if not name.startswith("."))
 
 
-def _in_words(reading: "Reading", path: Path) -> str:
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that no disk can have: reading it says so
+        return False
+
+
+def _in_words(reading: "Reading", path: str, reader: "Reader | AutoReader") -> str:
     if reading.refusal is not None:
         return f"{path}  {click.style('refused', bold=True)}: {reading.refusal.message} [{reading.refusal.code}]"
-    assert reading.decision is not None, "a reading that is not refused has a decision"
-    decision = click.style(str(reading.decision), fg=_COLOURS[reading.decision], bold=True)
-    head = f"{path}  {decision}  score {reading.score}  {reading.decision_text}"
-    tail = f"    {reading.bundle}, operating point {reading.operating_point}, {1000 * reading.elapsed:.0f} ms"
-    return "\n".join([head, tail, *(f"    note: {warning}" for warning in reading.warnings)])
+    assert reading.bundle is not None, "a reading that is not refused names its bundle"
+    answer = answer_in_words(reading, path, bundle_of(reader, reading.bundle))
+    return "\n".join([*answer, *_frames_in_words(reading), *(f"    note: {warning}" for warning in reading.warnings)])
+
+
+def _frames_in_words(reading: "Reading") -> list[str]:
+    """Of a file of several frames, which were called what."""
+    from secondread.reading import runs
+
+    found: dict[str, list[int]] = {}
+    for one in reading.frames:
+        found.setdefault("not read" if one.decision is None else str(one.decision), []).append(one.frame)
+    said = [f"{name} {runs(numbers)}" for name, numbers in found.items()]
+    return [f"    frames: {'; '.join(said)}"] if said else []
 
 
 def _write_heatmap(reading: "Reading", path: Path, folder: Path) -> Path | None:
     """The image with its heat map laid over it, as PNG; None for a refusal."""
     if reading.heatmap is None or reading.image is None:
         return None
-    from secondread.files import write_bytes
+    from secondread.files import shortened, write_bytes
 
-    target = folder / f"{path.stem}.heatmap.png"
+    target = folder / shortened(path.stem, ".heatmap.png")
     number = 2
     while target.exists():
-        target = folder / f"{path.stem}-{number}.heatmap.png"
+        target = folder / shortened(path.stem, f"-{number}.heatmap.png")
         number += 1
-    write_bytes(target, reading.heatmap.blended_png(reading.image))
+    write_bytes(target, reading.heatmap.blended_png(reading.image, outlines=True))
     return target

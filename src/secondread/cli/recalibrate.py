@@ -47,20 +47,37 @@ if TYPE_CHECKING:
     help="platt also mends another share of diseased images; isotonic wants hundreds of images.",
 )
 @click.option("--name", default=None, help="The new bundle's name; default: that of the folder.")
+@click.option("--force", is_flag=True, help="Write the bundle even where the scores speak against it; for research.")
 def recalibrate(
-    bundle: str, scores: Path, out: Path, confidence: float, worst_case: bool, method: str, name: str | None
+    bundle: str,
+    scores: Path,
+    out: Path,
+    confidence: float,
+    worst_case: bool,
+    method: str,
+    name: str | None,
+    force: bool,
 ) -> None:
     """Fit temperature and operating points to a site, from local scores and outcomes.
 
-    The weights stay as they are; a new bundle is written beside the old one.
+    The weights stay as they are; a new bundle is written beside the old one. Nothing is written, and the exit status is
+    2, where the scores do not rank the diseased higher, are all alike, or leave the temperature undecided.
     """
     from datetime import date
 
     from rich.console import Console
 
     from secondread.errors import ExtraMissing, UsageError
-    from secondread.evidence.site import Targets, at_the_site, read_site_scores, recalibrated_record, warnings_about
+    from secondread.evidence.site import (
+        Targets,
+        at_the_site,
+        objections_to,
+        read_site_scores,
+        recalibrated_record,
+        warnings_about,
+    )
     from secondread.reading import load_bundle
+    from secondread.stats.calibration import Calibration
 
     old = load_bundle(bundle)
     if out.resolve() == old.folder.resolve():
@@ -82,6 +99,10 @@ def recalibrate(
         before, after = at_the_site(old.record, site), at_the_site(record, site)
     except ModuleNotFoundError as error:
         raise ExtraMissing.of("recalibration", "train") from error
+    for objection in (objections := objections_to(site, Calibration.from_record(record))):
+        click.echo(f"{'warning' if force else 'refused'}: {objection}", err=True)
+    if objections and not force:
+        raise UsageError("no bundle was written; mend the scores, or give --force to write it all the same")
     new = _write(old, record, out)
     Console().print(_table(before, after, n=len(site.y_true), n_positive=int(site.y_true.sum())))
     click.echo(f"calibration: {_in_words(old.calibration)} → {_in_words(new.calibration)}")

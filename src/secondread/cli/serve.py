@@ -22,13 +22,23 @@ def serve(host: str, port: int, **options: Any) -> None:
     """
     from secondread.web import serve as serve_web
 
+    settings = service_settings(**options)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as Ctrl-C: what is being answered and read is finished
-    serve_web(
-        host=host,
-        port=port,
-        config=service_settings(**options),
-        on_listening=lambda address: click.echo(f"secondread is ready: open {address} in a browser (Ctrl-C stops it)"),
-    )
+    serve_web(host=host, port=port, config=settings, on_listening=lambda address: _say_ready(address, settings))
+
+
+def _say_ready(address: str, settings: dict[str, Any]) -> None:
+    """Where it is, what it keeps where, and which bundles of the user's own it serves."""
+    from secondread.reading import own_bundles
+    from secondread.service import data_folder_of
+
+    click.echo(f"secondread is ready: open {address} in a browser (Ctrl-C stops it)")
+    click.echo(f"kept in the data folder {data_folder_of(settings).absolute()}")
+    own = own_bundles()
+    if own.names:
+        click.echo(f"bundles of your own: {', '.join(own.names)}")
+    for name, why in own.skipped.items():
+        click.echo(f"left out: {name}: {why}", err=True)
 
 
 @click.command()

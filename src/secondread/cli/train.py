@@ -63,6 +63,13 @@ if TYPE_CHECKING:
 @click.option("--fresh", is_flag=True, help="Forget an interrupted run in OUT.run.")
 @click.option("--no-measure", is_flag=True, help="Leave the test split unread: no evidence yet.")
 @click.option("--gate", is_flag=True, help="Let the shipped gate refuse what is unlike its own training images.")
+@click.option(
+    "--operating-point",
+    type=click.Choice(["screening", "confirm", "paper"]),
+    default="screening",
+    show_default=True,
+    help="Which threshold decides where none is named; paper: the network's own probability above 0.7.",
+)
 def train(
     task: str,
     model: str,
@@ -82,6 +89,7 @@ def train(
     fresh: bool,
     no_measure: bool,
     gate: bool,
+    operating_point: str,
 ) -> None:
     """Train a network and write a bundle, with its evidence.
 
@@ -126,6 +134,7 @@ def train(
             fresh=fresh,
             measure=not no_measure,
             gate=gate,
+            default_point=operating_point,
             task_file=Path(task) if task.endswith(".toml") else None,
             progress=progress,
         )
@@ -208,7 +217,14 @@ def merge(
 )
 @click.option("--fresh", is_flag=True, help="Forget what was begun.")
 @click.option("--no-measure", is_flag=True, help="Leave the test split unread: no evidence yet.")
-def build(plan: str, data: Path, out: Path, fresh: bool, no_measure: bool) -> None:
+@click.option(
+    "--trained",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    default=None,
+    metavar="FOLDER",
+    help="Take the networks that `secondread lab fit` wrote there instead of training them.",
+)
+def build(plan: str, data: Path, out: Path, fresh: bool, no_measure: bool, trained: Path | None) -> None:
     """Train a bundle as its recipe file says: one network, or several and their mean.
 
     TASK/NAME: a shipped bundle, to be made again. FILE: a recipe file of your own, in TOML.
@@ -234,6 +250,7 @@ def build(plan: str, data: Path, out: Path, fresh: bool, no_measure: bool) -> No
             command=command_line(),
             fresh=fresh,
             measure=not no_measure,
+            trained=trained,
             progress=progress,
         )
     _tell(bundle)

@@ -104,6 +104,7 @@ class BundleCandidate:
             "onnx_bytes": self.bundle.model_path.stat().st_size,
             "weights_sha256": model.sha256,
             "prepare": self.bundle.record["prepare"],
+            "also_taught_by": _also_taught_by(self.bundle),
             "from_evidence": list(self._from_evidence),
         }
 
@@ -133,6 +134,13 @@ class BundleCandidate:
     @cached_property
     def _session(self) -> "InferenceSession":
         return open_session(self.bundle.model_path, threads=self.comparison.threads)
+
+
+def _also_taught_by(bundle: Bundle) -> list[str]:
+    """What taught a bundle besides the `train` split, as 'tbx11k (localisation)', or by the split's name alone."""
+    rows = [row for row in bundle.data.rows if row["role"] == "taught" and row["split"] != "train"]
+    named = [f"{row['source']} ({row['split']})" for row in rows]
+    return named or list(bundle.training.recipe.get("lesions_from", ()))
 
 
 class ClassicalCandidate:

@@ -7,10 +7,13 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+import numpy as np
+
 from secondread.errors import DataInvalid, ExtraMissing
 from secondread.files import write_bytes, write_text
 from secondread.pages import render
 from secondread.stats.delong import holm
+from secondread.stats.paired import choice_optimism
 from secondread.tasks import load_task
 
 _FORMAT, _VERSION = "secondread-result", 1
@@ -68,7 +71,16 @@ def write_leaderboard(kept: Path, page: Path) -> int:
         write_bytes(picture, _plot([row["result"] for row in rows], title=task.title))
         commands = sorted({result["command"] for result in results if result["task"] == name})
         places = list(dict.fromkeys(place for row in rows for place in row["elsewhere"]))
-        parts.append({"task": task, "rows": rows, "picture": picture.name, "commands": commands, "places": places})
+        parts.append(
+            {
+                "task": task,
+                "rows": rows,
+                "picture": picture.name,
+                "commands": commands,
+                "places": places,
+                "choice": _choice([result for result in results if result["task"] == name]),
+            }
+        )
     write_text(page, render("lab/templates/leaderboard.md.j2", parts=parts))
     return len(results)
 
@@ -97,6 +109,21 @@ def _ranked(results: Sequence[Result]) -> list[dict[str, Any]]:
         }
         for runs in ranked
     ]
+
+
+def _choice(results: Sequence[Result]) -> dict[str, Any] | None:
+    """{models, optimism}: what the choice by validation AUC among these flatters it by; None where images differ."""
+    said = [result["predictions"]["val"] for result in results]
+    images = [[row[0] for row in rows] for rows in said]
+    if len(said) < 2 or any(names != images[0] for names in images):
+        return None
+    scores = np.array([[row[4] for row in rows] for rows in said], dtype=np.float64)
+    read = ~np.isnan(scores).any(axis=0)
+    labels, groups = np.array([row[1] for row in said[0]]) == 1, np.array([row[3] for row in said[0]])
+    return {
+        "models": len(said),
+        "optimism": choice_optimism(labels[read], scores[:, read], groups=groups[read].tolist()),
+    }
 
 
 def _over_seeds(runs: Sequence[Result]) -> tuple[float, float, int] | None:

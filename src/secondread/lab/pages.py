@@ -1,10 +1,11 @@
-"""The pages of the lab, in Markdown: the comparison with the seed paper, a study of augmentations, a search."""
+"""The pages of the lab, in Markdown: the comparison with the seed paper, a study, a search, hospitals left out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from secondread.evidence.report import paper_figures
 from secondread.pages import render
+from secondread.stats.interval import Interval
 from secondread.tasks import load_task
 
 
@@ -28,3 +29,16 @@ def search_page(table: Mapping[str, Any], *, measure: str) -> str:
         table["trials"], key=lambda row: (row["state"] != "complete", -(row["value"] or 0.0), row["number"])
     )
     return render("lab/templates/search.md.j2", table=table, trials=trials, measure=measure)
+
+
+def holdout_page(table: Mapping[str, Any]) -> str:
+    """table: what `lab.holdout.holdout` gave. The best plan comes first."""
+    return render("lab/templates/holdout.md.j2", table=table, words=area_in_words)
+
+
+def area_in_words(results: Sequence[Mapping[str, Any]]) -> str:
+    """One hospital's area: with its interval, or where there are several seeds their mean and range."""
+    if len(results) == 1:
+        return Interval.from_dict(results[0]["roc_auc"]).format()
+    values = [result["roc_auc"]["value"] for result in results]
+    return f"{sum(values) / len(values):.3f} ({min(values):.3f}–{max(values):.3f})"

@@ -20,6 +20,7 @@ from secondread.models import create_model
 from secondread.reading import list_bundles, load_bundle
 from secondread.stats.bootstrap import grouped_means
 from secondread.stats.delong import delong_test
+from secondread.stats.measures import HOW_INTERVALS_ARE_MADE
 from secondread.stats.operating_points import PAPER_THRESHOLD
 from secondread.tasks import Task
 from secondread.training.fit import Epoch, fit, predict_logits
@@ -110,6 +111,7 @@ def compare_splits(
         "n_train": {"honest": len(manifest.split("train")), "leaking": len(leaking.split("train"))},
         "share_leaked": round(share_leaked(leaking), 6),
         "claims": PAPER_CLAIMS.get(task.name),
+        "intervals": HOW_INTERVALS_ARE_MADE,
         **{name: summarise(predictions, PAPER_THRESHOLD) for name, predictions in found.items()},
         "lift": _lift(seen, unseen),
         "best": best_bundle(task, manifest),
@@ -127,7 +129,12 @@ def best_bundle(task: Task, manifest: Manifest) -> dict[str, Any] | None:
         return None
     said = [replace(row, group=groups[row.path]) for row in read_predictions(bundle.evidence, "test")]
     points = {point: bundle.operating_points[point].threshold for point in ("paper", "screening")}
-    return {"bundle": bundle.id, **{point: summarise(said, threshold) for point, threshold in points.items()}}
+    intervals = {"intervals": bundle.evidence["intervals"]}
+    return {
+        "bundle": bundle.id,
+        **intervals,
+        **{point: summarise(said, threshold) for point, threshold in points.items()},
+    }
 
 
 def _unseen(run: _Run, leaking: Manifest, groups: Mapping[str, str], folds: int) -> list[Prediction]:

@@ -10,7 +10,7 @@ from secondread.data import Manifest, PreparedSet, Row, prepared_cache
 from secondread.images import PrepareSpec
 from secondread.tasks import Task
 from secondread.training.fit import Epoch, FitResult, fit
-from secondread.training.prepare import lesion_maps, lesion_rows, new_network
+from secondread.training.prepare import LesionMaps, lesion_maps, lesion_rows, new_network
 from secondread.training.recipe import Recipe, prepare_spec_of
 
 
@@ -23,6 +23,9 @@ class Runs:
     model_name: str
     cache_folder: Path | None = None
     _splits: dict[tuple[str, PrepareSpec], PreparedSet] = field(default_factory=dict, repr=False)
+    _maps: dict[tuple[str, PrepareSpec], tuple[dict[Row, np.ndarray], set[Row]]] = field(
+        default_factory=dict, repr=False
+    )
 
     def fit(
         self,
@@ -31,23 +34,25 @@ class Runs:
         recipe: Recipe,
         *,
         random_state: int,
+        lesions: Sequence[Row] | None = None,
         run_folder: Path | None = None,
         fingerprint: str = "",
         on_epoch: Callable[[Epoch, int], None] | None = None,
     ) -> FitResult:
         """A network trained on the rows, as `train_bundle` trains it, and its validation logits.
 
+        lesions: rows that teach by their lesions alone; if not said, those that the recipe asks for.
         Raises as `fit`, `new_network` and `prepared_cache`.
         """
         spec = prepare_spec_of(self.task, recipe)
-        more = lesion_rows(self.manifest, recipe.lesions_from)
+        more = lesion_rows(self.manifest, recipe.lesions_from) if lesions is None else lesions
         prepared = self.prepared((*train, *more), recipe)
         return fit(
             new_network(self.model_name, spec, recipe, random_state=random_state),
             prepared,
             self.prepared(val, recipe),
             recipe,
-            lesions=lesion_maps(self.manifest, prepared.rows, spec) if recipe.lesion_weight else None,
+            lesions=self.lesion_maps(prepared.rows, spec) if recipe.lesion_weight else None,
             n_labelled=len(train),
             random_state=random_state,
             run_folder=run_folder,
@@ -62,6 +67,19 @@ class Runs:
         places = {split: {row: place for place, row in enumerate(found.rows)} for split, found in whole.items()}
         images = np.stack([whole[row.split].images[places[row.split][row]] for row in rows])
         return PreparedSet(images, np.array([row.label == 1 for row in rows]), tuple(rows))
+
+    def lesion_maps(self, rows: Sequence[Row], spec: PrepareSpec) -> LesionMaps:
+        """Where the lesions of the rows lie; a split's masks are read once for all of its subsets."""
+        for split in dict.fromkeys(row.split for row in rows):
+            if (split, spec) not in self._maps:
+                whole = self.manifest.split(split).rows
+                made = lesion_maps(self.manifest, whole, spec)
+                by_row = {whole[number]: cover for number, cover in made.covers.items()}
+                self._maps[split, spec] = by_row, {row for row, known in zip(whole, made.known, strict=True) if known}
+        maps = {split: self._maps[split, spec] for split in {row.split for row in rows}}
+        found = ((number, maps[row.split][0].get(row)) for number, row in enumerate(rows))
+        covers = {number: cover for number, cover in found if cover is not None}
+        return LesionMaps(covers, np.array([row in maps[row.split][1] for row in rows]), spec.size)
 
     def _split(self, name: str, spec: PrepareSpec) -> PreparedSet:
         if (name, spec) not in self._splits:

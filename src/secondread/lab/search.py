@@ -23,6 +23,7 @@ from secondread.lab.pages import search_page
 from secondread.lab.runs import Runs
 from secondread.lab.study import search_plot
 from secondread.stats.delong import auc_interval
+from secondread.stats.measures import HOW_INTERVALS_ARE_MADE
 from secondread.stats.metrics import roc_auc
 from secondread.training.fit import Epoch, predict_logits
 from secondread.training.prepare import new_network, recorded_recipe
@@ -243,6 +244,7 @@ def _summary(found: optuna.Study, recipe: Recipe, parts: tuple[Part, ...]) -> di
     best = max(whole, key=lambda row: (row["value"], -row["number"]), default=None)
     return {
         "parts": [{"name": part.name, "n_train": len(part.train), "n": len(part.measured)} for part in parts],
+        "intervals": HOW_INTERVALS_ARE_MADE,
         "n_trials": len(trials),
         "best": best,
         "importances": _importances(found),

@@ -31,6 +31,8 @@ STAGES = (  # of Lite 0: repeats, kernel, stride, expansion, channels
 )
 LAST_AT_16 = 4  # number of the last stage whose cells are 16 pixels wide
 MEAN, STD = 127.0, 128.0  # of 0–255, in every channel, with which the weights were made
+SPREAD = 0.5  # of photographs after that scaling
+_LEAST_SPREAD = 0.01  # of 0–1: an image of one grey stays finite
 BATCH_NORM: dict[str, Any] = {"eps": 1e-3}  # TensorFlow's; its momentum of 0.01 would forget ImageNet too slowly
 # TensorFlow's padding puts the middle of a cell's receptive field at its lower right corner (31.5), but the trained
 # kernels undo that: features of a photograph and of its mirror image agree when cells tile the image from its edge.
@@ -41,7 +43,9 @@ class EfficientNetLite(CamNetwork):
     """Lite 0: 3.4 M parameters before the head. Best at 224, 240 and 260 pixels for 0, 1 and 2; any size is taken.
 
     pretrained: ImageNet weights; with 1000 classes their head too, else a fresh one. Grey images of one channel
-    answer as three equal channels would. Raises ExtraMissing if the weights' package is not installed.
+    answer as three equal channels would. per_image: every image is first brought to the mean and spread that the
+    weights were made with, so that exposure and contrast as a whole say nothing. Raises ExtraMissing if the weights'
+    package is not installed.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class EfficientNetLite(CamNetwork):
         input_size: int = 224,
         pretrained: bool = False,
         dropout: float = 0.2,
+        per_image: bool = False,
         lite: int = 0,
         width: float = 1.0,
         depth: float = 1.0,
@@ -60,6 +65,7 @@ class EfficientNetLite(CamNetwork):
         rows = list(_scaled(width, depth))
         channels = [STEM, *(row[-1] for row in rows)]
         self.middle_channels = rows[LAST_AT_16][-1]
+        self.per_image = per_image
         self.stem = _convolution(in_chans, STEM, 3, stride=2)
         self.blocks = nn.ModuleList(
             _stage(before, *row) for (before, _), row in zip(pairwise(channels), rows, strict=True)
@@ -73,14 +79,14 @@ class EfficientNetLite(CamNetwork):
 
     def features(self, x: Tensor) -> Tensor:
         """x: (B, in_chans, S, S) in 0–1 → (B, 1280, S/32, S/32)."""
-        x = self.stem((x * 255 - MEAN) / STD)  # (B, 32, S/2, S/2)
+        x = self.stem(self._to_scale(x))  # (B, 32, S/2, S/2)
         for stage in self.blocks:
             x = stage(x)
         return self.last(x)
 
     def pyramid(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x: (B, in_chans, S, S) in 0–1 → the last features at stride 16 and those that `features` gives."""
-        x = self.stem((x * 255 - MEAN) / STD)
+        x = self.stem(self._to_scale(x))
         for number, stage in enumerate(self.blocks):
             x = stage(x)
             if number == LAST_AT_16:
@@ -90,6 +96,14 @@ class EfficientNetLite(CamNetwork):
     def stages(self) -> list[nn.Module]:
         """Stem, seven stages, last convolution, head."""
         return [self.stem, *self.blocks, self.last, self.head]
+
+    def _to_scale(self, x: Tensor) -> Tensor:
+        """The image as the weights expect it."""
+        if not self.per_image:
+            return (x * 255 - MEAN) / STD
+        mean = x.mean(dim=(1, 2, 3), keepdim=True)
+        spread = (x - mean).square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+        return (x - mean) / (spread + _LEAST_SPREAD) * SPREAD
 
     def _load_imagenet(self, lite: int) -> None:
         """The package lists its tensors in the order of the layers, as this network does, under other names."""

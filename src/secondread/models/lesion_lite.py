@@ -25,6 +25,7 @@ class LesionLite(nn.Module):
     """3.7 M parameters with Lite 0. Takes any size; grey images of one channel answer as three equal channels would.
 
     pretrained: ImageNet weights of the backbone. Raises ExtraMissing if their package is not installed.
+    sharpness: of the smooth maximum. backbone: as EfficientNetLite takes them.
     """
 
     map_method = "score of every cell of 16 pixels, whose smooth maximum is the answer"
@@ -38,9 +39,11 @@ class LesionLite(nn.Module):
         input_size: int = 224,
         pretrained: bool = False,
         dropout: float = 0.2,
+        sharpness: float = _SHARPNESS,
         **backbone: Any,
     ):
         super().__init__()
+        self.sharpness = sharpness
         self.backbone = EfficientNetLite(in_chans=in_chans, input_size=input_size, pretrained=pretrained, **backbone)
         del self.backbone.head
         self.neck = nn.ModuleDict({
@@ -62,7 +65,7 @@ class LesionLite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, in_chans, S, S) in 0–1 → logits (B, num_classes)."""
-        return _smooth_maximum(self._scores(x))
+        return _smooth_maximum(self._scores(x), self.sharpness)
 
     def forward_map(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logit (B,) and the score of every cell (B, S/16, S/16): above 0 where the place looks diseased."""
@@ -72,7 +75,7 @@ class LesionLite(nn.Module):
     def lesions(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, num_classes) and scores of the cells for the first class (B, S/16, S/16), to teach with masks."""
         scores = self._scores(x)
-        return _smooth_maximum(scores), scores[:, 0]
+        return _smooth_maximum(scores, self.sharpness), scores[:, 0]
 
     def stages(self) -> list[nn.Module]:
         """The backbone's stages, the neck, the head."""
@@ -86,10 +89,10 @@ class LesionLite(nn.Module):
         return self.head(self.neck["merge"](merged)).float()  # (B, num_classes, S/16, S/16)
 
 
-def _smooth_maximum(scores: Tensor) -> Tensor:
+def _smooth_maximum(scores: Tensor, sharpness: float) -> Tensor:
     """Log-mean-exp over places: (B, classes, rows, columns) → (B, classes)."""
     flat = scores.flatten(2)
-    return torch.logsumexp(_SHARPNESS * flat, dim=2) / _SHARPNESS - math.log(flat.shape[2]) / _SHARPNESS
+    return torch.logsumexp(sharpness * flat, dim=2) / sharpness - math.log(flat.shape[2]) / sharpness
 
 
 def _half_as_coarse(geometry: MapGeometry) -> MapGeometry:

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from skimage.exposure import match_histograms
 
+from secondread.training.looks import change_local_contrast, coarsen, mix_amplitudes
 from secondread.training.recipe import Recipe
 
 _MOVES = {"rotation", "horizontal_flip", "vertical_flip"}
@@ -20,13 +21,17 @@ def augment(
     chosen = set(recipe.augmentations)
     draws = rng.random((len(images), 5))  # angle, two flips, contrast, blur: the same whatever is chosen
     more = rng.random((len(images), 10)) if _goes_beyond_the_paper(recipe) else None
-    donors = rng.integers(len(images), size=len(images)) if recipe.tones else None
+    looks = rng.random((len(images), 5)) if recipe.coarsest or recipe.local_contrast or recipe.fourier else None
+    donors = rng.integers(len(images), size=len(images)) if recipe.tones or recipe.fourier else None
     out = np.empty_like(images)
     for index, (image, draw) in enumerate(zip(images, draws, strict=True)):
         extra = None if more is None else more[index]
-        if donors is not None and rng.random() < recipe.tones:
+        if donors is not None and recipe.tones and rng.random() < recipe.tones:
             # before anything moves, while neither has corners that were never exposed
             image = np.round(match_histograms(image, images[donors[index]])).astype(np.uint8)
+        if looks is not None:
+            donor = image if donors is None else images[donors[index]]
+            image = _change_looks(image, donor, looks[index], recipe)
         if chosen & _MOVES or recipe.zoom or recipe.shift:
             matrix = _movement(image.shape[0], draw[:3], extra, chosen, recipe)
             image = _warp(image, matrix)
@@ -87,6 +92,17 @@ def _change_tone(image: np.ndarray, draw: np.ndarray, recipe: Recipe, rng: np.ra
         x, y = int(draw[4] * (size - width)), int(draw[5] * (size - height))
         image = image.copy()
         image[y : y + height, x : x + width] = image.mean()
+    return image
+
+
+def _change_looks(image: np.ndarray, donor: np.ndarray, draw: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Detail, local contrast and texture: what the film's way through scanners and file formats would change."""
+    if recipe.coarsest and draw[0] < 0.5:
+        image = coarsen(image, _between((recipe.coarsest, 1.0), draw[1]))
+    if recipe.local_contrast:
+        image = change_local_contrast(image, (2 * draw[2] - 1) * recipe.local_contrast)
+    if recipe.fourier and draw[3] < 0.5:
+        image = mix_amplitudes(image, donor, recipe.fourier * draw[4])
     return image
 
 

@@ -3,27 +3,33 @@
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
 
 from secondread.data import PreparedSet
 from secondread.training.augment import augment
+from secondread.training.looks import paste_pieces
 from secondread.training.prepare import LesionMaps
 from secondread.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = TypeVar("Array", np.ndarray, "Tensor")
 
 _AHEAD = 3  # batches made before they are asked for
 
 
-class Batch(NamedTuple):
-    """What one step learns from."""
+class Batch(NamedTuple, Generic[Array]):
+    """What one step learns from: arrays, or tensors on the device."""
 
-    images: np.ndarray  # float32 (batch, channels, size, size) in 0–1
-    labels: np.ndarray  # float32 (batch,); between 0 and 1 where images were mixed
-    label_weights: np.ndarray | None = None  # float32 (batch,); 0 where the label does not count
-    lesions: np.ndarray | None = None  # float32 (batch, size, size) in 0–1: covered by a lesion
-    lesion_known: np.ndarray | None = None  # bool (batch,)
+    images: Array  # float32 (batch, channels, size, size) in 0–1
+    labels: Array  # float32 (batch,); between 0 and 1 where images were mixed
+    label_weights: Array | None = None  # float32 (batch,); 0 where the label does not count
+    lesions: Array | None = None  # float32 (batch, size, size) in 0–1: covered by a lesion
+    lesion_known: Array | None = None  # bool (batch,)
 
 
 def epoch_batches(
@@ -35,19 +41,21 @@ def epoch_batches(
     lesions: LesionMaps | None = None,
     n_labelled: int | None = None,
     size: int | None = None,
-) -> Iterator[Batch]:
+) -> Iterator[Batch[np.ndarray]]:
     """One epoch. The same generator gives the same batches, since they are made in turn by one thread.
 
     images: those of `prepared`, perhaps with fewer channels. n_labelled: only the first so many count by their labels.
     size: pixels of the batches' images, if not their own.
     """
-    order = rng.permutation(len(images))
-    pieces = [order[start : start + recipe.batch_size] for start in range(0, len(order), recipe.batch_size)]
+    pieces = epoch_pieces(prepared, recipe, rng=rng)
 
-    def make(piece: np.ndarray) -> Batch:
+    def make(piece: np.ndarray) -> Batch[np.ndarray]:
         covers = None if lesions is None else lesions.pixels(piece)
-        pixels = _resized(augment(images[piece], recipe, rng=rng, lesions=covers), size)
-        batch = Batch(_to_float(pixels), prepared.labels[piece].astype(np.float32))
+        chosen, labels = images[piece], prepared.labels[piece].astype(np.float32)
+        if recipe.paste and lesions is not None and covers is not None:
+            labels[paste_pieces(chosen, covers, lesions.known[piece], recipe, rng=rng)] = 1
+        pixels = _resized(augment(chosen, recipe, rng=rng, lesions=covers), size)
+        batch = Batch(_to_float(pixels), labels)
         if n_labelled is not None:
             batch = batch._replace(label_weights=(piece < n_labelled).astype(np.float32))
         if lesions is not None and covers is not None:
@@ -55,7 +63,7 @@ def epoch_batches(
             batch = batch._replace(lesions=covers, lesion_known=lesions.known[piece])
         return _mixed(batch, recipe, rng) if recipe.mixup or recipe.cutmix else batch
 
-    waiting: deque[Future[Batch]] = deque()
+    waiting: deque[Future[Batch[np.ndarray]]] = deque()
     with ThreadPoolExecutor(max_workers=1) as maker:
         for piece in pieces:
             waiting.append(maker.submit(make, piece))
@@ -63,6 +71,20 @@ def epoch_batches(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def epoch_pieces(prepared: PreparedSet, recipe: Recipe, *, rng: np.random.Generator) -> list[np.ndarray]:
+    """The numbers of the images of every batch of an epoch.
+
+    All of them once; or, where sources are balanced, as many draws, each source as likely as any other.
+    """
+    n = len(prepared.labels)
+    if recipe.balance_sources:
+        _, places, counts = np.unique([row.source for row in prepared.rows], return_inverse=True, return_counts=True)
+        order = rng.choice(n, size=n, p=1 / (len(counts) * counts[places]))
+    else:
+        order = rng.permutation(n)
+    return [order[start : start + recipe.batch_size] for start in range(0, n, recipe.batch_size)]
 
 
 def without_copies(images: np.ndarray) -> np.ndarray:
@@ -83,7 +105,7 @@ def _resized(pixels: np.ndarray, size: int | None) -> np.ndarray:
     return np.stack(smaller).reshape(len(pixels), size, size, *pixels.shape[3:])
 
 
-def _mixed(batch: Batch, recipe: Recipe, rng: np.random.Generator) -> Batch:
+def _mixed(batch: Batch[np.ndarray], recipe: Recipe, rng: np.random.Generator) -> Batch[np.ndarray]:
     """Every image mixed with another of the batch: blended, or with a rectangle of it pasted in."""
     partner = rng.permutation(len(batch.images))
     cut = recipe.cutmix and (not recipe.mixup or rng.random() < 0.5)

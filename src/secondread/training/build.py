@@ -71,12 +71,14 @@ def build_bundle(
     command: str = "",
     fresh: bool = False,
     measure: bool = True,
+    trained: Path | None = None,
     cache_folder: Path | None = None,
     progress: Progress | None = None,
 ) -> Bundle:
     """Train what the plan names and write its bundle to `out`; members of a mean go to `<out>.members`.
 
-    Calling again goes on where it stopped. fresh: forget what was begun. Raises as `train_bundle` and `merge_bundles`.
+    Calling again goes on where it stopped. fresh: forget what was begun. trained: a folder of networks that `lab fit`
+    wrote, which are taken instead of training them. Raises as `train_bundle` and `merge_bundles`.
     """
     recipes = [member.recipe_for(plan.task) for member in plan.members]  # a mistake is found before hours are spent
     alone, progress = len(plan.members) == 1, progress or Progress()
@@ -94,6 +96,7 @@ def build_bundle(
             measure=measure and alone,
             gate=plan.gate,
             task_file=plan.task_file,
+            trained=None if trained is None else trained / weights_name(plan, member),
             cache_folder=cache_folder,
             progress=progress,
         )
@@ -113,6 +116,11 @@ def build_bundle(
         cache_folder=cache_folder,
         progress=progress,
     )
+
+
+def weights_name(plan: BundlePlan, member: MemberPlan) -> str:
+    """The file that holds a member's trained network, among those of other plans."""
+    return "-".join(part for part in (plan.task.name, plan.name, member.name) if part) + ".safetensors"
 
 
 _Plan = TypeVar("_Plan", BundlePlan, MemberPlan)

@@ -32,14 +32,14 @@ class Checkpoint:
         """Before the first epoch."""
         return cls(fingerprint, best_weights=_copy(model))
 
-    def add(self, line: dict[str, Any], model: nn.Module, val_logits: np.ndarray) -> None:
-        """One more epoch; its weights are kept if its validation AUC is the best so far.
+    def add(self, line: dict[str, Any], model: nn.Module, val_logits: np.ndarray, *, keep: bool = False) -> None:
+        """One more epoch; its weights are kept if its validation AUC is the best so far, or with `keep` anyway.
 
         Of equal ones the lower loss: a small validation set is soon ranked without a mistake, long before the
         probabilities mean anything.
         """
         self.history.append(line)
-        if (line["val_auc"], -line["val_loss"]) > (self.best_auc, -self.best_loss):
+        if keep or (line["val_auc"], -line["val_loss"]) > (self.best_auc, -self.best_loss):
             self.best_epoch, self.best_auc, self.best_loss = line["epoch"], line["val_auc"], line["val_loss"]
             self.best_weights, self.best_logits = _copy(model), val_logits
 
@@ -55,7 +55,7 @@ def save_checkpoint(
     *,
     average: Average | None = None,
 ) -> None:
-    """Write the run's state; a kill at any moment leaves the last whole one."""
+    """Write the run's state; a kill at any moment leaves the last whole one. Raises DiskFull."""
     folder.mkdir(parents=True, exist_ok=True)
     logits = None if state.best_logits is None else torch.from_numpy(state.best_logits)
     table = {
@@ -65,8 +65,13 @@ def save_checkpoint(
         "optimizer": optimizer.state_dict(),
         "average": average,
     }
-    with written_aside(folder / _NAME) as aside:
-        torch.save(table, aside)
+    with written_aside(folder / _NAME) as aside, aside.open("wb") as file:
+        try:
+            torch.save(table, file)
+        except RuntimeError as error:  # torch hides a full disk in an error of its own
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from error
+            raise
 
 
 def load_checkpoint(

@@ -83,6 +83,7 @@ def decide_on_validation(
             data=f"{decided_on}, {manifest.fingerprint()[:12]}",
             date=date.today().isoformat(),
             weights_sha256=hashlib.sha256(network.model).hexdigest(),
+            sources=[row.source for row in rows],
         ),
         target_sensitivity=task.target_sensitivity,
         target_specificity=task.target_specificity,

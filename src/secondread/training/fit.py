@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from secondread.errors import TrainingError
 from secondread.stats.metrics import roc_auc
 from secondread.training.batches import Batch, epoch_batches, without_copies
 from secondread.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from secondread.training.mixstyle import mixed_styles
 from secondread.training.optimise import (
     MovingAverage,
     freeze,
@@ -97,6 +99,7 @@ def fit(
     run_folder: Path | None = None,
     fingerprint: str = "",
     device: torch.device | None = None,
+    batches_on_device: bool | None = None,
     on_epoch: Callable[[Epoch, int], None] | None = None,
     on_step: Callable[[int, int, int, float], None] | None = None,
 ) -> FitResult:
@@ -107,6 +110,7 @@ def fit(
     run_folder: where a checkpoint is written after every epoch; a run found there goes on where it stopped and ends
     bit for bit as if it had not been stopped (same machine, same versions).
     fingerprint: of data and settings; a checkpoint of another run is refused.
+    batches_on_device: augment there, a whole batch at once; if not said, on a GPU. The draws are others then.
     on_epoch(epoch, epochs); on_step(epoch, steps, step, loss): for progress bars.
     Raises TrainingError if the data lack a class or a checkpoint does not fit.
     """
@@ -118,7 +122,17 @@ def fit(
     model.to(device)
     if recipe.bfloat16:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run = _Run(model, train, val, recipe, device, lesions=lesions, n_labelled=n_labelled, random_state=random_state)
+    run = _Run(
+        model,
+        train,
+        val,
+        recipe,
+        device,
+        lesions=lesions,
+        n_labelled=n_labelled,
+        random_state=random_state,
+        batches_on_device=device.type == "cuda" if batches_on_device is None else batches_on_device,
+    )
     with _threads_for(model):
         return run.fit(run_folder, fingerprint, on_epoch, on_step)
 
@@ -137,11 +151,13 @@ class _Run:
         lesions: LesionMaps | None,
         n_labelled: int | None,
         random_state: int,
+        batches_on_device: bool,
     ):
         self.model, self.train, self.val, self.recipe, self.device = model, train, val, recipe, device
         self.lesions = lesions if recipe.lesion_weight and hasattr(model, "lesions") else None
         self.n_labelled = n_labelled if n_labelled is not None and n_labelled < len(train) else None
         self.random_state = random_state
+        self.batches_on_device = batches_on_device
         self.optimizer = make_optimizer(model, recipe, device)
         self.average = MovingAverage(model, recipe.ema_decay) if recipe.ema_decay else None
         self.positive_weight = positive_weight_of(train.labels[: self.n_labelled])
@@ -156,17 +172,18 @@ class _Run:
         recipe, model, val = self.recipe, self.model, self.val
         state = self._resume(run_folder, fingerprint) or Checkpoint.start(fingerprint, model)
         x_train, x_val = (_pixels(prepared.images, model) for prepared in (self.train, val))
+        epoch_of = self._batches(x_train)
         y_val = torch.from_numpy(val.labels.astype(np.float32))
         for epoch in range(len(state.history) + 1, recipe.epochs + 1):
             if _out_of_patience(state, recipe.patience):
                 break
             started = time.perf_counter()
-            loss = self._epoch(epoch, x_train, on_step)
+            loss = self._epoch(epoch, epoch_of, on_step)
             with swapped_in(model, self.average):
                 logits = predict_logits(model, x_val, bfloat16=recipe.bfloat16)
                 val_loss = float(F.binary_cross_entropy_with_logits(torch.from_numpy(logits), y_val))
                 line = Epoch(epoch, loss, val_loss, roc_auc(val.labels, logits), time.perf_counter() - started)
-                state.add(asdict(line), model, logits)
+                state.add(asdict(line), model, logits, keep=recipe.keep == "last")
             if run_folder is not None:
                 average = None if self.average is None else (self.average.steps, self.average.weights)
                 save_checkpoint(state, model, self.optimizer, run_folder, average=average)
@@ -177,40 +194,58 @@ class _Run:
         trained = model.cpu().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
         return FitResult(trained, history, state.best_epoch, state.best_logits, str(self.device))
 
-    def _epoch(self, epoch: int, images: np.ndarray, on_step: Callable[[int, int, int, float], None] | None) -> float:
-        """Mean loss over the images of one epoch."""
-        recipe, total, n = self.recipe, 0.0, 0
-        steps = math.ceil(len(images) / recipe.batch_size)
-        # Every epoch draws from a generator of its own, so an interrupted epoch repeats exactly.
-        batches = epoch_batches(
-            self.train,
-            images,
-            recipe,
-            rng=np.random.default_rng([self.random_state, epoch]),
-            lesions=self.lesions,
-            n_labelled=self.n_labelled,
-            size=_size_at(epoch, recipe, images.shape[1]),
+    def _batches(self, images: np.ndarray) -> Callable[[np.random.Generator, int | None], Iterator[Batch[Any]]]:
+        """What makes the batches of an epoch, from a generator and the size of its images."""
+        if self.batches_on_device:
+            from secondread.training.device_batches import DeviceBatches
+
+            made = DeviceBatches(
+                self.train, images, self.recipe, self.device, lesions=self.lesions, n_labelled=self.n_labelled
+            )
+            return lambda rng, size: made.epoch(rng=rng, size=size)
+        return lambda rng, size: epoch_batches(
+            self.train, images, self.recipe, rng=rng, lesions=self.lesions, n_labelled=self.n_labelled, size=size
         )
+
+    def _epoch(
+        self,
+        epoch: int,
+        batches: Callable[[np.random.Generator, int | None], Iterator[Batch[Any]]],
+        on_step: Callable[[int, int, int, float], None] | None,
+    ) -> float:
+        """Mean loss over the images of one epoch."""
+        recipe = self.recipe
+        waits = on_step is not None or self.device.type == "cpu"  # a GPU works on while the next step is prepared
+        steps = math.ceil(len(self.train.labels) / recipe.batch_size)
+        # Every epoch draws from generators of its own, so an interrupted epoch repeats exactly.
+        seeds = [self.random_state, epoch]
+        made = batches(np.random.default_rng(seeds), _size_at(epoch, recipe, self.train.images.shape[1]))
+        losses: list[Tensor] = []
+        sizes: list[int] = []
         self.model.train()
         freeze(self.model, recipe, epoch)
-        for step, batch in enumerate(batches, start=1):
-            done = (epoch - 1 + (step - 1) / steps) / recipe.epochs
-            set_learning_rate(self.optimizer, recipe, epoch=epoch, done=done)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss = self._loss(batch)
-            loss.backward()
-            self.optimizer.step()
-            if self.average is not None:
-                self.average.update(self.model)
-            value = float(loss.detach())
-            if not math.isfinite(value):
-                raise TrainingError("the loss is no longer a number; lower the learning rate (--learning-rate)")
-            total, n = total + value * len(batch.labels), n + len(batch.labels)
-            if on_step is not None:
-                on_step(epoch, steps, step, value)
-        return total / n
+        with mixed_styles(self.model, recipe.mixstyle, rng=np.random.default_rng([*seeds, 1])):
+            for step, batch in enumerate(made, start=1):
+                done = (epoch - 1 + (step - 1) / steps) / recipe.epochs
+                set_learning_rate(self.optimizer, recipe, epoch=epoch, done=done)
+                losses.append(self._step(batch))
+                sizes.append(len(batch.labels))
+                value = _finite(losses[-1]) if waits else 0.0
+                if on_step is not None:
+                    on_step(epoch, steps, step, value)
+        return sum(_finite(loss) * size for loss, size in zip(losses, sizes, strict=True)) / sum(sizes)
 
-    def _loss(self, batch: Batch) -> Tensor:
+    def _step(self, batch: Batch[Any]) -> Tensor:
+        """The loss, after which the weights were changed."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self._loss(batch)
+        loss.backward()
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update(self.model)
+        return loss.detach()
+
+    def _loss(self, batch: Batch[Any]) -> Tensor:
         x = self._to_device(batch.images)
         labels = self._to_device(batch.labels)
         weights = None if batch.label_weights is None else self._to_device(batch.label_weights)
@@ -229,8 +264,8 @@ class _Run:
         covers, known = self._to_device(batch.lesions), self._to_device(batch.lesion_known)
         return loss + self.recipe.lesion_weight * lesion_loss(cells.float(), covers, known)
 
-    def _to_device(self, values: np.ndarray) -> Tensor:
-        return torch.from_numpy(values).to(self.device, non_blocking=True)
+    def _to_device(self, values: np.ndarray | Tensor) -> Tensor:
+        return torch.as_tensor(values).to(self.device, non_blocking=True)
 
     def _resume(self, run_folder: Path | None, fingerprint: str) -> Checkpoint | None:
         found = None if run_folder is None else load_checkpoint(run_folder, self.device, fingerprint=fingerprint)
@@ -309,6 +344,13 @@ def _to_input(images: np.ndarray, device: torch.device, *, channels_last: bool) 
     pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
     order = torch.channels_last if channels_last else torch.contiguous_format
     return pixels.contiguous(memory_format=order).float() / 255
+
+
+def _finite(loss: Tensor) -> float:
+    value = float(loss)
+    if not math.isfinite(value):
+        raise TrainingError("the loss is no longer a number; lower the learning rate (--learning-rate)")
+    return value
 
 
 def _out_of_patience(state: Checkpoint, patience: int | None) -> bool:

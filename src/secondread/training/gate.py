@@ -1,13 +1,16 @@
-"""Trains the gate: which pictures each task may read, learnt from every task's images and from outliers.
+"""Trains the gate: which pictures each task may read, learnt from every task's images and from pictures of other kinds.
 
-It is trained on the tasks' `train` splits, and their `val` splits set the thresholds. Collections that no classifier
-may be fitted to (`localisation`, `external-negatives`) are divided by group: 60 % train the gate, 20 % set thresholds,
-and 20 % are measured. `external` is measured only.
+What it is worth at a hospital that it has not seen is measured by leaving every source out in turn, and the thresholds
+come from there: inside its own sources a gate looks better than it is.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import io
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,167 +18,326 @@ import torch
 from scipy.special import softmax
 from torch import Tensor
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from secondread.data import Manifest, prepared_cache
-from secondread.data.split import part_of
-from secondread.errors import TrainingError
-from secondread.images import Image, PrepareSpec, prepare
+from secondread.errors import DataInvalid, TrainingError
+from secondread.files import write_bytes
 from secondread.models.gatenet import GatedDistances, GateNet
+from secondread.tasks import list_tasks
 from secondread.training.export import TOLERANCE, run_onnx, to_onnx
-from secondread.training.gate_pictures import draw_outliers, invert, vary
+from secondread.training.gate_data import INVERTED, KINDS, OTHER, SIDE, SPEC, TURNED, Pictures, upright
+from secondread.training.gate_thresholds import Scores, named, thresholds
+from secondread.training.gate_vary import ANY, UPRIGHT, Vary, invert, turn
 
-SPEC = PrepareSpec(size=64, channels=3, aspect="pad")
-OTHER, INVERTED = "other", "inverted"
-_BATCH, _LEARNING_RATE = 128, 0.01
-_OUTLIERS_DRAWN, _INVERTED_DRAWN = 0.3, 0.12  # shares of the training pictures: of all; of the tasks' own pictures
-_KEPT = 0.995  # share of every source's threshold pictures that each threshold lets pass
-_LEAST, _MOST = 0.1, 0.5  # bounds of the probability asked for
-_TIMES_VARIED = 4  # each threshold picture, beside itself: another hospital's lie further off
+_LEARNING_RATE, _WEIGHT_DECAY, _SMOOTHING = 1e-3, 0.02, 0.02
+_AVERAGED = 7  # the weights kept are the mean over about the last seventh of a run
+_TASKS_DRAWN = 0.55  # share of a batch that is tasks' own pictures
+_OTHER_DRAWN = 0.12  # share of it that is no medicine
+_INVERTED_DRAWN, _TURNED_DRAWN = 0.12, 0.3  # shares of a task's own pictures; turned where the task's films stand
+_WRONG_INVERTED = 0.1
+_FOLDS = 6
+_RELATED = {"br35h": "web", "navoneel": "web", "sartaj": "web"}  # collections that drew on the same pages
+_VIEWS = 2  # each picture left out is looked at varied so often, beside as it is
+_BATCH_MEASURED = 256
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Prepared pictures of one part, with what they are."""
+class Plan:
+    """How a gate is trained."""
 
-    images: np.ndarray  # uint8 (n, 64, 64, 3)
-    kinds: np.ndarray  # int (n,), index into the kinds
-    sources: tuple[str, ...]  # task/source, or other/kind
+    steps: int = 1600
+    batch: int = 192
+    stages: int = 5
+    random_state: int = 0
+    device: str = "cpu"
+    pretrained: bool = True
+
+
+DEFAULT = Plan()
+Told = Callable[[str], None]
+
+
+def kinds_of(tasks: Iterable[str]) -> list[str]:
+    """What a gate of these tasks tells apart, in the order of its outputs."""
+    return [*sorted(tasks), OTHER, INVERTED, TURNED, *dict.fromkeys(KINDS.values())]
 
 
 def train_gate(
-    manifests: Mapping[str, Manifest],
-    *,
-    epochs: int = 30,
-    n_outliers: int = 6000,
-    random_state: int = 0,
-    command: str = "",
-    on_epoch: Callable[[int, int, float, float], None] | None = None,
-) -> tuple[bytes, dict[str, Any]]:
-    """A gate for these tasks: its ONNX file, and its record (kinds, thresholds, how it was made).
+    pictures: Pictures, plan: Plan = DEFAULT, *, workers: int = 1, on_run: Told | None = None
+) -> tuple[dict[str, np.ndarray], Scores]:
+    """The weights of a gate that all pictures taught, and the scores of what other gates were not taught.
 
-    manifests: task name → manifest. n_outliers: pictures of other kinds to train on; a fifth as many set thresholds.
-    on_epoch(epoch, epochs, loss, accuracy on the threshold part).
+    workers: processes that train side by side. Raises DataInvalid where no picture is kept aside to check it.
+    """
+    if not (pictures.parts == "val").any():
+        raise DataInvalid("no picture is in the split 'val', by which a gate is checked; divide the images first")
+    return _all_runs(pictures, plan, kinds_of(tasks_of(pictures)), workers=workers, on_run=on_run)
+
+
+def finish_gate(
+    pictures: Pictures, plan: Plan, weights: Mapping[str, np.ndarray], scores: Scores, *, command: str = ""
+) -> tuple[bytes, dict[str, Any]]:
+    """The gate as ONNX, and its record: kinds, thresholds, how it was made.
+
     Raises TrainingError if the exported gate differs from torch.
     """
-    kinds = [*sorted(manifests), OTHER, INVERTED]
-    train = gather(manifests, "train", kinds, n_outliers=n_outliers, random_state=random_state)
-    val = gather(manifests, "val", kinds, n_outliers=n_outliers // 5, random_state=random_state + 1)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(random_state)
-        net = GateNet(num_classes=len(kinds))
-    _fit(net, train, val, kinds, epochs=epochs, random_state=random_state, on_epoch=on_epoch)
-    served = _with_distances(net.eval(), train, kinds).eval()
-    data = to_onnx(served, size=SPEC.size, channels=SPEC.channels, outputs=["logits", "distances"])
-    _check_parity(served, data, val.images)
+    tasks = tasks_of(pictures)
+    kinds = kinds_of(tasks)
+    net = GateNet(num_classes=len(kinds), stages=plan.stages)
+    net.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+    taught = pictures.take(np.flatnonzero(pictures.parts != "val"))
+    served = _with_distances(net.eval(), taught, tasks).eval()
+    data = to_onnx(served, size=SIDE, channels=3, outputs=["logits", "distances"])
+    _check_parity(served, data, pictures.images)
     record = {
         "kinds": kinds,
+        "upright": upright(tasks),
         "prepare": SPEC.to_dict(),
-        "thresholds": _thresholds(data, val, kinds, random_state=random_state),
+        "named": named(pictures, scores, kinds),
+        "thresholds": thresholds(pictures, scores, kinds),
         "created": date.today().isoformat(),
-        "training": {"command": command, "epochs": epochs, "random_state": random_state, "n": len(train.images)},
-        "data": {name: manifest.fingerprint() for name, manifest in sorted(manifests.items())},
+        "training": {
+            "command": command,
+            "steps": plan.steps,
+            "batch": plan.batch,
+            "stages": plan.stages,
+            "random_state": plan.random_state,
+            "n": len(taught),
+        },
     }
     return data, record
 
 
-def gather(
-    manifests: Mapping[str, Manifest], part: str, kinds: Sequence[str], *, n_outliers: int, random_state: int
-) -> Pictures:
-    """The pictures of a part: 'train', or 'val', which sets the thresholds; with outliers of the training kinds."""
-    images, labels, sources = [], [], []
-    for task, manifest in sorted(manifests.items()):
-        rows = [
-            row for row, group in zip(manifest.rows, manifest.groups, strict=True) if part_of(row.split, group) == part
-        ]
-        prepared = prepared_cache(Manifest(tuple(rows), manifest.folder), SPEC, on_bad="raise")
-        images.append(np.array(prepared.images))
-        labels += [kinds.index(task)] * len(rows)
-        sources += [f"{task}/{row.source}" for row in rows]
-    outliers = draw_outliers(n_outliers, held_out=False, random_state=random_state)
-    images.append(np.stack([prepare(Image.from_array(picture), SPEC).pixels for _, picture in outliers]))
-    labels += [kinds.index(OTHER)] * n_outliers
-    sources += [f"{OTHER}/{kind}" for kind, _ in outliers]
-    return Pictures(np.concatenate(images), np.array(labels), tuple(sources))
+def tasks_of(pictures: Pictures) -> list[str]:
+    """The tasks that have pictures of their own."""
+    return sorted(set(pictures.kinds.tolist()) & set(list_tasks()))
 
 
-def _fit(
-    net: GateNet,
-    train: Pictures,
-    val: Pictures,
-    kinds: Sequence[str],
-    *,
-    epochs: int,
-    random_state: int,
-    on_epoch: Callable[[int, int, float, float], None] | None,
-) -> None:
-    """AdamW, one cycle; the tasks are drawn equally, and their sources by the square root of their size."""
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    share = _shares(train, kinds)
-    steps = len(share) // _BATCH
-    optimizer = torch.optim.AdamW(net.parameters(), lr=_LEARNING_RATE, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=steps * epochs)
-    rng = np.random.default_rng(random_state)
-    for epoch in range(1, epochs + 1):
-        net.train()
-        total = 0.0
-        for batch in rng.choice(len(share), (steps, _BATCH), p=share):
-            images, targets = _varied(train.images[batch], train.kinds[batch], kinds, rng)
-            optimizer.zero_grad(set_to_none=True)
-            loss = F.cross_entropy(net(_as_input(images))[0], torch.from_numpy(targets))
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            total += float(loss.detach())
-        if on_epoch is not None:
-            net.eval()
-            with torch.inference_mode():
-                right = net(_as_input(val.images))[0].argmax(dim=1).numpy() == val.kinds
-            on_epoch(epoch, epochs, total / steps, float(right.mean()))
+def save_run(weights: Mapping[str, np.ndarray], scores: Scores, path: Path) -> None:
+    """Weights and scores as `.npz`, to choose thresholds by another rule."""
+    target = io.BytesIO()
+    arrays = {**vars(scores), **{f"weights/{name}": value for name, value in weights.items()}}
+    np.savez_compressed(target, **arrays)
+    write_bytes(path, target.getvalue())
 
 
-def _shares(train: Pictures, kinds: Sequence[str]) -> np.ndarray:
-    """How often each picture is drawn; they sum to 1."""
-    names, of = np.unique(train.sources, return_inverse=True)
-    shares = 1 / np.sqrt(np.bincount(of, minlength=len(names)))[of]
-    n_tasks = len(set(kinds) - {OTHER, INVERTED})
-    for number, kind in enumerate(kinds):
-        own = train.kinds == number  # none is 'inverted' yet
-        if not own.any():
-            continue
-        shares[own] *= (_OUTLIERS_DRAWN if kind == OTHER else (1 - _OUTLIERS_DRAWN) / n_tasks) / shares[own].sum()
-    return np.asarray(shares / shares.sum())
+# --- what is left out -------------------------------------------------------------------------------------------------
 
 
-def _varied(
-    images: np.ndarray, targets: np.ndarray, kinds: Sequence[str], rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Every picture varied; some of the tasks' own inverted, and named so."""
-    inverted = (rng.random(len(images)) < _INVERTED_DRAWN) & (targets < kinds.index(OTHER))
-    pictures = [
-        vary(invert(image, whole=rng.random() < 0.4) if flip else image, rng)
-        for image, flip in zip(images, inverted, strict=True)
-    ]
-    return np.stack(pictures), np.where(inverted, kinds.index(INVERTED), targets)
+def left_out(pictures: Pictures) -> Iterator[tuple[str, np.ndarray]]:
+    """('source' or 'half', mask of what does not teach) for each run that measures.
+
+    Sources: six folds, each without some sources of every task and of the other kinds. Halves: the first, then the
+    second half of each kind's files in the gate's own collection, for kinds that one source shows.
+    """
+    families = np.array([_RELATED.get(source, source) for source in pictures.sources])
+    for fold in _folds(pictures, families):
+        yield "source", np.isin(families, fold)
+    second = np.zeros(len(pictures), bool)
+    own = pictures.parts == "gate"
+    for shows in np.unique(pictures.shows[own]):
+        rows = np.flatnonzero(own & (pictures.shows == shows))
+        second[rows[len(rows) // 2 :]] = True
+    if own.any():
+        yield "half", own & ~second
+        yield "half", own & second
 
 
-def _as_input(images: np.ndarray) -> Tensor:
+def _folds(pictures: Pictures, families: np.ndarray) -> list[list[str]]:
+    """Each family once; those of a kind are dealt out, the largest first."""
+    dealt: dict[str, int] = {}
+    folds: list[list[str]] = [[] for _ in range(_FOLDS)]
+    tasks = tasks_of(pictures)
+    for kind in [*tasks, "ct", "mri", *sorted(set(pictures.kinds.tolist()) - set(tasks) - {"ct", "mri"})]:
+        names, counts = np.unique(families[pictures.kinds == kind], return_counts=True)
+        if len(names) == 1 and kind in tasks:
+            continue  # nothing of the task would be left to teach it
+        for number, name in enumerate(names[np.argsort(-counts, kind="stable")].tolist()):
+            if name not in dealt and name != "drawn":
+                dealt[name] = (number + len(dealt)) % _FOLDS if kind not in tasks else number % _FOLDS
+                folds[dealt[name]].append(name)
+    return [fold for fold in folds if fold]
+
+
+# --- runs -------------------------------------------------------------------------------------------------------------
+
+
+def _all_runs(
+    pictures: Pictures, plan: Plan, kinds: list[str], *, workers: int, on_run: Told | None
+) -> tuple[dict[str, np.ndarray], Scores]:
+    """The gate that all teach, and the scores of those that some did not teach."""
+    runs: list[tuple[str, np.ndarray]] = [("known", np.zeros(len(pictures), bool)), *left_out(pictures)]
+    if workers == 1:
+        results = (_run((pictures, plan, kinds, *run)) for run in runs)
+        return _collect(results, len(runs), on_run)
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return _collect(pool.map(_run, [(pictures, plan, kinds, *run) for run in runs]), len(runs), on_run)
+
+
+def _collect(results: Iterable[Any], n: int, on_run: Told | None) -> tuple[dict[str, np.ndarray], Scores]:
+    weights: dict[str, np.ndarray] = {}
+    parts = []
+    for number, (state, scores, loss) in enumerate(results, start=1):
+        weights = weights or state  # the first run is the one that all taught
+        parts.append(scores)
+        if on_run is not None:
+            on_run(f"run {number} of {n}: loss {loss:.3f}")
+    joined = {name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])}
+    return weights, Scores(**joined)
+
+
+def _run(job: tuple[Pictures, Plan, list[str], str, np.ndarray]) -> tuple[dict[str, np.ndarray], Scores, float]:
+    """One training, and what its gate says of what did not teach it."""
+    pictures, plan, kinds, what, without = job
+    taught = pictures.take(np.flatnonzero((pictures.parts != "val") & ~without))
+    net, loss = fit(taught, plan, kinds)
+    asked = np.flatnonzero(without if what != "known" else pictures.parts == "val")
+    scores = _look(net, pictures, asked, taught, plan, what)
+    return {name: value.cpu().numpy() for name, value in net.state_dict().items()}, scores, loss
+
+
+def fit(taught: Pictures, plan: Plan, kinds: Sequence[str]) -> tuple[GateNet, float]:
+    """A network that these pictures taught, its weights averaged over the run; and the loss over the last tenth."""
+    device = torch.device(plan.device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(plan.random_state)
+        net = GateNet(num_classes=len(kinds), stages=plan.stages, pretrained=plan.pretrained)
+    net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    averaged = AveragedModel(
+        net, multi_avg_fn=get_ema_multi_avg_fn(max(0.0, 1 - _AVERAGED / plan.steps)), use_buffers=True
+    )
+    optimizer = torch.optim.AdamW(net.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=plan.steps)
+    batches = _Batches(taught, plan, kinds)
+    losses = []
+    for _ in range(plan.steps):
+        images, targets = batches.draw()
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            logits = net(images.contiguous(memory_format=torch.channels_last))[0]
+        loss = F.cross_entropy(logits.float(), targets, label_smoothing=_SMOOTHING)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        averaged.update_parameters(net)
+        losses.append(loss.detach())
+    net.load_state_dict(averaged.module.state_dict())
+    return net.eval(), float(torch.stack(losses[-max(1, plan.steps // 10) :]).mean())
+
+
+class _Batches:
+    """Draws pictures by their shares, makes some of them inverted or turned, and varies all."""
+
+    def __init__(self, taught: Pictures, plan: Plan, kinds: Sequence[str]):
+        device = torch.device(plan.device)
+        tasks = tasks_of(taught)
+        self.images = torch.from_numpy(taught.images).to(device)
+        self.extents = torch.from_numpy(taught.extents).to(device)
+        self.kinds = torch.tensor([kinds.index(kind) for kind in taught.kinds], device=device)
+        self.shares = torch.from_numpy(_shares(taught, tasks)).to(device)
+        self.inverted, self.turned = kinds.index(INVERTED), kinds.index(TURNED)
+        self.own = torch.from_numpy(np.isin(taught.kinds, tasks)).to(device)
+        self.stands = torch.from_numpy(np.isin(taught.kinds, upright(tasks))).to(device)
+        self.vary = Vary(random_state=plan.random_state, device=device)
+        self.batch = plan.batch
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """(B, 3, S, S) in 0–1 and the index of each picture's kind."""
+        at = torch.multinomial(self.shares, self.batch, replacement=True, generator=self.vary.generator)
+        images, extents = _as_input(self.images[at]), self.extents[at]
+        own, stands, chance = self.own[at], self.stands[at], self.vary.uniform(self.batch)
+        is_inverted = torch.where(own, chance < _INVERTED_DRAWN, chance < _WRONG_INVERTED)
+        is_turned = stands & (chance > 1 - _TURNED_DRAWN)
+        images = torch.where(
+            is_inverted[:, None, None, None],
+            invert(images, extents, self.vary.uniform(self.batch) < 0.4),
+            images,
+        )
+        images, extents = turned(images, extents, is_turned, self.vary)
+        targets = torch.where(is_inverted & own, self.inverted, self.kinds[at])
+        targets = torch.where(is_turned, self.turned, targets)
+        return self.vary(images, extents, torch.where(stands, UPRIGHT, ANY)), targets
+
+
+def turned(images: Tensor, extents: Tensor, chosen: Tensor, vary: Vary) -> tuple[Tensor, Tensor]:
+    """The chosen ones upside down or on a side, mirrored or not; and what of each is no padding."""
+    ways = torch.tensor([1, 2, 3, 5, 6, 7], device=images.device)
+    way = torch.where(chosen, ways[(vary.uniform(len(images)) * len(ways)).long().clamp(max=len(ways) - 1)], 0)
+    return turn(images, way), torch.where((way % 2 == 1)[:, None], extents.flip(1), extents)
+
+
+def _shares(taught: Pictures, tasks: Sequence[str]) -> np.ndarray:
+    """How often each picture is drawn; they sum to 1. Sources and kinds count by the square root of their size."""
+    names = np.array([f"{kind}/{shows}/{source}" for kind, shows, source in
+                      zip(taught.kinds, taught.shows, taught.sources, strict=True)])  # fmt: skip
+    _, of, counts = np.unique(names, return_inverse=True, return_counts=True)
+    shares = 1 / np.sqrt(counts[of])
+    standing = upright(tasks)
+    weights = {task: 1.5 if task in standing else 1.0 for task in tasks}
+    for task in tasks:
+        own = taught.kinds == task
+        shares[own] *= _TASKS_DRAWN * weights[task] / sum(weights.values()) / shares[own].sum()
+    other = taught.kinds == OTHER
+    medical = ~np.isin(taught.kinds, [*tasks, OTHER])
+    for rows, share in ((other, _OTHER_DRAWN), (medical, 1 - _TASKS_DRAWN - _OTHER_DRAWN)):
+        if rows.any():
+            shares[rows] *= share / shares[rows].sum()
+    return np.asarray(shares / shares.sum(), np.float32)
+
+
+def _as_input(images: Tensor) -> Tensor:
     """uint8 (n, side, side, 3) → (n, 3, side, side) in 0–1, as GateNet takes it."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    return images.permute(0, 3, 1, 2).float() / 255
+
+
+# --- measuring and finishing ------------------------------------------------------------------------------------------
 
 
 @torch.inference_mode()
-def _with_distances(net: GateNet, train: Pictures, kinds: Sequence[str]) -> GatedDistances:
+def _look(net: GateNet, pictures: Pictures, asked: np.ndarray, taught: Pictures, plan: Plan, what: str) -> Scores:
+    """Scores of the pictures asked after, as they are, varied, inverted and turned. asked: their indices."""
+    tasks = tasks_of(taught)
+    served = _with_distances(net, taught, tasks).to(plan.device).eval()
+    found = []
+    vary = Vary(random_state=plan.random_state + 1, device=plan.device)
+    standing = upright(tasks)
+    for start in range(0, len(asked), _BATCH_MEASURED):
+        at = asked[start : start + _BATCH_MEASURED]
+        images = _as_input(torch.from_numpy(pictures.images[at]).to(plan.device))
+        extents = torch.from_numpy(pictures.extents[at]).to(plan.device)
+        stands = torch.from_numpy(np.isin(pictures.kinds[at], standing)).to(plan.device)
+        own = np.isin(pictures.kinds[at], tasks)
+        looks = [("as it is", images, np.ones(len(at), bool))]
+        looks += [("varied", vary(images, extents, torch.where(stands, UPRIGHT, ANY)), own) for _ in range(_VIEWS)]
+        looks += [("turned", turned(images, extents, stands, vary)[0], stands.cpu().numpy())]
+        looks += [("inverted", invert(images, extents, vary.uniform(len(at)) < 0.5), own)]
+        for view, seen, counted in looks:
+            logits, distances = served((seen * 255).round().to(torch.uint8).permute(0, 2, 3, 1))
+            found += [
+                (at[counted], view, softmax(logits.cpu().numpy()[counted], axis=1), distances.cpu().numpy()[counted])
+            ]
+    return Scores(
+        picture=np.concatenate([at for at, *_ in found]),
+        view=np.concatenate([np.full(len(at), view) for at, view, *_ in found]),
+        left_out=np.full(sum(len(at) for at, *_ in found), what),
+        probabilities=np.concatenate([p for *_, p, _ in found]).astype(np.float32),
+        distances=np.concatenate([d for *_, d in found]).astype(np.float32),
+    )
+
+
+@torch.inference_mode()
+def _with_distances(net: GateNet, taught: Pictures, tasks: Sequence[str]) -> GatedDistances:
     """Means of every source of a task, and the whitening by the covariance within sources, at both depths."""
-    parts = [net(_as_input(train.images[start : start + 512]))[1:] for start in range(0, len(train.images), 512)]
-    sources = np.array(train.sources)
-    tasks = [kind for kind in kinds if kind not in (OTHER, INVERTED)]
+    device = next(net.parameters()).device
+    batches = (torch.from_numpy(taught.images[start : start + 512]) for start in range(0, len(taught), 512))
+    parts = [net(_as_input(batch.to(device)))[1:] for batch in batches]
+    names = np.array([f"{kind}/{source}" for kind, source in zip(taught.kinds, taught.sources, strict=True)])
     whitening, means = [], []
     for depth in range(2):
-        features = torch.cat([part[depth] for part in parts]).double()
-        inside = [
-            features[torch.from_numpy(sources == name)] for name in np.unique(sources) if not name.startswith(OTHER)
-        ]
-        spread = torch.cat([rows - rows.mean(dim=0) for rows in inside])
+        features = torch.cat([part[depth] for part in parts]).double().cpu()
+        of = {name: features[torch.from_numpy(names == name)] for name in np.unique(names)}
+        inside = {name: rows for name, rows in of.items() if name.split("/")[0] in tasks}
+        spread = torch.cat([rows - rows.mean(dim=0) for rows in inside.values()])
         covariance = spread.T @ spread / len(spread)
         covariance += 0.01 * covariance.diagonal().mean() * torch.eye(len(covariance), dtype=torch.float64)
         values, vectors = torch.linalg.eigh(covariance)
@@ -183,34 +345,11 @@ def _with_distances(net: GateNet, train: Pictures, kinds: Sequence[str]) -> Gate
         whitening.append(white.float())
         means.append([
             torch.stack([
-                (features[torch.from_numpy(sources == name)].mean(dim=0) @ white).float()
-                for name in np.unique(sources)
-                if name.startswith(f"{task}/")
+                (rows.mean(dim=0) @ white).float() for name, rows in inside.items() if name.startswith(f"{task}/")
             ])
             for task in tasks
         ])  # fmt: skip
     return GatedDistances(net, whitening=whitening, means=means)
-
-
-def _thresholds(data: bytes, val: Pictures, kinds: Sequence[str], *, random_state: int) -> dict[str, dict[str, float]]:
-    """For each task: the least probability of its kind and the greatest distances that its own pictures need.
-
-    They are looked at as they are and varied. A threshold suits every source of the task, not the largest alone.
-    """
-    rng = np.random.default_rng(random_state)
-    varied = [vary(picture, rng) for _ in range(_TIMES_VARIED) for picture in val.images]
-    images, sources = np.concatenate([val.images, np.stack(varied)]), np.tile(val.sources, 1 + _TIMES_VARIED)
-    logits, distances = run_onnx(data, images, outputs=["logits", "distances"])
-    probabilities = softmax(logits, axis=1)
-    found = {}
-    for index, task in enumerate(kind for kind in kinds if kind not in (OTHER, INVERTED)):
-        own = [sources == name for name in np.unique(sources) if name.startswith(f"{task}/")]
-        needed = min(float(np.quantile(probabilities[rows, index], 1 - _KEPT)) for rows in own)
-        found[task] = {"probability": round(min(max(needed, _LEAST), _MOST), 6)} | {
-            name: round(max(float(np.quantile(distances[rows, depth, index], _KEPT)) for rows in own), 6)
-            for depth, name in enumerate(("distance_low", "distance_high"))
-        }
-    return found
 
 
 def _check_parity(served: GatedDistances, data: bytes, images: np.ndarray) -> None:

@@ -1,11 +1,14 @@
 """What a gate lets in and keeps out, on pictures that it was not trained on and that set no threshold."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from secondread.data import Manifest, Row
 from secondread.data.split import part_of
@@ -14,16 +17,20 @@ from secondread.images import Image, decode
 from secondread.reading import Gate, load_gate, shipped_gate
 from secondread.stats.proportions import clopper_pearson
 from secondread.tasks import load_task
+from secondread.training.gate_data import upright
 from secondread.training.gate_pictures import draw_outliers
 
 _N_OUTLIERS = 2000
+Way = Callable[[np.ndarray], np.ndarray]
+_QUARTERS: tuple[Way, ...] = (np.rot90, partial(np.rot90, k=2), partial(np.rot90, k=3))
 
 
 def measure_gate(manifests: Mapping[str, Manifest], folder: Path | None = None, *, command: str = "") -> dict[str, Any]:
     """Shares with n and 95 % Clopper–Pearson intervals.
 
-    `right`: accepted, by task and source. `task_found`: by `--task auto`, by task and source. `wrong`: refused, for
-    each task: the other tasks' pictures, its own inverted, and outliers of kinds held out from training.
+    `right`: accepted, by task and source; of tasks that take films at any turn, turned ones too. `task_found`: by
+    `--task auto`, by task and source. `wrong`: refused, for each task: the other tasks' pictures, its own inverted,
+    its own turned where the task reads upright films, and outliers of kinds held out from training.
     Raises BundleForeign where there is no gate.
     """
     gate = load_gate(folder) if folder is not None else shipped_gate()
@@ -31,12 +38,18 @@ def measure_gate(manifests: Mapping[str, Manifest], folder: Path | None = None, 
         raise BundleForeign("no gate is shipped; give --gate, or train one with `secondread gate train`")
     measured = {task: _measured_rows(manifest) for task, manifest in manifests.items()}
     right, found, wrong = {}, {}, {}
+    standing = upright(measured)
     for task, rows in measured.items():
         for source, chosen in _by_source(rows).items():
             verdicts = _verdicts(gate, _images(chosen))
             name = f"{task}/{source}"
             right[name] = _share(sum(gate.refusal(v, load_task(task)) is None for v in verdicts), len(verdicts))
             found[name] = _share(sum(gate.task_of(v) == task for v in verdicts), len(verdicts))
+            if task not in standing:
+                verdicts = _verdicts(gate, _turned(_images(chosen), _QUARTERS))
+                right[f"{name}, turned"] = _share(
+                    sum(gate.refusal(v, load_task(task)) is None for v in verdicts), len(verdicts)
+                )
     for task in measured:
         for kind, images in _wrong(task, measured):
             refusals = [gate.refusal(verdict, load_task(task)) for verdict in _verdicts(gate, images)]
@@ -73,6 +86,8 @@ def _wrong(task: str, measured: Mapping[str, list[Row]]) -> Iterable[tuple[str, 
         if other != task:
             yield f"{other} images", _images(rows)
     yield "its own images, inverted", (_inverted(image) for image in _images(measured[task]))
+    if task in upright([task]):
+        yield "its own images, turned", _turned(_images(measured[task]), (*_QUARTERS, np.flipud))
     outliers: dict[str, list[Image]] = {}
     for kind, picture in draw_outliers(_N_OUTLIERS, held_out=True, random_state=7):
         outliers.setdefault(kind, []).append(Image.from_array(picture))
@@ -82,6 +97,12 @@ def _wrong(task: str, measured: Mapping[str, list[Row]]) -> Iterable[tuple[str, 
 
 def _images(rows: Iterable[Row]) -> Iterable[Image]:
     return (decode(row.path.read_bytes()) for row in rows)
+
+
+def _turned(images: Iterable[Image], ways: tuple[Way, ...]) -> Iterable[Image]:
+    """Each in one of the ways, in turn."""
+    for number, image in enumerate(images):
+        yield replace(image, pixels=np.ascontiguousarray(ways[number % len(ways)](image.pixels)))
 
 
 def _inverted(image: Image) -> Image:

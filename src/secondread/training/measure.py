@@ -9,13 +9,15 @@ import cv2
 import numpy as np
 
 from secondread.data import Manifest, Row
-from secondread.data.split import held_out_share
-from secondread.evidence.evidence import Prediction, build_evidence, facts_of, subgroups, write_evidence
+from secondread.data.split import counted, held_out_share, roles, validation_share
+from secondread.evidence.evidence import Prediction, Scored, build_evidence, facts_of, subgroups, write_evidence
 from secondread.evidence.localisation import Lesions, load_lesions
 from secondread.evidence.measured import read_predictions
+from secondread.evidence.promises import promises_of
 from secondread.evidence.report import Failure, write_report
 from secondread.images import Image, to_display
 from secondread.reading import Bundle, Reader, Reading
+from secondread.stats.operating_points import ValidationSet, guarantee_at
 from secondread.training.heatmaps import Observation, heatmap_table, observe
 
 SHOWN = 6  # of each kind
@@ -108,6 +110,7 @@ def evaluate(
     """The evidence of a bundle on the named splits, at the reader's operating point. Nothing is fitted or chosen here.
 
     prevalence: share of the diseased where the reader is to be used, for predictive values; default: each split's own.
+    How often these weights have read a split goes on counting from the bundle's own evidence.
     Raises DataInvalid for a split that the manifest lacks, UsageError for a prevalence that is no share.
     """
     parts = {name: _measurable(bundle, manifest, name) for name in splits}
@@ -132,7 +135,13 @@ def evaluate(
         bands=bands_of(bundle),
         prevalence=prevalence,
         details=details,
-        data={"fingerprint": manifest.fingerprint(), "splits": {name: len(part.rows) for name, part in parts.items()}},
+        data={
+            "fingerprint": manifest.fingerprint(),
+            "splits": {name: len(part.rows) for name, part in parts.items()},
+            "rows": [*_roles(bundle, manifest), *counted("measured", list(parts.values()))],
+        },
+        promises=_promises(bundle, manifest, reader),
+        before=bundle.evidence,
         command=command,
         date=date.today().isoformat(),
     )
@@ -182,7 +191,7 @@ def write_evaluation(
     gallery: see `failures_of`; None leaves it out.
     """
     write_evidence(evidence, folder / "evidence.json")
-    return write_report(evidence, bundle.task, folder, gallery=gallery)
+    return write_report(evidence, bundle.task, folder, promises=promises_of(bundle, evidence), gallery=gallery)
 
 
 def _measurable(bundle: Bundle, manifest: Manifest, split: str) -> Manifest:
@@ -190,6 +199,49 @@ def _measurable(bundle: Bundle, manifest: Manifest, split: str) -> Manifest:
     if split not in bundle.training.recipe.get("lesions_from", ()):
         return manifest.split(split)
     return held_out_share(manifest, split, checked=split in bundle.data.thresholds_from)
+
+
+def _roles(bundle: Bundle, manifest: Manifest) -> list[dict[str, Any]]:
+    """Which rows taught and which chose: as the bundle's record says, else, of the data as they are, or by split."""
+    if bundle.data.rows:
+        return [dict(row) for row in bundle.data.rows]
+    shared, chose = bundle.training.recipe.get("lesions_from", ()), bundle.data.thresholds_from
+    if bundle.data.fingerprint == manifest.fingerprint():
+        return roles(manifest, lesions_from=shared, thresholds_from=chose)
+    known = bundle.data.splits
+    named = [("taught", "train", known.get("train")), *(("taught", split, None) for split in shared)]
+    named += [("chose", "val", known.get("val")), *(("chose", split, None) for split in chose)]
+    return [{"role": role, "split": split, "source": "", "n": n, "n_positive": None} for role, split, n in named]
+
+
+def _promises(bundle: Bundle, manifest: Manifest, reader: Reader) -> dict[str, Any]:
+    """The promises of a bundle whose record does not tell sources apart, as validation shows them source by source.
+
+    Empty for any other, and where the manifest lacks validation images of both classes. Nothing is chosen.
+    """
+    points = [point for point in bundle.operating_points.values() if point.low is None and point.guarantees]
+    unnamed = all(one.source == "" for point in points for told in point.guarantees for one in told.sources)
+    if not points or not unnamed or "val" not in manifest.splits():
+        return {}
+    parts = [manifest.split("val"), *(validation_share(manifest, name) for name in bundle.data.thresholds_from)]
+    deciding = Manifest(tuple(row for part in parts for row in part.rows), manifest.folder)
+    read = [row for row in predictions_of(reader, deciding) if row.probability is not None]
+    if len({row.label for row in read}) < 2:
+        return {}
+    scored = Scored.of(read)
+    on = ValidationSet(
+        scored.y_true,
+        scored.probabilities,
+        scored.groups,
+        data="val",
+        date="",
+        weights_sha256=bundle.model.sha256,
+        sources=[row.source for row in read],
+    )
+    return {
+        point.name: [guarantee_at(on, told, threshold=point.threshold).to_dict() for told in point.guarantees]
+        for point in points
+    }
 
 
 def _subgroups(manifest: Manifest, seen: Sequence[Observation], threshold: float) -> dict[str, Any]:

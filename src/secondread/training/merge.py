@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from secondread.data import Manifest
+from secondread.data.split import roles
 from secondread.errors import TrainingError, UsageError
 from secondread.reading import Bundle, write_bundle
 from secondread.stats.metrics import roc_auc
@@ -189,6 +190,7 @@ def merge_bundles(
             "fingerprint": manifest.fingerprint(),
             "splits": manifest.splits(),
             "thresholds_from": sorted(more.splits()),
+            "rows": roles(manifest, lesions_from=splits, thresholds_from=sorted(more.splits())),
         },
         "members": [_member(bundle, part) for bundle, part in zip(bundles, parts, strict=True)],
         "training": _training(bundles, splits, command) | {"best_val_auc": round(auc, 6)},

@@ -82,6 +82,10 @@ class MovingAverage:
         """After every step."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        if next(iter(self.weights.values())).is_cuda:  # a few launches for all tensors instead of one for each
+            state = {name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
+            torch._foreach_lerp_([self.weights[name] for name in state], list(state.values()), 1 - decay)
+            return
         for name, tensor in model.state_dict().items():
             if tensor.is_floating_point():
                 self.weights[name].lerp_(tensor, 1 - decay)
@@ -130,6 +134,8 @@ def lesion_loss(scores: Tensor, covers: Tensor, known: Tensor) -> Tensor:
     covers: (B, size, size) in 0–1; known: bool (B,), the others do not count. Both parts are taken over the batch,
     since most cells of most images hold no lesion.
     """
+    if scores.is_cuda:
+        return lesion_loss_unasked(scores, covers, known)
     if not bool(known.any()):
         return scores.sum() * 0
     cells = F.adaptive_max_pool2d(covers[known][:, None], scores.shape[1:])[:, 0]
@@ -138,6 +144,16 @@ def lesion_loss(scores: Tensor, covers: Tensor, known: Tensor) -> Tensor:
     found = torch.sigmoid(chosen)
     overlap = 2 * (found * cells).sum() / (found.sum() + cells.sum()).clamp(min=1)
     return entropy + (1 - overlap if bool(cells.sum() > 0) else 0)
+
+
+def lesion_loss_unasked(scores: Tensor, covers: Tensor, known: Tensor) -> Tensor:
+    """The same without asking the device what it holds, which would make the processor wait at every step."""
+    cells = F.adaptive_max_pool2d(covers[:, None], scores.shape[1:])[:, 0]
+    counts = known[:, None, None].expand_as(scores).float()
+    entropy = F.binary_cross_entropy_with_logits(scores, cells, reduction="none")
+    found, cells = torch.sigmoid(scores) * counts, cells * counts
+    overlap = 2 * (found * cells).sum() / (found.sum() + cells.sum()).clamp(min=1)
+    return (entropy * counts).sum() / counts.sum().clamp(min=1) + torch.where(cells.sum() > 0, 1 - overlap, 0)
 
 
 def positive_weight_of(labels: Iterable[bool]) -> float:

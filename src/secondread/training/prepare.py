@@ -14,6 +14,7 @@ from torch import nn
 
 from secondread.data import Manifest, Row
 from secondread.data.split import training_share, validation_share
+from secondread.errors import UsageError
 from secondread.evidence.localisation import Lesions, load_lesions
 from secondread.images import PrepareSpec, decode, prepare
 from secondread.models import create_model
@@ -75,7 +76,15 @@ def new_network(model_name: str, spec: PrepareSpec, recipe: Recipe, *, random_st
     with torch.random.fork_rng(devices=[]):  # initial weights draw from the global generator; it is put back
         torch.manual_seed(random_state)
         imagenet = recipe.pretrained and not recipe.weights
-        model: nn.Module = create_model(model_name, in_chans=spec.channels, input_size=spec.size, pretrained=imagenet)
+        options = {name: getattr(recipe, name) for name in ("per_image", "sharpness") if getattr(recipe, name)}
+        try:
+            model: nn.Module = create_model(
+                model_name, in_chans=spec.channels, input_size=spec.size, pretrained=imagenet, **options
+            )
+        except TypeError as error:
+            if not options:
+                raise
+            raise UsageError(f"the network '{model_name}' does not take {' and '.join(options)}: {error}") from error
     if recipe.weights:
         load_weights(model, recipe.weights, sha256=recipe.weights_sha256 or None)
     return model

@@ -42,6 +42,13 @@ class Recipe:
     ema_decay: float = 0.0  # validated and kept are moving averages of the weights
     bfloat16: bool = False  # mixed precision where the machine computes in it; images in channels-last order
     sizes: tuple[float, ...] = (1.0,)  # progressive resizing: shares of the input size, over equal parts of the run
+    keep: Literal["best", "last"] = "best"  # whose weights: those of the best validation epoch, or of the last
+    balance_sources: bool = False  # every source is drawn as often as any other, with replacement
+
+    # Network
+    per_image: bool = False  # every image is brought to one mean and spread before the first layer
+    sharpness: float = 0.0  # of the smooth maximum over places; 0: the network's own
+    mixstyle: float = 0.0  # alpha; half of the batches mix the statistics of early features (Zhou et al. 2021)
 
     # Loss
     label_smoothing: float = 0.0
@@ -63,6 +70,10 @@ class Recipe:
     tones: float = 0.0  # share of the images that take the distribution of grey values of another of the batch
     noise: float = 0.0  # largest standard deviation, grey levels of 255
     erase: float = 0.0  # largest share of the side of one grey rectangle (DeVries and Taylor 2017)
+    coarsest: float = 0.0  # half of the images lose detail: to a side between this share and all of it, and back
+    local_contrast: float = 0.0  # up to this much of a pixel's difference from its surroundings is added or taken
+    fourier: float = 0.0  # half of the images take up to this share of another's amplitudes (Xu et al. 2021)
+    paste: float = 0.0  # share of the images without a lesion that get a piece of another (Ghiasi et al. 2021)
     mixup: float = 0.0  # alpha of the beta distribution (Zhang et al. 2018)
     cutmix: float = 0.0  # alpha (Yun et al. 2019); with both, each takes half of the batches
 
@@ -72,8 +83,24 @@ class Recipe:
     patience: int | None = None  # epochs without a better validation AUC before stopping; None: never
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON keeps it. Without weights to start from, their fields are left out."""
-        return {name: value for name, value in asdict(self).items() if value != ""}
+        """As JSON keeps it. Without weights to start from, their fields are left out; so are those of _LATER that
+        are off, so that the record of a bundle says the same as when it was trained."""
+        off = {entry.name: entry.default for entry in fields(self) if entry.name in _LATER}
+        return {name: value for name, value in asdict(self).items() if value != "" and value != off.get(name, ...)}
+
+
+# Fields that came after the first bundles were shipped.
+_LATER = (
+    "keep",
+    "balance_sources",
+    "per_image",
+    "sharpness",
+    "mixstyle",
+    "coarsest",
+    "local_contrast",
+    "fourier",
+    "paste",
+)
 
 
 _RECIPES = {
@@ -136,6 +163,9 @@ _AT_MOST_ONE = (
     "blur_share",
     "shift",
     "erase",
+    "coarsest",
+    "fourier",
+    "paste",
 )
 
 

@@ -14,10 +14,11 @@ from typing import Any
 import torch
 
 from secondread.data import Manifest, PreparedSet, prepared_cache
-from secondread.data.split import MEASURED
+from secondread.data.split import MEASURED, roles
 from secondread.errors import TrainingError
 from secondread.evidence.card import write_card
 from secondread.evidence.plots import curves_plot
+from secondread.files import write_bytes, write_json
 from secondread.images import PrepareSpec
 from secondread.models import has_pretrained
 from secondread.reading import Bundle, Reader, add_to_bundle, shipped_gate, write_bundle
@@ -26,8 +27,9 @@ from secondread.training.decide import decide_on_validation, map_zero, round_wei
 from secondread.training.export import Exported, export_onnx
 from secondread.training.fit import Epoch, FitResult, fit
 from secondread.training.measure import evaluate
-from secondread.training.prepare import lesion_maps, lesion_rows, new_network, recorded_recipe, val_rows
+from secondread.training.prepare import lesion_maps, lesion_rows, new_network, val_rows
 from secondread.training.recipe import Recipe, prepare_spec_of
+from secondread.training.trained import load_trained, settings_of
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,9 @@ def train_bundle(
     fresh: bool = False,
     measure: bool = True,
     gate: bool = False,
+    default_point: str | None = None,
     task_file: Path | None = None,
+    trained: Path | None = None,
     cache_folder: Path | None = None,
     progress: Progress = Progress(),
 ) -> Bundle:
@@ -63,53 +67,58 @@ def train_bundle(
     The best epoch comes from `val`, the calibration (a method of `fit_calibration`) and the operating points from `val`
     and the validation share of the collections in `lesions_from`; with `measure`, the other splits are read once and
     become the bundle's evidence. With `gate`, the shipped gate guards it: right for images like those it was
-    trained on. The run's state is kept in the folder `<out>.run`; calling again goes on from there, also with another
-    calibration. A network without pretrained weights starts from
-    scratch where the recipe would use them, see `recipe_for`; the bundle records the recipe as it was followed.
+    trained on. default_point: which operating point decides where none is named; None: the seed paper's after its
+    recipe, else screening. The run's state is kept in the folder `<out>.run`; calling again goes on from there, also
+    with another calibration. trained: a file of `save_trained`, whose network is taken instead of training one; the
+    record then says how and where that was done. A network without pretrained weights starts from scratch where the
+    recipe would use them, see `recipe_for`; the bundle records the recipe as it was followed.
     Raises DataInvalid, TrainingError, BundleError or UnknownName.
     """
     recipe = recipe_for(recipe, model_name)
     spec = prepare_spec_of(task, recipe)
     rows = (*manifest.split("train").rows, *lesion_rows(manifest, recipe.lesions_from))
-    train = prepared_part(Manifest(rows, manifest.folder), "train", spec, cache_folder, progress)
     val = prepared_part(manifest.split("val"), "val", spec, cache_folder, progress)
     run_folder = out.with_name(f"{out.name}.run")
     if fresh:
         (run_folder / "checkpoint.pt").unlink(missing_ok=True)
     model = new_network(model_name, spec, recipe, random_state=random_state)
-    settings = {
-        "recipe": recorded_recipe(recipe),
-        "model": model_name,
-        "random_state": random_state,
-        "prepare": spec.to_dict(),
-    }
-    result = fit(
-        model,
-        train,
-        val,
-        recipe,
-        lesions=lesion_maps(manifest, train.rows, spec) if recipe.lesion_weight else None,
-        n_labelled=len(manifest.split("train")),
-        random_state=random_state,
-        run_folder=run_folder,
-        fingerprint=_fingerprint(settings, manifest),
-        on_epoch=progress.on_epoch,
-        on_step=progress.on_step,
-    )
+    settings = settings_of(task, recipe, model_name, random_state)
+    made = {"command": command, "versions": versions()}
+    if trained is not None:
+        result, record_there = load_trained(trained, model, settings=settings, manifest=manifest)
+        made = {key: record_there[key] for key in made}
+    else:
+        train = prepared_part(Manifest(rows, manifest.folder), "train", spec, cache_folder, progress)
+        result = fit(
+            model,
+            train,
+            val,
+            recipe,
+            lesions=lesion_maps(manifest, train.rows, spec) if recipe.lesion_weight else None,
+            n_labelled=len(manifest.split("train")),
+            random_state=random_state,
+            run_folder=run_folder,
+            fingerprint=_fingerprint(settings, manifest),
+            on_epoch=progress.on_epoch,
+            on_step=progress.on_step,
+        )
     exported = export_onnx(
         result.model, size=spec.size, channels=spec.channels, images=val.images, mirrored=recipe.mirrored
     )
     rounded = round_weights(exported.model, val)
-    record = _record(task, name, spec, result, exported, settings, manifest, command)
+    record = _record(task, name, spec, result, exported, settings, manifest, made)
     record["model"] |= rounded.facts
     more = Manifest(val_rows(manifest, recipe.lesions_from), manifest.folder)
     sets = [val, prepared_part(more, "thresholds", spec, cache_folder, progress)] if more.rows else [val]
     record |= decide_on_validation(task, rounded, manifest, sets, calibration)
     record["data"]["thresholds_from"] = sorted(more.splits())
+    record["data"]["rows"] = roles(
+        manifest, lesions_from=recipe.lesions_from, thresholds_from=record["data"]["thresholds_from"]
+    )
     if getattr(result.model, "map_holds_logits", False):
         record["heatmap"]["zero"] = map_zero(record)
     # a recipe other than the paper's is for a second reader, who must miss little: its point says if that is proven
-    record["default_operating_point"] = "paper" if recipe.name == "paper" else "screening"
+    record["default_operating_point"] = default_point or ("paper" if recipe.name == "paper" else "screening")
     record["gate"] = gate_for(task) if gate else None
     bundle = write_bundle(out, record=record, model=rounded.model, task_file=task_file)
     _write_curves(result, run_folder, title=f"{task.title}: {model_name}, recipe {recipe.name}")
@@ -168,7 +177,7 @@ def _record(
     exported: Exported,
     settings: dict[str, Any],
     manifest: Manifest,
-    command: str,
+    made: dict[str, Any],
 ) -> dict[str, Any]:
     """What bundle.json says, but for format and hashes."""
     extent = result.model.geometry.extent(exported.cells)  # type: ignore[union-attr, operator]
@@ -190,7 +199,7 @@ def _record(
         },
         "data": {"fingerprint": manifest.fingerprint(), "splits": manifest.splits()},
         "training": {
-            "command": command,
+            "command": made["command"],
             "recipe": settings["recipe"],
             "random_state": settings["random_state"],
             "epochs_run": len(result.history),
@@ -198,7 +207,7 @@ def _record(
             "best_val_auc": round(best.val_auc, 6),
             "seconds": round(sum(line.seconds for line in result.history), 1),
             "device": result.device,
-            "versions": versions(),
+            "versions": made["versions"],
         },
     }
 
@@ -211,6 +220,5 @@ def versions() -> dict[str, str]:
 
 def _write_curves(result: FitResult, folder: Path, *, title: str) -> None:
     history = [asdict(line) for line in result.history]
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "history.json").write_text(json.dumps(history, indent=1) + "\n", encoding="utf-8")
-    (folder / "curves.png").write_bytes(curves_plot(history, best_epoch=result.best_epoch, title=title))
+    write_json(folder / "history.json", history)
+    write_bytes(folder / "curves.png", curves_plot(history, best_epoch=result.best_epoch, title=title))

@@ -1,0 +1,332 @@
+"""Leaving a hospital out: each in turn teaches nothing, and what the others taught is measured on it.
+
+Recipes are chosen by the mean over the hospitals left out. A hospital is measured on its rows of `train` and `val`
+alone, so that its test rows, and every external collection, stay unread until all is chosen.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from secondread.data import Manifest, PreparedSet, Row
+from secondread.errors import DataInvalid, UsageError
+from secondread.files import write_json, write_text
+from secondread.lab.pages import holdout_page
+from secondread.lab.runs import Runs
+from secondread.stats.calibration import Calibration, fit_calibration
+from secondread.stats.delong import auc_interval
+from secondread.stats.operating_points import ValidationSet, choose_operating_points
+from secondread.stats.rates import rates_at
+from secondread.tasks import Task
+from secondread.training.build import BundlePlan, MemberPlan
+from secondread.training.fit import Epoch, predict_logits
+from secondread.training.prepare import lesion_rows, recorded_recipe
+from secondread.training.recipe import Recipe
+from secondread.training.train import recipe_for, versions
+
+_VALIDATION = 5  # one group in so many validates where the other hospitals have no validation rows
+_SEED_STEP = 1000  # between the random states of one member's repeats
+
+OnEpoch = Callable[[str, Epoch, int], None]  # run, epoch, epochs
+
+
+@dataclass(frozen=True)
+class Hospital:
+    """One hospital left out: who teaches, who chooses the epoch and the threshold, and on what it is measured."""
+
+    name: str
+    train: tuple[Row, ...]
+    val: tuple[Row, ...]
+    measured: tuple[Row, ...]
+    elsewhere: Manifest  # all rows that are neither of this hospital nor of a group of its
+
+    def lesions(self, lesions_from: Sequence[str]) -> tuple[Row, ...]:
+        """Rows of shared collections that teach by their lesions."""
+        return lesion_rows(self.elsewhere, lesions_from)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network's training without one hospital."""
+
+    hospital: str
+    member: int
+    seed: int
+
+    def name(self, plan: BundlePlan) -> str:
+        """For folders and progress."""
+        return f"{plan.name}-{self.hospital}-{plan.members[self.member].name or self.member}-{self.seed}"
+
+
+@dataclass
+class Scores:
+    """What a network says of the rows that chose and of the hospital it had not seen."""
+
+    val: np.ndarray  # logits (n_val,)
+    measured: np.ndarray  # logits (n_measured,)
+    facts: dict[str, Any] = field(default_factory=dict)  # of the training
+
+
+def hospitals_of(manifest: Manifest, *, together: Mapping[str, Sequence[str]] | None = None) -> tuple[Hospital, ...]:
+    """The hospitals that can be left out: those with both classes in train and val whose absence leaves both.
+
+    together: name → sources that count as one hospital, such as web collections that copy from each other.
+    Where the others have no validation rows of both classes, a fifth of their groups validates.
+    Raises DataInvalid where fewer than two can be left out, UsageError for a source that is not there.
+    """
+    names = _names(manifest, together or {})
+    pool = [number for number, row in enumerate(manifest.rows) if row.split in ("train", "val")]
+    groups, found = manifest.groups, []
+    for name in sorted({names[number] for number in pool} - {""}):
+        measured = tuple(manifest.rows[number] for number in pool if names[number] == name)
+        away = {group for group, own in zip(groups, names, strict=True) if own == name}
+        stays = [own != name and group not in away for group, own in zip(groups, names, strict=True)]
+        elsewhere = tuple(row for row, here in zip(manifest.rows, stays, strict=True) if here)
+        rest = Manifest(tuple(row for row in elsewhere if row.split in ("train", "val")), manifest.folder)
+        train, val = _divided(rest)
+        if all(len({row.label for row in rows}) == 2 for rows in (train, val, measured)):
+            found.append(Hospital(name, train, val, measured, Manifest(elsewhere, manifest.folder)))
+    if len(found) < 2:
+        raise DataInvalid(
+            f"{len(found)} hospitals can be left out; it takes two sources or more that have both classes among the "
+            "train and val rows (see `secondread data info`)"
+        )
+    return tuple(found)
+
+
+def _names(manifest: Manifest, together: Mapping[str, Sequence[str]]) -> list[str]:
+    sources = {row.source for row in manifest.rows}
+    joined = {source: name for name, members in together.items() for source in members}
+    if unknown := sorted(set(joined) - sources):
+        raise UsageError(f"there is no source '{unknown[0]}' in this manifest; known: {', '.join(sorted(sources))}")
+    return [joined.get(row.source, row.source) for row in manifest.rows]
+
+
+def _divided(rest: Manifest) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
+    """Rows that teach and rows that validate."""
+    train, val = (tuple(row for row in rest.rows if row.split == name) for name in ("train", "val"))
+    if len({row.label for row in val}) == 2:
+        return train, val
+    chosen = {
+        group for group in rest.groups if int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) % _VALIDATION == 0
+    }
+    apart = [(row, group in chosen) for row, group in zip(rest.rows, rest.groups, strict=True)]
+    return tuple(row for row, validates in apart if not validates), tuple(row for row, validates in apart if validates)
+
+
+def fit_without(
+    runs: Runs,
+    hospital: Hospital,
+    member: MemberPlan,
+    *,
+    seed: int,
+    run_folder: Path | None = None,
+    on_epoch: Callable[[Epoch, int], None] | None = None,
+) -> Scores:
+    """One member trained on the other hospitals. seed: of the repeat, 0 being the plan's own random state.
+
+    Raises as `Runs.fit`.
+    """
+    recipe = recipe_for(member.recipe_for(runs.task), member.model)
+    state = member.random_state + _SEED_STEP * seed
+    result = runs.fit(
+        hospital.train,
+        hospital.val,
+        recipe,
+        random_state=state,
+        lesions=hospital.lesions(recipe.lesions_from),
+        run_folder=run_folder,
+        fingerprint="" if run_folder is None else _fingerprint(runs, hospital, member, recipe, state),
+        on_epoch=on_epoch,
+    )
+    model = result.model.to(torch.device(result.device))
+    val, measured = (_logits(model, runs.prepared(rows, recipe), recipe) for rows in (hospital.val, hospital.measured))
+    facts = {
+        "random_state": state,
+        "best_epoch": result.best_epoch,
+        "seconds": round(sum(line.seconds for line in result.history), 1),
+        "device": result.device,
+        "history": [asdict(line) for line in result.history],
+    }
+    return Scores(val, measured, facts=facts)
+
+
+def _logits(model: torch.nn.Module, prepared: PreparedSet, recipe: Recipe) -> np.ndarray:
+    """As the bundle would read: with the mirror image where the recipe says so."""
+    own = predict_logits(model, prepared.images)
+    if not recipe.mirrored:
+        return own
+    return (own + predict_logits(model, np.ascontiguousarray(prepared.images[:, :, ::-1]))) / 2
+
+
+def _fingerprint(runs: Runs, hospital: Hospital, member: MemberPlan, recipe: Recipe, state: int) -> str:
+    facts = [runs.task.name, hospital.name, member.model, recorded_recipe(recipe), state]
+    rows = [row.name for rows in (hospital.train, hospital.val) for row in rows]
+    text = json.dumps([facts, rows, runs.manifest.fingerprint()], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def measure_without(
+    task: Task, hospital: Hospital, members: Sequence[Scores], shares: Sequence[float]
+) -> dict[str, Any]:
+    """How the mean of the members does at the hospital that none of them saw, each also alone.
+
+    The mean is that of a merged bundle: logits divided by their temperature on validation, weighed by the shares. The
+    screening point is chosen on the other hospitals' validation rows.
+    """
+    labels = {key: np.array([row.label == 1 for row in getattr(hospital, key)]) for key in ("val", "measured")}
+    groups = {key: Manifest(getattr(hospital, key), hospital.elsewhere.folder).groups for key in ("val", "measured")}
+    parts = np.array(shares) / sum(shares)
+    scaled = []
+    for scores in members:
+        own = fit_calibration("temperature", scores.val, labels["val"])
+        scaled.append((scores.val / own.temperature, scores.measured / own.temperature))
+    val, measured = (np.tensordot(parts, [pair[place] for pair in scaled], axes=1) for place in (0, 1))
+    calibration = fit_calibration("temperature", val, labels["val"])
+    point = _screening(task, calibration, val, labels["val"], groups["val"])
+    rates = rates_at(labels["measured"], calibration.apply(measured) > point["threshold"], groups["measured"])
+    return {
+        "n_train": len(hospital.train),
+        "n_val": len(hospital.val),
+        "n": len(hospital.measured),
+        "n_positive": int(labels["measured"].sum()),
+        "roc_auc": auc_interval(labels["measured"], measured, groups=groups["measured"]).to_dict(),
+        "val_roc_auc": auc_interval(labels["val"], val, groups=groups["val"]).to_dict(),
+        "screening": {
+            "threshold": point["threshold"],
+            "sensitivity": rates.sensitivity.to_dict(),
+            "specificity": rates.specificity.to_dict(),
+        },
+        "members": [
+            auc_interval(labels["measured"], scores.measured, groups=groups["measured"]).to_dict() for scores in members
+        ],
+    }
+
+
+def _screening(
+    task: Task, calibration: Calibration, logits: np.ndarray, labels: np.ndarray, groups: Sequence[str]
+) -> dict[str, Any]:
+    on = ValidationSet(
+        labels,
+        np.round(calibration.apply(logits), 6),
+        groups,
+        data="",
+        date=date.today().isoformat(),
+        weights_sha256="",
+    )
+    return choose_operating_points(
+        on, target_sensitivity=task.target_sensitivity, target_specificity=task.target_specificity
+    )["screening"]
+
+
+def holdout(
+    plans: Sequence[BundlePlan],
+    manifest: Manifest,
+    *,
+    out: Path,
+    together: Mapping[str, Sequence[str]] | None = None,
+    seeds: Sequence[int] = (0,),
+    cache_folder: Path | None = None,
+    command: str = "",
+    on_epoch: OnEpoch | None = None,
+) -> dict[str, Any]:
+    """Every plan trained without each hospital in turn, and measured on it; holdout.json and holdout.md in `out`.
+
+    Neither the test split nor an external one is read. Calling again goes on where it stopped.
+    Raises UsageError for plans of two tasks or of one name, DataInvalid, or as `fit`.
+    """
+    task = _one_task(plans)
+    hospitals = hospitals_of(manifest, together=together)
+    found: dict[tuple[str, Run], Scores] = {}
+    made: dict[str, Runs] = {}
+    for plan in plans:
+        for run in runs_of(plan, hospitals, seeds):
+            member, name = plan.members[run.member], run.name(plan)
+            runs = made.setdefault(member.model, Runs(task, manifest, member.model, cache_folder))
+            (hospital,) = (hospital for hospital in hospitals if hospital.name == run.hospital)
+            tell = None if on_epoch is None else _named(on_epoch, name)
+            found[plan.name, run] = fit_without(
+                runs, hospital, member, seed=run.seed, run_folder=out / "runs" / name, on_epoch=tell
+            )
+    table = {
+        "task": task.name,
+        "date": date.today().isoformat(),
+        "command": command,
+        "seeds": list(seeds),
+        "data": {"fingerprint": manifest.fingerprint(), "together": {k: list(v) for k, v in (together or {}).items()}},
+        "versions": versions(),
+        **holdout_table(plans, hospitals, found, seeds),
+    }
+    write_json(out / "holdout.json", table)
+    write_text(out / "holdout.md", holdout_page(table))
+    return table
+
+
+def _named(on_epoch: OnEpoch, name: str) -> Callable[[Epoch, int], None]:
+    return lambda epoch, epochs: on_epoch(name, epoch, epochs)
+
+
+def _one_task(plans: Sequence[BundlePlan]) -> Task:
+    if not plans or len({plan.task.name for plan in plans}) > 1:
+        raise UsageError("give one recipe file or more, all of one task")
+    if len({plan.name for plan in plans}) < len(plans):
+        raise UsageError("each recipe file needs a `name` of its own")
+    return plans[0].task
+
+
+def runs_of(plan: BundlePlan, hospitals: Sequence[Hospital], seeds: Sequence[int]) -> list[Run]:
+    """All trainings that a plan takes."""
+    return [
+        Run(hospital.name, member, seed)
+        for seed in seeds
+        for hospital in hospitals
+        for member in range(len(plan.members))
+    ]
+
+
+def holdout_table(
+    plans: Sequence[BundlePlan],
+    hospitals: Sequence[Hospital],
+    found: Mapping[tuple[str, Run], Scores],
+    seeds: Sequence[int],
+) -> dict[str, Any]:
+    """Results by plan, the greatest mean over hospitals (and seeds) first. found: scores by plan's name and run."""
+    rows = []
+    for plan in plans:
+        shares = [member.share for member in plan.members]
+        results = {
+            hospital.name: [
+                measure_without(
+                    plan.task,
+                    hospital,
+                    [found[plan.name, Run(hospital.name, place, seed)] for place in range(len(plan.members))],
+                    shares,
+                )
+                for seed in seeds
+            ]
+            for hospital in hospitals
+        }
+        areas = [[result["roc_auc"]["value"] for result in results[hospital.name]] for hospital in hospitals]
+        rows.append(
+            {
+                "name": plan.name,
+                "members": [_member(plan.task, member) for member in plan.members],
+                "mean_roc_auc": round(float(np.mean(areas)), 6),
+                "worst_roc_auc": round(float(np.mean(areas, axis=1).min()), 6),
+                "hospitals": results,
+                "runs": {run.name(plan): found[plan.name, run].facts for run in runs_of(plan, hospitals, seeds)},
+            }
+        )
+    return {"plans": sorted(rows, key=lambda row: (-row["mean_roc_auc"], row["name"]))}
+
+
+def _member(task: Task, member: MemberPlan) -> dict[str, Any]:
+    recipe = recipe_for(member.recipe_for(task), member.model)
+    return {"model": member.model, "share": member.share, "recipe": recorded_recipe(recipe)}
