@@ -61,7 +61,7 @@ kill-nine: $(VENV)/.develops  ## kill server and worker 20 times while 300 image
 	@$(BIN)/python -m benchmarks.kill_nine
 
 gate: $(VENV)/.develops data-folder  ## train and measure the learned gate; bundles measured with another refuse it (SECONDREAD_DATA)
-	@$(BIN)/secondread gate train --data "$(SECONDREAD_DATA)" --out runs/gate
+	@$(BIN)/secondread gate train --data "$(SECONDREAD_DATA)" --out runs/gate --held-out benchmarks/results/gate_held_out.json
 	@$(BIN)/secondread gate measure --data "$(SECONDREAD_DATA)" --gate runs/gate --out benchmarks/results/gate.json
 
 RELEASE = $(BIN)/python -m benchmarks.release $@ $(TASKS:%=--task %)

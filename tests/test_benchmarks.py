@@ -2,7 +2,7 @@
 
 import click
 import pytest
-from benchmarks import cold_read, release, warm_read
+from benchmarks import cold_read, drift_power, release, warm_read
 
 from secondread.cli.main import secondread
 from secondread.tasks import list_tasks
@@ -44,3 +44,13 @@ def test_every_command_of_a_release_is_one_that_the_program_knows(monkeypatch, t
             group, name = command, args.pop(0)
         assert command.make_context(name, args), name
     assert given
+
+
+def test_the_power_table_sees_a_large_fall_and_does_not_cry(monkeypatch):
+    monkeypatch.setattr(drift_power, "EVIDENCE", (100,))
+    monkeypatch.setattr(drift_power, "WEEKLY", (5, 400))
+    monkeypatch.setattr(drift_power, "FALLS", (0.5,))
+    few, many = drift_power.power_table(years=20)
+    assert (few["false_alarm_a_year"], many["false_alarm_a_year"]) == (0, 0)
+    assert (few["one_week_sees_below"], few["falls"][0]["within_1"]) == (None, 0)
+    assert many["falls"][0]["within_1"] > 0.9

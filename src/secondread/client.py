@@ -51,13 +51,20 @@ class Client:
         self._timeout = timeout
 
     def read(
-        self, *sources: ImageFile, task: str = "auto", bundle: str = "", operating_point: str = "", source: str = ""
+        self,
+        *sources: ImageFile,
+        task: str = "auto",
+        bundle: str = "",
+        operating_point: str = "",
+        source: str = "",
+        frame: int | None = None,
     ) -> list[dict[str, Any]]:
         """Have images read at once; gives one entry each, in order, refusals among them.
 
-        sources: paths, or (name, bytes). source: where the images come from, kept with them.
+        sources: paths, or (name, bytes). source: where the images come from, kept with them. frame: of files of several
+        frames this one alone, from 1; without it all are read, and `worst_frame` says which answers.
         """
-        form = {"task": task, "bundle": bundle, "operating_point": operating_point, "source": source}
+        form = _form(task, bundle, operating_point, source, frame)
         body, content_type = _multipart(sources, form)
         try:
             answer = self._ask("POST", "/readings", body=body, content_type=content_type)
@@ -75,14 +82,15 @@ class Client:
         bundle: str = "",
         operating_point: str = "",
         source: str = "",
+        frame: int | None = None,
         key: str | None = None,
     ) -> dict[str, Any]:
         """Send many images or zip archives to be read in the background; gives the upload, with its `id`.
 
         key: the Idempotency-Key; give the same one to send the same upload again after a failure. Without one it is
-        made up, so that a repetition inside this call uploads nothing twice.
+        made up, so that a repetition inside this call uploads nothing twice. frame: as of `read`.
         """
-        form = {"task": task, "bundle": bundle, "operating_point": operating_point, "source": source}
+        form = _form(task, bundle, operating_point, source, frame)
         body, content_type = _multipart(tuple(sources), form)
         headers = {"Idempotency-Key": key or uuid4().hex}
         return self._ask("POST", "/batches", body=body, content_type=content_type, headers=headers)
@@ -116,11 +124,14 @@ class Client:
         """One reading."""
         return self._ask("GET", f"/readings/{reading_id}")
 
-    def picture(self, reading_id: int, what: str = "image") -> bytes:
-        """A PNG: 'image', 'thumbnail' or 'heatmap'; or the 'file' as it is kept."""
+    def picture(self, reading_id: int, what: str = "image", *, frame: int | None = None) -> bytes:
+        """A PNG: 'image', 'thumbnail' or 'heatmap'; or the 'file' as it is kept.
+
+        frame: of a file of several frames, from 1; without it the one that answered.
+        """
         if what not in ("image", "thumbnail", "heatmap", "file"):
             raise UsageError(f"'{what}' is no picture; ask for image, thumbnail, heatmap or file")
-        return self._ask("GET", f"/readings/{reading_id}/{what}")
+        return self._ask("GET", f"/readings/{reading_id}/{what}", query=None if frame is None else {"frame": frame})
 
     def regions(self, reading_id: int) -> list[dict[str, Any]]:
         """The places that the bundle's lesion map names: box, outline, peak, area. Empty where it names none."""
@@ -134,6 +145,21 @@ class Client:
         return self._ask(
             "POST", f"/readings/{reading_id}/reviews", json_body=body, headers={"Idempotency-Key": uuid4().hex}
         )
+
+    def patient_line(self, reading_id: int) -> dict[str, str]:
+        """Whose image it is: patient, accession, study_date, empty where not known; mode: the server's setting."""
+        return self._ask("GET", f"/readings/{reading_id}/patient-line")
+
+    def type_patient_line(
+        self, reading_id: int, *, patient: str = "", accession: str = "", study_date: str = ""
+    ) -> dict[str, str]:
+        """Say whose image it is, for every report of it; all empty erases that. study_date: as 2026-03-01."""
+        body = {"patient": patient, "accession": accession, "study_date": study_date}
+        return self._ask("PUT", f"/readings/{reading_id}/patient-line", json_body=body)
+
+    def report(self, reading_id: int, *, heatmap: bool = False) -> bytes:
+        """The report of a reading as PDF. heatmap: with the heat map of a negative too."""
+        return self._ask("GET", f"/readings/{reading_id}/report.pdf", query={"heatmap": heatmap})
 
     def delete(self, reading_id: int) -> dict[str, Any]:
         """Take a reading out of sight; `restore` brings it back."""
@@ -214,6 +240,11 @@ def _multipart(sources: Iterable[ImageFile], form: dict[str, str]) -> tuple[byte
         head = f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{quoted}"\r\n'
         parts.append(head.encode() + b"Content-Type: application/octet-stream\r\n\r\n" + data + b"\r\n")
     return b"".join([*parts, f"--{boundary}--\r\n".encode()]), f"multipart/form-data; boundary={boundary}"
+
+
+def _form(task: str, bundle: str, operating_point: str, source: str, frame: int | None) -> dict[str, str]:
+    named = {"task": task, "bundle": bundle, "operating_point": operating_point, "source": source}
+    return named | ({} if frame is None else {"frame": str(frame)})
 
 
 def _named(source: ImageFile) -> tuple[str, bytes]:

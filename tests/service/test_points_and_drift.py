@@ -3,17 +3,19 @@
 from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
 from sqlalchemy import update
 
-from secondread.errors import Conflict, UsageError
+from secondread.errors import Conflict, UnknownName, UsageError
 from secondread.images import decode
 from secondread.reading import Bundle, Reader, load_bundle
-from secondread.service import Draft, ReadingRequest, Service, operating_point_of
-from secondread.service.tables import ReadingRow, now
-from secondread.stats.drift import Reference, score_drift
+from secondread.service import Draft, ReadingRequest, Service, Window, answer_facts, operating_point_of
+from secondread.service.tables import ImageRow, ReadingRow, now
+from secondread.stats.drift import Reference, Scores, score_drift
+from secondread.stats.interval import Interval
 from tests.phantoms import chest_phantom, encode
 from tests.service.conftest import ANNA
 from tests.service.stubs import draft, image_bytes, stage
@@ -33,7 +35,7 @@ def test_a_choice_decides_until_it_is_taken_back_and_all_are_kept(service: Servi
     point = service.points.active_point(BUNDLE)
     assert point is not None
     assert (point.name, point.threshold, point.low) == (second.name, 0.4, 0.2)
-    assert point.sensitivity["n"] > 10
+    assert (point.sensitivity.n or 0) > 10
     back = service.points.revert(BUNDLE, actor=ANNA)
     assert back is not None
     assert back.id == first.id
@@ -98,7 +100,7 @@ def test_a_real_reader_reads_at_the_sites_point_and_answers_again_from_the_store
 @pytest.fixture(scope="module")
 def reference() -> Reference:
     rng = np.random.default_rng(0)
-    return Reference("test", np.sort(rng.beta(5, 2, 200)), np.sort(rng.beta(2, 5, 400)), 3, 600)
+    return Reference(Scores.of(rng.beta(5, 2, 200)), Scores.of(rng.beta(2, 5, 400)), Interval(None))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.9, 1.0])
@@ -108,7 +110,7 @@ def test_another_share_of_the_diseased_is_no_drift(reference: Reference, share: 
     for _ in range(40):
         sick = rng.random(500) < share
         scores = np.where(sick, rng.beta(5, 2, 500), rng.beta(2, 5, 500))
-        found = score_drift(scores, reference, level=0.05)
+        found = score_drift(Scores.of(scores), reference, level=0.05)
         alarms += found.alarm
         assert found.share == pytest.approx(share, abs=0.2)
     assert alarms == 0
@@ -117,8 +119,8 @@ def test_another_share_of_the_diseased_is_no_drift(reference: Reference, share: 
 def test_scores_that_no_share_explains_raise_the_alarm(reference: Reference) -> None:
     rng = np.random.default_rng(2)
     for scores in (np.full(300, 0.5), rng.random(600) * 0.05, rng.beta(60, 60, 400)):
-        assert score_drift(scores, reference, level=0.05).alarm
-    assert score_drift([], reference, level=0.05).distance is None
+        assert score_drift(Scores.of(scores), reference, level=0.05).alarm
+    assert score_drift(Scores.of([]), reference, level=0.05).distance is None
 
 
 MOMENT = now()
@@ -142,6 +144,10 @@ def _miss(service: Service, numbers: range, *, point: str) -> None:
         service.reviews.add(missed, verdict="disagree", finding=1, actor=ANNA, role="reviewer")
 
 
+def _windows(service: Service, **more: Any) -> list[Window]:
+    return service.drift.table(BUNDLE, **({"days": 7, "until": MOMENT} | more)).windows
+
+
 def test_windows_tell_refusals_and_agreement_that_leave_the_evidence(service: Service) -> None:
     evidence = BUNDLE.evidence
     assert evidence is not None
@@ -152,21 +158,103 @@ def test_windows_tell_refusals_and_agreement_that_leave_the_evidence(service: Se
     for number in range(60, 90):
         _add(service, number, draft(refusal="unlike_training"), days=3, point=point.name)
     _miss(service, range(100, 130), point=point.name)
-    calm, alarmed = service.drift.windows(BUNDLE, days=7, n_windows=2, until=MOMENT)
+    calm, alarmed = _windows(service, n_windows=2)
     assert (calm.n, calm.alarms) == (40, ())
     assert calm.sensitivity.seen_below is None, "nobody reviewed anything"
-    assert alarmed.alarms == ("scores", "refusals", "sensitivity")
+    assert set(alarmed.alarms) >= {"refusals", "sensitivity"}
+    assert alarmed.sensitivity.since == 1
     with pytest.raises(UsageError, match="no evidence"):
-        service.drift.windows(BUNDLE, split="nowhere")
+        _windows(service, split="nowhere")
+    with pytest.raises(UnknownName, match="evidence, start"):
+        _windows(service, against="nothing")
 
 
 def test_drift_follows_the_point_that_decides(service: Service) -> None:
     chosen = service.points.choose(BUNDLE, threshold=0.3, actor=ANNA)
     _miss(service, range(20), point=chosen.name)
-    (window,) = service.drift.windows(BUNDLE, days=7, n_windows=1, until=MOMENT)
+    table = service.drift.table(BUNDLE, days=7, n_windows=1, until=MOMENT)
+    (window,) = table.windows
     assert (window.sensitivity.hits, window.sensitivity.n) == (0, 20)
     assert "sensitivity" in window.alarms
     assert window.sensitivity.evidence_value == pytest.approx(chosen.measured["sensitivity"]["value"], abs=1e-6)
+    assert (table.sensitivity.n, table.sensitivity.held_against) == (20, window.sensitivity.evidence_value)
+    assert table.specificity.seen_below is None, "no healthy image was reviewed: too few to say"
     service.points.revert(BUNDLE, actor=ANNA)
-    (window,) = service.drift.windows(BUNDLE, days=7, n_windows=1, until=MOMENT)
+    (window,) = _windows(service, n_windows=1)
     assert window.sensitivity.n == 0
+
+
+def _review(service: Service, numbers: range, *, days: float, found: int, point: str) -> None:
+    """Diseased images, the first `found` of which were called positive; reviewed."""
+    for at, number in enumerate(numbers):
+        positive = at < found
+        one = _add(service, number, draft(0.9 if positive else 0.01), days=days, point=point)
+        service.reviews.add(one, verdict="agree" if positive else "disagree", finding=1, actor=ANNA, role="reviewer")
+
+
+def test_a_place_that_began_lower_than_the_evidence_is_held_against_its_own_first_weeks(service: Service) -> None:
+    point = service.points.choose(BUNDLE, threshold=0.02, actor=ANNA).name
+    _review(service, range(60), days=60, found=36, point=point)
+    _review(service, range(100, 140), days=10, found=24, point=point)
+    _review(service, range(200, 240), days=3, found=2, point=point)
+    calm, fallen = _windows(service, n_windows=2, against="start")
+    assert calm.sensitivity.evidence_value == pytest.approx(0.6)
+    assert (calm.sensitivity.alarm, fallen.sensitivity.alarm) == (False, True)
+    assert "sensitivity" in _windows(service, n_windows=2)[0].alarms, "beside the evidence it is off from the start"
+    assert len(_windows(service, n_windows=20, against="start")) == 4, "the first 28 days are no windows of their own"
+
+
+def test_films_of_one_patient_are_one_in_drift_and_in_agreement(service: Service) -> None:
+    _miss(service, range(30), point=BUNDLE.operating_point().name)
+    with service.database.begin() as session:
+        session.execute(update(ImageRow).values(patient="one person"))
+    (window,) = _windows(service, n_windows=1)
+    assert (window.sensitivity.n, window.sensitivity.n_groups) == (30, 1)
+    assert not window.sensitivity.alarm
+    concluded = service.agreement.table().tasks["tuberculosis"].concluded
+    assert (concluded.n, concluded.n_groups, concluded.too_few) == (30, 1, True)
+
+
+def test_windows_stand_still_while_one_looks(service: Service) -> None:
+    """Each is the same whenever one looks, the last one is still going on and its scores raise no alarm yet."""
+    for number in range(150):
+        _add(service, number, draft(0.5), days=0, point=BUNDLE.operating_point().name)
+    last = service.drift.table(BUNDLE, days=7, n_windows=2).windows[-1]
+    assert last.since.weekday() == last.until.weekday() == 0
+    assert last.since <= MOMENT < last.until
+    assert "scores" not in last.alarms
+    assert "scores" in _windows(service, n_windows=1, until=MOMENT + timedelta(seconds=1))[0].alarms
+
+
+def test_a_choice_is_measured_on_the_images_reviewed_here_or_says_that_it_looked(service: Service) -> None:
+    point = BUNDLE.operating_point().name
+    with pytest.raises(UsageError, match="0 diseased and 0 healthy images"):
+        service.points.choose(BUNDLE, threshold=0.3, split="site", actor=ANNA)
+    _review(service, range(12), days=3, found=9, point=point)
+    for number in range(100, 115):
+        one = _add(service, number, draft(0.1), days=3, point=point)
+        service.reviews.add(one, verdict="agree", actor=ANNA, role="reviewer")
+    looked = service.points.choose(BUNDLE, threshold=0.3, actor=ANNA)
+    assert (looked.measured_on, looked.independent) == ("test", False)
+    here = service.points.choose(BUNDLE, threshold=0.3, split="site", actor=ANNA)
+    assert (here.measured_on, here.independent) == ("site", True)
+    assert here.measured["sensitivity"]["value"] == 0.75
+    assert here.measured["specificity"]["n"] == 15
+    active = service.points.active_point(BUNDLE)
+    assert active is not None
+    assert active.data == "27 images reviewed at this site"
+    with service.database.begin() as session:
+        session.execute(update(ImageRow).values(patient="one person"))
+    again = service.points.choose(BUNDLE, threshold=0.3, split="site", actor=ANNA)
+    assert again.measured["sensitivity"]["n_groups"] == 1
+
+
+def test_the_answer_of_a_chosen_threshold_says_that_its_evidence_was_looked_at(service: Service) -> None:
+    point = service.points.choose(BUNDLE, threshold=0.3, actor=ANNA)
+    asked = replace(draft(0.9), bundle=BUNDLE.id, bundle_sha256=BUNDLE.sha256, threshold=0.3)
+    own, chosen = (
+        answer_facts(service, replace(asked, operating_point=name)).limits
+        for name in (BUNDLE.operating_point().name, point.name)
+    )
+    assert chosen[1:] == own
+    assert "too good" in chosen[0]

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 import pytest
 from reportlab.pdfbase import pdfmetrics
@@ -9,9 +10,11 @@ from reportlab.platypus import Paragraph
 
 from secondread.errors import NotThere
 from secondread.reading import load_bundle
-from secondread.service import Actor, Draft, Service, report_facts
-from secondread.service.pdf import page_of, reading_pdf
-from secondread.service.pdf_style import BODY, MISSING, is_complete, markup
+from secondread.service import Actor, Draft, PatientLine, Service, report_facts
+from secondread.service import pdf as pdf_module
+from secondread.service.patient_lines import PatientLines
+from secondread.service.pdf import page_of, reading_pdf, sentence
+from secondread.service.pdf_style import BODY, MISSING, is_complete, markup, paragraph
 from tests.phantoms import chest_phantom, encode
 from tests.service.conftest import ANNA
 from tests.service.stubs import draft
@@ -40,11 +43,13 @@ def _pages(pdf: bytes) -> int:
 
 
 @pytest.mark.parametrize("decision", _RULES)
-def test_every_decision_is_one_page_with_two_pictures(service: Service, decision: str) -> None:
+def test_every_decision_is_one_page_with_its_pictures(service: Service, decision: str) -> None:
+    """The heat map of a negative is drawn only where it is asked for."""
     reading = _add(service, _draft(_RULES[decision], decision=decision, decision_text="words"))
-    pdf = reading_pdf(service, reading, actor=ANNA)
-    assert _pages(pdf) == 1
-    assert pdf.count(b"/Subtype /Image") == 2
+    for asked in (False, True):
+        pdf = reading_pdf(service, reading, actor=ANNA, heat_map=asked)
+        assert _pages(pdf) == 1
+        assert pdf.count(b"/Subtype /Image") == (1 if decision == "negative" and not asked else 2)
 
 
 def test_a_refusal_has_its_reason_and_no_probability(service: Service) -> None:
@@ -58,9 +63,16 @@ def test_a_refusal_has_its_reason_and_no_probability(service: Service) -> None:
 def test_limits_and_measurements_come_from_the_bundle_that_read(service: Service) -> None:
     facts = report_facts(service, _add(service, _draft()), actor=ANNA)
     assert "A heat map shows what the model used, not where disease is." in facts.limits
-    assert [row.where for row in facts.measured][1:3] == ["test", "external"]
-    assert facts.measured[0].n_positive == 26
     assert facts.bundle_is_here
+
+
+def test_other_hospitals_come_first_and_the_images_the_threshold_was_chosen_on_last(service: Service) -> None:
+    facts = report_facts(service, _add(service, _draft()), actor=ANNA)
+    assert facts.measured[0].where.startswith("external")
+    assert [row.chosen for row in facts.measured] == [False] * (len(facts.measured) - 1) + [True]
+    assert facts.measured[-1].n_positive == 26
+    assert facts.evidence[0].named().startswith("another hospital")
+    assert "where the threshold was chosen" in facts.evidence[-1].named()
 
 
 def test_a_bundle_that_is_gone_is_told_and_the_task_gives_the_limits(service: Service) -> None:
@@ -89,6 +101,71 @@ def test_after_retention_the_page_says_that_the_image_is_gone(service: Service) 
     told: list[str] = []
     page_of(erased, actor=ANNA, translate=lambda text: told.append(text) or text)
     assert "The image was deleted by retention." in told
+
+
+def _told(service: Service, monkeypatch: pytest.MonkeyPatch, reading: int) -> list[str]:
+    """The plain text of every paragraph of the page."""
+    told: list[str] = []
+    made = pdf_module.paragraph
+    monkeypatch.setattr(pdf_module, "paragraph", lambda text, *a, **more: told.append(text) or made(text, *a, **more))
+    reading_pdf(service, reading, actor=ANNA)
+    return told
+
+
+def test_score_and_threshold_are_on_one_scale_and_a_decision_says_what_it_misses(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = _add(service, replace(_draft(0.706, decision="positive"), low=None, high=None))
+    told = _told(service, monkeypatch, reading)
+    assert "Score 71 of 100; paper: positive from 70." in told
+    facts = report_facts(service, reading, actor=ANNA)
+    assert sentence(facts.outlook.of("positive", facts.task)) in told
+
+
+def test_the_name_of_the_file_and_the_patient_are_on_the_page_in_full(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "_".join([HINDI, "a_name_that_has_no_end"] * 15)[:499]
+    reading = _add(service, _draft(), name=name)
+    lines = PatientLines(service.database, service.images, "typed")
+    lines.write(reading, PatientLine("W" * 64, "A-17", "2026-03-01"), actor=ANNA)
+    there = replace(service, patient_lines=lines)
+    assert {name, "W" * 64, "A-17", "2026-03-01"} <= set(_told(there, monkeypatch, reading))
+
+
+def test_nothing_of_a_patient_is_on_the_page_unless_the_site_wants_it(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Patient" not in _told(service, monkeypatch, _add(service, _draft()))
+
+
+def test_moments_are_told_in_local_time_beside_utc(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = _add(service, _draft())
+    here = replace(service, zone=ZoneInfo("Asia/Kolkata"))
+    assert any("(UTC+05:30)" in text and " UTC; anna" in text for text in _told(here, monkeypatch, reading))
+
+
+def test_a_map_says_how_large_its_cells_are_where_that_is_known(service: Service) -> None:
+    facts = {"width": 70, "height": 90, "map_cell": [21.3, 20.0], "header": {"PixelSpacing": "[0.5, 0.5]"}}
+    known = report_facts(service, _add(service, _draft(facts=facts)), actor=ANNA)
+    assert known.map_caption()[-1].endswith("about 21 pixels, here 11 mm.")
+    unknown = report_facts(service, _add(service, _draft(), number=1), actor=ANNA)
+    assert not any("cells" in sentence for sentence in unknown.map_caption())
+
+
+@pytest.mark.parametrize("word", ["w" * 400, "x_y-" * 100, "छाती" * 90, ("छाती_film_क्ष्मा_" * 30)])
+def test_a_word_too_long_for_its_place_is_broken_and_whole(word: str) -> None:
+    line = paragraph(word, BODY, width=200)
+    line.wrap(200, 1000)
+    texts = [_line_of(one) for one in line.blPara.lines]
+    assert len(texts) > 3
+    assert all(extra >= 0 for extra in (getattr(one, "extraSpace", 0) for one in line.blPara.lines))
+    plain = re.sub("<br/>", "", re.sub("</?font[^>]*>", "", markup(word, size=9, width=188)))
+    assert plain == word
+
+
+def _line_of(line: object) -> str:
+    return "".join(getattr(word, "text", "") for word in getattr(line, "words", ()))
 
 
 def test_the_trail_tells_who_had_a_report_made(service: Service) -> None:

@@ -105,3 +105,22 @@ def test_the_table_compares_reader_and_reviewers_and_reviewers_with_each_other(s
     assert table.by_reviewer["cleo"].first_only == 1
     assert table.between["bert", "cleo"].n == 6
     assert service.agreement.table(Filter(task="fracture")).concluded.n == 0
+
+
+def test_opinions_from_before_the_answer_are_counted_apart_and_each_task_on_its_own(service: Service) -> None:
+    for number in range(12):
+        probability = 0.8 if number < 6 else 0.2
+        reading = _reading(service, number, probability, task="fracture" if number == 11 else "tuberculosis")
+        service.reviews.add(reading, verdict="agree", finding=number % 2, saw_answer=False, actor=BERT, role="reviewer")
+        service.reviews.add(reading, verdict="agree", finding=1, saw_answer=False, actor=CLEO, role="reviewer")
+        service.reviews.add(reading, verdict="agree", actor=BERT, role="reviewer")
+    tasks = service.agreement.table().tasks
+    assert list(tasks) == ["fracture", "tuberculosis"]
+    found = tasks["tuberculosis"]
+    assert (found.blind.by_reviewer["bert"].n, found.after.by_reviewer["bert"].n) == (11, 11)
+    assert found.after.by_reviewer["bert"].raw == 1.0, "who sees the answer goes along with it"
+    assert found.blind.by_reviewer["bert"].raw == pytest.approx(6 / 11)
+    assert found.blind.between["bert", "cleo"].n == 11
+    assert found.after.between == {}
+    assert found.blind.by_reviewer["cleo"].kappa == 0
+    assert tasks["fracture"].blind.by_reviewer["bert"].too_few

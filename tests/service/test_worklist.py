@@ -166,5 +166,5 @@ def test_an_export_holds_every_row_and_the_contract_of_read(service: Service) ->
     fill(service, 1100)
     rows = list(service.worklist.export(Filter(task="fracture"), actor=ANNA))
     assert len(rows) == 550
-    assert list(rows[0])[: len(CONTRACT)] == CONTRACT
+    assert list(rows[0].to_dict())[: len(CONTRACT)] == CONTRACT
     assert service.worklist.choices()["source"] == ["ward 0", "ward 1", "ward 2"]

@@ -19,6 +19,7 @@ from tests.web.conftest import post
 
 CONTRACT = ["path", "task", "bundle", "probability", "score", "decision", "operating_point", "warnings"]
 CONTRACT += ["heatmap", "refusal"]
+MEANING = ["likelihood_ratio", "likelihood_ratio_measured", "local"]
 CHEST = encode(chest_phantom((300, 240), random_state=1), "PNG")
 PHANTOMS = {"tuberculosis": chest_phantom, "brain-tumour": brain_phantom, "fracture": bone_phantom}
 REFUSED = {
@@ -37,11 +38,15 @@ def test_a_reading_has_the_keys_of_the_contract_in_order_and_says_what_the_reade
     answer = post(client, ("folder/a b.png", data), task=task)
     assert answer.status_code == 200
     (entry,) = answer.json["readings"]
-    assert list(entry) == [*CONTRACT, "display", "id", "stored", "from_store"]
+    assert list(entry) == [*CONTRACT, *MEANING, "display", "id", "stored", "from_store"]
     assert entry.pop("id") > 0
     assert entry.pop("stored")
     entry.pop("from_store")
     display = entry.pop("display")
+    assert entry.pop("local") is None
+    ratio, measured = entry.pop("likelihood_ratio"), entry.pop("likelihood_ratio_measured")
+    assert measured["split"] == "test"
+    assert ratio is None or (ratio > 1) == (entry["decision"] == "positive")
     assert entry == load(task, gate=False).read(data).to_dict(path="folder/a b.png", heatmap=entry["heatmap"])
     assert display["decision_text"] == load_task(task).words[entry["decision"]]
     assert (entry["probability"] > display["threshold"]) == (entry["decision"] == "positive")
@@ -152,7 +157,12 @@ def test_every_operating_point_of_a_bundle_is_listed_with_its_promise_and_its_fi
     assert list(points) == list(reader.bundle.operating_points)
     assert points["paper"]["guaranteed"] is None
     assert points["screening"]["guaranteed"] is False
-    assert points["screening"]["chosen_by"].startswith("not proven with 90 % confidence")
+    assert points["screening"]["chosen_by"].startswith("sensitivity at least 0.9 with 90 % confidence: not shown; ")
+    promised = {row["operating_point"]: row for row in listed["promises"]}
+    assert list(promised) == ["screening", "confirm"]
+    assert [one["source"] for one in promised["screening"]["sources"]] == ["site0", "site1", "site2"]
+    assert {one["split"] for one in promised["screening"]["seen"]} == {"test"}
+    assert promised["screening"]["in_words"] in points["screening"]["chosen_by"]
     for name in points:
         found = {(row["split"][:4], row["measure"]) for row in listed["measured"] if row["operating_point"] == name}
         assert {(split, rate) for split in ("val ", "test") for rate in ("sensitivity", "specificity")} <= found

@@ -11,7 +11,8 @@ from secondread import Client
 from secondread.client import Refused
 from secondread.errors import CannotOpen, UsageError
 from tests.phantoms import chest_phantom, encode
-from tests.web.conftest import Server
+from tests.several import dicom_of, stack
+from tests.web.conftest import Server, served
 
 FILMS = [encode(chest_phantom(72, random_state=number), "PNG") for number in range(50, 54)]
 
@@ -51,6 +52,21 @@ def test_an_upload_is_read_by_the_servers_own_worker(room: Client) -> None:
     assert len(list(room.readings(batch=sent["id"], order="oldest"))) == 4
 
 
+def test_a_report_is_fetched_and_says_whose_image_it_is_only_where_the_site_wants_that(
+    room: Client, tmp_path: Path
+) -> None:
+    number = room.read(("film.png", FILMS[0]), task="tuberculosis")[0]["id"]
+    assert room.report(number, heatmap=True).startswith(b"%PDF-")
+    assert room.patient_line(number)["mode"] == "off"
+    with pytest.raises(Refused, match="patient_line"):
+        room.type_patient_line(number, patient="Doe, Jane")
+    with served(DATA_FOLDER=str(tmp_path), PATIENT_LINE="typed") as found:
+        there = Client(found.address)
+        number = there.read(("film.png", FILMS[0]), task="tuberculosis")[0]["id"]
+        there.type_patient_line(number, patient="Doe, Jane", study_date="2026-03-01")
+        assert there.patient_line(number)["patient"] == "Doe, Jane"
+
+
 def test_a_request_that_cannot_be_answered_says_why(room: Client, tmp_path: Path) -> None:
     assert room.read(("a.png", b"text"))[0]["refusal"]["code"] == "not_an_image"
     with pytest.raises(Refused, match="did you mean 'tuberculosis'"):
@@ -64,3 +80,19 @@ def test_a_request_that_cannot_be_answered_says_why(room: Client, tmp_path: Path
 def test_the_client_needs_nothing_but_the_standard_library() -> None:
     code = "import sys; from secondread import Client; print({'numpy', 'flask', 'sqlalchemy'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
+
+
+def test_files_of_several_frames_are_read_whole_or_at_one(room: Client) -> None:
+    data = dicom_of(stack())
+    (whole,) = room.read(("film.dcm", data), task="tuberculosis")
+    (second,) = room.read(("film.dcm", data), task="tuberculosis", frame=2)
+    assert (len(whole["frames"]), "frames" in second) == (12, False)
+    assert second["score"] == whole["frames"][1]["score"]
+    batch = room.wait(room.upload([("film.dcm", data)], task="tuberculosis", frame=3)["id"])
+    assert batch["frame"] == 3
+    third = room.reading(batch["items"][0]["reading_id"])
+    assert (third["frame"], third["score"]) == (2, whole["frames"][2]["score"])
+    pictures = {room.picture(whole["id"], frame=frame) for frame in (None, whole["worst_frame"], 2, 3)}
+    assert len(pictures) == 3  # without a number, the one that answered
+    with pytest.raises(Refused, match="no frame 13"):
+        room.picture(whole["id"], frame=13)

@@ -95,9 +95,9 @@ def client(provider: Provider, tmp_path) -> Iterator[FlaskClient]:
     service.close()
 
 
-def sign_in(client: FlaskClient, provider: Provider, *, state: str = "") -> Any:
+def sign_in(client: FlaskClient, provider: Provider, *, state: str = "", back: str = "") -> Any:
     """Go to the provider and come back with its answer."""
-    away = client.get("/login/provider")
+    away = client.get("/login/provider", query_string={"next": back} if back else None)
     assert away.status_code == 302
     asked = parse_qs(urlsplit(away.headers["Location"]).query)
     assert asked["redirect_uri"] == ["http://localhost/login/provider/answer"]
@@ -105,6 +105,14 @@ def sign_in(client: FlaskClient, provider: Provider, *, state: str = "") -> Any:
     provider.claims.setdefault("nonce", asked["nonce"][0])
     query = {"code": "c", "state": state or asked["state"][0]}
     return client.get("/login/provider/answer", query_string=query)
+
+
+@pytest.mark.parametrize(
+    ("back", "goal"), [("/worklist?order=oldest", "/worklist?order=oldest"), ("//evil.example", "/"), ("", "/")]
+)
+def test_one_comes_back_to_where_one_was(client: FlaskClient, provider: Provider, back: str, goal: str) -> None:
+    answer = sign_in(client, provider, back=back)
+    assert (answer.status_code, answer.headers["Location"]) == (303, goal)
 
 
 def test_who_the_provider_vouches_for_is_logged_in(client: FlaskClient, provider: Provider) -> None:

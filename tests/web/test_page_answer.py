@@ -1,15 +1,22 @@
 """An answer is drawn in one way: on the card where it was read, on the reading's own page, beside another, in print."""
 
 import re
+from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from secondread import web
+from secondread.evidence.outlook import outlook
+from secondread.reading import load_bundle
+from secondread.stats.scale import marks
 from tests.phantoms import chest_phantom, dicom_bytes, encode
 from tests.web.conftest import multipart
 
 FILM = encode(chest_phantom((120, 100), random_state=5, lesion=True), "PNG")
+QUIET = dicom_bytes(chest_phantom(256, random_state=2), Modality="DX", BodyPartExamined="CHEST")  # read as negative
 FILES = {
     "film.png": (FILM, {"task": "tuberculosis"}),
     "triage.png": (FILM, {"task": "tuberculosis", "bundle": "paper", "operating_point": "triage"}),
@@ -18,7 +25,7 @@ FILES = {
     "unknown.png": (FILM, {}),
 }
 PARTS = re.compile(
-    r'<div class="decision">.*?</div>|<svg class="bar-chart".*?</svg>|'
+    r'<div class="decision">.*?</div>|<svg class="bar-chart".*?</svg>|<p class="outlook">.*?</p>|'
     r'<p class="reason">.*?</p>|<ul class="warnings".*?</ul>',
     re.DOTALL,
 )
@@ -38,6 +45,77 @@ def test_the_card_says_what_every_page_of_the_reading_says(client: FlaskClient, 
         assert PARTS.findall(text)[: len(parts)] == parts, page
         if page != "/compare":  # which says nothing of the file
             assert known.items() <= dict(ROW.findall(text)).items(), page
+
+
+@pytest.mark.parametrize("page", ["card", "", "/compare", "/report"])
+def test_a_negative_answer_rules_nothing_out_and_says_what_is_missed(client: FlaskClient, page: str) -> None:
+    entry = read(client, "quiet.dcm", QUIET, "en")
+    assert entry["decision"] == "negative"
+    text = unescape(entry["drawn"] if page == "card" else client.get(f"/readings/{entry['id']}{page}").text)
+    assert "tuberculosis is not ruled out: with symptoms or contact, test as you would without this answer" in text
+    bundle = load_bundle("tuberculosis")
+    known = outlook(bundle.evidence, bundle.operating_point().threshold)
+    missed = known.missed(bundle.task)
+    assert f"M{missed[1:]}." in text
+    assert missed == entry["display"]["outlook"]
+    assert "no signs of" not in text
+    assert text.index("Other hospitals") < text.index("Hospitals it knows")
+    assert text.index(f"{known.elsewhere[0].source}: s") < text.index(f"{known.at_home_extremes[0].source}: s")
+
+
+def test_people_see_one_scale(client: FlaskClient) -> None:
+    entry = read(client, "film.png", FILM, "en", task="tuberculosis")
+    answer = entry["drawn"].partition("<details")[0]
+    positive = marks(entry["display"]["threshold"])[1]
+    assert f'aria-label="Score {entry["score"]} of 100; screening: positive from {positive}"' in answer
+    assert "robability" not in answer
+    assert "likely" not in entry["drawn"]
+    assert f"Calibrated probability {entry['probability']:.4f}" in entry["drawn"]
+    assert f"(score {entry['score']})" in client.get("/worklist").text
+
+
+def test_no_page_shows_a_negative_in_green_or_ticked(client: FlaskClient) -> None:
+    sheet = (Path(web.__file__).parent / "static" / "base.css").read_text(encoding="utf-8")
+    for colour in re.findall(r"--negative: light-dark\((#\w{6}), (#\w{6})\)", sheet)[0]:
+        green, blue = (int(colour[at : at + 2], 16) for at in (3, 5))
+        assert blue > green, colour
+    symbol = re.findall(r'<symbol id="i-negative".*?</symbol>', client.get("/").text)[0]
+    assert '<path d="M4.8 8h6.4"' in symbol, "a dash, no tick"
+
+
+def test_what_is_kept_is_drawn_again_as_it_was(client: FlaskClient) -> None:
+    first = read(client, "film.png", FILM, "en", task="tuberculosis")
+    (again,) = client.get(f"/read?ids={first['id']},999999,-1,x").json["readings"]  # type: ignore[index]
+    for key in set(first) - {"heatmap", "display", "from_store", "drawn"}:
+        assert again[key] == first[key], key
+    assert again["drawn"] == first["drawn"]
+    assert again["display"].keys() == first["display"].keys()
+    assert {key for key, value in first["display"].items() if value != again["display"][key]} <= {"image", "elapsed_ms"}
+    for address in again["pictures"].values():
+        assert client.get(address).mimetype == "image/png"
+
+
+def test_an_image_is_read_for_another_task(client: FlaskClient) -> None:
+    entry = read(client, "film.png", FILM, "en", task="tuberculosis")
+    answer = client.post("/read/again", data={"id": entry["id"], "task": "fracture"})
+    (other,) = answer.json["readings"]  # type: ignore[index]
+    assert (other["task"], other["path"]) == ("fracture", entry["path"])
+    page = client.post(f"/readings/{entry['id']}/as", data={"task": "brain-tumour"})
+    assert page.status_code == 303
+    assert "Brain tumour" in client.get(page.headers["Location"]).text
+    wrong = client.post(f"/readings/{entry['id']}/as", data={"task": "tb"})
+    assert (wrong.status_code, "unknown task" in wrong.text) == (400, True)
+    assert client.post("/read/again", data={"id": entry["id"], "task": "tb"}).status_code == 400
+    assert client.post("/read/again", data={"id": 999999, "task": "fracture"}).status_code == 404
+
+
+def test_a_point_that_confirms_nothing_says_so(client: FlaskClient) -> None:
+    entry = read(client, "film.png", FILM, "en", task="tuberculosis", operating_point="confirm")
+    listed = client.get("/api/v1/bundles").json["bundles"]  # type: ignore[index]
+    best = next(one for one in listed if (one["task"], one["name"]) == ("tuberculosis", "best"))
+    point = next(one for one in best["operating_points"] if one["name"] == "confirm")
+    assert ("confirms nothing" in entry["drawn"]) == point["below_screening"]
+    assert point["positive_from"] == marks(point["threshold"], None)[1]
 
 
 def test_the_page_is_answered_as_programs_are(client: FlaskClient) -> None:

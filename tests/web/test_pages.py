@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import delete
 
+from secondread.errors import UnknownName
+from secondread.service.tables import ShownRow
 from secondread.web import create_app
 from tests.phantoms import chest_phantom, encode
 from tests.web.conftest import post
@@ -48,12 +51,108 @@ def test_no_page_holds_a_script_or_style_of_its_own(client: FlaskClient, reading
         assert re.findall(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|https?://", text) == [], path
 
 
-def test_a_hidden_answer_is_not_in_the_page(client: FlaskClient, reading: int) -> None:
-    shown, hidden = client.get(f"/readings/{reading}").text, client.get(f"/readings/{reading}?blind=1").text
-    answer = client.get(f"/api/v1/readings/{reading}").json
+@pytest.fixture
+def unseen(app: Flask, reading: int) -> int:
+    """A reading whose answer nobody has been shown, as one that came in through the queue."""
+    with app.extensions["secondread.service"].database.begin() as session:
+        session.execute(delete(ShownRow))
+    return reading
+
+
+def test_a_hidden_answer_is_not_in_the_page_nor_behind_it(client: FlaskClient, unseen: int) -> None:
+    hidden = client.get(f"/readings/{unseen}?blind=1").text
+    behind = [f"/readings/{unseen}/report", f"/readings/{unseen}/compare", f"/api/v1/readings/{unseen}/heatmap"]
+    behind += [f"/api/v1/readings/{unseen}/reviews", f"/api/v1/readings/{unseen}/report.pdf"]
+    for path in behind:
+        assert client.get(f"{path}?blind=1").status_code == 403, path
+    assert client.get(f"/api/v1/readings/{unseen}/image").status_code == 200
+    shown = client.get(f"/readings/{unseen}").text
+    answer = client.get(f"/api/v1/readings/{unseen}").json
     told = re.compile(rf"{answer['decision']}|score {answer['score']}|data-heat|card-answer|Opinions", re.IGNORECASE)  # type: ignore[index]
     assert told.search(shown)
     assert told.findall(re.sub(r"<svg class=.sprite.*?</svg>", "", hidden, flags=re.DOTALL)) == []
+
+
+def test_who_saw_the_answer_is_told_that_it_is_too_late(client: FlaskClient, reading: int) -> None:
+    page = client.get(f"/readings/{reading}?blind=1").text
+    assert "card-answer" in page
+    assert "shown to you before" in page
+    late = client.post(f"/readings/{reading}/review?blind=1", data={"finding": "1", "saw_answer": "0"})
+    assert late.status_code == 409
+    assert "the answer was shown to you on" in late.text
+
+
+def test_opinion_first_is_switched_on_the_worklist_and_the_answer_follows_the_opinion(
+    client: FlaskClient, unseen: int
+) -> None:
+    client.post("/worklist/opinion-first", data={"on": "1"})
+    listed = client.get("/worklist").text
+    assert "Your opinion first" in listed
+    assert not re.search(r"score \d|class=\"(positive|negative)\"", listed)
+    assert client.get("/worklist?decision=positive").status_code == 400
+    assert client.get(f"/api/v1/readings/{unseen}").json["hidden"] is True  # type: ignore[index]
+    assert client.get("/api/v1/readings.csv?order=oldest").text.splitlines()[1].count("positive") == 0
+    page = client.get(f"/readings/{unseen}").text
+    assert "The answer is hidden" in page
+    assert "Show the answer" not in page, "the switch was chosen for all of this session"
+    client.post(f"/readings/{unseen}/review?blind=1", data={"finding": "0", "saw_answer": "0"})
+    assert "card-answer" in client.get(f"/readings/{unseen}").text
+    (given,) = client.get(f"/api/v1/readings/{unseen}/reviews").json["reviews"]  # type: ignore[index]
+    assert (given["saw_answer"], given["finding"]) == (False, 0)
+    agreement = client.get("/api/v1/agreement").json["tasks"][0]  # type: ignore[index]
+    assert agreement["blind"]["by_reviewer"]["local"]["n"] == 1
+    assert agreement["after"]["by_reviewer"] == {}
+    statistics = client.get("/statistics").text
+    assert "too few to say" in statistics
+    client.post("/worklist/opinion-first", data={"on": "0"})
+    assert "Your opinion first" not in client.get("/worklist").text
+
+
+def test_a_site_may_want_the_opinion_first_of_everyone(tmp_path: Path) -> None:
+    settings = {"DATA_FOLDER": str(tmp_path), "GATE": "off", "OPINION_FIRST": "on"}
+    app = create_app(settings)
+    client = app.test_client()
+    post(client, ("film.png", FILM), task="tuberculosis")
+    with app.extensions["secondread.service"].database.begin() as session:
+        session.execute(delete(ShownRow))
+    assert "card-answer" not in client.get("/readings/1").text
+    assert "Show answers at once" not in client.get("/worklist").text
+    app.extensions["secondread.service"].close()
+    with pytest.raises(UnknownName, match="opinion_first"):
+        create_app(settings | {"OPINION_FIRST": "sometimes"})
+
+
+def test_how_common_disease_is_here_is_set_on_the_page_of_thresholds(client: FlaskClient, reading: int) -> None:
+    assert client.get(f"/api/v1/readings/{reading}").json["local"] is None  # type: ignore[index]
+    wrong = client.post("/thresholds/prevalence", data={"bundle": "tuberculosis/best", "local": "200"})
+    assert wrong.status_code == 400
+    assert "is no share" in wrong.text
+    client.post("/thresholds/prevalence", data={"bundle": "tuberculosis/best", "local": "2", "note": "screening"})
+    page = client.get("/thresholds?bundle=tuberculosis/best").text
+    assert "2.0 % of those examined here" in page
+    assert "among people of whom 2.00 % are diseased" in page
+    found = client.get(f"/api/v1/readings/{reading}").json
+    assert found["local"]["prevalence"] == 0.02  # type: ignore[index]
+    assert found["local"]["probability"] < found["probability"]  # type: ignore[index]
+    listed = client.get("/api/v1/readings").json["readings"][0]  # type: ignore[index]
+    again = post(client, ("again.png", FILM), task="tuberculosis").json["readings"][0]  # type: ignore[index]
+    keys = ("likelihood_ratio", "likelihood_ratio_measured", "local")
+    assert [listed[key] for key in keys] == [again[key] for key in keys] == [found[key] for key in keys]  # type: ignore[index]
+    assert '""prevalence"": 0.02' in client.get("/api/v1/readings.csv").text
+    assert client.get("/api/v1/thresholds?bundle=tuberculosis").json["prevalence"] == 0.02  # type: ignore[index]
+    client.post("/thresholds/prevalence", data={"bundle": "tuberculosis/best", "local": ""})
+    assert client.get(f"/api/v1/readings/{reading}").json["local"] is None  # type: ignore[index]
+
+
+def test_a_choice_says_on_what_it_was_measured(client: FlaskClient, reading: int) -> None:
+    form = {"bundle": "tuberculosis/best", "threshold": "0.3", "note": "fewer referrals"}
+    assert client.post("/thresholds", data=form).status_code == 303
+    assert "which the choice itself looked at" in client.get("/thresholds?bundle=tuberculosis/best").text
+    few = client.post("/thresholds", data=form | {"measured_on": "site"})
+    assert few.status_code == 400
+    assert "measuring takes 10 of each" in few.text
+    active = client.get("/api/v1/operating-points?bundle=tuberculosis/best").json["active"]  # type: ignore[index]
+    assert (active["measured_on"], active["independent"]) == ("test", False)
 
 
 def test_the_answer_is_shown_once_an_opinion_was_given_with_it(client: FlaskClient, reading: int) -> None:
@@ -71,9 +170,9 @@ def test_the_answer_is_shown_once_an_opinion_was_given_with_it(client: FlaskClie
     ],
 )
 def test_an_opinion_that_cannot_be_is_told_beside_the_form(
-    client: FlaskClient, reading: int, form: dict[str, str], sentence: str
+    client: FlaskClient, unseen: int, form: dict[str, str], sentence: str
 ) -> None:
-    answer = client.post(f"/readings/{reading}/review", data=form)
+    answer = client.post(f"/readings/{unseen}/review", data=form)
     assert answer.status_code == 400
     assert sentence in answer.text
     assert ("card-answer" in answer.text) == (form["saw_answer"] == "1")

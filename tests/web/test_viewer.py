@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.phantoms import brain_phantom, dicom_bytes, encode
+from tests.phantoms import brain_phantom, chest_phantom, dicom_bytes, encode
 from tests.web.rooms import fill, open_first, ready
 
 pytestmark = pytest.mark.browser
@@ -37,7 +37,7 @@ def test_the_viewer_zooms_windows_inverts_and_colours(page: Page) -> None:
     page.keyboard.press("h")
     expect(page.get_by_role("button", name="Heat map", exact=True)).to_have_attribute("aria-pressed", "false")
     expect(page.get_by_text("shows what the model used, not where disease is: it does not outline")).to_be_visible()
-    expect(page.get_by_role("img", name=re.compile("^Probability .*; positive above"))).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile("^Score [0-9]+ of 100; screening: positive"))).to_be_visible()
 
 
 def test_the_window_of_a_deep_file_reaches_beyond_what_is_shown_first(page: Page) -> None:
@@ -70,15 +70,14 @@ def test_the_window_of_a_deep_file_reaches_beyond_what_is_shown_first(page: Page
     expect(page.locator("#window-said")).to_have_text("centre 40, width 400 HU")
 
 
-def test_places_that_the_network_marks_are_outlined_on_demand(page: Page) -> None:
+def test_places_that_the_network_marks_are_outlined_on_a_positive(page: Page) -> None:
     film = encode(brain_phantom(256, random_state=0, lesion=True), "PNG")
     brain = {"name": "brain.png", "mimeType": "image/png", "buffer": film}
     sent = page.request.post("/api/v1/readings", multipart={"image": brain, "task": "brain-tumour"}).json()
     page.goto(f"/readings/{sent['readings'][0]['id']}")
     ready(page)
     outlines = page.locator(".outlines")
-    expect(outlines).to_be_hidden()
-    page.keyboard.press("b")
+    expect(outlines).to_be_visible()
     expect(page.get_by_role("button", name="Outlines")).to_have_attribute("aria-pressed", "true")
     expect(outlines.locator("polygon.over")).not_to_have_count(0)
     inside = outlines.evaluate("""svg => {
@@ -87,5 +86,26 @@ def test_places_that_the_network_marks_are_outlined_on_demand(page: Page) -> Non
         return shape.left >= film.left && shape.right <= film.right && shape.width > 0.05 * film.width;
     }""")
     assert inside
-    page.get_by_role("button", name="Outlines").click()
+    page.keyboard.press("b")
     expect(outlines).to_be_hidden()
+    page.reload()
+    ready(page)
+    expect(page.get_by_role("button", name="Outlines")).to_have_attribute("aria-pressed", "false")
+
+
+def test_nothing_is_drawn_on_a_negative_until_it_is_asked_for(page: Page) -> None:
+    film = dicom_bytes(chest_phantom(256, random_state=2), Modality="DX", BodyPartExamined="CHEST")
+    chest = {"name": "film.dcm", "mimeType": "application/dicom", "buffer": film}
+    sent = page.request.post("/api/v1/readings", multipart={"image": chest, "task": "tuberculosis"}).json()
+    assert sent["readings"][0]["decision"] == "negative"
+    page.goto(f"/readings/{sent['readings'][0]['id']}")
+    ready(page)
+    for name, layer in (("Heat map", ".heat-layer"), ("Outlines", ".outlines")):
+        switch = page.get_by_role("button", name=name, exact=True)
+        expect(switch).to_have_attribute("aria-pressed", "false")
+        expect(page.locator(layer)).to_be_hidden()
+        switch.click()
+        expect(switch).to_have_attribute("aria-pressed", "true")
+        page.reload()
+        ready(page)
+        expect(page.get_by_role("button", name=name, exact=True)).to_have_attribute("aria-pressed", "true")

@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
 
-from secondread.errors import DatabaseUnusable, ExtraMissing, UsageError
+from secondread.errors import DatabaseUnusable, DiskFull, ExtraMissing, SecondReadError, UsageError
 
 FILE_NAME = "secondread.sqlite"
 _BUSY_MS = 30_000  # how long a writer waits for another
@@ -112,13 +112,27 @@ class Database:
         """A database that cannot be reached, as an error that says what to do."""
         try:
             yield
-        except OperationalError as error:
-            reason = " ".join(str(error.orig).split())
-            raise DatabaseUnusable(f"the database {self.name} cannot be used: {reason[:300]}") from error
         except DBAPIError as error:
-            if "no such table" in str(error) or "UndefinedTable" in type(error.orig).__name__:
-                raise DatabaseUnusable(f"{self.name} has no tables yet; run `secondread db upgrade`") from error
-            raise
+            if (told := self._told(error)) is None:
+                raise
+            raise told from error
+
+    def _told(self, error: DBAPIError) -> SecondReadError | None:
+        """What to raise in its place, with a sentence that helps; None for what is a mistake of ours."""
+        code = getattr(error.orig, "sqlite_errorcode", None)
+        if code == sqlite3.SQLITE_FULL:
+            return DiskFull(f"the disk of the database {self.name} is full; free some space")
+        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            return DatabaseUnusable(
+                f"the database {self.name} is damaged, or is no database; move it away and bring a backup back with "
+                "`secondread restore`"
+            )
+        if isinstance(error, OperationalError):
+            reason = " ".join(str(error.orig).split())
+            return DatabaseUnusable(f"the database {self.name} cannot be used: {reason[:300]}")
+        if "no such table" in str(error) or "UndefinedTable" in type(error.orig).__name__:
+            return DatabaseUnusable(f"{self.name} has no tables yet; run `secondread db upgrade`")
+        return None
 
 
 def _parse(text_: str) -> URL:

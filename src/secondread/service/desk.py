@@ -3,15 +3,13 @@
 Pages, API and queue come here and show what comes out; so does whatever takes images in later.
 """
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
-from secondread.errors import ImageError, NotThere, UsageError
+from secondread.errors import ImageError, NotThere
 from secondread.images import Image, decode, encode_png, to_display
-from secondread.reading import HeatMap, OperatingPoint, Reader, Reading, Refusal, decide
+from secondread.reading import FrameAnswer, HeatMap, OperatingPoint, Reader, Reading, Refusal, check_image, decide
 from secondread.service.image_store import HEAT_MAPS, ImageStore
 from secondread.service.intake import Intake, Sent, Staged
 from secondread.service.points import OperatingPoints
@@ -19,6 +17,7 @@ from secondread.service.queue import ReadingRequest
 from secondread.service.readers import GetReader
 from secondread.service.readings import Draft, Outcome, ReadingStore, StoredReading
 from secondread.service.trail import Actor
+from secondread.stats.scale import score_of
 from secondread.tasks import Task
 
 THUMBNAIL_PIXELS = 256  # longest side
@@ -90,18 +89,41 @@ class ReadingDesk:
         the item. Raises NotThere where the image was erased, and as `answer`.
         """
         staged = self._intake.staged(sha256)
-        return self._known(sha256, asked) or self._read(staged, asked)[0]
+        known = self._known(sha256, asked)
+        with suppress(ImageError):  # beyond a limit that was lowered: then reading it says so
+            if known is not None and self._still_read(self._image(staged, known), asked):
+                return known
+        return self._read(staged, asked)[0]
 
     def read_again(self, first: StoredReading, asked: ReadingRequest, *, actor: Actor) -> StoredReading:
-        """Another bundle's reading of an image that is kept, noted in the trail. Raises UsageError for another frame
-        than the first, NotThere, and as `answer`.
+        """Another bundle's reading of what the first one read, the whole file or one frame of it; noted in the trail.
+        Raises NotThere, and as `answer`.
         """
-        if first.frame:
-            raise UsageError("of a file with several frames only the first can be read again here")
+        several = (first.facts.get("n_frames") or 1) > 1 and not first.frames
+        asked = replace(asked, frame=first.frame + 1 if several else None)
         self._readings.image(first.id, actor=actor)
         draft = self._read(self._intake.staged(first.image_sha256), asked)[0]
         where = {"image_sha256": first.image_sha256, "name": first.name, "source": first.source}
         return self._readings.add(draft, **where, actor=actor)[0]
+
+    def map_of(self, reading: StoredReading, frame: int, *, actor: Actor) -> HeatMap:
+        """The heat map of any frame of a file that was read whole, by the bundle that read it. frame: from 0.
+
+        Only the worst frame's is kept; another's is made when it is asked for. Raises NotThere where that frame was not
+        read, or the bundle or the image is not here any more.
+        """
+        if not any(one["frame"] == frame + 1 and one["decision"] for one in reading.frames):
+            raise NotThere(f"frame {frame + 1} was not read, so it has no heat map")
+        task, _, name = reading.bundle.partition("@")[0].partition("/")
+        reader = self._readers(task, name)
+        if not isinstance(reader, Reader) or reader.bundle.sha256 != reading.bundle_sha256:
+            raise NotThere("the bundle that read this file is not installed any more")
+        data = self._readings.image(reading.id, actor=actor)
+        with self._turn:
+            heatmap = reader.read(data, frame=frame).heatmap
+        if heatmap is None:
+            raise NotThere(f"frame {frame + 1} has no heat map")
+        return heatmap
 
     def _read_and_store(self, staged: Staged, asked: ReadingRequest, name: str, actor: Actor) -> Answered:
         draft, reading, used = self._read(staged, asked)
@@ -113,14 +135,25 @@ class ReadingDesk:
         if known is None:
             return None
         try:
+            image = self._image(staged, known)
             with self._turn:
-                image = decode(staged.data, frame=known.frame, limits=self._intake.limits)
                 heatmap = decode(self._images.picture(HEAT_MAPS, known.heat_map)) if known.heat_map else None
         except (ImageError, NotThere):  # beyond a limit that was lowered, or erased
+            return None
+        if not self._still_read(image, asked):
             return None
         self._readings.tell_from_store(known, actor=actor)
         reader = self._readers(asked.task, asked.bundle)
         return Answered(known, reader.task if isinstance(reader, Reader) else None, image, heatmap, from_store=True)
+
+    def _image(self, staged: Staged, known: StoredReading) -> Image:
+        with self._turn:
+            return decode(staged.data, frame=known.frame, limits=self._intake.limits)
+
+    def _still_read(self, image: Image, asked: ReadingRequest) -> bool:
+        """Whether the task's file still lets such a header be read: it may have said less when this was stored."""
+        reader = self._readers(asked.task, asked.bundle)
+        return not isinstance(reader, Reader) or check_image(image, reader.task) is None
 
     def _known(self, sha256: str, asked: ReadingRequest) -> StoredReading | None:
         """What this bundle said of this image before. A refusal is looked at again: settings may have changed."""
@@ -132,13 +165,15 @@ class ReadingDesk:
         point = self._point(reader, asked) or reader.operating_point
         wanted = Outcome(operating_point=point.name, threshold=point.threshold, low=point.low, high=point.high)
         bundle_sha256 = reader.bundle.sha256
-        return self._readings.find(sha256, bundle_sha256=bundle_sha256, point_keys=[wanted.point_key])
+        return self._readings.find(
+            sha256, bundle_sha256=bundle_sha256, point_keys=[wanted.point_key], frame=asked.index
+        )
 
     def _read(self, staged: Staged, asked: ReadingRequest) -> tuple[Draft, Reading, Reader | None]:
         """What is kept is read, so that an image sent at once and one through the queue cannot differ."""
         reader = self._readers(asked.task, asked.bundle)
         with self._turn:
-            reading = reader.read(staged.data, operating_point=asked.point, keep_image=True)
+            reading = reader.read(staged.data, operating_point=asked.point, frame=asked.index, keep_image=True)
         among = (reader,) if isinstance(reader, Reader) else reader.readers
         used = next((one for one in among if one.task.name == reading.task), None)
         point = None if used is None or reading.refusal is not None else self._point(used, asked)
@@ -163,6 +198,7 @@ def _draft(reading: Reading, staged: Staged, reader: Reader | None, point: Opera
         bundle_sha256=reader.bundle.sha256 if reader else "",
         elapsed=round(reading.elapsed, 6),
         frame=image.frame if image else 0,
+        frames=tuple(_frame(one, None) for one in reading.frames),
         facts=_facts(image, staged) if image else {},
         thumbnail=encode_png(to_display(image, longest_side=THUMBNAIL_PIXELS)) if image else None,
     )
@@ -174,7 +210,7 @@ def _draft(reading: Reading, staged: Staged, reader: Reader | None, point: Opera
         own = reader.operating_point
         point = own if own.name == reading.operating_point else reader.bundle.operating_point(reading.operating_point)
     decision = decide(reading.probability, point)
-    heat_map = None if reading.heatmap is None else reading.heatmap.strength(longest_side=HEAT_MAP_PIXELS)
+    heat_map = reading.heatmap
     return replace(
         draft,
         operating_point=point.name,
@@ -183,10 +219,21 @@ def _draft(reading: Reading, staged: Staged, reader: Reader | None, point: Opera
         high=point.high,
         probability=reading.probability,
         decision=str(decision),
+        frames=tuple(_frame(one, point) for one in reading.frames),
         decision_text=reader.task.words[decision],
         warnings=tuple(dict.fromkeys((*reading.warnings, *staged.notes))),
-        heat_map=None if heat_map is None else encode_png(np.round(heat_map * 255).astype(np.uint8)),
+        heat_map=None if heat_map is None else encode_png(heat_map.levels(longest_side=HEAT_MAP_PIXELS)),
+        facts=draft.facts | ({} if heat_map is None else {"map_cell": [round(side, 1) for side in heat_map.cell]}),
     )
+
+
+def _frame(one: FrameAnswer, point: OperatingPoint | None) -> dict[str, Any]:
+    """What is stored of one of several frames. point: which decides; None where none of them was read."""
+    row: dict[str, Any] = {"frame": one.frame, "probability": one.probability, "score": None, "decision": None}
+    if point is not None and one.probability is not None:
+        row["score"] = score_of(one.probability, point.threshold, point.low)
+        row["decision"] = str(decide(one.probability, point))
+    return row | {"refusal": one.refusal.code if one.refusal else None}
 
 
 def _facts(image: Image, staged: Staged) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from secondread.data import Manifest, Row, write_manifest
 from secondread.errors import CannotOpen, DataInvalid
 from secondread.service.database import Database
 from secondread.service.image_store import ImageStore
+from secondread.service.readings import WHOLE
 from secondread.service.tables import ImageRow
 from secondread.service.trail import Actor, record
 from secondread.service.worklist import Filter, conditions_of
@@ -72,7 +73,8 @@ class ReviewedExport:
 
         patient: the pseudonym of a DICOM file's patient, so that one person's images stay in one split. split: empty
         lets `secondread data split` divide them. An image read by several bundles counts once; one on which its
-        readings were reviewed to different findings is left out, as no label is known. Raises DataInvalid, CannotOpen.
+        readings were reviewed to different findings is left out, as no label is known. So is a file of several frames:
+        its finding is of all of them, its score the highest, and training takes one picture of a file. Raises DataInvalid, CannotOpen.
         """
         found: dict[str, _Reviewed] = {}
         contradicted = set()
@@ -118,7 +120,12 @@ class ReviewedExport:
         statement = (
             select(readings, ImageRow.format, ImageRow.patient)
             .join(ImageRow, ImageRow.sha256 == readings.c.image_sha256)
-            .where(readings.c.finding.is_not(None), ImageRow.erased_at.is_(None), readings.c.frame == 0)
+            .where(
+                readings.c.finding.is_not(None),
+                ImageRow.erased_at.is_(None),
+                readings.c.frame == 0,
+                readings.c.point_key.not_like(f"{WHOLE}%"),
+            )
             .order_by(readings.c.id)
         )
         with self._database.reading() as session:

@@ -4,17 +4,19 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import tempfile
 from pathlib import Path
 
-from secondread.errors import NotThere, ServiceError
-from secondread.files import write_bytes
+from secondread.errors import CannotWrite, DiskFull, NotThere, ServiceError
+from secondread.files import write_bytes, writing
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[0-9a-f]{64}(-[0-9a-z]{1,32})?")
 IMAGES, THUMBNAILS, HEAT_MAPS = "images", "thumbnails", "heatmaps"
 KINDS = (IMAGES, THUMBNAILS, HEAT_MAPS)
 KEY_FILE = "site.key"
+_LEAST_FREE = 16_000_000  # bytes; with less, images would soon be refused one after another
 
 
 class ImageStore:
@@ -37,6 +39,20 @@ class ImageStore:
                 f"the data folder '{self.folder}' cannot be used ({error.strerror}); name another with --data-folder"
             ) from error
 
+    def check(self) -> None:
+        """Raise DiskFull or CannotWrite unless there is room to keep images: for readiness."""
+        try:
+            free = shutil.disk_usage(self.folder).free
+            if free < _LEAST_FREE:
+                raise DiskFull(
+                    f"the disk of the data folder '{self.folder}' has {free / 1e6:.0f} MB free and "
+                    f"{_LEAST_FREE / 1e6:.0f} MB are needed; free some space"
+                )
+            with writing(self.folder), tempfile.TemporaryFile(dir=self.folder, prefix=".ready-") as file:
+                file.write(b"\0" * 65536)
+        except OSError as error:
+            raise CannotWrite(f"nothing can be written to the data folder '{self.folder}': {error.strerror}") from error
+
     def add(self, data: bytes) -> str:
         """Keep these bytes and give their SHA-256; the same bytes are kept once. Raises ServiceError."""
         sha256 = hashlib.sha256(data).hexdigest()
@@ -53,7 +69,7 @@ class ImageStore:
         return data
 
     def add_picture(self, kind: str, name: str, png: bytes) -> None:
-        """Keep a thumbnail (by the image's hash) or a heat map (see `heat_map_name`)."""
+        """Keep a thumbnail (see `thumbnail_name`) or a heat map (see `heat_map_name`)."""
         self._write(self._path(kind, name), png)
 
     def picture(self, kind: str, name: str) -> bytes:
@@ -115,13 +131,18 @@ class ImageStore:
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_bytes(path, data, durable=True, mode=0o600)
-        except OSError as error:
+        except OSError as error:  # but for a full disk, which has an error of its own
             raise ServiceError(f"cannot write to the data folder '{self.folder}': {error.strerror}") from error
 
 
 def heat_map_name(image_sha256: str, bundle_sha256: str, frame: int = 0) -> str:
     """One map for each image, frame and bundle; the operating point does not change it."""
     return f"{image_sha256}-{bundle_sha256[:16]}" + (f"f{frame}" if frame else "")
+
+
+def thumbnail_name(image_sha256: str, frame: int = 0) -> str:
+    """One for each image and frame."""
+    return image_sha256 + (f"-f{frame}" if frame else "")
 
 
 def _sync_folder(folder: Path) -> None:

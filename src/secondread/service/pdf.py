@@ -2,7 +2,7 @@
 
 import io
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -30,68 +30,81 @@ from secondread.service.pdf_style import (
     font,
     is_complete,
     paragraph,
-    short,
 )
 from secondread.service.readings import DISPUTED, DONE, SETTLED, WAITING, StoredReading
-from secondread.service.report import Measured, ReportFacts, report_facts
+from secondread.service.report import MOST_LETTERS, ReportFacts, report_facts, short
 from secondread.service.reviews import Review
 from secondread.service.service import Service
 from secondread.service.tables import now
 from secondread.service.trail import Actor
-from secondread.stats.interval import Interval
+from secondread.stats.scale import marks, of_hundred, ratio_in_words, share
 from secondread.tasks import N_
 
 _BAR_HEIGHT, _BAR, _BASE = 15 * mm, 3 * mm, 5 * mm
 _BAND = HexColor(0xEBD98F)
 
 
-class ProbabilityBar(Flowable):
-    """A scale as wide as the page. Only for a reading that has a probability."""
+class ScoreBar(Flowable):
+    """The scale from 0 to 100, as wide as the page, with what begins where. Only for a reading that has a score."""
 
-    def __init__(self, reading: StoredReading):
+    def __init__(self, reading: StoredReading, width: float):
         super().__init__()
-        assert reading.probability is not None
+        assert reading.score is not None
         self.reading = reading
-        self.width, self.height = WIDTH, _BAR_HEIGHT
+        self.score = reading.score
+        self.width, self.height = width, _BAR_HEIGHT
 
     def draw(self) -> None:
         """Scale, band, threshold, and the reading's place."""
-        canvas, reading = self.canv, self.reading
+        canvas = self.canv
         canvas.setFillColor(RULE)
-        canvas.rect(0, _BASE, WIDTH, _BAR, stroke=0, fill=1)
-        if reading.low is not None and reading.high is not None:
-            canvas.setFillColor(_BAND)
-            canvas.rect(WIDTH * reading.low, _BASE, WIDTH * (reading.high - reading.low), _BAR, stroke=0, fill=1)
-        self._ticks()
-        x = WIDTH * float(reading.probability or 0)
-        canvas.setFillColor(COLOURS[reading.decision])
-        canvas.setStrokeColor(COLOURS[reading.decision])
+        canvas.rect(0, _BASE, self.width, _BAR, stroke=0, fill=1)
+        if self.reading.threshold is not None:
+            self._marks(*marks(self.reading.threshold, self.reading.low))
+        self._end(0, "0")
+        self._end(100, "100")
+        x = self.width * self.score / 100
+        canvas.setFillColor(COLOURS[self.reading.decision])
         canvas.circle(x, _BASE + _BAR / 2, 1.8 * mm, stroke=0, fill=1)
         canvas.setFont(font(bold=True), 11)
-        text = f"{reading.probability:.2f}"
+        text = str(self.score)
         half = canvas.stringWidth(text, font(bold=True), 11) / 2
-        canvas.drawCentredString(min(max(x, half), WIDTH - half), _BASE + _BAR + 2.2 * mm, text)
+        canvas.drawCentredString(min(max(x, half), self.width - half), _BASE + _BAR + 2.2 * mm, text)
 
-    def _ticks(self) -> None:
-        canvas, reading = self.canv, self.reading
-        canvas.setFont(font(), 7.5)
-        canvas.setFillColor(GREY)
-        canvas.drawString(0, 0.8 * mm, "0")
-        canvas.drawRightString(WIDTH, 0.8 * mm, "1")
+    def _marks(self, uncertain: int | None, positive: int) -> None:
+        canvas = self.canv
+        if uncertain is not None:
+            canvas.setFillColor(_BAND)
+            canvas.rect(
+                self.width * uncertain / 100, _BASE, self.width * (positive - uncertain) / 100, _BAR, stroke=0, fill=1
+            )
         canvas.setStrokeColor(GREY)
         canvas.setLineWidth(1)
-        marks = {value for value in (reading.low, reading.threshold) if value is not None}
-        for mark in marks:
-            x = WIDTH * mark
+        places = sorted({mark for mark in (uncertain, positive) if mark is not None})
+        for mark in places:
+            x = self.width * mark / 100
             canvas.line(x, _BASE - 1 * mm, x, _BASE + _BAR + 1 * mm)
-            canvas.drawCentredString(min(max(x, 6 * mm), WIDTH - 6 * mm), 0.8 * mm, f"{mark:.2f}")
+        # Two marks side by side are told together, since their numbers would lie on each other.
+        if len(places) > 1 and places[1] - places[0] < _APART:
+            self._end(sum(places) / 2, f"{places[0]} – {places[1]}")
+        else:
+            for mark in places:
+                self._end(mark, str(mark))
+
+    def _end(self, at: float, text: str) -> None:
+        """A number under the scale, left out where it would lie on the one at an end."""
+        canvas = self.canv
+        canvas.setFont(font(), 7.5)
+        canvas.setFillColor(GREY)
+        half = canvas.stringWidth(text, font(), 7.5) / 2
+        x = min(max(self.width * at / 100, half), self.width - half)
+        if at in (0, 100) or 3 * mm + half < x < self.width - 6 * mm - half:
+            canvas.drawCentredString(x, 0.8 * mm, text)
 
 
+_APART = 6  # points of the scale
 Words = Callable[[str], str]
 _GAP = 5 * mm
-_HALF = (WIDTH - _GAP) / 2
-_MOST_ROWS, _MOST_WARNINGS, _MOST_LIMITS, _MOST_REVIEWS = 4, 4, 6, 4
-_MOST_LETTERS = 240  # of a name, warning or note
 
 
 def heading(facts: ReportFacts, _: Words) -> list[Flowable]:
@@ -108,7 +121,23 @@ def heading(facts: ReportFacts, _: Words) -> list[Flowable]:
     ]
 
 
-def decision(facts: ReportFacts, _: Words) -> Flowable:
+def patient(facts: ReportFacts, _: Words, width: float) -> list[Flowable]:
+    """Whose image it is, where the site wants that said; what is not known stays free to be written by hand."""
+    line = facts.patient
+    if line is None:
+        return []
+    parts = ((_("Patient"), line.patient), (_("Accession"), line.accession), (_("Date of study"), line.study_date))
+    widths = [width * share for share in (0.5, 0.3, 0.2)]
+    cells = [
+        [
+            [paragraph(name, SMALL), paragraph(value, BODY, bold=True, width=wide) if value else Spacer(0, 6 * mm)]
+            for (name, value), wide in zip(parts, widths, strict=True)
+        ]
+    ]
+    return [_table(cells, widths, [_CELL_TOP, ("BOX", *_WHOLE, 0.5, GREY), ("INNERGRID", *_WHOLE, 0.5, RULE)])]
+
+
+def decision(facts: ReportFacts, _: Words, width: float) -> Flowable:
     """The answer in words, on the colour that it has on the pages."""
     reading = facts.reading
     said = {"positive": _("Positive"), "negative": _("Negative"), "uncertain": _("Uncertain"), "": _("Not read")}
@@ -119,7 +148,7 @@ def decision(facts: ReportFacts, _: Words) -> Flowable:
         ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
     ]
     style += [("TOPPADDING", (0, 0), (-1, -1), 5), ("BOTTOMPADDING", (0, 0), (-1, -1), 7)]
-    return _table(rows, [30 * mm, WIDTH - 30 * mm], style)
+    return _table(rows, [30 * mm, width - 30 * mm], style)
 
 
 def _refusal(reading: StoredReading, _: Words) -> str:
@@ -129,105 +158,167 @@ def _refusal(reading: StoredReading, _: Words) -> str:
     return _(message) if told == code else f"{told} ({message})"
 
 
-def operating_point(facts: ReportFacts, _: Words) -> list[Flowable]:
-    """Where the line is drawn, and what was measured there."""
+def outlook(facts: ReportFacts, _: Words) -> Flowable:
+    """What to keep in mind with this answer: how many are missed, or called positive for nothing."""
+    return paragraph(sentence(facts.outlook.of(facts.reading.decision, facts.task, _)), bold=True)
+
+
+def operating_point(facts: ReportFacts, _: Words, width: float) -> list[Flowable]:
+    """Where the line is drawn on the scale, and what was measured there: at other hospitals first."""
     reading = facts.reading
-    at = {"name": reading.operating_point, "threshold": _number(reading.threshold), "low": _number(reading.low)}
-    rule = _("Operating point “%(name)s”: positive above %(threshold)s, else negative.") % at
-    if reading.low is not None:
-        rule = _(
-            "Operating point “%(name)s”: positive above %(threshold)s, uncertain above %(low)s, else negative."
-        ) % at  # fmt: skip
-    chance = {"probability": _number(reading.probability), "score": reading.score}
-    answer = _("Probability %(probability)s (score %(score)s of 100).") % chance
-    found: list[Flowable] = [paragraph(f"{answer} {rule}")]
-    if facts.measured:
-        head = [_("measured on"), _("sensitivity (interval of 95 %), n"), _("specificity (interval of 95 %), n")]
-        rows = [[paragraph(text, SMALL) for text in head]]
-        for row in facts.measured[:_MOST_ROWS]:
-            sensitivity, specificity = (
-                _interval(row.sensitivity, row.n_positive, _),
-                _interval(row.specificity, row.n_negative, _),
-            )
-            rows.append([paragraph(text, SMALL) for text in (_where(row, _), sensitivity, specificity)])
-        found += [Spacer(0, 1 * mm), _table(rows, [WIDTH * share for share in (0.44, 0.28, 0.28)], _LINES)]
+    answer = _("Score %(n)s of 100") % {"n": reading.score}
+    found: list[Flowable] = []
+    if reading.threshold is None:
+        return [paragraph(f"{answer}.")]
+    uncertain, positive = marks(reading.threshold, reading.low)
+    rule = _("positive from %(n)s") % {"n": positive}
+    if uncertain is not None:
+        rule = _("uncertain from %(low)s, positive from %(n)s") % {"low": uncertain, "n": positive}
+    found.append(paragraph(f"{answer}; {reading.operating_point}: {rule}."))
+    found += [paragraph(sentence(text)) for text in meaning(facts, _)]
+    found.append(paragraph(_probability(reading, _), SMALL))
+    if facts.evidence:
+        head = [_("On"), _("Sensitivity"), _("Specificity")]
+        rows = [[paragraph(text, SMALL) for text in (*head,)]]
+        for place in facts.evidence:
+            rates = (place.rate("sensitivity", _), place.rate("specificity", _))
+            rows.append([paragraph(text, SMALL) for text in (place.named(_), *rates)])
+        found += [Spacer(0, 1 * mm), _table(rows, [width * share for share in (0.44, 0.28, 0.28)], _LINES)]
     return found
 
 
-def _where(row: Measured, _: Words) -> str:
-    return f"{_(row.where)}, {_('where the threshold was chosen')}" if row.chosen else _(row.where)
+def meaning(facts: ReportFacts, _: Words) -> list[str]:
+    """What the answer changes, and how likely disease is after it where the site has said how common it is."""
+    likelihood, local = facts.meaning.likelihood, facts.meaning.local
+    told = []
+    if facts.below_screening:
+        told.append(
+            _(
+                "“confirm” begins no higher than “screening” in this bundle: it calls no fewer images positive and "
+                "confirms nothing"
+            )
+        )
+    if likelihood is not None:
+        n = likelihood.n_positive + likelihood.n_negative
+        at = {"r": ratio_in_words(likelihood.ratio), "where": _(likelihood.split), "n": n}
+        name = _("Likelihood ratio")
+        times = _("%(r)s: such an answer is so many times as frequent with disease as without (%(where)s, n = %(n)s)")
+        told.append(f"{name} {times % at}")
+    if local is not None:
+        here = {"p": share(local.prevalence), "n": of_hundred(local.probability, _)}
+        told.append(_("at your prevalence of %(p)s: %(n)s of 100 people with such an answer are ill") % here)
+    return told
 
 
-def pictures(facts: ReportFacts, _: Words, height: float) -> Flowable:
-    """The image, and the image under its heat map, with what that map is not. height: of either, at most."""
+def _probability(reading: StoredReading, _: Words) -> str:
+    told = [
+        _("Calibrated probability %(p)s; positive above %(t)s.")
+        % {"p": f"{reading.probability:.4f}", "t": f"{reading.threshold:.4f}"}
+    ]
+    if reading.low is not None:
+        told.append(_("Uncertain above %(low)s.") % {"low": f"{reading.low:.4f}"})
+    told.append(_("It holds where disease is as common as in the images that it was calibrated on, and nowhere else."))
+    return " ".join(told)
+
+
+def sentence(text: str) -> str:
+    """With a capital and a full stop, as the pages write it."""
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text[-1:] in (".", "?", "!", "।", ">", "") else ".")
+
+
+def pictures(facts: ReportFacts, _: Words, width: float, height: float) -> Flowable:
+    """The image, and the image under its heat map, with what that map is not. width: of both; height: at most."""
     if facts.picture is None:
         erased = facts.reading.erased_at is not None
         return paragraph(_("The image was deleted by retention.") if erased else _("The image cannot be shown."))
     captions = [_("The image")]
-    shown = [_picture(facts.picture, height)]
+    shown = [_picture(facts.picture, _half(width), height)]
     if facts.overlay is not None:
-        captions.append(_("The same with the heat map: what the model used, not where disease is"))
-        shown.append(_picture(facts.overlay, height))
-    return side_by_side(*([picture, paragraph(text, SMALL)] for picture, text in zip(shown, captions, strict=True)))
+        captions.append(" ".join(facts.map_caption(_)))
+        shown.append(_picture(facts.overlay, _half(width), height))
+    elif facts.has_map:
+        captions[0] += ". " + _("The heat map of a negative is drawn only when it is asked for.")
+    columns = [[picture, paragraph(text, SMALL)] for picture, text in zip(shown, captions, strict=True)]
+    return side_by_side(width, *columns)
 
 
-def about(facts: ReportFacts, _: Words) -> list[Flowable]:
+def about(facts: ReportFacts, _: Words, width: float) -> list[Flowable]:
     """What was read, when, by whom and by what."""
     reading = facts.reading
     size = f"{reading.facts.get('width', '?')} × {reading.facts.get('height', '?')}, {reading.facts.get('format', '?')}"
     kind = " ".join(str(reading.facts[key]) for key in ("modality", "body_part") if reading.facts.get(key))
     n_frames = int(reading.facts.get("n_frames") or 1)
-    frame = _("frame %(n)s of %(all)s") % {"n": reading.frame + 1, "all": n_frames} if n_frames > 1 else ""
+    which = _("frame %(n)s of %(all)s answered, as the highest score") if reading.worst_frame else ""
+    which = which or (_("none of %(all)s frames read") if reading.frames else _("frame %(n)s of %(all)s"))
+    frame = which % {"n": reading.frame + 1, "all": n_frames} if n_frames > 1 else ""
     rows = [
-        (_("File"), short(reading.name, 120) or _("(name deleted by retention)")),
-        (_("Source"), short(reading.source, 80)),
+        (_("Source"), reading.source),
         (_("Image"), ", ".join(filter(None, [size, kind, frame]))),
         ("SHA-256", reading.image_sha256),
-        (_("Read"), f"{reading.created_at:%Y-%m-%d %H:%M UTC}, {reading.created_by}, {1000 * reading.elapsed:.0f} ms"),
+        (_("Read"), f"{facts.moment(reading.created_at)}; {reading.created_by}, {1000 * reading.elapsed:.0f} ms"),
         (_("Bundle"), reading.bundle + ("" if facts.bundle_is_here else " " + _("(not installed any more)"))),
         (_("Bundle’s hash"), reading.bundle_sha256),
     ]  # fmt: skip
-    cells = [[paragraph(name, SMALL), paragraph(value, SMALL)] for name, value in rows if value]
-    return [paragraph(_("Image and bundle"), SECTION, bold=True), _table(cells, [19 * mm, _HALF - 19 * mm], _TIGHT)]
+    wide = _half(width) - 19 * mm
+    cells = [[paragraph(name, SMALL), paragraph(value, SMALL, width=wide)] for name, value in rows if value]
+    return [paragraph(_("Image and bundle"), SECTION, bold=True), _table(cells, [19 * mm, wide], _TIGHT)]
 
 
-def warnings(facts: ReportFacts, _: Words) -> list[Flowable]:
+def file_name(facts: ReportFacts, _: Words, width: float) -> Flowable:
+    """In full, however long it is."""
+    name = facts.reading.name or _("(name deleted by retention)")
+    return _table(
+        [[paragraph(_("File"), SMALL), paragraph(name, width=width - 19 * mm)]], [19 * mm, width - 19 * mm], _TIGHT
+    )
+
+
+def warnings(facts: ReportFacts, _: Words, width: float) -> list[Flowable]:
     """What the reader noted of this image."""
-    found = [_(text) for text in facts.reading.warnings]
-    return _bullets(_("Warnings for this image"), found, _MOST_WARNINGS, _) if found else []
+    left = len(facts.reading.warnings) - len(facts.shown_warnings)
+    return _bullets(_("Warnings for this image"), [_(text) for text in facts.shown_warnings], left, _, width)
 
 
-def limits(facts: ReportFacts, _: Words) -> list[Flowable]:
+def limits(facts: ReportFacts, _: Words, width: float) -> list[Flowable]:
     """What is known not to work, from the bundle's card."""
-    return _bullets(_("Known limits of this bundle"), [_(text) for text in facts.limits], _MOST_LIMITS, _)
+    left = len(facts.limits) - len(facts.shown_limits)
+    return _bullets(_("Known limits of this bundle"), [_(text) for text in facts.shown_limits], left, _, width)
 
 
-def review(facts: ReportFacts, _: Words) -> list[Flowable]:
+def review(facts: ReportFacts, _: Words, width: float) -> list[Flowable]:
     """Who looked at it and what they found, and a place to sign."""
-    reading, shown = facts.reading, facts.reviews[-_MOST_REVIEWS:]
+    reading, shown = facts.reading, facts.shown_reviews
     found: list[Flowable] = [
         paragraph(_("Review"), SECTION, bold=True),
         paragraph(_state(reading, facts.reviews_needed, _)),
     ]
-    rows = [[paragraph(text, SMALL) for text in _opinion(one, _)] for one in shown]
+    widths = [width * share for share in (0.2, 0.22, 0.58)]
+    rows = [
+        [paragraph(text, SMALL, width=wide) for text, wide in zip(_opinion(one, facts, _), widths, strict=True)]
+        for one in shown
+    ]
     if rows:
-        found += [Spacer(0, 1 * mm), _table(rows, [WIDTH * share for share in (0.2, 0.22, 0.58)], _LINES)]
+        found += [Spacer(0, 1 * mm), _table(rows, widths, _LINES)]
     if hidden := len(facts.reviews) - len(shown):
         found.append(paragraph(_("and %(n)s more, on the reading’s own page") % {"n": hidden}, SMALL))
     sign = [[paragraph(text, SMALL) for text in (_("Name"), _("Signature"), _("Date"))]]
     line = [("LINEABOVE", (column, 0), (column, 0), 0.5, RULE) for column in range(3)]
-    return [*found, Spacer(0, 9 * mm), _table(sign, [WIDTH / 3] * 3, line)]
+    return [*found, Spacer(0, 9 * mm), _table(sign, [width / 3] * 3, line)]
 
 
-def side_by_side(left: Sequence[Flowable], right: Sequence[Flowable] = ()) -> Flowable:
+def side_by_side(width: float, left: Sequence[Flowable], right: Sequence[Flowable] = ()) -> Flowable:
     """Two columns; an empty one stays free."""
     columns = [[list(left), "", list(right)]]
-    return _table(columns, [_HALF, _GAP, _HALF], _TIGHT)
+    return _table(columns, [_half(width), _GAP, _half(width)], _TIGHT)
+
+
+def _half(width: float) -> float:
+    return (width - _GAP) / 2
 
 
 def is_whole(facts: ReportFacts) -> bool:
     """Whether every letter of what people wrote can be set."""
     texts = [facts.reading.name, facts.reading.source, *(review.note + review.reviewer for review in facts.reviews)]
+    texts += [facts.patient.patient, facts.patient.accession] if facts.patient else []
     return all(is_complete(text) for text in texts)
 
 
@@ -253,10 +344,13 @@ def _table(rows: list[list[Any]], widths: list[float], style: list[Any]) -> Tabl
     return Table(rows, colWidths=widths, style=style, hAlign="LEFT")
 
 
-def _bullets(title: str, texts: Sequence[str], most: int, _: Words) -> list[Flowable]:
-    shown: list[Paragraph] = [paragraph(short(text, _MOST_LETTERS), BULLET, bullet="•") for text in texts[:most]]
-    if len(texts) > most:
-        shown.append(paragraph(_("and %(n)s more, on the reading’s own page") % {"n": len(texts) - most}, SMALL))
+def _bullets(title: str, texts: Sequence[str], left: int, _: Words, width: float) -> list[Flowable]:
+    """left: how many more there are."""
+    shown: list[Paragraph] = [
+        paragraph(short(text, MOST_LETTERS), BULLET, bullet="•", width=_half(width)) for text in texts
+    ]
+    if left:
+        shown.append(paragraph(_("and %(n)s more, on the reading’s own page") % {"n": left}, SMALL))
     return [paragraph(title, SECTION, bold=True), *shown] if shown else []
 
 
@@ -272,33 +366,23 @@ def _state(reading: StoredReading, needed: int, _: Words) -> str:
     }.get(reading.review_state, _("Not reviewed yet by a qualified person."))
 
 
-def _opinion(review: Review, _: Words) -> tuple[str, str, str]:
+def _opinion(review: Review, facts: ReportFacts, _: Words) -> tuple[str, str, str]:
     said = {"agree": _("agrees"), "disagree": _("disagrees"), "unsure": _("is unsure")}[review.verdict]
     found = {1: _("disease"), 0: _("no disease"), None: _("no finding")}[review.finding]
     if not review.saw_answer:
         said = _("before seeing the answer")
     elif review.kind == "adjudication":
         said = _("settles it")
-    who = f"{short(review.reviewer, 60)}, {review.made_at:%Y-%m-%d}"
-    return who, f"{said}: {found}", short(review.note, _MOST_LETTERS)
+    who = f"{short(review.reviewer, 60)}, {review.made_at.astimezone(facts.zone):%Y-%m-%d}"
+    return who, f"{said}: {found}", short(review.note, MOST_LETTERS)
 
 
-def _picture(png: bytes, most: float) -> Image:
+def _picture(png: bytes, widest: float, tallest: float) -> Image:
     width, height = ImageReader(io.BytesIO(png)).getSize()
-    scale = min(_HALF / width, most / height)
+    scale = min(widest / width, tallest / height)
     picture = Image(io.BytesIO(png), width=width * scale, height=height * scale)
     picture.hAlign = "LEFT"
     return picture
-
-
-def _interval(found: Mapping[str, Any] | None, n: int, _: Words) -> str:
-    interval = Interval.from_dict(found)
-    text = interval.format(digits=2, too_few=_("too few to say"))
-    return text if interval.value is None else f"{text}, n = {n}"
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
 
 
 Translate = Callable[[str], str]
@@ -308,6 +392,7 @@ _MARGIN = 16 * mm
 _TOP, _FOOT = 24 * mm, 20 * mm  # kept free for what every page has
 _HEIGHT = A4[1] - _TOP - _FOOT - 14  # of what is printed between them
 _PICTURE_HEIGHTS = (76, 68, 60, 52, 44)  # mm
+_SCALES = (1, 0.94, 0.88, 0.82, 0.76, 0.7, 0.6)
 
 
 def page_of(facts: ReportFacts, *, actor: Actor, translate: Translate = str) -> bytes:
@@ -320,34 +405,56 @@ def page_of(facts: ReportFacts, *, actor: Actor, translate: Translate = str) -> 
     frame = Frame(_MARGIN, _FOOT, WIDTH, A4[1] - _TOP - _FOOT, leftPadding=0, rightPadding=0, topPadding=0)
     dress = partial(_dress, title=title, actor=actor, facts=facts, translate=translate)
     document.addPageTemplates(PageTemplate(frames=[frame], onPage=lambda canvas, _: dress(canvas)))
-    # Long texts are cut and the pictures give way; should it still not fit, the whole is made smaller.
-    whole = KeepInFrame(WIDTH, _HEIGHT, _fitting(facts, translate), mode="shrink")
+    whole = _fitting(facts, translate)
     with _ONE_AT_A_TIME:
         document.build([whole])
     return target.getvalue()
 
 
-def _fitting(facts: ReportFacts, translate: Translate) -> list[Flowable]:
-    """The story with pictures as tall as there is room for."""
-    for millimetres in _PICTURE_HEIGHTS:
-        height = _height_of(_story(facts, translate, millimetres * mm))
-        if height <= _HEIGHT:
-            break
-    return _story(facts, translate, millimetres * mm)
+class _Scaled(Flowable):
+    """A story on a page of its own size, drawn smaller so that it is as wide as this one."""
+
+    def __init__(self, story: list[Flowable], scale: float):
+        super().__init__()
+        self.scale = scale
+        self.story = KeepInFrame(WIDTH / scale, _HEIGHT / scale, story, mode="shrink")
+
+    def wrap(self, width: float, height: float) -> tuple[float, float]:
+        """As wide as the page; ReportLab asks before it draws."""
+        _, own = self.story.wrapOn(self.canv, WIDTH / self.scale, _HEIGHT / self.scale)
+        self.width, self.height = WIDTH, own * self.scale
+        return self.width, self.height
+
+    def draw(self) -> None:
+        """Smaller."""
+        self.canv.scale(self.scale, self.scale)
+        self.story.drawOn(self.canv, 0, 0)
 
 
-def _height_of(story: list[Flowable]) -> float:
-    return sum(part.wrap(WIDTH, _HEIGHT)[1] + part.getSpaceBefore() + part.getSpaceAfter() for part in story)
+def _fitting(facts: ReportFacts, translate: Translate) -> Flowable:
+    """Long texts are cut, then the pictures give way, then letters and all become smaller."""
+    for scale in _SCALES:
+        for millimetres in _PICTURE_HEIGHTS:
+            story = partial(_story, facts, translate, WIDTH / scale, millimetres * mm / scale)
+            if _height_of(story(), WIDTH / scale) * scale <= _HEIGHT:
+                return _Scaled(story(), scale)
+    return _Scaled(story(), scale)  # what it is then cannot be, short of texts that nobody cut: it is shrunk once more
 
 
-def _story(facts: ReportFacts, _: Translate, picture_height: float) -> list[Flowable]:
+def _height_of(story: list[Flowable], width: float) -> float:
+    return sum(part.wrap(width, 10 * _HEIGHT)[1] + part.getSpaceBefore() + part.getSpaceAfter() for part in story)
+
+
+def _story(facts: ReportFacts, _: Translate, width: float, picture_height: float) -> list[Flowable]:
     reading = facts.reading
-    story: list[Flowable] = [*heading(facts, _), decision(facts, _), Spacer(0, 3 * mm)]
-    if reading.probability is not None:
-        story += [ProbabilityBar(reading), *operating_point(facts, _), Spacer(0, 3 * mm)]
-    story += [pictures(facts, _, picture_height), Spacer(0, 3 * mm)]
-    columns = [about(facts, _), [*warnings(facts, _), *limits(facts, _)]]
-    story += [side_by_side(*columns), Spacer(0, 2 * mm), *review(facts, _)]
+    story: list[Flowable] = [*heading(facts, _), *patient(facts, _, width), Spacer(0, 2 * mm)]
+    story += [decision(facts, _, width), Spacer(0, 2 * mm)]
+    if reading.score is not None:
+        story += [outlook(facts, _), ScoreBar(reading, width), *operating_point(facts, _, width), Spacer(0, 3 * mm)]
+    story += [pictures(facts, _, width, picture_height), Spacer(0, 2 * mm)]
+    story += [file_name(facts, _, width), Spacer(0, 1 * mm)]
+    columns = [about(facts, _, width), [*warnings(facts, _, width), *limits(facts, _, width)]]
+    story += [side_by_side(width, *columns), Spacer(0, 2 * mm), *review(facts, _, width)]
     return story
 
 
@@ -362,7 +469,7 @@ def _dress(canvas: Canvas, *, title: str, actor: Actor, facts: ReportFacts, tran
     canvas.line(_MARGIN, top - 5, right, top - 5)
     canvas.line(_MARGIN, _FOOT - 4, right, _FOOT - 4)
     _line(canvas, translate(DISCLAIMER), _MARGIN, _FOOT - 8, BODY, bold=True)
-    made = {"when": f"{now():%Y-%m-%d %H:%M UTC}", "who": actor.name, "version": __version__}
+    made = {"when": facts.moment(now()), "who": short(actor.name, 60), "version": __version__}
     told = translate("Made on %(when)s for %(who)s by secondread %(version)s.") % made
     if not is_whole(facts):
         told += " " + translate("� stands for a letter that this report has no font for.")
@@ -375,11 +482,19 @@ def _line(canvas: Canvas, text: str, x: float, top: float, style: Any, *, bold: 
     line.drawOn(canvas, x, top - height)
 
 
-def reading_pdf(service: Service, reading_id: int, *, actor: Actor, translate: Callable[[str], str] = str) -> bytes:
+def reading_pdf(
+    service: Service,
+    reading_id: int,
+    *,
+    actor: Actor,
+    translate: Callable[[str], str] = str,
+    heat_map: bool = False,
+) -> bytes:
     """One page of A4: pictures, answer, operating point, limits, warnings and reviewers. Noted in the trail.
 
-    translate: gives a sentence in the language of the page, with its %(name)s left in place. Raises NotThere.
+    translate: gives a sentence in the language of the page, with its %(name)s left in place. heat_map: draw it on a
+    negative too. Raises NotThere.
     """
-    facts = report_facts(service, reading_id, actor=actor)
+    facts = report_facts(service, reading_id, actor=actor, heat_map=heat_map)
     service.trail.record(actor, "report.made", f"reading:{facts.reading.id}", format="pdf")
     return page_of(facts, actor=actor, translate=translate)

@@ -29,13 +29,19 @@ def font(family: str = _FAMILIES[0], *, bold: bool = False) -> str:
     return name
 
 
-def markup(text: str, *, bold: bool = False) -> str:
+def markup(text: str, *, bold: bool = False, size: float = 0, width: float = 0) -> str:
     """The text for a ReportLab paragraph: escaped, each word in a font that has it, MISSING for letters none has.
 
-    A word is set in one font, since it is shaped as a whole.
+    A word is set in one font, since it is shaped as a whole, and as its first script asks for: Devanagari behind Latin
+    begins a new line. size, width: in points; a word wider than that is broken where a reader would, since ReportLab
+    would tear signs from the letters they stand on.
     """
     letters = "".join(letter if letter.isprintable() or letter in _JOINERS else " " for letter in text)
-    return " ".join(_word(word, bold) for word in letters.split(" "))
+    lines = (
+        [line for part in _scripts(word) for line in (_broken(part, bold, size, width) if width else [part])]
+        for word in letters.split(" ")
+    )
+    return " ".join("<br/>".join(_word(line, bold) for line in word) for word in lines)
 
 
 def is_complete(text: str) -> bool:
@@ -43,8 +49,47 @@ def is_complete(text: str) -> bool:
     return MISSING not in markup(text)
 
 
+def _broken(word: str, bold: bool, size: float, width: float) -> list[str]:
+    """The word in parts that are no wider than that, cut between letters with all that is joined to them."""
+    name = font(_family(word), bold=bold)
+    parts, rest = [""], 0.0
+    for cluster in _CLUSTER.findall(word):
+        wide = pdfmetrics.stringWidth(cluster, name, size)
+        if rest + wide > width and parts[-1]:
+            parts.append("")
+            rest = 0.0
+        parts[-1] += cluster
+        rest += wide
+    return parts
+
+
+# A letter with its marks; a virama (U+094D) joins the next letter to it.
+_MARK = r"[\u0900-\u0903\u093a-\u094f\u0951-\u0957\u0962\u0963\u200c\u200d\u0300-\u036f]"
+_JOINED = r"\u094d[\u200c\u200d]?[\u0904-\u0939\u0958-\u0961]"
+_CLUSTER = re.compile(f".(?:{_JOINED}|{_MARK})*")
+
+
+def _family(word: str) -> str:
+    """The first that has all letters of a word, else most of them."""
+    return min(_FAMILIES, key=lambda one: sum(letter not in _letters(one) for letter in word))
+
+
+_RUN = re.compile(r"[\u0900-\u097f\u200c\u200d]+|[^\u0900-\u097f\u200c\u200d]+")
+_DEVANAGARI, _LATIN = re.compile(r"[\u0900-\u097f]"), re.compile("[A-Za-z]")
+
+
+def _scripts(word: str) -> list[str]:
+    """The word in parts that a shaper gets right one by one."""
+    parts = [""]
+    for run in _RUN.findall(word):
+        if _DEVANAGARI.match(run) and _LATIN.search(parts[-1]):
+            parts.append("")
+        parts[-1] += run
+    return parts
+
+
 def _word(word: str, bold: bool) -> str:
-    family = min(_FAMILIES, key=lambda one: sum(letter not in _letters(one) for letter in word))
+    family = _family(word)
     shown = re.sub(".", lambda found: found[0] if found[0] in _letters(family) else MISSING, word)
     return f'<font name="{font(family, bold=bold)}">{escape(shown)}</font>' if word else ""
 
@@ -55,6 +100,7 @@ def _letters(family: str) -> frozenset[str]:
     return frozenset(map(chr, set(known) - set(_PRIVATE))) | frozenset(_JOINERS)
 
 
+_CELL = 6  # points that a table keeps free at each side of a cell
 WIDTH = A4[0] - 32 * mm  # of what is printed
 GREY, RULE, WASH = HexColor(0x525B64), HexColor(0xCFD5DB), HexColor(0xF3F5F7)
 COLOURS: dict[str, Color] = {  # as on the pages; never the only sign, the word stands beside
@@ -79,12 +125,9 @@ BANNER = _style("banner", 12, textColor=HexColor(0xFFFFFF))
 BULLET = _style("bullet", 8.5, leftIndent=9, bulletIndent=0)
 
 
-def paragraph(text: str, style: ParagraphStyle = BODY, *, bold: bool = False, bullet: str | None = None) -> Paragraph:
-    """Plain text, whatever its letters, in that style."""
-    return Paragraph(markup(text, bold=bold), style, bulletText=bullet)
-
-
-def short(text: str, most: int) -> str:
-    """At most so many characters, the cut shown."""
-    text = " ".join(text.split())
-    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+def paragraph(
+    text: str, style: ParagraphStyle = BODY, *, bold: bool = False, bullet: str | None = None, width: float = 0
+) -> Paragraph:
+    """Plain text, whatever its letters, in that style. width: of the place that it has, where words may be too long."""
+    inside = max(0.0, width - style.leftIndent - 2 * _CELL)
+    return Paragraph(markup(text, bold=bold, size=style.fontSize, width=inside), style, bulletText=bullet)

@@ -8,13 +8,17 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from secondread.errors import Conflict, UsageError
-from secondread.evidence.evidence import Scored
+from secondread.evidence.evidence import Prediction, Scored
 from secondread.evidence.measured import measured_predictions
 from secondread.reading import Bundle, OperatingPoint
 from secondread.service.database import Database
-from secondread.service.tables import PointRow, now, record_of
+from secondread.service.tables import ImageRow, PointRow, ReadingRow, now, record_of
 from secondread.service.trail import Actor, record
 from secondread.stats.operating_points import measure_operating_point
+from secondread.stats.thresholds import check_prevalence
+
+SITE = "site"  # in place of a split: the images that were reviewed here
+LEAST = 10  # images of each class among them
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,18 @@ class SitePoint:
         """As readings name it."""
         return f"site-{self.id}"
 
+    @property
+    def measured_on(self) -> str:
+        """A split of the bundle's evidence, or 'site': the images that were reviewed here."""
+        return str(self.measured.get("split") or self.measured["data"].partition(" ")[0])
+
+    @property
+    def independent(self) -> bool:
+        """Whether the choice did not look at the images that it was measured on. On a split that it looked at, a test
+        split too, the measured rates are too good by an amount that nobody knows.
+        """
+        return self.measured_on == SITE
+
 
 class OperatingPoints:
     """One active point at most for each bundle; without one, the bundle's own default decides."""
@@ -63,10 +79,16 @@ class OperatingPoints:
         """Make a threshold (positive above it) the one that decides from now on; an earlier choice ends.
 
         low, high: an uncertain band, high being the threshold. Its sensitivity and specificity are measured on the
-        predictions of that split in the bundle's evidence. Raises UsageError.
+        predictions of that split in the bundle's evidence, which the choice looked at; or, with split 'site', on the
+        images that were reviewed here, at least ten of each class. Raises UsageError.
         """
         _check(threshold, low, high, prevalence)
-        measured = _measured(bundle, threshold, low, split, actor)
+        if split == SITE:
+            scored = self._reviewed_here(bundle)
+            data = f"{len(scored.y_true)} images reviewed at this site"
+        else:
+            scored, data = Scored.of(measured_predictions(bundle, split)), f"{split} of the bundle's evidence"
+        measured = _measured(bundle, threshold, low, scored, data, actor) | {"split": split}
         with self._database.begin() as session:
             self._end(session, bundle, actor)
             row = PointRow(
@@ -127,6 +149,15 @@ class OperatingPoints:
             )
             return [_site_point(row) for row in rows]
 
+    def named(self, name: str) -> SitePoint | None:
+        """The choice that readings call so; None where it is no site's."""
+        number = name.removeprefix("site-")
+        if number == name or not number.isascii() or not number.isdigit() or len(number) > 9:
+            return None
+        with self._database.reading() as session:
+            row = session.get(PointRow, int(number))
+            return None if row is None else _site_point(row)
+
     def left_behind(self, bundle: Bundle) -> SitePoint | None:
         """The choice for an earlier training of this bundle that does not hold for this one, to say so on its page."""
         sha256 = bundle.sha256
@@ -134,6 +165,34 @@ class OperatingPoints:
             return None
         open_ones = (point for point in self.history(bundle) if point.ended_at is None)
         return next((point for point in open_ones if point.bundle_sha256 != sha256), None)
+
+    def _reviewed_here(self, bundle: Bundle) -> Scored:
+        """What the bundle said of each image whose finding was concluded here; one of several frames is left out."""
+        statement = (
+            select(
+                ReadingRow.image_sha256, ReadingRow.probability, ReadingRow.finding, ReadingRow.frames, ImageRow.patient
+            )
+            .join(ImageRow, ImageRow.sha256 == ReadingRow.image_sha256)
+            .where(
+                ReadingRow.bundle_sha256 == bundle.sha256,
+                ReadingRow.probability.is_not(None),
+                ReadingRow.finding.is_not(None),
+                ReadingRow.deleted_at.is_(None),
+            )
+            .order_by(ReadingRow.id)
+        )
+        with self._database.reading() as session:
+            rows = {row.image_sha256: row for row in session.execute(statement) if not row.frames}
+        scored = Scored.of(
+            Prediction("", row.finding, "", row.patient or image, row.probability) for image, row in rows.items()
+        )
+        n, n_positive = len(scored.y_true), int(scored.y_true.sum())
+        if min(n_positive, n - n_positive) < LEAST:
+            raise UsageError(
+                f"{n_positive} diseased and {n - n_positive} healthy images of this bundle were reviewed here; "
+                f"measuring takes {LEAST} of each: review more, or measure on a split of the evidence"
+            )
+        return scored
 
     def _end(self, session: Session, bundle: Bundle, actor: Actor) -> PointRow | None:
         row = _active(session, bundle.sha256, lock=True)
@@ -149,7 +208,8 @@ def operating_point_of(point: SitePoint, bundle: Bundle) -> OperatingPoint:
         raise Conflict(
             f"operating point {point.name} was chosen for {point.bundle}, not for {bundle.id}; choose one for it"
         )
-    return OperatingPoint(name=point.name, low=point.low, high=point.high, **point.measured)
+    measured = {key: value for key, value in point.measured.items() if key != "split"}
+    return OperatingPoint.from_record(point.name, {**measured, "low": point.low, "high": point.high})
 
 
 def _check(threshold: float, low: float | None, high: float | None, prevalence: float | None) -> None:
@@ -159,16 +219,16 @@ def _check(threshold: float, low: float | None, high: float | None, prevalence: 
         raise UsageError("an uncertain band has two ends: give both low and high, or neither")
     if low is not None and high is not None and not (0 <= low < high and high == threshold):
         raise UsageError("an uncertain band ends at the threshold and begins below it")
-    if prevalence is not None and not 0 < prevalence < 1:
-        raise UsageError(f"a prevalence of {prevalence:g} is no share; give one between 0 and 1, as 0.02 for 2 %")
+    check_prevalence(prevalence)
 
 
-def _measured(bundle: Bundle, threshold: float, low: float | None, split: str, actor: Actor) -> dict[str, Any]:
-    scored = Scored.of(measured_predictions(bundle, split))
+def _measured(
+    bundle: Bundle, threshold: float, low: float | None, scored: Scored, data: str, actor: Actor
+) -> dict[str, Any]:
     common: dict[str, Any] = {
         "groups": scored.groups,
         "chosen_by": f"the site ({actor.name})",
-        "data": f"{split} of the bundle's evidence",
+        "data": data,
         "date": now().date().isoformat(),
         "weights_sha256": bundle.model.sha256,
     }

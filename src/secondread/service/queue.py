@@ -26,6 +26,12 @@ class ReadingRequest:
     bundle: str = ""
     operating_point: str = ""  # '' or 'site': the site's own, or without one the bundle's
     source: str = ""
+    frame: int | None = None  # from 1: this one alone of a file of several; None: all of them
+
+    @property
+    def index(self) -> int | None:
+        """The frame from 0, as readers count."""
+        return None if self.frame is None else self.frame - 1
 
     @property
     def point(self) -> str | None:

@@ -1,13 +1,23 @@
 """The readers that a service has loaded: by name alone, once, shared between threads."""
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from secondread.errors import UnknownName, UsageError
+from secondread.errors import CannotOpen, SecondReadError, UnknownName, UsageError
 from secondread.images import Limits
-from secondread.reading import AutoReader, Reader, default_bundles, list_bundles
+from secondread.reading import (
+    AutoReader,
+    OwnBundles,
+    Reader,
+    default_bundles,
+    list_bundles,
+    own_bundles,
+    own_folder,
+    use_own_bundles,
+)
 from secondread.reading import load as load_reader
 from secondread.tasks import list_tasks
 
@@ -15,6 +25,7 @@ AnyReader = Reader | AutoReader
 GetReader = Callable[[str, str], AnyReader]  # (task or 'auto', bundle or '') → its reader, loaded once
 AUTO = "auto"
 Load = Callable[..., AnyReader]
+_LOG = logging.getLogger(__name__)
 
 
 class Readers:
@@ -48,20 +59,48 @@ class Readers:
 
     def names(self) -> list[str]:
         """What can be asked for besides 'auto', sorted."""
-        return sorted({*self._ready, *list_bundles(), *default_bundles()} - {AUTO})
+        return sorted({*self._ready, *list_bundles(), *default_bundles(), *self.own().names} - {AUTO})
+
+    def own(self) -> OwnBundles:
+        """What the setting `bundles` adds. A folder that is gone since the start adds nothing."""
+        try:
+            return own_bundles()
+        except CannotOpen as error:
+            _LOG.error("bundles of the site's own cannot be read: %s", error)
+            return OwnBundles()
 
     def bundled(self) -> list[Reader]:
-        """One reader for each bundle, loaded where it is not yet."""
-        readers = [self.get(*name.split("/", 1)) for name in self.names()]
-        unique = {reader.bundle.id: reader for reader in readers if isinstance(reader, Reader)}
+        """One reader for each bundle, loaded where it is not yet; the site's own that cannot be loaded are left out."""
+        own = self.own().names
+        unique: dict[str, Reader] = {}
+        for name in self.names():
+            try:
+                reader = self.get(*name.split("/", 1))
+            except SecondReadError as error:
+                if name not in own:
+                    raise
+                _LOG.error("the bundle %s cannot be loaded: %s", name, error)
+                continue
+            if isinstance(reader, Reader):
+                unique[reader.bundle.id] = reader
         return list(unique.values())
 
 
 def readers_of(
     settings: Mapping[str, Any], *, ready: Mapping[str, AnyReader] | None = None, load: Load | None = None
 ) -> Readers:
-    """The readers that these settings ask for (MAX_MEGAPIXELS, MAX_FILE_MB, PARALLEL_READINGS, GATE)."""
-    limits = Limits(max_pixels=settings["MAX_MEGAPIXELS"] * 10**6, max_bytes=settings["MAX_FILE_MB"] * 10**6)
+    """The readers that these settings ask for (MAX_MEGAPIXELS, MAX_FILE_MB, MAX_FRAMES, PARALLEL_READINGS, GATE and
+    BUNDLES, which holds for the whole process).
+
+    Raises CannotOpen where the folder of own bundles is none.
+    """
+    limits = Limits(
+        max_pixels=settings["MAX_MEGAPIXELS"] * 10**6,
+        max_bytes=settings["MAX_FILE_MB"] * 10**6,
+        max_frames=settings["MAX_FRAMES"],
+    )
+    use_own_bundles(str(settings.get("BUNDLES", "")))
+    own_folder()  # one that is none stops the start
     load = load or partial(load_reader, gate=settings["GATE"] != "off")
     return Readers(limits=limits, parallel=settings["PARALLEL_READINGS"], ready=ready, load=load)
 

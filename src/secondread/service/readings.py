@@ -1,7 +1,7 @@
 """The store of readings: each kept once, found again, deleted with undo, every access in the trail."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -9,18 +9,27 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from secondread.errors import Conflict, NotThere
+from secondread.errors import Conflict, NotAllowed, NotThere
 from secondread.service.database import Database
-from secondread.service.image_store import HEAT_MAPS, THUMBNAILS, ImageStore, heat_map_name
+from secondread.service.first_opinion import note_shown, owed
+from secondread.service.image_store import HEAT_MAPS, THUMBNAILS, ImageStore, heat_map_name, thumbnail_name
 from secondread.service.tables import ReadingRow, now, record_of
 from secondread.service.trail import Actor, record
+from secondread.stats.scale import score_of
+
+WHOLE = "all:"  # begins the point_key of a file of several frames that was read whole
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came out for an image, under the names of the table's columns."""
+    """What came out for an image, under the names of the table's columns.
+
+    frame: the one that answered, from 0. frames: of a file of several that was read whole, each one's number (from 1),
+    probability, score, decision and refusal code.
+    """
 
     frame: int = 0
+    frames: tuple[dict[str, Any], ...] = ()
     task: str = ""  # '' where none was found
     bundle: str = ""  # task/name@hash
     bundle_sha256: str = ""
@@ -39,8 +48,8 @@ class Outcome:
 
     @property
     def score(self) -> int | None:
-        """0 to 100."""
-        return None if self.probability is None else round(100 * self.probability)
+        """0 to 100, on its decision's side of the operating point."""
+        return None if self.probability is None else score_of(self.probability, self.threshold, self.low)
 
     @property
     def band(self) -> list[float | None] | None:
@@ -49,16 +58,25 @@ class Outcome:
 
     @property
     def point_key(self) -> str:
-        """Tells operating points apart, also two of one name; '' for a refusal, which hangs on none."""
+        """Tells operating points apart, also two of one name; '' for a refusal, which hangs on none.
+
+        A file of several frames that was read whole is another reading than one of its frames.
+        """
+        whole = WHOLE if self.frames else ""
         if self.refusal_code or self.threshold is None:
-            return ""
+            return whole
         band = "" if self.low is None else f"[{self.low!r},{self.high!r}]"
-        return f"{self.operating_point}@{self.threshold!r}{band}"[:120]
+        return f"{whole}{self.operating_point}@{self.threshold!r}{band}"[:120]
+
+    @property
+    def worst_frame(self) -> int | None:
+        """Which of several frames answered, from 1; None where there is but one, or none could be read."""
+        return self.frame + 1 if self.frames and self.decision else None
 
     def contract(self, *, path: str | None, heatmap: str | None) -> dict[str, Any]:
         """The fixed shape of `secondread read --json` and of the API (see Reading.to_dict)."""
         refused = bool(self.refusal_code)
-        return {
+        row: dict[str, Any] = {
             "path": path,
             "task": None if refused else self.task,
             "bundle": None if refused else self.bundle,
@@ -70,6 +88,10 @@ class Outcome:
             "heatmap": heatmap,
             "refusal": {"code": self.refusal_code, "message": self.refusal_message} if refused else None,
         }
+        if self.frames:
+            frames = [{key: one[key] for key in ("frame", "score", "decision", "refusal")} for one in self.frames]
+            row |= {"frames": frames, "worst_frame": self.worst_frame}
+        return row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,16 +120,24 @@ class StoredReading(Outcome):
     n_reviews: int
     deleted_at: datetime | None
     erased_at: datetime | None
+    hidden: bool = False  # the answer is withheld from the one who asks, until they have given their own opinion
 
     @property
     def reason(self) -> str:
         """Why it stands where it does in triage order."""
-        return triage_reason(self.triage, self.probability, self.n_reviews)
+        return triage_reason(self.triage, self.score, self.n_reviews)
 
     @classmethod
     def of(cls, row: ReadingRow) -> "StoredReading":
         """From its row."""
-        return record_of(cls, row)
+        return record_of(cls, row, hidden=False)
+
+    def withheld(self) -> "StoredReading":
+        """The same without its answer and all that tells of it: which frame, how urgent, what others concluded."""
+        frames = tuple({name: one[name] if name == "frame" else None for name in one} for one in self.frames)
+        nothing = dict.fromkeys(("threshold", "low", "high", "probability", "finding"))
+        empty = dict.fromkeys(("decision", "decision_text", "operating_point", "heat_map"), "")
+        return replace(self, hidden=True, frame=0, frames=frames, triage=0.0, warnings=(), **nothing, **empty)  # type: ignore[arg-type]
 
     def to_dict(self) -> dict[str, Any]:
         """For CSV and JSON: the contract of `secondread read --json` first, then what the store adds."""
@@ -127,6 +157,7 @@ class StoredReading(Outcome):
             "finding": self.finding,
             "n_reviews": self.n_reviews,
             "reason": self.reason,
+            "hidden": self.hidden,
             "deleted": self.deleted_at is not None,
             "erased": self.erased_at is not None,
         }
@@ -140,20 +171,26 @@ class ReadingStore:
         self._images = images
 
     def find(
-        self, image_sha256: str, *, bundle_sha256: str, point_keys: Sequence[str], frame: int = 0
+        self, image_sha256: str, *, bundle_sha256: str, point_keys: Sequence[str], frame: int | None = None
     ) -> StoredReading | None:
-        """The stored answer of this bundle to this image, at one of these operating points ('' finds a refusal)."""
+        """The stored answer of this bundle to this image, at one of these operating points ('' finds a refusal).
+
+        frame: of one frame alone, from 0; None: of the whole file, for which one frame of several never stands.
+        """
+        keys = [*point_keys, *(WHOLE + key for key in point_keys)] if frame is None else list(point_keys)
+        statement = select(ReadingRow).where(
+            ReadingRow.image_sha256 == image_sha256,
+            ReadingRow.bundle_sha256 == bundle_sha256,
+            ReadingRow.point_key.in_(keys),
+            ReadingRow.deleted_at.is_(None),
+            ReadingRow.erased_at.is_(None),
+        )
+        if frame is not None:
+            statement = statement.where(ReadingRow.frame == frame)
         with self._database.reading() as session:
-            row = session.scalar(
-                select(ReadingRow).where(
-                    ReadingRow.image_sha256 == image_sha256,
-                    ReadingRow.frame == frame,
-                    ReadingRow.bundle_sha256 == bundle_sha256,
-                    ReadingRow.point_key.in_(point_keys),
-                    ReadingRow.deleted_at.is_(None),
-                    ReadingRow.erased_at.is_(None),
-                )
-            )
+            rows = session.scalars(statement.order_by(ReadingRow.id)).all()
+            found = (row for row in rows if frame is not None or row.frames or (row.facts.get("n_frames") or 1) == 1)
+            row = next(found, None)
             return StoredReading.of(row) if row else None
 
     def add(
@@ -166,12 +203,14 @@ class ReadingStore:
         self.keep_pictures(draft, image_sha256)
         with self._database.begin() as session:
             row, new = self.add_within(session, draft, image_sha256=image_sha256, name=name, source=source, actor=actor)
+            if row.decision:
+                note_shown(session, [row.id], actor)
             return StoredReading.of(row), new
 
     def keep_pictures(self, draft: Draft, image_sha256: str) -> None:
         """Write thumbnail and heat map, before the row that speaks of them."""
         if draft.thumbnail is not None:
-            self._images.add_picture(THUMBNAILS, image_sha256, draft.thumbnail)
+            self._images.add_picture(THUMBNAILS, thumbnail_name(image_sha256, draft.frame), draft.thumbnail)
         if draft.heat_map is not None:
             name = heat_map_name(image_sha256, draft.bundle_sha256, draft.frame)
             self._images.add_picture(HEAT_MAPS, name, draft.heat_map)
@@ -210,6 +249,7 @@ class ReadingStore:
             record(session, actor, "reading.sent_again", f"reading:{row.id}", **_proof(row))
         elif row.refusal_code != draft.refusal_code:  # refused again, but for another reason: settings have changed
             row.refusal_code, row.refusal_message = draft.refusal_code, draft.refusal_message
+            row.frames = list(draft.frames)
             record(session, actor, "reading.refused_anew", f"reading:{row.id}", **_proof(row))
         else:
             record(session, actor, "reading.answered_from_store", f"reading:{row.id}", **_proof(row))
@@ -219,13 +259,22 @@ class ReadingStore:
         """Note in the trail that an image was answered with a reading that was there."""
         with self._database.begin() as session:
             record(session, actor, "reading.answered_from_store", f"reading:{reading.id}")
+            if reading.decision:
+                note_shown(session, [reading.id], actor)
 
-    def get(self, reading_id: int, *, actor: Actor, deleted: bool = False) -> StoredReading:
-        """One reading, noted in the trail as seen. deleted: also one that was deleted. Raises NotThere."""
+    def get(self, reading_id: int, *, actor: Actor, deleted: bool = False, answer: bool = True) -> StoredReading:
+        """One reading, noted in the trail as seen. deleted: also one that was deleted. Raises NotThere.
+
+        answer: False where only the image is shown: the answer does not count as shown by it.
+        """
         with self._database.begin() as session:
             row = _one(session, reading_id, deleted=deleted)
-            record(session, actor, "reading.seen", f"reading:{row.id}")
-            return StoredReading.of(row)
+            found = StoredReading.of(row)
+            [shown] = show(session, [found], actor) if answer or actor.opinion_first else [found]
+            record(
+                session, actor, "reading.seen", f"reading:{row.id}", **({"answer": "withheld"} if shown.hidden else {})
+            )
+            return shown
 
     def image(self, reading_id: int, *, actor: Actor) -> bytes:
         """The image's bytes as they are kept, noted in the trail. Raises NotThere."""
@@ -240,6 +289,7 @@ class ReadingStore:
             row = _one(session, reading_id)
             if not row.heat_map:
                 raise NotThere("this reading has no heat map")
+            check_shown(show(session, [StoredReading.of(row)], actor)[0])
             record(session, actor, "heat_map.seen", f"image:{row.image_sha256}", reading=row.id)
         return self._images.picture(HEAT_MAPS, row.heat_map)
 
@@ -248,12 +298,13 @@ class ReadingStore:
         wanted = list(reading_ids)
         with self._database.begin() as session:
             rows = session.execute(
-                select(ReadingRow.id, ReadingRow.image_sha256).where(
+                select(ReadingRow.id, ReadingRow.image_sha256, ReadingRow.frame).where(
                     ReadingRow.id.in_(wanted), ReadingRow.has_thumbnail, ReadingRow.deleted_at.is_(None)
                 )
             ).all()
             record(session, actor, "thumbnails.seen", "worklist", readings=sorted(row.id for row in rows))
-        return {row.id: self._images.picture(THUMBNAILS, row.image_sha256) for row in rows}
+        names = {row.id: thumbnail_name(row.image_sha256, row.frame) for row in rows}
+        return {reading_id: self._images.picture(THUMBNAILS, name) for reading_id, name in names.items()}
 
     def delete(self, reading_ids: Iterable[int], *, actor: Actor) -> list[int]:
         """Take readings out of sight; `undelete` brings them back. Gives those that were there."""
@@ -285,6 +336,24 @@ class ReadingStore:
             return ids
 
 
+def show(session: Session, readings: Sequence[StoredReading], actor: Actor) -> list[StoredReading]:
+    """What of these the actor may see: with `opinion_first`, answers on which they owe an opinion are withheld.
+
+    All that is not withheld is noted as shown, for those whose opinion would count.
+    """
+    answered = [one for one in readings if one.decision]
+    waiting = [one.id for one in answered if one.review_state in (OPEN, WAITING)]
+    hidden = owed(session, waiting, actor.name) if actor.opinion_first and actor.may("review") else frozenset()
+    note_shown(session, (one.id for one in answered if one.id not in hidden), actor)
+    return [one.withheld() if one.id in hidden else one for one in readings]
+
+
+def check_shown(reading: StoredReading) -> None:
+    """Raises NotAllowed where the answer is withheld from the one who asks."""
+    if reading.hidden:
+        raise NotAllowed("your own opinion comes first: give it, and the answer is shown")
+
+
 def _one(session: Session, reading_id: int, *, deleted: bool = False) -> ReadingRow:
     row = session.get(ReadingRow, reading_id) if abs(reading_id) < 2**31 else None
     if row is None or (row.deleted_at is not None and not deleted):
@@ -297,6 +366,7 @@ def _values(draft: Draft, *, image_sha256: str, name: str, source: str, actor: A
     came_out = {column.name: getattr(draft, column.name) for column in fields(Outcome)}
     return came_out | {
         "warnings": list(draft.warnings),
+        "frames": list(draft.frames),
         "image_sha256": image_sha256,
         "name": clean_name(name),
         "source": source.replace("\0", "")[:200],
@@ -334,6 +404,7 @@ REVIEW_STATES = (OPEN, WAITING, DISPUTED, DONE, SETTLED)
 
 
 _REASONS = {
+    0: "your own opinion comes first, the answer is shown afterwards",
     1: "reviewers disagree or are unsure: it has to be settled",
     2: "positive, not reviewed yet",
     3: "uncertain, not reviewed yet",
@@ -357,11 +428,10 @@ def triage_of(*, decision: str, probability: float | None, review_state: str) ->
     return rank + (0.0 if probability is None else 0.999 * (1 - probability))
 
 
-def triage_reason(triage: float, probability: float | None, n_reviews: int) -> str:
+def triage_reason(triage: float, score: int | None, n_reviews: int) -> str:
     """Why a reading stands where it does, as a sentence without a full stop."""
     rank = int(triage)
     reason = _REASONS[rank]
     if n_reviews and 2 <= rank <= 5:
         reason = reason.replace("not reviewed yet", f"{n_reviews} of the reviews made, another is needed")
-    score = "" if probability is None or rank in (1, 6) else f" (score {round(100 * probability)})"
-    return reason + score
+    return reason if score is None or rank in (1, 6) else f"{reason} (score {score})"

@@ -1,24 +1,39 @@
 """What a report says of a reading, gathered once, and the report as PDF."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
 from typing import Any
+
+import numpy as np
 
 from secondread.errors import SecondReadError
 from secondread.evidence.measured import rates_at_threshold
-from secondread.images import blend, decode, encode_png, to_display
-from secondread.reading import Bundle, OperatingPoint, load_bundle
+from secondread.evidence.outlook import Measure, Outlook, Place, below_screening, outlook
+from secondread.evidence.promises import guarantees_of
+from secondread.images import decode, encode_png, to_display
+from secondread.reading import Bundle, OperatingPoint, Region, drawn_over, load_bundle, regions_of
+from secondread.service.clock import local_and_utc
+from secondread.service.patient_lines import PatientLine
 from secondread.service.points import operating_point_of
-from secondread.service.readings import Outcome, StoredReading
+from secondread.service.prevalence import Meaning
+from secondread.service.readings import Outcome, StoredReading, check_shown
 from secondread.service.reviews import Review
 from secondread.service.service import Service
 from secondread.service.trail import Actor
-from secondread.tasks import Task, list_tasks, load_task
+from secondread.stats.interval import Interval
+from secondread.tasks import N_, Task, list_tasks, load_task
 
 PICTURE_PIXELS = 720  # longest side: 200 dots an inch at half the width of a page
 _LIMITS = re.compile(r"^## Intended use and limits$(.*?)^## ", re.MULTILINE | re.DOTALL)
+
+
+CHOSEN_ON_EVIDENCE = N_(
+    "This site chose the threshold while looking at the evidence, the test split too: what is measured there at this "
+    "threshold is too good by an amount that nobody knows."
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +47,19 @@ class Measured:
     n_negative: int
     chosen: bool = False  # the threshold was chosen on these images
 
+    def named(self, translate: Callable[[str], str] = str) -> str:
+        """As `Place.named`."""
+        where, chosen = translate(self.where), translate("where the threshold was chosen")
+        return f"{where}, {chosen}" if self.chosen else where
+
+    def rate(self, measure: Measure, translate: Callable[[str], str] = str) -> str:
+        """As `Place.rate`."""
+        n = self.n_positive if measure == "sensitivity" else self.n_negative
+        value, bounds = Interval.from_dict(getattr(self, measure)).parts(
+            scale=100, digits=0, too_few=translate("too few to say")
+        )
+        return f"{value} % ({bounds}), n = {n}" if bounds else value
+
 
 @dataclass(frozen=True)
 class AnswerFacts:
@@ -42,6 +70,9 @@ class AnswerFacts:
     point: OperatingPoint | None  # that decided, of the bundle or of the site; None where it is not known any more
     measured: tuple[Measured, ...]
     bundle_is_here: bool
+    outlook: Outlook  # how it does at this point, place by place
+    meaning: Meaning  # likelihood ratio of the answer, and how likely disease is where it is as common as here
+    below_screening: bool  # the point is to confirm, but calls no fewer positive than the one that finds
 
 
 @dataclass(frozen=True)
@@ -52,29 +83,115 @@ class ReportFacts(AnswerFacts):
     reviews: tuple[Review, ...]  # the opinions that count, the oldest first
     reviews_needed: int
     picture: bytes | None  # PNG
-    overlay: bytes | None  # PNG: the picture with the heat map laid over it
+    overlay: bytes | None  # PNG: the picture with heat map and outlines over it; None where they are not to be drawn
+    outlined: bool  # whether outlines are among what is drawn
+    has_map: bool  # whether there is a heat map that could be drawn
+    cell: tuple[float, float] | None  # width and height of a cell of the map, pixels of the image; None: not known
+    patient: PatientLine | None  # None where the site wants no such line
+    zone: tzinfo | None  # whose time is shown beside UTC; None: the machine's
+
+    @property
+    def evidence(self) -> tuple[Place | Measured, ...]:
+        """What a page shows of it: other hospitals, then the best and worst at home, then where it was chosen."""
+        places = (*self.outlook.elsewhere[:MOST_PLACES], *self.outlook.at_home_extremes[:MOST_PLACES])
+        return (*places, *(row for row in self.measured if row.chosen))
+
+    @property
+    def cell_pixels(self) -> int | None:
+        """The longer side of a cell of the map; None where it was not kept."""
+        return None if self.cell is None else max(1, round(max(self.cell)))
+
+    @property
+    def cell_millimetres(self) -> int | None:
+        """The same in the body, where the file says how large its pixels are there (DICOM PS3.3, Pixel Spacing)."""
+        found = re.findall(r"[0-9.]+", str((self.reading.facts.get("header") or {}).get("PixelSpacing", "")))
+        if self.cell is None or not found:
+            return None
+        try:
+            return max(1, round(max(self.cell) * float(found[-1])))
+        except ValueError:
+            return None
+
+    def map_caption(self, _: Callable[[str], str] = str) -> list[str]:
+        """What a heat map is and is not, and how much its cells let it say: sentences, in print and as PDF alike."""
+        told = [_("The same with the heat map: what the model used, not where disease is.")]
+        if self.outlined:
+            told.append(_("Outlines enclose the strongest places of the map; they are no border of a lesion."))
+        size = {"n": self.cell_pixels, "mm": self.cell_millimetres}
+        if self.cell_millimetres is not None:
+            told.append(_("The map knows nothing finer than its cells of about %(n)s pixels, here %(mm)s mm.") % size)
+        elif self.cell_pixels is not None:
+            told.append(_("The map knows nothing finer than its cells of about %(n)s pixels.") % size)
+        return told
+
+    @property
+    def on_paper(self) -> StoredReading:
+        """The reading with as many warnings as a page has room for."""
+        return replace(self.reading, warnings=tuple(short(text, MOST_LETTERS) for text in self.shown_warnings))
+
+    def moment(self, at: datetime) -> str:
+        """In the site's time and in UTC."""
+        return local_and_utc(at, self.zone)
+
+    @property
+    def shown_reviews(self) -> tuple[Review, ...]:
+        """As many as a page has room for, the latest; the others are on the reading's own page."""
+        return self.reviews[-MOST_REVIEWS:]
+
+    @property
+    def shown_limits(self) -> tuple[str, ...]:
+        """As many as a page has room for."""
+        return self.limits[:MOST_LIMITS]
+
+    @property
+    def shown_warnings(self) -> tuple[str, ...]:
+        """As many as a page has room for."""
+        return self.reading.warnings[:MOST_WARNINGS]
 
 
-def report_facts(service: Service, reading_id: int, *, actor: Actor, with_pictures: bool = True) -> ReportFacts:
+MOST_WARNINGS, MOST_LIMITS, MOST_REVIEWS, MOST_PLACES = 4, 6, 4, 4  # on one page; the same in print and as PDF
+MOST_LETTERS = 240  # of a warning or note on that page
+
+
+def short(text: str, most: int) -> str:
+    """At most so many characters, the cut shown."""
+    text = " ".join(text.split())
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+def report_facts(
+    service: Service, reading_id: int, *, actor: Actor, with_pictures: bool = True, heat_map: bool = False
+) -> ReportFacts:
     """Gather them; looking at the reading and its pictures is noted in the trail. Raises NotThere.
 
-    with_pictures: False where they are fetched one by one, as a page does.
+    with_pictures: False where they are fetched one by one, as a page does. heat_map: draw it on a negative too, where
+    it is drawn only when it is asked for.
     """
     reading = service.readings.get(reading_id, actor=actor)
-    picture, overlay = _pictures(service, reading, actor) if with_pictures else (None, None)
+    if with_pictures:
+        check_shown(reading)
+    known = answer_facts(service, reading)
+    bundle = bundle_of(reading)
+    wanted = reading.heat_map and (heat_map or reading.decision in ("positive", "uncertain"))
+    picture, overlay = _pictures(service, reading, bundle, actor, bool(wanted)) if with_pictures else (None, None)
     return ReportFacts(
-        **vars(answer_facts(service, reading)),
+        **vars(known),
         reading=reading,
         reviews=tuple(review for review in service.reviews.of(reading.id) if review.current),
         reviews_needed=service.reviews.needed,
         picture=picture,
         overlay=overlay,
+        outlined=overlay is not None and bundle is not None and bundle.maps_lesions,
+        has_map=bool(reading.heat_map),
+        cell=cell_of(reading),
+        patient=service.patient_lines.of(reading.image_sha256),
+        zone=service.zone,
     )
 
 
-def answer_facts(service: Service, reading: Outcome) -> AnswerFacts:
-    """Gather them; nothing is noted in the trail."""
-    bundle = bundle_of(reading)
+def answer_facts(service: Service, reading: Outcome, *, loaded: Bundle | None = None) -> AnswerFacts:
+    """Gather them; nothing is noted in the trail. loaded: the bundle that read it, where it is at hand."""
+    bundle = loaded if loaded is not None and loaded.sha256 == reading.bundle_sha256 else bundle_of(reading)
     task = bundle.task if bundle else (load_task(reading.task) if reading.task in list_tasks() else None)
     point: OperatingPoint | None = None
     measured: tuple[Measured, ...] = ()
@@ -83,10 +200,13 @@ def answer_facts(service: Service, reading: Outcome) -> AnswerFacts:
         measured = _measured(reading, bundle, point)
     return AnswerFacts(
         task=task,
-        limits=_limits(bundle, task),
+        limits=(*_of_choice(service, reading), *_limits(bundle, task)),
         point=point,
         measured=measured,
         bundle_is_here=bundle is not None,
+        outlook=_outlook(reading, bundle),
+        meaning=service.prevalences.meaning_of(reading),
+        below_screening=bundle is not None and point is not None and below_screening(bundle, point),
     )
 
 
@@ -98,6 +218,18 @@ def bundle_of(reading: Outcome) -> Bundle | None:
     return None
 
 
+def _outlook(reading: Outcome, bundle: Bundle | None) -> Outlook:
+    if bundle is None or reading.threshold is None:
+        return Outlook(())
+    return outlook(bundle.evidence, reading.threshold, reading.low)
+
+
+def _of_choice(service: Service, reading: Outcome) -> tuple[str, ...]:
+    """What has to be said of a threshold that the site chose, if this one was."""
+    chosen = service.points.named(reading.operating_point)
+    return () if chosen is None or chosen.independent else (CHOSEN_ON_EVIDENCE,)
+
+
 def _limits(bundle: Bundle | None, task: Task | None) -> tuple[str, ...]:
     """From the card, or what the task says where the bundle has none."""
     section = _LIMITS.search(bundle.card) if bundle else None
@@ -106,7 +238,21 @@ def _limits(bundle: Bundle | None, task: Task | None) -> tuple[str, ...]:
     return task.limits if task else ()
 
 
-def _pictures(service: Service, reading: StoredReading, actor: Actor) -> tuple[bytes | None, bytes | None]:
+def cell_of(reading: Outcome) -> tuple[float, float] | None:
+    """Width and height of a cell of its heat map, in pixels of the image; None where that was not kept."""
+    kept: Sequence[float] | None = reading.facts.get("map_cell")
+    return (float(kept[0]), float(kept[1])) if kept else None
+
+
+def regions_on(reading: Outcome, levels: np.ndarray) -> list[Region]:
+    """The places that its heat map names, wherever they are drawn or told. Only for a bundle that maps lesions."""
+    width, height = int(reading.facts["width"]), int(reading.facts["height"])
+    return regions_of(levels, width=width, height=height, cell=cell_of(reading))
+
+
+def _pictures(
+    service: Service, reading: StoredReading, bundle: Bundle | None, actor: Actor, heat_map: bool
+) -> tuple[bytes | None, bytes | None]:
     if reading.erased_at is not None:
         return None, None
     try:
@@ -115,21 +261,25 @@ def _pictures(service: Service, reading: StoredReading, actor: Actor) -> tuple[b
     except SecondReadError:  # erased meanwhile, or a refusal of what cannot be decoded
         return None, None
     pixels = to_display(image, longest_side=PICTURE_PIXELS)
-    if not reading.heat_map:
+    if not heat_map:
         return encode_png(pixels), None
-    strength = decode(service.readings.heat_map(reading.id, actor=actor)).pixels
-    return encode_png(pixels), encode_png(blend(pixels, strength.astype("float32") / 255))
+    levels = decode(service.readings.heat_map(reading.id, actor=actor)).pixels
+    regions = regions_on(reading, levels) if bundle is not None and bundle.maps_lesions else []
+    return encode_png(pixels), encode_png(
+        drawn_over(pixels, levels, regions, width=image.width, least_side=PICTURE_PIXELS)
+    )
 
 
 def _measured(reading: Outcome, bundle: Bundle, point: OperatingPoint | None) -> tuple[Measured, ...]:
-    """First the images that the threshold was chosen on, then each split of the evidence."""
+    """Other hospitals first, then the other splits, last the images that the threshold was chosen on."""
     chosen: tuple[Measured, ...] = ()
     if point is not None:
-        n_positive, n_negative = (int(part.get("n") or 0) for part in (point.sensitivity, point.specificity))
-        chosen = (Measured(point.data, point.sensitivity, point.specificity, n_positive, n_negative, chosen=True),)
+        n_positive, n_negative = point.sensitivity.n or 0, point.specificity.n or 0
+        rates = point.sensitivity.to_dict(), point.specificity.to_dict()
+        chosen = (Measured(point.data, *rates, n_positive, n_negative, chosen=True),)
     results = (bundle.evidence or {}).get("results", {})
-    rest = (_of_split(name, table, reading) for name, table in results.items())
-    return (*chosen, *(row for row in rest if row is not None))
+    found = [row for row in (_of_split(name, table, reading) for name, table in results.items()) if row is not None]
+    return (*sorted(found, key=lambda row: not row.where.startswith("external")), *chosen)
 
 
 def _of_split(name: str, table: Mapping[str, Any], reading: Outcome) -> Measured | None:
@@ -148,4 +298,5 @@ def _point(service: Service, reading: Outcome, bundle: Bundle) -> OperatingPoint
         for found in service.points.history(bundle)
         if found.bundle_sha256 == reading.bundle_sha256
     }
-    return points.get(reading.operating_point)
+    point = points.get(reading.operating_point)
+    return None if point is None else replace(point, guarantees=guarantees_of(bundle, point))

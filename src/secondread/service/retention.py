@@ -9,7 +9,7 @@ from secondread.errors import UsageError
 from secondread.service.answers import forget_answers
 from secondread.service.backup import maintenance
 from secondread.service.database import Database
-from secondread.service.image_store import HEAT_MAPS, IMAGES, THUMBNAILS, ImageStore
+from secondread.service.image_store import HEAT_MAPS, IMAGES, THUMBNAILS, ImageStore, thumbnail_name
 from secondread.service.tables import ImageRow, ItemRow, ReadingRow, ReviewRow, iso, now
 from secondread.service.trail import Actor, record
 
@@ -35,7 +35,7 @@ class Retention:
         return len(self._due(_before(days)))
 
     def apply(self, days: int, *, actor: Actor) -> Erased:
-        """Delete image, thumbnail, heat maps, names and notes of every image received more than `days` days ago.
+        """Delete image, thumbnail, heat maps, names, patient lines and notes of images received over `days` days ago.
 
         An image sent again counts from then; one that waits to be read stays. What was measured (probability, decision,
         findings) stays, without anything that identifies. The files go first and the trail says so after: it never
@@ -70,16 +70,17 @@ class Retention:
             if image.erased_at is not None or image.received_at >= before:
                 return None
             rows = session.execute(
-                select(ReadingRow.id, ReadingRow.heat_map).where(ReadingRow.image_sha256 == sha256)
+                select(ReadingRow.id, ReadingRow.frame, ReadingRow.heat_map).where(ReadingRow.image_sha256 == sha256)
             ).all()
             ids = [row.id for row in rows]
             self._images.erase(IMAGES, sha256)
-            self._images.erase(THUMBNAILS, sha256)
+            for frame in {0, *(row.frame for row in rows)}:
+                self._images.erase(THUMBNAILS, thumbnail_name(sha256, frame))
             for row in rows:
                 if row.heat_map:
                     self._images.erase(HEAT_MAPS, row.heat_map)
             moment = now()
-            image.erased_at, image.patient = moment, ""
+            image.erased_at, image.patient, image.patient_line = moment, "", {}
             session.execute(
                 update(ReadingRow)
                 .where(ReadingRow.id.in_(ids))

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from secondread.errors import Conflict, NotAllowed, NotThere, UnknownName, UsageError
 from secondread.service.database import Database
+from secondread.service.first_opinion import shown_at
 from secondread.service.readings import DISPUTED, DONE, OPEN, SETTLED, WAITING, triage_of
 from secondread.service.tables import ReadingRow, ReviewRow, record_of
 from secondread.service.trail import Actor, may_review, record
@@ -63,7 +64,9 @@ class Reviews:
 
         finding: 1 disease, 0 none. By default what the verdict says of the decision: needed where the decision is
         uncertain or the image was refused, and not to be given with 'unsure'. saw_answer: False for an opinion written
-        down before the answer was shown; it is kept, and the review is made once the answer was seen.
+        down before the answer was shown; it is kept and counts in agreement, and the review is made once the answer was
+        seen. It is refused where the answer was shown to them already, and so it is noted of its own accord where the
+        answer is withheld from them.
         Raises NotThere, NotAllowed, UnknownName, UsageError or Conflict (the reading was settled).
         """
         _check(verdict, note, role)
@@ -71,10 +74,12 @@ class Reviews:
             row = _reading(session, reading_id)
             if row.review_state == SETTLED:
                 raise Conflict("this reading was settled by adjudication; its review is closed")
+            saw_answer = _saw(session, row, saw_answer, actor)
             said = _finding(verdict, finding, row.decision, saw_answer=saw_answer)
             found = _add(session, row, actor, REVIEW, verdict, said, note, saw_answer)
             self._conclude(session, row)
-            record(session, actor, "review.made", f"reading:{row.id}", review=found.id, verdict=verdict, finding=said)
+            told = {"review": found.id, "verdict": verdict, "finding": said, "saw_answer": saw_answer}
+            record(session, actor, "review.made", f"reading:{row.id}", **told)
             return _review(found)
 
     def adjudicate(self, reading_id: int, *, finding: int, note: str = "", actor: Actor, role: str) -> Review:
@@ -121,6 +126,17 @@ class Reviews:
         else:
             row.review_state, row.finding = DISPUTED, None
         row.triage = triage_of(decision=row.decision, probability=row.probability, review_state=row.review_state)
+
+
+def _saw(session: Session, row: ReadingRow, claimed: bool, actor: Actor) -> bool:
+    """Whether the answer was seen, by what is known. Raises Conflict where that is not what is claimed."""
+    at = shown_at(session, row.id, actor.name)
+    if not claimed and at is not None and row.decision:
+        raise Conflict(
+            f"the answer was shown to you on {at:%Y-%m-%d at %H:%M} UTC already: this cannot be an opinion from "
+            "before; give it as one with the answer"
+        )
+    return claimed and not (actor.opinion_first and at is None and row.decision)
 
 
 def _check(verdict: str, note: str, role: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,16 @@ from secondread.images import Limits
 from secondread.service.accounts import Accounts
 from secondread.service.agreement import AgreementStatistics
 from secondread.service.answers import Answers
+from secondread.service.clock import zone_of
 from secondread.service.database import Database
 from secondread.service.desk import ReadingDesk
 from secondread.service.drift import Drift
 from secondread.service.exports import ReviewedExport
 from secondread.service.image_store import ImageStore
 from secondread.service.intake import Bounds, Intake
+from secondread.service.patient_lines import PatientLines
 from secondread.service.points import OperatingPoints
+from secondread.service.prevalence import Prevalences
 from secondread.service.queue import Queue
 from secondread.service.readers import GetReader
 from secondread.service.readings import ReadingStore
@@ -47,7 +51,10 @@ class Service:
     queue: Queue
     intake: Intake
     points: OperatingPoints
+    prevalences: Prevalences
     retention: Retention
+    patient_lines: PatientLines
+    zone: tzinfo | None  # whose time reports show beside UTC; None: the machine's
 
     @classmethod
     def open(cls, settings: Mapping[str, Any] | None = None, *, upgrade: bool = True) -> "Service":
@@ -57,13 +64,16 @@ class Service:
         Raises UsageError, ExtraMissing, ServiceError.
         """
         use = {row.key: row.default for row in SETTINGS} | dict(settings or {})
+        zone = zone_of(str(use["TIME_ZONE"]))
         folder = data_folder_of(use)
         database, images = Database.open(folder, str(use["DATABASE"])), ImageStore(folder)
         if upgrade:
             images.prepare()
             database.upgrade()
         max_file = int(use["MAX_FILE_MB"]) * 10**6
-        limits = Limits(max_pixels=int(use["MAX_MEGAPIXELS"]) * 10**6, max_bytes=max_file)
+        limits = Limits(
+            max_pixels=int(use["MAX_MEGAPIXELS"]) * 10**6, max_bytes=max_file, max_frames=int(use["MAX_FRAMES"])
+        )
         bounds = Bounds(
             max_files=int(use["MAX_BATCH_FILES"]),
             max_bytes=int(use["MAX_BATCH_MB"]) * 10**6,
@@ -89,7 +99,10 @@ class Service:
             queue=queue,
             intake=Intake(database, images, queue, bounds=bounds, limits=limits, keep_identifiers=keep),
             points=OperatingPoints(database),
+            prevalences=Prevalences(database),
             retention=Retention(database, images),
+            patient_lines=PatientLines(database, images, str(use["PATIENT_LINE"])),
+            zone=zone,
         )
 
     @property

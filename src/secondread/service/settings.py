@@ -14,7 +14,9 @@ from typing import Any
 from secondread.errors import CannotOpen, UnknownName, UsageError
 
 Value = int | str
+_PREFIX = "SECONDREAD_"
 CONFIG_VARIABLE = "SECONDREAD_CONFIG"
+_OTHER_VARIABLES = {CONFIG_VARIABLE, "SECONDREAD_DATA", "SECONDREAD_CACHE"}  # of training and its benchmark
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Setting:
     @property
     def variable(self) -> str:
         """The environment variable that sets it."""
-        return f"SECONDREAD_{self.name.upper()}"
+        return f"{_PREFIX}{self.name.upper()}"
 
     @property
     def key(self) -> str:
@@ -65,10 +67,29 @@ class Setting:
 
 SETTINGS = (
     Setting("data_folder", "", "folder of images and database; empty takes secondread in the user's own data folder"),
+    Setting(
+        "bundles",
+        "",
+        "folder of bundles of your own, laid out as task/name, beside those that come with the package; empty for none",
+    ),
     Setting("database", "", "URL of a PostgreSQL database; empty takes SQLite in the data folder"),
     Setting("reviews_needed", 1, "people who must review a reading; 2 is double reading"),
+    Setting(
+        "opinion_first",
+        "off",
+        "'on' withholds an answer from whoever may review until they have given an opinion of their own",
+    ),
     Setting("retention_days", 0, "days after which images, names and notes are deleted; 0 keeps them", least=0),
     Setting("deidentify", "on", "'off' keeps what identifies a person in DICOM, JPEG and PNG files; on by default"),
+    Setting(
+        "patient_line",
+        "off",
+        "whose image a report says it is: 'off' nobody's, and nothing is kept; 'typed' as people type it; 'file' as "
+        "the kept DICOM file says, where deidentify is off",
+    ),
+    Setting(
+        "time_zone", "", "IANA name, as Asia/Kolkata, of the time that reports show beside UTC; empty: the machine's"
+    ),
     Setting(
         "workers",
         1,
@@ -83,6 +104,7 @@ SETTINGS = (
     Setting("max_body_mb", 400, "largest request, in MB; a larger one is refused as a whole with status 413"),
     Setting("max_files", 32, "most files in one request"),
     Setting("max_megapixels", 64, "largest image that is decoded, in millions of pixels of one frame"),
+    Setting("max_frames", 2000, "most frames of a file that is read whole; beyond it one frame must be chosen"),
     Setting("threads", 6, "requests served at once; readings among them are bounded by parallel_readings"),
     Setting("parallel_readings", 2, "images decoded and read at once; bounds the memory and suits two cores"),
     Setting("gate", "on", "'off' reads even what looks unlike anything learnt from; for research"),
@@ -123,8 +145,13 @@ def settings_from(
     """Every setting by its configuration key: given, else from the environment, the TOML file, or its default.
 
     config: the file; default: the one that SECONDREAD_CONFIG names, if any. given: by name; None counts as not given.
-    Raises CannotOpen, UnknownName or UsageError.
+    A variable that begins as ours do and is none of them stops the start: one that is passed over would leave a default
+    where somebody meant otherwise. Raises CannotOpen, UnknownName or UsageError.
     """
+    known = {row.variable for row in SETTINGS} | _OTHER_VARIABLES
+    for name in sorted(environ):
+        if name.startswith(_PREFIX) and name not in known and not name.startswith(f"{_PREFIX}TEST_"):
+            raise UnknownName.of("environment variable", name, known)
     path = config or environ.get(CONFIG_VARIABLE)
     found = {row.key: row.default for row in SETTINGS} | (_from_file(Path(path)) if path else {})
     found |= {row.key: row.parse(environ[row.variable]) for row in SETTINGS if row.variable in environ}

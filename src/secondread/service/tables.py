@@ -69,7 +69,12 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UtcTime, dict[str, Any]: JSON, list[str]: JSON}  # noqa: RUF012
+    type_annotation_map = {  # noqa: RUF012
+        datetime: UtcTime,
+        dict[str, Any]: JSON,
+        list[str]: JSON,
+        list[dict[str, Any]]: JSON,
+    }
 
 
 class ImageRow(Base):
@@ -84,6 +89,7 @@ class ImageRow(Base):
     deidentified: Mapped[bool] = mapped_column(default=False)
     warnings: Mapped[list[str]]  # what should be known of how it is kept
     header: Mapped[dict[str, Any]] = mapped_column(default=dict)  # how it was taken, as the file said when it was sent
+    patient_line: Mapped[dict[str, Any]] = mapped_column(default=dict)  # as people typed it for the report
     received_at: Mapped[datetime] = mapped_column(default=now, index=True)
     erased_at: Mapped[datetime | None]  # by retention: the files are gone
 
@@ -106,7 +112,8 @@ class ReadingRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     image_sha256: Mapped[str] = mapped_column(ForeignKey("images.sha256"))
-    frame: Mapped[int] = mapped_column(default=0)
+    frame: Mapped[int] = mapped_column(default=0)  # that answered, from 0
+    frames: Mapped[list[dict[str, Any]]] = mapped_column(default=list)  # of a file that was read whole: each one's
     name: Mapped[str] = mapped_column(Text, default="")  # as sent; emptied by retention
     source: Mapped[str] = mapped_column(String(200), default="")
     task: Mapped[str] = mapped_column(String(100), default="")  # empty where none was found
@@ -167,6 +174,7 @@ class BatchRow(Base):
     task: Mapped[str] = mapped_column(String(100))
     bundle: Mapped[str] = mapped_column(String(200), default="")
     operating_point: Mapped[str] = mapped_column(String(100), default="")
+    frame: Mapped[int | None]  # from 1; none: all of them
     source: Mapped[str] = mapped_column(String(200), default="")
     created_at: Mapped[datetime] = mapped_column(default=now)
     created_by: Mapped[str] = mapped_column(String(100), default="", index=True)
@@ -290,6 +298,40 @@ class PointRow(Base):
     chosen_at: Mapped[datetime] = mapped_column(default=now)
     ended_at: Mapped[datetime | None]
     ended_by: Mapped[str] = mapped_column(String(100), default="")
+
+
+class PrevalenceRow(Base):
+    """How common disease is among those examined here, for one task."""
+
+    __tablename__ = "site_prevalences"
+    __table_args__ = (
+        Index(
+            "uq_site_prevalences_active",
+            "task",
+            unique=True,
+            postgresql_where=text("ended_at IS NULL"),
+            sqlite_where=text("ended_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task: Mapped[str] = mapped_column(String(100))
+    prevalence: Mapped[float] = mapped_column(Float(53))
+    note: Mapped[str] = mapped_column(Text, default="")
+    chosen_by: Mapped[str] = mapped_column(String(100))
+    chosen_at: Mapped[datetime] = mapped_column(default=now)
+    ended_at: Mapped[datetime | None]
+    ended_by: Mapped[str] = mapped_column(String(100), default="")
+
+
+class ShownRow(Base):
+    """That the answer of a reading was shown to a person, and when first: no opinion of theirs is blind after that."""
+
+    __tablename__ = "shown_answers"
+
+    reading_id: Mapped[int] = mapped_column(ForeignKey("readings.id"), primary_key=True)
+    person: Mapped[str] = mapped_column(String(100), primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=now)
 
 
 class TrailRow(Base):

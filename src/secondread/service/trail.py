@@ -48,6 +48,7 @@ class Actor:
     via: str = ""  # 'session', 'token:<first characters>', 'local', 'command', 'worker', …
     address: str = ""  # of the network, where there is one
     scopes: frozenset[str] = frozenset(SCOPES)  # who works at the machine itself may do everything
+    opinion_first: bool = False  # answers are withheld until they have given their own opinion
 
     def may(self, scope: str) -> bool:
         """Whether they may do what needs this scope."""

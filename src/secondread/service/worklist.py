@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from secondread.errors import UnknownName, UsageError
 from secondread.service.database import Database
-from secondread.service.readings import DONE, REVIEW_STATES, SETTLED, StoredReading
+from secondread.service.readings import DONE, REVIEW_STATES, SETTLED, StoredReading, show
 from secondread.service.tables import ReadingRow, ReviewRow, iso
 from secondread.service.trail import Actor, record
 
@@ -25,6 +25,7 @@ _ORDERS: dict[str, tuple[InstrumentedAttribute[Any], bool]] = {  # name → colu
     "lowest": (ReadingRow.sort_score, False),
 }
 ORDERS = tuple(_ORDERS)
+BY_TIME = ("newest", "oldest")  # orders that tell nothing of the answers
 _DECISIONS = ("positive", "negative", "uncertain")
 _MOST = 500  # rows of a page
 _CHUNK = 500  # rows of an export held at a time
@@ -90,12 +91,14 @@ class Worklist:
         """
         if not 1 <= limit <= _MOST:
             raise UsageError(f"a page has 1 to {_MOST} rows, not {limit}")
+        _check_first(only, order, actor)
         statement = _ordered(conditions_of(only or Filter()), order, after).limit(limit + 1)
         with self._database.begin() as session:
             found = [StoredReading.of(row) for row in session.scalars(statement)]
-            rows = tuple(found[:limit])
+            rows = found[:limit]
             record(session, actor, "worklist.seen", "worklist", readings=[row.id for row in rows])
-        return Page(rows, _cursor(order, rows[-1]) if len(found) > limit else None)
+            seen = tuple(show(session, rows, actor))
+        return Page(seen, _cursor(order, rows[-1]) if len(found) > limit else None)
 
     def count(self, only: Filter | None = None) -> int:
         """How many rows the filter leaves."""
@@ -117,17 +120,18 @@ class Worklist:
             larger, smaller = session.scalar(above.limit(1)), session.scalar(below.limit(1))
         return (larger, smaller) if descending else (smaller, larger)
 
-    def export(self, only: Filter | None = None, *, order: str = "newest", actor: Actor) -> Iterator[dict[str, Any]]:
-        """Every row as a dictionary for CSV or JSON (see StoredReading.to_dict), a few hundred held at a time.
+    def export(self, only: Filter | None = None, *, order: str = "newest", actor: Actor) -> Iterator[StoredReading]:
+        """Every row, a few hundred held at a time.
 
         Noted in the trail when it begins.
         """
         only = only or Filter()
         _order(order)
+        _check_first(only, order, actor)
         with self._database.begin() as session:
             asked = {key: _plain(value) for key, value in asdict(only).items() if value is not None and key != "text"}
             record(session, actor, "worklist.exported", "worklist", filter=asked)
-        return self._rows(only, order)
+        return self._rows(only, order, actor)
 
     def choices(self) -> dict[str, list[str]]:
         """What can be filtered by: tasks, sources, bundles and reviewers that are there."""
@@ -147,16 +151,30 @@ class Worklist:
             plan = session.connection().exec_driver_sql(f"{prefix}{text(str(sql))}".replace("%", "%%"))
             return "\n".join(str(row[-1]) for row in plan)
 
-    def _rows(self, only: Filter, order: str) -> Iterator[dict[str, Any]]:
+    def _rows(self, only: Filter, order: str, actor: Actor) -> Iterator[StoredReading]:
         after: str | None = None
         while True:
-            with self._database.reading() as session:
+            with self._database.begin() as session:
                 statement = _ordered(conditions_of(only), order, after).limit(_CHUNK)
                 rows = [StoredReading.of(row) for row in session.scalars(statement)]
-            yield from (row.to_dict() for row in rows)
+                seen = show(session, rows, actor)
+            yield from seen
             if len(rows) < _CHUNK:
                 return
             after = _cursor(order, rows[-1])
+
+
+def _check_first(only: Filter | None, order: str, actor: Actor) -> None:
+    """An order or a filter by the answer would tell it."""
+    if not (actor.opinion_first and actor.may("review")):
+        return
+    if order not in BY_TIME:
+        raise UsageError(
+            f"while your own opinion comes first, the order '{order}' would tell the answers; "
+            f"take {' or '.join(BY_TIME)}"
+        )
+    if only is not None and only.decision is not None:
+        raise UsageError("while your own opinion comes first, readings cannot be filtered by their answer")
 
 
 def conditions_of(only: Filter) -> Select[ReadingRow]:

@@ -24,8 +24,10 @@ from secondread.web import (
     login,
     pictures,
     points,
+    prevalence,
     problems,
     readings,
+    report,
     reviews,
     room,
     security,
@@ -44,6 +46,7 @@ _API = (
     reviews.reviews,
     statistics.statistics,
     points.points,
+    prevalence.prevalences,
     catalogue.catalogue,
     login.session,
     account.own,
@@ -52,6 +55,7 @@ _API = (
     trail.trail,
     health.health,
     room.reports,
+    report.patient_lines,
 )
 _PAGES = (
     login.login,
@@ -59,8 +63,10 @@ _PAGES = (
     worklist.worklist,
     batches.uploads,
     room.room,
+    report.pages,
     statistics.pages,
     points.thresholds,
+    prevalence.pages,
     account.pages,
     accounts.pages,
     trail.pages,
@@ -105,6 +111,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> APIFlask:
 def _configure(app: APIFlask) -> None:
     if (login := app.config["LOGIN"]) not in _LOGINS:
         raise UnknownName.of("value of the setting 'login':", str(login), _LOGINS)
+    if (first := app.config["OPINION_FIRST"]) not in ("on", "off"):
+        raise UnknownName.of("value of the setting 'opinion_first':", str(first), ("on", "off"))
     if proxies := app.config["PROXIES"]:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=0)  # type: ignore[method-assign]
     app.config.update(

@@ -5,13 +5,14 @@ import ipaddress
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from apiflask import APIFlask
 from flask import Request, Response, current_app, g, redirect, request, session
+from werkzeug.exceptions import HTTPException
 
 from secondread.errors import LoginRefused, NotAllowed
 from secondread.service import LOCAL, SCOPES, Actor, User
@@ -161,7 +162,17 @@ def current_identity() -> Identity:
 
 def current_actor() -> Actor:
     """Who asks, as the trail writes it down."""
-    return current_identity().actor
+    found = current_identity().actor
+    return replace(found, opinion_first=True) if opinion_first() else found
+
+
+def opinion_first() -> bool:
+    """Whether answers are withheld from the one who asks until they have given their own opinion.
+
+    So the site wants it, or they themselves for this page (`blind=1`) or all of this session.
+    """
+    wanted = current_app.config["OPINION_FIRST"] == "on" or session.get("opinion_first") or request.args.get("blind")
+    return bool(wanted) and may("review")
 
 
 def current_user() -> User | None:
@@ -203,7 +214,9 @@ def register(app: APIFlask) -> None:
     )
     app.extensions["secondread.any_account"] = {"there": False}
     app.before_request(_ask)
-    app.context_processor(lambda: {"csrf_token": csrf_token, "may": may, "current_user": current_user})
+    app.context_processor(
+        lambda: {"csrf_token": csrf_token, "may": may, "current_user": current_user, "opinion_first": opinion_first}
+    )
 
 
 def _marked(scope: str) -> Callable[[_View], _View]:
@@ -248,11 +261,30 @@ def _is_form() -> bool:
 
 
 def _wants_page() -> bool:
-    return request.method in SAFE_METHODS and not request.path.startswith("/api/")
+    """A browser says so of its pages and forms; of the latter it must."""
+    if request.path.startswith("/api/"):
+        return False
+    accepts = request.headers.get("Accept", "text/html" if request.method in SAFE_METHODS else "")
+    return "text/html" in accepts
 
 
 def _to_login() -> Any:
-    if not _wants_page() or "text/html" not in request.headers.get("Accept", "text/html"):
+    """A person with a browser goes to the login and then on; a program, or a script of a page, is told."""
+    if not _wants_page():
         return problem_of(LoginRefused("log in, or send an API token as 'Authorization: Bearer sr_…'"))
-    back = request.full_path.rstrip("?")
+    # A form is not sent again by itself: back to its page, whose script puts in what was typed.
+    back = request.full_path.rstrip("?") if request.method in SAFE_METHODS else _page_of_form(request.path) + "#again"
     return redirect(f"/login?next={quote(back, safe='/')}", code=303)
+
+
+def _page_of_form(path: str) -> str:
+    """The nearest address above that is a page: '/readings/7' of '/readings/7/review'."""
+    adapter = current_app.create_url_adapter(request)
+    while adapter is not None and path.strip("/"):
+        try:
+            adapter.match(path, method="GET")
+        except HTTPException:
+            path = path.rpartition("/")[0]
+        else:
+            return path
+    return "/"

@@ -51,13 +51,14 @@ CountsOut.__doc__ = "How many images of an upload are in each state."
 
 @shape_of(
     Batch,
-    "id asked.task asked.bundle asked.operating_point asked.source created_at created_by cancelled_at n counts "
+    "id asked.task asked.bundle asked.operating_point asked.source asked.frame created_at created_by cancelled_at n counts "
     "finished",
 )
 class BatchOut(Schema):
     """Where an upload stands."""
 
     n = said("images in all")
+    frame = said("the one frame that is read of files of several, from 1; null: all")
     counts = Nested(CountsOut, required=True)
 
 

@@ -4,11 +4,16 @@ from typing import Any
 
 from apiflask import APIBlueprint, Schema
 from apiflask.fields import Boolean, Dict, Float, Integer, List, Nested, String
+from apiflask.validators import OneOf
 from flask import current_app
 
 from secondread.evidence.measured import evidence_without_images, measured_rows
+from secondread.evidence.outlook import below_screening
+from secondread.evidence.promises import Promised, Seen, guarantees_of, promises_of
 from secondread.reading import Reader
 from secondread.service import SETTINGS, Setting
+from secondread.stats.promises import Shown
+from secondread.stats.scale import marks
 from secondread.tasks import Task, list_tasks, load_task
 from secondread.web.auth import require
 from secondread.web.context import readers, service
@@ -41,11 +46,56 @@ class OperatingPointOut(Schema):
     name = String(required=True)
     threshold = Float(required=True)
     band = List(Float(), required=True, allow_none=True)
-    chosen_by = String(required=True, metadata=said("how the threshold was found and what is proven of it, in words"))
+    positive_from = Integer(required=True, metadata=said("the least score of a positive answer, 0 to 100"))
+    uncertain_from = Integer(required=True, allow_none=True, metadata=said("of an uncertain one, where it has a band"))
+    below_screening = Boolean(
+        required=True, metadata=said("it is to confirm, but calls no fewer images positive than `screening`")
+    )
+    chosen_by = String(required=True, metadata=said("how the threshold was found and what was shown of it, in words"))
     guaranteed = Boolean(
-        required=True, allow_none=True, metadata=said("whether the promise is proven; null where nothing is promised")
+        required=True,
+        allow_none=True,
+        metadata=said("whether validation shows the promise at every source; null where nothing is promised"),
     )
     chosen = Boolean(required=True, metadata=said("used where none is asked for"))
+
+
+@shape_of(Shown, "source n n_groups value lower_bound n_effective n_needed shown rare_bound useless")
+class ShownOut(Schema):
+    """What the validation images of one source show of a promise."""
+
+    source = said("hospital or collection; empty where they were not told apart")
+    n = said("images of the class that the rate is about")
+    n_groups = said("patients or groups of these")
+    value = said("the rate that was seen")
+    lower_bound = said("of the rate, with the promise's confidence")
+    n_effective = said("what the images are worth in independent ones")
+    n_needed = said("fewer of such images could not show it")
+    rare_bound = said("the lower bound should there be a rare kind of patient who is always missed")
+    useless = said("the other rate where alone it could be shown, no better than a coin")
+
+
+@shape_of(Seen, "split source n kept rate.value rate.low rate.high")
+class SeenOut(Schema):
+    """What images that chose nothing showed of a promise."""
+
+    kept = String(required=True, validate=OneOf(["kept", "broken", "open"]))
+
+
+@shape_of(
+    Promised,
+    "operating_point threshold guarantee.on guarantee.target guarantee.confidence guarantee.holds "
+    "guarantee.worst_case guarantee.other in_words",
+)
+class PromiseOut(Schema):
+    """A rate that an operating point promises at each source of the validation images."""
+
+    on = String(required=True, attribute="guarantee.on", validate=OneOf(["sensitivity", "specificity"]))
+    holds = said("shown at every source, and better than a coin")
+    worst_case = said("images of one group counted as wholly alike")
+    other = said("the other rate at this threshold, all sources together")
+    sources = List(Nested(ShownOut), required=True, attribute="guarantee.sources")
+    seen = List(Nested(SeenOut), required=True)
 
 
 class EvidenceOut(Schema):
@@ -66,16 +116,26 @@ class BundleOut(Schema):
     name = String(required=True)
     task = String(required=True)
     id = String(required=True, metadata=said("as readings name it"))
+    shipped = Boolean(required=True, metadata=said("whether it comes with the package; else the site's own"))
     operating_points = List(Nested(OperatingPointOut), required=True)
+    promises = List(Nested(PromiseOut), required=True, metadata=said("of the points, hospital by hospital"))
     measured = List(Nested(EvidenceOut), required=True)
     card = String(required=True, metadata=said("the model card, Markdown"))
     evidence = Dict(required=True, allow_none=True, metadata=said("all that was measured, as kept in the bundle"))
+
+
+class LeftOutOut(Schema):
+    """A bundle of the site's own that cannot be asked for."""
+
+    name = String(required=True)
+    reason = String(required=True)
 
 
 class BundlesOut(Schema):
     """The bundles installed here."""
 
     bundles = List(Nested(BundleOut), required=True)
+    left_out = List(Nested(LeftOutOut), required=True, metadata=said("of the site's own, with the reason"))
 
 
 class SettingRow(Schema):
@@ -109,7 +169,8 @@ def tasks() -> Any:
 @catalogue.doc(operation_id="listBundles", summary="List the bundles")
 def bundles() -> Any:
     """Answer with the trained models, their operating points and what was measured of them."""
-    return {"bundles": [_bundle(reader) for reader in readers().bundled()]}
+    left_out = [{"name": name, "reason": why} for name, why in readers().own().skipped.items()]
+    return {"bundles": [_bundle(reader) for reader in readers().bundled()], "left_out": left_out}
 
 
 @catalogue.get("/settings")
@@ -136,17 +197,22 @@ def _bundle(reader: Reader) -> dict[str, Any]:
         "name": bundle.name,
         "task": bundle.task.name,
         "id": bundle.id,
+        "shipped": bundle.shipped,
         "operating_points": [
             {
                 "name": point.name,
                 "threshold": point.threshold,
                 "band": band_of(point),
+                "positive_from": marks(point.threshold, point.low)[1],
+                "uncertain_from": marks(point.threshold, point.low)[0],
+                "below_screening": below_screening(bundle, point),
                 "chosen_by": point.chosen_by,
-                "guaranteed": None if point.guarantee is None else point.guarantee["holds"],
+                "guaranteed": all(one.holds for one in told) if (told := guarantees_of(bundle, point)) else None,
                 "chosen": point.name == reader.operating_point.name,
             }
             for point in bundle.operating_points.values()
         ],
+        "promises": promises_of(bundle),
         "measured": measured_rows(bundle),
         "card": bundle.card,
         "evidence": evidence_without_images(bundle),

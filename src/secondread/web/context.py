@@ -1,13 +1,14 @@
 """What an application holds: its service, the readers it has loaded, and the workers that read uploads."""
 
 import threading
+from contextlib import suppress
 
 from apiflask import APIFlask
 from flask import current_app
 
-from secondread.errors import UnknownName
+from secondread.errors import SecondReadError, UnknownName
 from secondread.reading import Bundle, Reader
-from secondread.service import Readers, ReadingDesk, Service, Worker
+from secondread.service import AnswerFacts, Outcome, Readers, ReadingDesk, Service, Worker, answer_facts
 
 KEY = "secondread.service"
 
@@ -27,6 +28,14 @@ def readers() -> Readers:
 def desk() -> ReadingDesk:
     """Where this application has images read; so many at once as the setting `parallel_readings` says."""
     return service().desk(readers().get, turn=readers().turn)
+
+
+def facts_of(reading: Outcome) -> AnswerFacts:
+    """What is known of the model behind an answer; a bundle that is loaded is not loaded again."""
+    loaded = None
+    with suppress(SecondReadError):  # it is not installed any more
+        loaded = bundle_named(reading.bundle) if reading.bundle else None
+    return answer_facts(service(), reading, loaded=loaded)
 
 
 def bundle_named(reference: str) -> Bundle:

@@ -1,5 +1,6 @@
 """A reading as the API shows it: the fixed contract, and beside it what a page needs."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import current_app
@@ -7,24 +8,35 @@ from flask import current_app
 from secondread.images import Image, encode_png, to_display
 from secondread.pages import data_uri
 from secondread.reading import HeatMap, OperatingPoint, overlay_of
-from secondread.service import Answered
+from secondread.service import Answered, AnswerFacts, Outcome, StoredReading
+from secondread.tasks import Task
+from secondread.web.context import service
 
 _OF_IMAGE = ("width", "height", "format", "bit_depth", "modality", "body_part", "frame", "n_frames")
 
 
-def entry(found: Answered, *, path: str | None) -> dict[str, Any]:
-    """One element of `readings`. path: what the client named the file."""
+def entry(found: Answered, *, path: str | None, facts: AnswerFacts) -> dict[str, Any]:
+    """One element of `readings`. path: what the client named the file; facts: of the answer."""
     outcome, stored = found.outcome, found.stored
-    shown = {
-        "elapsed_ms": round(1000 * outcome.elapsed, 1),
-        "task_title": found.task.title if found.task else None,
-        "decision_text": outcome.decision_text or None,
-        "threshold": outcome.threshold,
-        "band": outcome.band,
-    }
+    shown = _of_answer(outcome, found.task, facts)
     kept = {"id": stored.id if stored else None, "stored": stored is not None, "from_store": found.from_store}
     display = {"display": _picture(found.image) | shown}
-    return outcome.contract(path=path, heatmap=_overlay(found.heatmap)) | display | kept
+    contract = outcome.contract(path=path, heatmap=_overlay(found.heatmap)) | facts.meaning.to_dict()
+    return contract | display | kept
+
+
+def kept_entry(reading: StoredReading, *, facts: AnswerFacts) -> dict[str, Any]:
+    """The same for a reading out of the store, without its pictures."""
+    of_image = {name: reading.facts.get(name) or None for name in _OF_IMAGE}
+    display = {"image": None, **of_image, "frame": reading.frame + 1, "notes": list(reading.facts.get("notes", ()))}
+    kept = {"id": reading.id, "stored": True, "from_store": True}
+    shown = {"display": display | _of_answer(reading, facts.task, facts)}
+    return reading.contract(path=reading.name, heatmap=None) | facts.meaning.to_dict() | shown | kept
+
+
+def stored_row(reading: StoredReading, *, counting: Mapping[str, float] | None = None) -> dict[str, Any]:
+    """A reading as lists and exports have it. counting: the prevalences that count here, for many rows."""
+    return reading.to_dict() | service().prevalences.meaning_of(reading, counting=counting).to_dict()
 
 
 def band_of(point: OperatingPoint) -> list[float] | None:
@@ -40,6 +52,17 @@ def status_of(entries: list[dict[str, Any]]) -> int:
     if codes == {"too_large"}:
         return 413
     return 415 if codes <= {"not_an_image", "unsupported"} else 422
+
+
+def _of_answer(outcome: Outcome, task: Task | None, facts: AnswerFacts) -> dict[str, Any]:
+    return {
+        "elapsed_ms": round(1000 * outcome.elapsed, 1),
+        "task_title": task.title if task else None,
+        "decision_text": outcome.decision_text or None,
+        "outlook": facts.outlook.of(outcome.decision, facts.task) if outcome.decision else None,
+        "threshold": outcome.threshold,
+        "band": outcome.band,
+    }
 
 
 def _overlay(heatmap: HeatMap | Image | None) -> str | None:

@@ -1,7 +1,7 @@
 """The worklist's filter as it stands in an address, of the API or of a page: one way to parse both."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -12,7 +12,7 @@ from apiflask.validators import OneOf, Range
 from marshmallow import ValidationError
 
 from secondread.errors import UsageError
-from secondread.service import ORDERS, REVIEW_STATES, Filter
+from secondread.service import BY_TIME, ORDERS, REVIEW_STATES, Filter
 from secondread.web.shapes import LARGEST_ID, Text, said
 
 _MOMENTS = Range(datetime(1970, 1, 2, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC))
@@ -96,6 +96,12 @@ class FormFilter:
         given = dict(self.fields) | {"order": "" if self.order == "triage" else self.order}
         given |= {"deleted": "1" if self.deleted else ""} | {name: value or "" for name, value in more.items()}
         return urlencode({name: value for name, value in given.items() if value})
+
+
+def telling_nothing(asked: FormFilter) -> FormFilter:
+    """The same in an order that does not tell the answers, for those whose own opinion comes first."""
+    order = asked.order if asked.order in BY_TIME else BY_TIME[-1]
+    return replace(asked, order=order, api={**asked.api, "order": order})
 
 
 def form_filter(given: Mapping[str, str]) -> FormFilter:

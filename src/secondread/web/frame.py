@@ -1,6 +1,7 @@
 """What every page holds: the way to the others, who is there, the choice of language, and how values are written."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from importlib.resources import files
@@ -14,11 +15,15 @@ from markupsafe import Markup
 from secondread import __version__
 from secondread.errors import NotThere
 from secondread.service import StoredReading
+from secondread.service.clock import local_and_utc
 from secondread.stats.interval import Interval
+from secondread.stats.scale import marks, of_hundred, ratio_in_words, share
 from secondread.tasks import list_tasks, load_task
 from secondread.web.auth import may, public
+from secondread.web.context import service
 from secondread.web.forms import way_back
-from secondread.web.language import COOKIE, LANGUAGES, in_words, language, script_words
+from secondread.web.frames import FramesShown, frames_of
+from secondread.web.language import COOKIE, LANGUAGES, in_words, language, said, script_words
 
 site = APIBlueprint("site", __name__, enable_openapi=False)
 _YEAR = 365 * 24 * 3600  # seconds
@@ -93,9 +98,15 @@ def register(app: APIFlask) -> None:
         "interval": interval,
         "decision": decision_name,
         "state": state_name,
+        "moment": moment_of,
+        "unbroken": unbroken,
     }
     for name, filter_ in filters.items():
         app.add_template_filter(filter_, name)
+    for global_ in (marks, frames_shown):
+        app.add_template_global(global_)
+    app.add_template_global(ratio_in_words, "ratio")
+    app.add_template_global(lambda chance: of_hundred(chance, gettext), "of_hundred")
 
 
 def when(moment: datetime | str | None) -> Markup:
@@ -106,21 +117,26 @@ def when(moment: datetime | str | None) -> Markup:
     return Markup('<time datetime="{}" class="number">{:%Y-%m-%d %H:%M}</time>').format(at.isoformat(), at)
 
 
-def share(value: float | None, digits: int = 1) -> str:
-    """A share in percent; never rounded to certainty."""
-    if value is None:
-        return "–"
-    least = 0.5 / 10 ** (digits + 2)
-    if 0 < value < least:
-        return f"< {1 / 10**digits:g} %"
-    if 1 - least < value < 1:
-        return f"> {100 - 1 / 10**digits:g} %"
-    return f"{100 * value:.{digits}f} %"
+def moment_of(moment: datetime) -> str:
+    """A moment in the site's time and in UTC, where there is room for both."""
+    return local_and_utc(moment, service().zone)
+
+
+def unbroken(text: str) -> str:
+    """A rate with its interval and n, to be broken into lines only between the two."""
+    rate, comma, n = text.rpartition(", ")
+    parts = [part.strip().replace(" ", "\u00a0") for part in (f"{rate}{comma}", n)]
+    return re.sub(r"(?<=\d)–(?=\d)", "\u2060–\u2060", " ".join(part for part in parts if part))
 
 
 def interval(found: Mapping[str, Any] | None, scale: float = 100.0, digits: int = 1) -> str:
     """'91.2 (88.0–93.9)' of {value, low, high}; a dash where nothing was measured."""
     return Interval.from_dict(found).format(scale=scale, digits=digits, too_few=gettext("too few to say"))
+
+
+def frames_shown(reading: StoredReading, *, hidden: bool = False) -> FramesShown | None:
+    """The frames of a file to step through; None where it has but one. hidden: without their scores."""
+    return frames_of(reading, {name: decision_name(name) for name in _DECISIONS}, hidden=hidden)
 
 
 def decision_name(decision: str | None) -> str:
@@ -135,6 +151,8 @@ def state_name(state: str) -> str:
 
 def reason(row: StoredReading) -> str:
     """Why a reading stands where it does in triage order."""
+    if row.hidden:
+        return gettext("your own opinion comes first")
     rank = int(row.triage)
     said = str(_REASONS[rank])
     if row.n_reviews and 2 <= rank <= 5:
@@ -159,6 +177,6 @@ def _context() -> dict[str, Any]:
         "here": request.full_path.rstrip("?"),
         "reason": reason,
         "task_title": task_title,
-        "said": gettext,
+        "said": said,
         "in_words": in_words,
     }

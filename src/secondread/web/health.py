@@ -62,8 +62,9 @@ def healthz() -> Any:
 @health.output(HealthOut)
 @health.doc(operation_id="readiness", summary="Tell whether the server can work")
 def readyz() -> Any:
-    """Answer 200 where the database can be reached and has the tables of this version, else 503."""
+    """Answer 200 where images can be kept, and the database be reached with the tables of this version, else 503."""
     service().database.check()
+    service().images.check()
     return {"status": "ok", "version": __version__}
 
 

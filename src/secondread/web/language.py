@@ -1,5 +1,6 @@
 """The language of the pages, and what refusals and errors say in it: a sentence for each code."""
 
+import re
 from pathlib import Path
 
 from apiflask import APIFlask
@@ -7,6 +8,9 @@ from flask import request
 from flask_babel import Babel, get_translations, gettext, lazy_gettext
 from flask_babel import get_locale as _get_locale
 from markupsafe import Markup
+
+from secondread.reading.reader import ONE_READ
+from secondread.reading.series import NONE_READ, NOT_READ, READ_ALL
 
 COOKIE = "language"
 _FOLDER = Path(__file__).parent / "translations"
@@ -47,7 +51,9 @@ CODES = {
     "too_small": lazy_gettext("The image is too small to be read. Send the original file."),
     "wrong_kind": lazy_gettext("This is not the kind of image that the task reads. Send one, or choose another task."),
     "wrong_part": lazy_gettext("This shows another part of the body than the task reads. Choose another task."),
+    "outside_use": lazy_gettext("The file says that this image is outside what the task is meant for."),
     "inverted": lazy_gettext("Bright and dark look swapped. Invert the image, or send the original file."),
+    "turned": lazy_gettext("The film looks turned, upside down or on its side. Turn it upright and send it again."),
     "unlike_training": lazy_gettext("This image is unlike those that taught the model. A qualified reader must look."),
     "task_unknown": lazy_gettext("Which task fits this image cannot be told. Choose the task by hand."),
     "archive_damaged": lazy_gettext("The archive is damaged. Pack it again and send it again."),
@@ -79,6 +85,8 @@ CODES = {
     "login_refused": lazy_gettext("The name or the password is not right, or signing in did not succeed."),
     "login_throttled": lazy_gettext("Too many failed logins. Wait a while, then try again."),
     "too_many_requests": lazy_gettext("Too many requests at once. Wait a moment."),
+    "disk_full": lazy_gettext("The server's disk is full. Nothing was kept. Tell the administrator."),
+    "cannot_write": lazy_gettext("The server cannot keep anything now. Tell the administrator."),
     "database_unusable": lazy_gettext("The database cannot be reached now. Tell the administrator."),
     "internal_server_error": lazy_gettext("Something went wrong here. The server's log says what."),
 }
@@ -88,11 +96,31 @@ def in_words(message: str, code: str = "") -> str | Markup:
     """The sentence itself in English or where it is translated; else that of its code, and the English one behind."""
     if language() == "en" or isinstance(message, Markup):  # told already
         return message
-    translated = gettext(message) if message else message
+    translated = said(message)
     if translated != message:
         return translated
     told = CODES.get(code, lazy_gettext("That did not work"))
     return Markup('{} <span lang="en">({})</span>').format(str(told), message)
+
+
+def said(sentence: str) -> str:
+    """A sentence of the service in the language of the page: as it is, or by the pattern that it was made of."""
+    told = gettext(sentence) if sentence else sentence
+    if told != sentence or language() == "en":
+        return told
+    for english, pattern in _PATTERNS:
+        if found := pattern.fullmatch(sentence):
+            return gettext(english) % {name: gettext(value) for name, value in found.groupdict().items()}
+    return sentence
+
+
+def _pattern(sentence: str) -> re.Pattern[str]:
+    """What matches this sentence with its values in place of %(name)s."""
+    return re.compile(re.sub(r"%\\\((\w+)\\\)s", r"(?P<\1>.+)", re.escape(sentence)))
+
+
+# Sentences of lower rooms that hold values.
+_PATTERNS = tuple((english, _pattern(english)) for english in (READ_ALL, NOT_READ, NONE_READ, ONE_READ))
 
 
 def script_words() -> dict[str, str]:

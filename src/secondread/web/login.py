@@ -6,6 +6,7 @@ from apiflask import APIBlueprint, APIFlask, Schema
 from apiflask.fields import Integer, List, String
 from apiflask.validators import Length, OneOf
 from flask import current_app, redirect, render_template, request, url_for
+from flask import session as flask_session
 
 from secondread.errors import ExtraMissing, LoginRefused, NotThere, UsageError
 from secondread.service import SCOPES
@@ -104,8 +105,10 @@ def log_out() -> Any:
 @public
 def to_provider() -> Any:
     """Lead to the sign-in provider."""
+    provider = _provider()
+    flask_session["next"] = _next()
     try:
-        return _provider().authorize_redirect(url_for("login.from_provider", _external=True))
+        return provider.authorize_redirect(url_for("login.from_provider", _external=True))
     except (OSError, ValueError) as error:
         raise _away(error) from error
 
@@ -118,8 +121,9 @@ def from_provider() -> Any:
         user = service().accounts.log_in_by_subject(_subject(), address=address())
     except LoginRefused as error:
         return _form("", error), 401
+    wanted = str(flask_session.get("next", "/"))
     begin_session(user)
-    return redirect("/", code=303)
+    return redirect(wanted, code=303)
 
 
 def register(app: APIFlask) -> None:
@@ -163,7 +167,7 @@ def _log_out() -> None:
 
 
 def _form(name: str = "", error: LoginRefused | None = None) -> str:
-    way = url_for("login.to_provider") if _KEY in current_app.extensions else ""
+    way = url_for("login.to_provider", next=_next()) if _KEY in current_app.extensions else ""
     code = "login_refused" if error is None else status_of(error)[1]
     sentence = None if error is None else str(error)
     return render_template("login.html", name=name, error=sentence, code=code, next=_next(), provider=way)

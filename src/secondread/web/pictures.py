@@ -9,10 +9,10 @@ from flask import Response
 
 from secondread.errors import NotThere
 from secondread.images import decode, encode_depth, encode_png, to_display, whole_range
-from secondread.reading import Region, overlay_of, regions_of
-from secondread.service import bundle_of
+from secondread.reading import HeatMap, Region, overlay_of, regions_of
+from secondread.service import HEAT_MAP_PIXELS, THUMBNAIL_PIXELS, StoredReading, bundle_of, check_shown, regions_on
 from secondread.web.auth import current_actor, require
-from secondread.web.context import readers, service
+from secondread.web.context import desk, readers, service
 from secondread.web.document import other
 from secondread.web.shapes import LARGEST_ID, Text, said, shape_of
 
@@ -27,19 +27,27 @@ _TYPES = {
 }
 
 
-class ImageQuery(Schema):
+class FrameQuery(Schema):
+    """Which frame of a file of several."""
+
+    frame = Integer(
+        load_default=None, validate=Range(1, LARGEST_ID), metadata=said("from 1; without it the one that answered")
+    )
+
+
+class ImageQuery(FrameQuery):
     """How large the picture is to be."""
 
     longest_side = Integer(load_default=4096, validate=Range(16, 16384), metadata=said("pixels, at most"))
 
 
-class DepthQuery(Schema):
+class DepthQuery(FrameQuery):
     """How large the picture is to be."""
 
     longest_side = Integer(load_default=2048, validate=Range(16, 4096), metadata=said("pixels, at most"))
 
 
-class HeatMapQuery(Schema):
+class HeatMapQuery(FrameQuery):
     """How the heat map is to be shown."""
 
     colours = Text(
@@ -55,7 +63,7 @@ class RegionRow(Schema):
 
     box = said("x, y, width, height in pixels of the image")
     outline = said("its corners (x, y) in turn")
-    peak = said("its strongest place, as a share of the map's strongest")
+    peak = said("its strongest point: 0 at the bundle's zero, 1 at full strength")
     area = said("share of the image")
 
 
@@ -74,11 +82,8 @@ _PNG = other("image/png", "A PNG file")
 @pictures.input(ImageQuery, location="query")
 @pictures.doc(summary="Show the image of a reading", operation_id="getImage", responses=_PNG)
 def image(reading_id: int, query_data: dict[str, Any]) -> Response:
-    """Answer with the frame that was read as a PNG of 8 bits, upright, bright meaning bright."""
-    reading = service().readings.get(reading_id, actor=current_actor())
-    data = service().readings.image(reading_id, actor=current_actor())
-    shown = decode(data, frame=reading.frame, limits=readers().limits)
-    return _picture(encode_png(to_display(shown, longest_side=query_data["longest_side"])))
+    """Answer with a frame, the one that answered or another, as a PNG of 8 bits, upright, bright meaning bright."""
+    return _shown(reading_id, query_data, longest_side=query_data["longest_side"])
 
 
 @pictures.get("/readings/<int:reading_id>/depth")
@@ -95,9 +100,9 @@ def depth(reading_id: int, query_data: dict[str, Any]) -> Response:
     Headers tell what the levels mean in the file's own values: `Depth-Range` (at level 0 and at 65535), `Depth-Window`
     (centre and width that the file asks for) and, where known, `Depth-Unit`.
     """
-    reading = service().readings.get(reading_id, actor=current_actor())
+    reading = service().readings.get(reading_id, actor=current_actor(), answer=False)
     data = service().readings.image(reading_id, actor=current_actor())
-    found = whole_range(data, frame=reading.frame, limits=readers().limits)
+    found = whole_range(data, frame=_index(reading, query_data), limits=readers().limits)
     if found is None:
         raise NotThere("this image has no more than the 8 bits that are shown")
     answer = _picture(encode_depth(found, longest_side=query_data["longest_side"]))
@@ -117,7 +122,7 @@ def depth(reading_id: int, query_data: dict[str, Any]) -> Response:
 )
 def file(reading_id: int) -> Response:
     """Answer with the bytes as they are kept."""
-    reading = service().readings.get(reading_id, actor=current_actor())
+    reading = service().readings.get(reading_id, actor=current_actor(), answer=False)
     data = service().readings.image(reading_id, actor=current_actor())
     _, suffix = _TYPES.get(str(reading.facts.get("format", "")), ("", "bin"))
     headers = {"Content-Disposition": f'attachment; filename="{reading.image_sha256[:16]}.{suffix}"'}
@@ -126,9 +131,12 @@ def file(reading_id: int) -> Response:
 
 @pictures.get("/readings/<int:reading_id>/thumbnail")
 @require("read")
+@pictures.input(FrameQuery, location="query")
 @pictures.doc(summary="Show a small picture of a reading", operation_id="getThumbnail", responses=_PNG)
-def thumbnail(reading_id: int) -> Response:
+def thumbnail(reading_id: int, query_data: dict[str, Any]) -> Response:
     """Answer with a PNG of at most 256 pixels a side."""
+    if query_data["frame"] is not None:
+        return _shown(reading_id, query_data, longest_side=THUMBNAIL_PIXELS)
     found = service().readings.thumbnails([min(reading_id, LARGEST_ID)], actor=current_actor())
     if reading_id not in found:
         raise NotThere("this reading has no thumbnail")
@@ -140,8 +148,17 @@ def thumbnail(reading_id: int) -> Response:
 @pictures.input(HeatMapQuery, location="query")
 @pictures.doc(summary="Show the heat map of a reading", operation_id="getHeatMap", responses=_PNG)
 def heatmap(reading_id: int, query_data: dict[str, Any]) -> Response:
-    """Answer with where in the image the answer came from: what the model used, not where disease is."""
-    strength = service().readings.heat_map(reading_id, actor=current_actor())
+    """Answer with where in the image the answer came from: what the model used, not where disease is.
+
+    Of several frames the map of the one that answered is kept; another's is made now, by the bundle that read the file.
+    """
+    if query_data["frame"] is None:
+        strength = service().readings.heat_map(reading_id, actor=current_actor())
+    else:
+        reading = service().readings.get(reading_id, actor=current_actor())
+        check_shown(reading)
+        found = _map_of(reading, _index(reading, query_data))
+        strength = found if isinstance(found, bytes) else encode_png(found.levels(longest_side=HEAT_MAP_PIXELS))
     if query_data["colours"] == "grey":
         return _picture(strength)
     return _picture(overlay_of(decode(strength).pixels))
@@ -149,17 +166,44 @@ def heatmap(reading_id: int, query_data: dict[str, Any]) -> Response:
 
 @pictures.get("/readings/<int:reading_id>/regions")
 @require("read")
+@pictures.input(FrameQuery, location="query")
 @pictures.output(RegionsOut)
 @pictures.doc(summary="List the places that a lesion map names", operation_id="getRegions")
-def regions(reading_id: int) -> Any:
+def regions(reading_id: int, query_data: dict[str, Any]) -> Any:
     """Answer with boxes and outlines where the bundle scores places; with none where no place spoke for disease."""
     reading = service().readings.get(reading_id, actor=current_actor())
     bundle = bundle_of(reading)
     if bundle is None or not bundle.maps_lesions or not reading.heat_map:
         return {"given": False, "regions": []}
-    strength = decode(service().readings.heat_map(reading_id, actor=current_actor())).pixels
-    found = regions_of(strength, width=int(reading.facts["width"]), height=int(reading.facts["height"]))
-    return {"given": True, "regions": found}
+    found = _map_of(reading, _index(reading, query_data))
+    if isinstance(found, bytes):
+        return {"given": True, "regions": regions_on(reading, decode(found).pixels)}
+    levels = found.levels(longest_side=HEAT_MAP_PIXELS)
+    return {"given": True, "regions": regions_of(levels, width=found.width, height=found.height, cell=found.cell)}
+
+
+def _shown(reading_id: int, query: dict[str, Any], *, longest_side: int) -> Response:
+    reading = service().readings.get(reading_id, actor=current_actor(), answer=False)
+    data = service().readings.image(reading_id, actor=current_actor())
+    found = decode(data, frame=_index(reading, query), limits=readers().limits)
+    return _picture(encode_png(to_display(found, longest_side=longest_side)))
+
+
+def _index(reading: StoredReading, query: dict[str, Any]) -> int:
+    """The frame that is asked for, from 0; the one that answered where none is. Raises NotThere."""
+    frame, n = query["frame"], int(reading.facts.get("n_frames") or 1)
+    if frame is None:
+        return reading.frame
+    if frame > n:
+        raise NotThere(f"there is no frame {frame}; the file has {n}")
+    return int(frame) - 1
+
+
+def _map_of(reading: StoredReading, index: int) -> bytes | HeatMap:
+    """The kept map as a PNG of its strength, or another frame's, made now. Raises NotThere."""
+    if index == reading.frame:
+        return service().readings.heat_map(reading.id, actor=current_actor())
+    return desk().map_of(reading, index, actor=current_actor())
 
 
 def _picture(png: bytes) -> Response:

@@ -9,12 +9,14 @@ from apiflask.validators import Length, Range
 from flask import redirect, render_template, request, url_for
 
 from secondread.errors import UsageError
+from secondread.evidence.likelihood import calibrated_at
 from secondread.evidence.measured import threshold_costs
 from secondread.reading import Bundle
-from secondread.service import SitePoint
+from secondread.service import SITE, SitePoint
+from secondread.stats.prevalence import at_prevalence
 from secondread.web import charts
 from secondread.web.auth import current_actor, require
-from secondread.web.context import bundle_named, service
+from secondread.web.context import bundle_named, readers, service
 from secondread.web.forms import bundle_asked, number, plain_name
 from secondread.web.idempotency import once
 from secondread.web.problems import attempt
@@ -22,6 +24,7 @@ from secondread.web.shapes import Text, said, shape_of
 
 points = APIBlueprint("points", __name__, url_prefix="/api/v1", tag="thresholds")
 thresholds = APIBlueprint("thresholds", __name__, url_prefix="/thresholds", enable_openapi=False)
+_SCORES = (10, 25, 50, 75, 90, 99)
 _SHARE = Range(0, 1, min_inclusive=False, max_inclusive=False)
 
 
@@ -34,7 +37,11 @@ class BundleQuery(Schema):
 class ThresholdsQuery(BundleQuery):
     """Which bundle, used where."""
 
-    prevalence = Float(load_default=None, validate=_SHARE, metadata=said("share of the diseased, as 0.02 for 2 %"))
+    prevalence = Float(
+        load_default=None,
+        validate=_SHARE,
+        metadata=said("share of the diseased, as 0.02 for 2 %; default: as set for this site, else that of the split"),
+    )
     split = Text(load_default="test", metadata=said("of the bundle's evidence"))
 
 
@@ -77,17 +84,25 @@ class PointIn(BundleQuery):
     low = Float(load_default=None, allow_none=True, metadata=said("below the threshold and above this is uncertain"))
     prevalence = Float(load_default=None, allow_none=True, validate=_SHARE)
     note = Text(load_default="", validate=Length(max=2000))
-    split = Text(load_default="test", metadata=said("of the evidence, on which it is measured"))
+    split = Text(
+        load_default="test",
+        metadata=said("of the evidence, on which it is measured; site: on the images that were reviewed here"),
+    )
 
 
 @shape_of(
     SitePoint,
-    "id name task bundle threshold low high prevalence measured note chosen_by chosen_at ended_at ended_by",
+    "id name task bundle threshold low high prevalence measured measured_on independent note chosen_by chosen_at "
+    "ended_at ended_by",
 )
 class PointOut(Schema):
     """A choice that was made."""
 
     name = said("as readings name it")
+    measured_on = said("a split of the bundle's evidence, or site: the images that were reviewed here")
+    independent = said(
+        "false: the choice looked at these very images, so the rates are too good by an amount that nobody knows"
+    )
 
 
 class PointsOut(Schema):
@@ -105,8 +120,10 @@ class PointsOut(Schema):
 @points.doc(operation_id="thresholds", summary="Show what every threshold finds and costs")
 def list_thresholds(query_data: dict[str, Any]) -> Any:
     """Answer with sensitivity, specificity, predictive values, referrals and missed cases, each with its interval."""
-    bundle = bundle_named(query_data["bundle"])
-    return threshold_costs(bundle, prevalence=query_data["prevalence"], split=query_data["split"])
+    bundle, prevalence = bundle_named(query_data["bundle"]), query_data["prevalence"]
+    if prevalence is None and (here := service().prevalences.active(bundle.task.name)) is not None:
+        prevalence = here.prevalence
+    return threshold_costs(bundle, prevalence=prevalence, split=query_data["split"])
 
 
 @points.get("/operating-points")
@@ -148,7 +165,7 @@ def revert_point(json_data: dict[str, Any]) -> Any:
 @require("read")
 def show() -> Any:
     """Table and chart of every threshold of a bundle at a local prevalence, and the site's choices."""
-    return attempt(_page, lambda sentence: _page(sentence, plain=True))
+    return attempt(thresholds_page, lambda sentence: thresholds_page(sentence, plain=True))
 
 
 @thresholds.post("")
@@ -157,14 +174,15 @@ def choose() -> Any:
     """Make a threshold the one that decides from now on."""
 
     def act() -> Any:
-        bundle, threshold = _bundle(), number("threshold")
+        bundle, threshold = bundle_of_form(), number("threshold")
         if threshold is None:
             raise UsageError("choose a threshold first")
-        note, split, low = request.form.get("note", ""), _split(bundle), number("low")
+        note, low = request.form.get("note", ""), number("low")
+        split = SITE if request.form.get("measured_on") == SITE else _split(bundle)
         _choose(bundle, threshold=threshold, low=low, prevalence=_prevalence(), note=note, split=split)
         return _back(bundle)
 
-    return attempt(act, lambda sentence: _page(sentence))
+    return attempt(act, lambda sentence: thresholds_page(sentence))
 
 
 @thresholds.post("/revert")
@@ -173,24 +191,27 @@ def revert() -> Any:
     """Undo the last choice."""
 
     def act() -> Any:
-        bundle = _bundle()
+        bundle = bundle_of_form()
         service().points.revert(bundle, actor=current_actor())
         return _back(bundle)
 
-    return attempt(act, lambda sentence: _page(sentence))
+    return attempt(act, lambda sentence: thresholds_page(sentence))
 
 
-def _page(mistake: str = "", *, plain: bool = False) -> str:
+def thresholds_page(mistake: str = "", *, plain: bool = False) -> str:
+    """Table and chart; mistake: what was wrong with a form that was sent."""
     every, bundle = ([], None) if plain else bundle_asked()
     shown: dict[str, Any] = {"bundles": every, "bundle": bundle, "name": plain_name, "mistake": mistake}
+    shown["left_out"] = {} if plain else readers().own().skipped
     if bundle is None:
         return render_template("thresholds.html", **shown, table=None)
     active = service().points.active_point(bundle)
     point = active or bundle.operating_point()
+    local = service().prevalences.active(bundle.task.name)
     table, said = None, ""
     splits = list((bundle.evidence or {}).get("predictions", {}))
     try:
-        table = threshold_costs(bundle, prevalence=None if mistake else _prevalence(), split=_split(bundle))
+        table = threshold_costs(bundle, prevalence=_prevalence_shown(bundle, mistake), split=_split(bundle))
     except UsageError as error:
         if bundle.evidence and not mistake:
             raise
@@ -203,11 +224,27 @@ def _page(mistake: str = "", *, plain: bool = False) -> str:
         why_not=said,
         point=point,
         site=service().points.active(bundle),
+        local=local,
+        calibrated_at=(share := calibrated_at(bundle)),
+        scale=_scale(share, local.prevalence) if share and local else [],
+        local_history=service().prevalences.history(bundle.task.name),
         history=service().points.history(bundle),
         left_behind=service().points.left_behind(bundle),
         splits=splits,
         split=_split(bundle),
     )
+
+
+def _scale(calibrated: float, prevalence: float) -> list[tuple[int, float]]:
+    """Some scores, and how likely disease is here after each."""
+    return [(at, at_prevalence(at / 100, calibrated_at=calibrated, prevalence=prevalence)) for at in _SCORES]
+
+
+def _prevalence_shown(bundle: Bundle, mistake: str) -> float | None:
+    """The one given, else the site's; None: that of the split."""
+    given = None if mistake else _prevalence()
+    here = service().prevalences.active(bundle.task.name)
+    return here.prevalence if given is None and here is not None else given
 
 
 def _prevalence() -> float | None:
@@ -223,7 +260,8 @@ def _split(bundle: Bundle) -> str:
     return request.values.get("split") or ("test" if "test" in splits else next(iter(splits), "test"))
 
 
-def _bundle() -> Bundle:
+def bundle_of_form() -> Bundle:
+    """The bundle that a form is about. Raises UsageError."""
     if not request.form.get("bundle") or (found := bundle_asked()[1]) is None:
         raise UsageError("choose a bundle first")
     return found

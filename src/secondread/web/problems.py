@@ -12,8 +12,10 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from secondread.errors import (
     BundleError,
+    CannotWrite,
     Conflict,
     DatabaseUnusable,
+    DiskFull,
     LoginRefused,
     LoginThrottled,
     NotAllowed,
@@ -39,6 +41,8 @@ _ANSWERS: tuple[tuple[type[SecondReadError], int, str], ...] = (
     (UsageError, 400, ""),
     (BundleError, 503, "bundle_unusable"),
     (DatabaseUnusable, 503, "database_unusable"),
+    (DiskFull, 503, "disk_full"),
+    (CannotWrite, 503, "cannot_write"),
     (SecondReadError, 500, "internal_server_error"),
 )
 _TOO_LARGE = {"too_many_files", "upload_too_large", "swells_too_much", "too_large"}  # codes of an upload: 413
@@ -48,6 +52,8 @@ _SENTENCES: dict[int | str, str] = {  # what is told in place of an error's own 
     405: "this address is not used with that method; see /api/v1/openapi.json",
     500: "something went wrong here; the server's log says what",
     "bundle_unusable": "the model for this task cannot be loaded; the server's log says why",
+    "disk_full": "the server's disk is full; nothing was kept: tell the administrator",
+    "cannot_write": "nothing can be written to the server's data folder; the server's log says why",
     "database_unusable": "the database cannot be used now; the server's log says why",
 }
 

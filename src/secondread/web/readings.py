@@ -1,22 +1,24 @@
 """Images in, readings out: read at once, looked up, deleted and brought back; and the page where they are dropped."""
 
+from contextlib import suppress
 from typing import Any
 
 from apiflask import APIBlueprint, Schema
 from apiflask.fields import Boolean, Dict, File, Float, Integer, List, Nested, String
-from flask import Response, current_app, render_template
+from apiflask.validators import Range
+from flask import Response, current_app, render_template, url_for
 from werkzeug.datastructures import FileStorage
 
 from secondread.errors import NotThere
 from secondread.reading import Refusal
-from secondread.service import REVIEW_STATES, ReadingRequest, answer_facts
+from secondread.service import REVIEW_STATES, Local, ReadingRequest, StoredReading
 from secondread.tasks import list_tasks, load_task
 from secondread.web.auth import current_actor, require
-from secondread.web.context import desk, service
-from secondread.web.entries import entry, status_of
+from secondread.web.context import desk, facts_of, service
+from secondread.web.entries import entry, kept_entry, status_of, stored_row
 from secondread.web.health import count_reading
 from secondread.web.problems import problem
-from secondread.web.shapes import Text, one_of, said, shape_of
+from secondread.web.shapes import LARGEST_ID, Text, one_of, said, shape_of
 
 readings = APIBlueprint("readings", __name__, url_prefix="/api/v1", tag="readings")
 pages = APIBlueprint("pages", __name__, enable_openapi=False)
@@ -37,6 +39,11 @@ class ReadingForm(Schema):
         load_default="", metadata=said("an operating point of the bundle; empty: the bundle's own choice")
     )
     source = Text(load_default="", metadata=said("where the images come from, for filters and statistics"))
+    frame = Integer(
+        load_default=None,
+        validate=Range(1, LARGEST_ID),
+        metadata=said("read this frame or page alone, from 1; without it all, and the most suspicious answers"),
+    )
 
 
 @shape_of(Refusal, "code message")
@@ -45,6 +52,33 @@ class RefusalOut(Schema):
 
     code = said("for programs: not_an_image, unsupported, truncated, too_large, …")
     message = said("for people: what is wrong and what to do")
+
+
+class FrameOut(Schema):
+    """What came out for one frame of a file."""
+
+    frame = Integer(required=True, metadata=said("from 1"))
+    score = Integer(required=True, allow_none=True, metadata=said("0 to 100; null where it was not read"))
+    decision = String(required=True, allow_none=True, metadata=one_of(["positive", "negative", "uncertain", None]))
+    refusal = String(required=True, allow_none=True, metadata=said("code of why it was not read, or null"))
+
+
+class LikelihoodRow(Schema):
+    """What a likelihood ratio rests on."""
+
+    low = Float(required=True, allow_none=True, metadata=said("95 % interval"))
+    high = Float(required=True, allow_none=True, metadata=said("null: no upper end can be told"))
+    split = String(required=True, metadata=said("of the bundle's evidence"))
+    n_positive = Integer(required=True, metadata=said("diseased images in it"))
+    n_negative = Integer(required=True)
+
+
+@shape_of(Local, "prevalence probability")
+class LocalRow(Schema):
+    """How likely disease is after an answer, where it is as common as this site has said."""
+
+    prevalence = said("share of the diseased among those examined here, as the site has set it for the task")
+    probability = said("converted from the share of the diseased that the bundle was calibrated to")
 
 
 class ContractOut(Schema):
@@ -60,6 +94,28 @@ class ContractOut(Schema):
     warnings = List(String(), required=True, allow_none=True)
     heatmap = String(required=True, allow_none=True, metadata=said("a PNG to lay over the image, as a data: URI"))
     refusal = Nested(RefusalOut, required=True, allow_none=True, metadata=said("set where the image was not read"))
+    likelihood_ratio = Float(
+        required=True,
+        allow_none=True,
+        metadata=said(
+            "how many times likelier this decision at this operating point is with disease than without, on the whole "
+            "test split of the bundle's evidence; at another hospital it may be nearer to 1. null: not measured, or no "
+            "healthy image of the split got this answer"
+        ),
+    )
+    likelihood_ratio_measured = Nested(
+        LikelihoodRow, required=True, allow_none=True, metadata=said("what it rests on; null: not measured")
+    )
+    local = Nested(
+        LocalRow,
+        required=True,
+        allow_none=True,
+        metadata=said("null where this site has not set how common disease is, see `/prevalences`"),
+    )
+    frames = List(Nested(FrameOut), metadata=said("of a file of several frames that was read whole; else not there"))
+    worst_frame = Integer(
+        allow_none=True, metadata=said("which of them answers, from 1; null where none was read; there with `frames`")
+    )
 
 
 class DisplayOut(Schema):
@@ -80,6 +136,11 @@ class DisplayOut(Schema):
     elapsed_ms = Float(required=True, metadata=said("from bytes to answer"))
     task_title = String(required=True, allow_none=True)
     decision_text = String(required=True, allow_none=True, metadata=said("the decision in the task's words"))
+    outlook = String(
+        required=True,
+        allow_none=True,
+        metadata=said("how many are missed at this operating point, or are false alarms, at the worst measured place"),
+    )
     threshold = Float(required=True, allow_none=True, metadata=said("of the operating point"))
     band = List(
         Float(), required=True, allow_none=True, metadata=said("probabilities between these two bounds are uncertain")
@@ -121,6 +182,12 @@ class StoredRow(ContractOut):
     finding = Integer(required=True, allow_none=True, metadata=said("what reviewers concluded: 1 disease, 0 none"))
     n_reviews = Integer(required=True)
     reason = String(required=True, metadata=said("why it stands where it does in triage order"))
+    hidden = Boolean(
+        required=True,
+        metadata=said(
+            "true: the answer is withheld until whoever asks has given an opinion; all that tells it is null"
+        ),
+    )
     deleted = Boolean(required=True)
     erased = Boolean(required=True, metadata=said("image, name and notes were deleted by retention"))
 
@@ -151,7 +218,7 @@ def read_images(form_and_files_data: dict[str, Any]) -> Any:
 @readings.doc(operation_id="getReading", summary="Show a reading")
 def get_reading(reading_id: int) -> Any:
     """Answer with one reading as it is kept."""
-    return service().readings.get(reading_id, actor=current_actor()).to_dict()
+    return stored_row(service().readings.get(reading_id, actor=current_actor()))
 
 
 @readings.delete("/readings/<int:reading_id>")
@@ -162,7 +229,7 @@ def delete_reading(reading_id: int) -> Any:
     """Take a reading out of sight; `restore` brings it back."""
     before = service().readings.get(reading_id, actor=current_actor())
     service().readings.delete([before.id], actor=current_actor())
-    return service().readings.get(reading_id, actor=current_actor(), deleted=True).to_dict()
+    return stored_row(service().readings.get(reading_id, actor=current_actor(), deleted=True))
 
 
 @readings.post("/readings/<int:reading_id>/restore")
@@ -176,7 +243,7 @@ def restore_reading(reading_id: int) -> Any:
         service().readings.undelete([reading_id], actor=current_actor())
     if before.erased_at is not None and before.deleted_at is None:
         raise NotThere(f"reading {reading_id} was erased by retention")
-    return service().readings.get(reading_id, actor=current_actor()).to_dict()
+    return stored_row(service().readings.get(reading_id, actor=current_actor()))
 
 
 @pages.get("/")
@@ -195,9 +262,51 @@ def read(form_and_files_data: dict[str, Any]) -> Any:
     return _read(form_and_files_data, drawn=True)
 
 
+class KeptQuery(Schema):
+    """Which readings a page shows again."""
+
+    ids = Text(required=True, metadata=said("numbers with commas between"))
+
+
+class AgainForm(Schema):
+    """A reading that is kept, and the task that its image is to be read for."""
+
+    id = Integer(required=True, validate=Range(1, LARGEST_ID))
+    task = Text(required=True)
+
+
+_MOST_SHOWN_AGAIN = 300
+
+
+@pages.get("/read")
+@require("read")
+@pages.input(KeptQuery, location="query")
+def read_before(query_data: dict[str, Any]) -> dict[str, Any]:
+    """Readings that are kept, as `POST /read` answered them; what has gone since is left out."""
+    wanted = [int(one) for one in query_data["ids"].split(",") if one.isascii() and one.isdigit() and len(one) < 10]
+    found = []
+    for number in wanted[:_MOST_SHOWN_AGAIN]:
+        with suppress(NotThere):
+            kept = service().readings.get(number, actor=current_actor())
+            found += [] if kept.hidden else [_kept(kept)]
+    return {"readings": found}
+
+
+@pages.post("/read/again")
+@require("write")
+@pages.input(AgainForm, location="form")
+def read_again(form_data: dict[str, Any]) -> dict[str, Any]:
+    """Read the image of a reading for another task, keep the answer, and answer as `POST /read`."""
+    asked = ReadingRequest(form_data["task"])
+    desk().check(asked)
+    first = service().readings.get(form_data["id"], actor=current_actor())
+    return {"readings": [_kept(desk().read_again(first, asked, actor=current_actor()))]}
+
+
 def sent(form: dict[str, Any]) -> tuple[list[FileStorage], ReadingRequest]:
     """The files of a form, and what is asked of each."""
-    asked = ReadingRequest(form["task"] or "auto", form["bundle"], form["operating_point"], form["source"])
+    task = form["task"] or "auto"
+    asked = ReadingRequest(task, form["bundle"], form["operating_point"], form["source"], form["frame"])
     return [file for file in form["image"] if file.filename], asked
 
 
@@ -218,8 +327,18 @@ def _answer(file: FileStorage, asked: ReadingRequest, drawn: bool) -> dict[str, 
     found = desk().answer(file.stream, asked, name=file.filename or "", actor=current_actor())
     if (kept := found.stored) is not None:
         count_reading(kept.task, kept.decision or "refused", from_store=found.from_store)
-    shown = entry(found, path=file.filename)
+    facts = facts_of(found.outcome)
+    shown = entry(found, path=file.filename, facts=facts)
     if not drawn:
         return shown
-    facts = answer_facts(service(), found.outcome)
     return shown | {"drawn": render_template("_card.html", reading=found.outcome, facts=facts)}
+
+
+def _kept(reading: StoredReading) -> dict[str, Any]:
+    """One element of `readings` out of the store, drawn, with the addresses of its pictures in their place."""
+    facts = facts_of(reading)
+    shown = kept_entry(reading, facts=facts)
+    heatmap = url_for("pictures.heatmap", reading_id=reading.id, colours="inferno") if reading.heat_map else None
+    image = url_for("pictures.image", reading_id=reading.id, longest_side=current_app.config["PREVIEW_PIXELS"])
+    shown["pictures"] = {"image": image if shown["display"]["width"] else None, "heatmap": heatmap}
+    return shown | {"drawn": render_template("_card.html", reading=reading, facts=facts)}

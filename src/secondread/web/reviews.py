@@ -11,7 +11,7 @@ from apiflask.fields import Boolean, Integer, List, Nested, String
 from apiflask.validators import Length, OneOf
 from flask import Response
 
-from secondread.service import REVIEW_STATES, VERDICTS, Review
+from secondread.service import REVIEW_STATES, VERDICTS, Review, check_shown
 from secondread.tasks import load_task
 from secondread.web.auth import current_actor, current_role, require
 from secondread.web.context import service
@@ -35,7 +35,13 @@ class ReviewIn(Schema):
         metadata=said("1 disease, 0 none; needed where there is no answer to agree with"),
     )
     note = Text(load_default="", validate=Length(max=4000))
-    saw_answer = Boolean(load_default=True, metadata=said("false: written down before the answer was shown"))
+    saw_answer = Boolean(
+        load_default=True,
+        metadata=said(
+            "false: written down before the answer was shown; 409 where it was shown to this account already. Where "
+            "answers are withheld until an opinion is given, it is false whatever is sent"
+        ),
+    )
 
 
 class AdjudicationIn(Schema):
@@ -100,6 +106,7 @@ def add_review(reading_id: int, json_data: dict[str, Any]) -> Any:
 def list_reviews(reading_id: int) -> Any:
     """Answer with every opinion, the oldest first, and where the review stands."""
     reading = service().readings.get(reading_id, actor=current_actor())
+    check_shown(reading)
     return {
         "reviews": service().reviews.of(reading_id),
         "needed": service().reviews.needed,

@@ -1,25 +1,34 @@
 """The room of one reading: looked at, judged, settled, compared, printed."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
-from apiflask import APIBlueprint
+from apiflask import APIBlueprint, Schema
+from apiflask.fields import Boolean
 from flask import Response, redirect, render_template, request, url_for
 
 from secondread.errors import UsageError
-from secondread.pages import data_uri
-from secondread.service import Filter, ReadingRequest, StoredReading, answer_facts, bundle_of, report_facts
+from secondread.service import Filter, ReadingRequest, StoredReading, answer_facts, bundle_of, check_shown, report_facts
+from secondread.tasks import list_tasks, load_task
 from secondread.web.auth import current_actor, current_role, require
 from secondread.web.context import desk, service
 from secondread.web.document import other
-from secondread.web.filters import form_filter
+from secondread.web.filters import form_filter, telling_nothing
 from secondread.web.forms import bundles, plain_name, written
-from secondread.web.language import script_words
+from secondread.web.language import said, script_words
 from secondread.web.problems import attempt
+from secondread.web.report import report_page
 
 room = APIBlueprint("room", __name__, url_prefix="/readings/<int:reading_id>", enable_openapi=False)
 reports = APIBlueprint("report", __name__, tag="reports")
+
+
+class ReportQuery(Schema):
+    """What the report is to show."""
+
+    heatmap = Boolean(load_default=False, metadata={"description": "true: the heat map of a negative too"})
 
 
 @room.get("")
@@ -100,25 +109,39 @@ def read_with(reading_id: int) -> Any:
     return attempt(act, lambda sentence: _comparison(reading_id, mistake=sentence))
 
 
+@room.post("/as")
+@require("write")
+def read_as(reading_id: int) -> Any:
+    """Let another task read the same image, where the first was not the right one, and show what it answers."""
+
+    def act() -> Any:
+        asked = ReadingRequest(written("task"))
+        desk().check(asked)
+        first = service().readings.get(reading_id, actor=current_actor())
+        found = desk().read_again(first, asked, actor=current_actor())
+        return redirect(url_for("room.show", reading_id=found.id), code=303)
+
+    return attempt(act, lambda sentence: _page(reading_id, mistake=sentence))
+
+
 @room.get("/report")
 @require("read")
 def report(reading_id: int) -> str:
     """The reading on one page to print."""
-    facts = report_facts(service(), reading_id, actor=current_actor())
-    service().trail.record(current_actor(), "report.made", f"reading:{reading_id}", format="html")
-    return render_template("report.html", facts=facts, uri=data_uri)
+    return report_page(reading_id, heat_map=request.args.get("heatmap") == "true")
 
 
 @reports.get("/api/v1/readings/<int:reading_id>/report.pdf")
 @require("read")
+@reports.input(ReportQuery, location="query")
 @reports.doc(
     summary="Print a reading",
     operation_id="getReport",
     responses=other("application/pdf", "One page of A4"),
 )
-def for_programs(reading_id: int) -> Response:
+def for_programs(reading_id: int, query_data: dict[str, Any]) -> Response:
     """Answer with one page: pictures, answer, operating point, known limits, warnings and reviewers."""
-    return _pdf(reading_id)
+    return _pdf(reading_id, heat_map=query_data["heatmap"])
 
 
 @reports.get("/readings/<int:reading_id>/report.pdf")
@@ -127,7 +150,8 @@ def for_programs(reading_id: int) -> Response:
 def for_people(reading_id: int) -> Response:
     """The same in the language of the page, under its address."""
     told = script_words()
-    return _pdf(reading_id, lambda sentence: told.get(sentence, sentence))
+    heat_map = request.args.get("heatmap") == "true"
+    return _pdf(reading_id, lambda sentence: told.get(sentence) or said(sentence), heat_map)
 
 
 def _page(reading_id: int, mistake: str = "") -> str:
@@ -135,11 +159,14 @@ def _page(reading_id: int, mistake: str = "") -> str:
         asked = form_filter(request.args)
     except UsageError:
         asked = form_filter({})
-    facts = report_facts(service(), reading_id, actor=current_actor(), with_pictures=False)
+    actor = current_actor()
+    if request.form.get("saw_answer") == "0":  # what was wrong with an opinion is told without the answer
+        actor = replace(actor, opinion_first=True)
+    asked = telling_nothing(asked) if actor.opinion_first else asked
+    facts = report_facts(service(), reading_id, actor=actor, with_pictures=False)
     reading, history = facts.reading, service().reviews.of(reading_id)
     before, after = service().worklist.neighbours(reading, asked.only, order=asked.order)
     mine = [one for one in history if one.current and one.reviewer == current_actor().name]
-    blind = bool(request.args.get("blind")) and not any(one.saw_answer for one in mine) and not mistake
     return render_template(
         "room.html",
         facts=facts,
@@ -147,18 +174,20 @@ def _page(reading_id: int, mistake: str = "") -> str:
         history=history,
         maps_lesions=_maps_lesions(reading),
         mine=mine[-1] if mine else None,
-        blind=blind or (bool(mistake) and request.form.get("saw_answer") == "0"),
+        blind=reading.hidden,
         before=before,
         after=after,
         asked=asked,
         mistake=mistake,
         needed=service().reviews.needed,
+        other_tasks=[load_task(name) for name in list_tasks() if name != reading.task],
         can_settle=reading.review_state == "disputed" and not mine,
     )
 
 
 def _comparison(reading_id: int, mistake: str = "") -> str:
     first = service().readings.get(reading_id, actor=current_actor())
+    check_shown(first)
     same = (
         service().worklist.page(Filter(image=first.image_sha256), order="newest", limit=100, actor=current_actor()).rows
     )
@@ -193,10 +222,10 @@ def _back(reading_id: int) -> Any:
     return redirect(url_for("room.show", reading_id=goal) + (asked and f"?{asked}"), code=303)
 
 
-def _pdf(reading_id: int, translate: Callable[[str], str] = str) -> Response:
+def _pdf(reading_id: int, translate: Callable[[str], str] = str, heat_map: bool = False) -> Response:
     from secondread.service.pdf import reading_pdf  # with ReportLab, which only reports need
 
-    pdf = reading_pdf(service(), reading_id, actor=current_actor(), translate=translate)
+    pdf = reading_pdf(service(), reading_id, actor=current_actor(), translate=translate, heat_map=heat_map)
     answer = Response(pdf, mimetype="application/pdf")
     answer.headers["Content-Disposition"] = f'inline; filename="reading-{reading_id}.pdf"'  # never the file's own name
     return answer

@@ -6,15 +6,16 @@ from typing import Any
 
 from apiflask import APIBlueprint, Schema
 from apiflask.fields import List, Nested, String
-from flask import Response, render_template, request
+from flask import Response, current_app, redirect, render_template, request, session, url_for
 from flask_babel import gettext
 
 from secondread.service import ORDERS, REVIEW_STATES, csv_text
 from secondread.tasks import list_tasks, load_task
-from secondread.web.auth import current_actor, require
+from secondread.web.auth import current_actor, opinion_first, require
 from secondread.web.context import service
 from secondread.web.document import other
-from secondread.web.filters import FormFilter, OrderedQuery, PageQuery, filter_of, form_filter
+from secondread.web.entries import stored_row
+from secondread.web.filters import FormFilter, OrderedQuery, PageQuery, filter_of, form_filter, telling_nothing
 from secondread.web.problems import attempt
 from secondread.web.readings import StoredRow
 from secondread.web.shapes import said
@@ -52,7 +53,8 @@ def list_readings(query_data: dict[str, Any]) -> Any:
         limit=query_data["limit"],
         actor=current_actor(),
     )
-    return {"readings": [row.to_dict() for row in page.rows], "next": page.next}
+    counting = service().prevalences.counting()
+    return {"readings": [stored_row(row, counting=counting) for row in page.rows], "next": page.next}
 
 
 @lists.get("/readings.json")
@@ -85,7 +87,7 @@ def export_csv(query_data: dict[str, Any]) -> Response:
     """Answer with every reading that the filter leaves, however many. Lists are JSON in their cell."""
     rows = _exported(query_data)
     names = list(StoredRow().fields)
-    lines = csv_text(names, ([row[name] for name in names] for row in rows))
+    lines = csv_text(names, ([row.get(name) for name in names] for row in rows))
     return Response(lines, content_type="text/csv; charset=utf-8", headers=_as_file("readings.csv"))
 
 
@@ -95,7 +97,7 @@ def show() -> Any:
     """A page of the list; with `part=rows` only its rows, to be put below those there are."""
 
     def act() -> str:
-        asked = form_filter(request.args)
+        asked = telling_nothing(form_filter(request.args)) if opinion_first() else form_filter(request.args)
         page = service().worklist.page(
             asked.only, order=asked.order, after=request.args.get("after") or None, limit=_ROWS, actor=current_actor()
         )
@@ -108,6 +110,14 @@ def show() -> Any:
     )
 
 
+@worklist.post("/worklist/opinion-first")
+@require("review")
+def switch() -> Any:
+    """Withhold answers from oneself until one's own opinion is given, for this session; or no more."""
+    session["opinion_first"] = request.form.get("on") == "1"
+    return redirect(url_for("worklist.show"), code=303)
+
+
 def _form(asked: FormFilter, mistake: str = "") -> dict[str, Any]:
     titles = {name: gettext(load_task(name).title) for name in list_tasks()}
     return {
@@ -117,11 +127,15 @@ def _form(asked: FormFilter, mistake: str = "") -> dict[str, Any]:
         "choices": service().worklist.choices(),
         "titles": titles,
         "mistake": mistake,
+        "always_first": current_app.config["OPINION_FIRST"] == "on",
     }
 
 
 def _exported(query: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    return service().worklist.export(filter_of(query), order=query["order"], actor=current_actor())
+    counting, only = service().prevalences.counting(), filter_of(query)
+    rows = service().worklist.export(only, order=query["order"], actor=current_actor())
+    told = service().prevalences.meaning_of  # rows are made when there is no request any more
+    return (row.to_dict() | told(row, counting=counting).to_dict() for row in rows)
 
 
 def _as_file(name: str) -> dict[str, str]:

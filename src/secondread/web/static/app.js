@@ -1,9 +1,10 @@
 // Wires the page together: files come in, are read one by one, and become cards.
 
+import { stepKeys } from "./frames.js";
 import { said } from "./card.js";
 import { announce, ask, bindPage, byId, el, t } from "./page.js";
 import { Viewer } from "./picture.js";
-import { Queue, listen } from "./queue.js";
+import { Queue, leftBehind, listen, warnWhile } from "./queue.js";
 import { Results, sayResult } from "./results.js";
 
 const radios = [...document.querySelectorAll("input[name=task]")];
@@ -15,10 +16,13 @@ const results = new Results(tasks, {
   enlarge: (result) => viewer.show(result, results.visible),
 });
 const queue = new Queue(read, { atOnce: 2, onChange: showProgress }); // both cores are busy, and the first answers come soon
+const offer = leftBehind(goOn);
 let bundles = [];
-let batches = 0;
+let batches = results.lastBatch;
 
 listen(take);
+warnWhile(queue);
+results.restore().catch(() => {}); // the worklist has them, too
 results.onChange = askWhatTheyShow;
 for (const radio of radios) radio.addEventListener("change", showChoices);
 byId("bundle").addEventListener("change", showPoints);
@@ -37,7 +41,8 @@ function chosenTask() {
 
 function titleOf(result) {
   const { answer, share } = said(result);
-  return [answer, share, result.name].filter(Boolean).join(" · ");
+  const frame = result.element.querySelector(".frames-said")?.textContent; // which of several is shown
+  return [answer, share, result.name, frame].filter(Boolean).join(" · ");
 }
 
 /** Queues files as they are to be read now: a choice made later does not change what was dropped before. */
@@ -61,12 +66,21 @@ function takeAgain(found, task) {
 async function read(item, signal) {
   const most = Number(byId("main").dataset.maxFileMb);
   try {
+    if (!item.file) return finish(item, (await ask("/read/again", { method: "POST", body: againOf(item), signal })).readings[0]);
     if (item.file.size > most * 1e6) return finish(item, null, t("the file has more than the {most} MB allowed; export it smaller", { most }));
     const { readings } = await ask("/read", { method: "POST", body: formOf(item), signal, fits: (status, { readings: found }) => found });
     finish(item, readings[0]);
   } catch (error) {
     if (error.name !== "AbortError") finish(item, null, error.message);
   }
+}
+
+/** Of a file that this page does not hold any more, but the server does. */
+function againOf({ before, asked: { task } }) {
+  const form = new FormData();
+  form.append("id", before.entry.id);
+  form.append("task", task);
+  return form;
 }
 
 function formOf({ file, name, asked: { task, bundle, point } }) {
@@ -80,7 +94,6 @@ function formOf({ file, name, asked: { task, bundle, point } }) {
 
 function finish(item, entry, problem) {
   const result = results.show(item, entry, problem);
-  result.asked = item.asked;
   if (queue.total <= 3) sayResult(result);
 }
 
@@ -101,13 +114,23 @@ function cancel() {
   const left = queue.cancel();
   for (const result of results.all) result.again = false;
   askWhatTheyShow(results.all);
-  announce(t("Cancelled; {n} not read", { n: left }));
+  const sentence = t("Cancelled; {n} not read", { n: left.length });
+  announce(sentence);
+  offer(left, sentence);
+  byId("left-go-on").focus();
   return true;
+}
+
+/** Reads what a cancel left unread. */
+function goOn(items) {
+  for (const { before } of items) if (before) before.again = true;
+  queue.add(items);
+  askWhatTheyShow(results.all);
 }
 
 /** Where several images do not say what they show, one answer serves for all. */
 function askWhatTheyShow(all) {
-  const open = all.filter(({ entry, again }) => entry?.refusal?.code === "task_unknown" && !again);
+  const open = all.filter(({ file, entry, again }) => entry?.refusal?.code === "task_unknown" && !again && (file || entry.id));
   byId("asking").hidden = open.length < 2;
   if (open.length < 2) return;
   byId("asking-text").textContent = t("{n} images do not say what they show. Read all as", { n: open.length });
@@ -118,7 +141,7 @@ function askWhatTheyShow(all) {
 /** The model and operating point are asked for only where there is a choice. */
 function showChoices() {
   const mine = bundles.filter(({ task }) => task === chosenTask());
-  byId("bundle").replaceChildren(...mine.map(({ name }) => el("option", { value: name }, name)));
+  byId("bundle").replaceChildren(...mine.map(({ name, shipped }) => el("option", { value: name }, shipped ? name : t("{name} (your own)", { name }))));
   byId("bundle-choice").hidden = mine.length < 2;
   showPoints();
 }
@@ -131,9 +154,12 @@ function showPoints() {
   byId("point-choice").hidden = points.length < 2;
 }
 
-function pointInShort({ name, threshold, band, guaranteed }) {
-  const where = (band ?? [threshold]).map((at) => at.toFixed(3)).join("–");
-  return `${name} (${where}${guaranteed === false ? `, ${t("not proven")}` : ""})`;
+/** On the scale of the scores; a point to confirm that calls no fewer images positive does not pass for one. */
+function pointInShort(point) {
+  const { positive_from: positive, uncertain_from: uncertain } = point;
+  const where = uncertain === null ? t("from {n}", { n: positive }) : t("uncertain from {low}, positive from {n}", { low: uncertain, n: positive });
+  const but = [point.guaranteed === false && t("not shown everywhere"), point.below_screening && t("confirms nothing")].filter(Boolean);
+  return `${point.name} (${[where, ...but].join(", ")})`;
 }
 
 function focused() {
@@ -166,6 +192,7 @@ bindPage([
   [["f"], t("Choose a folder"), () => byId("choose-folder").click()],
   [["0", "1", "2", "3"], t("Read as: automatic, first, second, third task"), (key) => radios[Number(key)]?.click()],
   [["j", "k"], t("Next or previous reading"), (key) => move(key === "j" ? 1 : -1)],
+  ...stepKeys,
   [["h"], t("Heat map on or off: of the reading in focus, else of all"), toggleHeat],
   [["[", "]"], t("Heat map weaker or stronger"), (key) => heat((one) => one.nudge(key === "[" ? -10 : 10))],
   [["e"], t("Enlarge the reading in focus, else the newest"), () => !viewer.open && enlarge()],

@@ -3,6 +3,8 @@
 import { drawn, el, icon, t } from "./page.js";
 import { picture } from "./picture.js";
 
+const OF_THE_TASK = new Set(["task_unknown", "wrong_kind", "wrong_part", "outside_use", "unlike_training"]); // another may read it
+
 /**
  * Puts the card of a result into result.element and its picture's controls into result.picture.
  * acts: { close, readAs, retry, enlarge }, each called with the result; tasks: [{ name, title }].
@@ -11,12 +13,16 @@ export function makeCard(result, tasks, acts) {
   const { entry, status } = result;
   const id = `card-${result.id}`;
   const body = el("div", { class: "body" }, title(result, id, acts), entry ? drawn(entry.drawn) : failure(result, acts));
-  if (entry?.refusal?.code === "task_unknown") body.append(readAs(result, tasks, acts));
+  const others = tasks.filter(({ name }) => name !== (entry?.task ?? result.asked?.task));
+  const fits = result.file || entry?.id; // what can be read again
+  if (fits && OF_THE_TASK.has(entry?.refusal?.code)) body.append(readAs(result, others, acts));
+  else if (fits && entry?.decision) body.append(el("details", { class: "read-as-too" }, el("summary", {}, t("Read as another task")), readAs(result, others, acts)));
   body.querySelector(".decision").id = `${id}-says`;
   result.picture = null;
   result.element = el("li", { class: `card ${status}`, id, tabindex: "-1", "aria-labelledby": `${id}-name ${id}-says` });
   if (result.imageUrl) result.element.append(pane(result, acts));
   result.element.append(body);
+  result.element.querySelector(".pane")?.append(...body.querySelectorAll(".frames")); // below the picture that they change
 }
 
 /** What the card says: { answer, share, why }, each a sentence or empty. */
@@ -37,7 +43,7 @@ function readAs(result, tasks, acts) {
 
 /** No answer came, so here the page has to speak for itself. */
 function failure(result, acts) {
-  const again = el("button", { type: "button", onclick: () => acts.retry(result) }, t("Try again"));
+  const again = result.file ? el("button", { type: "button", onclick: () => acts.retry(result) }, t("Try again")) : el("p", {}, t("Choose the file again."));
   const head = el("div", { class: "decision" }, icon("refused"), el("p", {}, el("strong", {}, t("Not sent"))));
   return el("div", { class: "card-answer refused" }, head, el("p", { class: "reason" }, sentence(result.problem)), again);
 }

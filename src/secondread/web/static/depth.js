@@ -1,11 +1,12 @@
 // All grey values of a file of more than 8 bits, drawn through a window.
 
 import { t } from "./page.js";
+import { fetched } from "./session.js";
 
 export class Depth {
   /** From the picture at this address, with the headers that say what its levels mean. */
   static async load(address) {
-    const response = await fetch(address);
+    const response = await fetched(address);
     if (!response.ok) throw new Error(t("The server answered {status}. Try again.", { status: response.status }));
     const numbers = (name) => response.headers.get(name).split(" ").map(Number);
     const bitmap = await createImageBitmap(await response.blob(), { colorSpaceConversion: "none" });

@@ -1,5 +1,7 @@
 // What the scripts of every page share: words, elements, the server, single-key shortcuts, the toast.
 
+import { tellChange, toLogin, typedAgain } from "./session.js";
+
 const language = document.documentElement.lang;
 const words = language === "en" ? {} : (await import(`/words/${language}.js`)).default;
 
@@ -50,23 +52,32 @@ export function drawn(html) {
   return template.content;
 }
 
+const kept = new Map(); // what was chosen on this page, where the browser keeps nothing
+
 /** A value kept in this browser, or the fallback. */
 export function remembered(key, fallback) {
   try {
-    return localStorage.getItem(key) ?? fallback;
+    return kept.get(key) ?? localStorage.getItem(key) ?? fallback;
   } catch {
     return fallback;
   }
 }
 
-/** Keeps a value in this browser where that is allowed. */
+/** Keeps a value in this browser where that is allowed, else as long as the page is open. */
 export function remember(key, value) {
+  kept.set(key, String(value));
   try {
     localStorage.setItem(key, value);
   } catch {
-    // Private windows may forbid it; nothing depends on it.
+    // Private windows may forbid it.
   }
 }
+
+/** Under which name it is kept whether something is drawn over an image: apart for negatives, which ask for nothing. */
+export const drawnKey = (what, decision) => (decision === "negative" ? `${what}-negative` : what);
+
+/** Whether it is drawn: on positives and what is uncertain, on a negative only where someone has asked for it. */
+export const isDrawn = (what, decision) => remembered(drawnKey(what, decision), decision === "negative" ? "off" : "on") === "on";
 
 /**
  * A JSON answer of the server; XMLHttpRequest, since fetch tells no progress of sending.
@@ -85,7 +96,11 @@ export function ask(path, { method = "GET", body = null, headers = {}, signal, f
       } catch {
         // Told by the status below.
       }
-      if (fits(request.status, found)) resolve(found);
+      if (request.status === 401) toLogin();
+      if (fits(request.status, found)) {
+        if (method !== "GET") tellChange();
+        resolve(found);
+      } else if (request.status === 401) reject(new Error(t("Your session has ended. Log in to go on.")));
       else reject(new Error(found.detail ? told(found) : t("The server answered {status}. Try again.", { status: request.status })));
     };
     request.onerror = () => {
@@ -155,6 +170,11 @@ function taken({ target, key }) {
   return key.startsWith("Arrow") && target.matches("input");
 }
 
-// A page without a script of its own loads this one by itself; the report has no shortcuts, but can be printed.
-byId("print")?.addEventListener("click", () => print());
+if (typedAgain) {
+  const told = t("You are logged in again. What you typed is here, but was not saved yet.");
+  if (byId("toast")) toast(told);
+  else document.querySelector("form[data-keep]").before(el("p", { class: "said not-printed", role: "status" }, told));
+}
+
+// A page without a script of its own loads this one by itself.
 if (byId("help") && document.querySelector('script[src$="/page.js"]')) bindPage([]);

@@ -1,22 +1,25 @@
 // An image with its heat map over it, the controls of the heat map, and the image as large as the window allows.
 
-import { byId, el, remember, remembered, t } from "./page.js";
+import { byId, drawnKey, el, isDrawn, remember, remembered, t } from "./page.js";
 
-/** What the next image starts with: the reader's last choice. */
-const last = { on: remembered("heatmap", "on") === "on", strength: Number(remembered("heatmap-strength", "55")) };
+/** What the next image starts with: the reader's last choice, of negatives one of its own. */
+let strength = Number(remembered("heatmap-strength", "55"));
 
 /** { frame, controls, toggle, nudge } for a result; controls is null where there is no heat map. */
 export function picture(result) {
   const { display } = result.entry;
-  const base = el("img", { class: "base", src: result.imageUrl, alt: t("The image {name}", { name: result.name }), draggable: "false" });
+  const lazy = result.entry.pictures ? "lazy" : null;
+  const onCard = (kind) => result.element?.querySelector(`img.${kind}`); // which may show another frame of the file by now
+  const base = el("img", { class: "base", loading: lazy, src: onCard("base")?.src ?? result.imageUrl, alt: t("The image {name}", { name: result.name }), draggable: "false" });
   const frame = el("div", { class: "frame" }, base);
   frame.style.setProperty("--ratio", `${display.width} / ${display.height}`);
   frame.style.setProperty("--wide", display.width / display.height);
   if (!result.heatmapUrl) return { frame, controls: null, toggle() {}, nudge() {} };
   const alt = t("Heat map: what the model used, not where disease is");
-  const heat = el("img", { class: "heat", src: result.heatmapUrl, alt, draggable: "false" });
+  const heat = el("img", { class: "heat", loading: lazy, src: onCard("heat")?.src ?? result.heatmapUrl, alt, draggable: "false" });
+  heat.style.visibility = onCard("heat")?.style.visibility ?? "";
   frame.append(heat);
-  return { frame, ...controlsOf(heat) };
+  return { frame, ...controlsOf(heat, result.entry.decision) };
 }
 
 export class Viewer {
@@ -66,11 +69,17 @@ export class Viewer {
   }
 }
 
-function controlsOf(heat) {
-  const state = { ...last };
+function controlsOf(heat, decision) {
+  const state = { on: isDrawn("heatmap", decision), strength };
   const button = el("button", { type: "button", class: "heat-switch", "aria-keyshortcuts": "h" }, t("Heat map"));
   const slider = el("input", { type: "range", min: "5", max: "100", step: "5", "aria-label": t("Strength of the heat map") });
   const value = el("output", { class: "number" });
+  const keep = () => {
+    remember(drawnKey("heatmap", decision), state.on ? "on" : "off");
+    remember("heatmap-strength", state.strength);
+    strength = state.strength;
+    show();
+  };
   const show = () => {
     heat.hidden = !state.on;
     heat.style.opacity = state.strength / 100;
@@ -79,23 +88,20 @@ function controlsOf(heat) {
     slider.disabled = !state.on;
     slider.setAttribute("aria-valuetext", t("{n} percent", { n: state.strength }));
     value.textContent = `${state.strength} %`;
-    Object.assign(last, state);
-    remember("heatmap", state.on ? "on" : "off");
-    remember("heatmap-strength", state.strength);
   };
   const toggle = (on = !state.on) => {
     state.on = on;
-    show();
+    keep();
   };
   const nudge = (step) => {
     state.strength = Math.min(100, Math.max(5, state.strength + step));
     state.on = true;
-    show();
+    keep();
   };
   button.addEventListener("click", () => toggle());
   slider.addEventListener("input", () => {
     state.strength = Number(slider.value);
-    show();
+    keep();
   });
   show();
   return { controls: el("div", { class: "heat-controls" }, button, slider, value), toggle, nudge };

@@ -31,12 +31,12 @@ export class Queue {
     return this.#waiting.length + this.#running.size > 0;
   }
 
-  /** Drops what waits and aborts what runs; returns how many were not done. */
+  /** Drops what waits and aborts what runs; returns the items that were not done, in order. */
   cancel() {
-    const dropped = this.#waiting.length + this.#running.size;
+    const left = [...this.#running.keys(), ...this.#waiting];
     this.#waiting = [];
     for (const stop of this.#running.values()) stop.abort();
-    return dropped;
+    return left;
   }
 
   async #next() {
@@ -58,6 +58,32 @@ export class Queue {
     const current = [...this.#running.keys()].map((item) => item.name);
     this.onChange({ done: this.#done, total: this.#total, current, busy: this.busy });
   }
+}
+
+/** Asks before the page is left while there is something in the queue. */
+export function warnWhile(queue) {
+  addEventListener("beforeunload", (event) => queue.busy && event.preventDefault());
+}
+
+/** What was not done after all, and the offer to go on with it: offer(items, sentence), nothing for an empty list. */
+export function leftBehind(goOn) {
+  let items = [];
+  const show = () => (byId("left").hidden = items.length === 0);
+  byId("left-go-on").addEventListener("click", () => {
+    const again = items;
+    items = [];
+    show();
+    goOn(again);
+  });
+  byId("left-leave").addEventListener("click", () => {
+    items = [];
+    show();
+  });
+  return (left, sentence) => {
+    items = left;
+    byId("left-text").textContent = sentence;
+    show();
+  };
 }
 
 /** Calls onFiles([{ file, name }, …]) for every way files can come in: dropped, pasted, chosen, or a whole folder. */

@@ -1,7 +1,7 @@
 // The readings on the page: newest first, filtered, removed with undo, downloaded.
 
 import { makeCard, said } from "./card.js";
-import { announce, byId, el, icon, t, toast } from "./page.js";
+import { announce, ask, byId, el, icon, t, toast } from "./page.js";
 
 const KINDS = [["positive", t("Positive")], ["uncertain", t("Uncertain")], ["negative", t("Negative")], ["refused", t("Not read")]];
 
@@ -10,12 +10,14 @@ export class Results {
   #removed = []; // what Undo brings back
   #shown = "all";
   #count = 0;
+  #keeping = true; // false while what was kept is being shown again
 
   /** tasks: [{ name, title }]; acts: { readAs, retry, enlarge }. */
   constructor(tasks, acts) {
     this.tasks = tasks;
     this.acts = { ...acts, close: (result) => this.remove([result]) };
     byId("toast-close").addEventListener("click", () => this.#forget());
+    byId("hidden-show").addEventListener("click", () => this.#filterBy("all"));
   }
 
   get all() {
@@ -27,18 +29,45 @@ export class Results {
   }
 
   /** Shows the entry of the API for a file, or the problem that kept it from being sent, instead of `before` if given. */
-  show({ file, name, order, before }, entry, problem = null) {
+  show({ file, name, order, before, asked }, entry, problem = null) {
     const status = problem ? "failed" : entry.refusal ? "refused" : entry.decision;
-    const result = { id: ++this.#count, file, name, order, entry, problem, status };
+    const result = { id: ++this.#count, file, name, order, asked, entry, problem, status };
     if (entry?.display.image) result.imageUrl = URL.createObjectURL(blobOf(entry.display.image));
     if (entry?.heatmap) {
       result.heatmap = blobOf(entry.heatmap);
       result.heatmapUrl = URL.createObjectURL(result.heatmap);
     }
+    if (entry?.pictures) Object.assign(result, { imageUrl: entry.pictures.image, heatmapUrl: entry.pictures.heatmap });
     makeCard(result, this.tasks, this.acts);
+    if (entry && !entry.id) result.drawn = entry.drawn; // only this page knows it
     if (entry) entry.display.image = entry.heatmap = entry.drawn = null; // kept as bytes and as the card
+    result.fresh = this.#keeping;
     this.#put(result, before);
     return result;
+  }
+
+  /** Shows again what this tab showed before it was left: what the server keeps, out of its store. */
+  async restore() {
+    const kept = keptBefore();
+    if (!kept.length) return;
+    const ids = kept.map(({ id }) => id).filter(Boolean);
+    const found = new Map();
+    for (let at = 0; at < ids.length; at += 50) {
+      const { readings } = await ask(`/read?ids=${ids.slice(at, at + 50)}`);
+      for (const entry of readings) found.set(entry.id, entry);
+    }
+    this.#keeping = false;
+    for (const { id, name, order, asked, entry, problem } of kept) {
+      if (id && !found.has(id)) continue; // removed since
+      this.show({ file: null, name, order, asked }, id ? found.get(id) : entry, problem);
+    }
+    this.#keeping = true;
+    this.#refresh();
+  }
+
+  /** The number of the last batch that is kept. */
+  get lastBatch() {
+    return Math.max(0, ...keptBefore().map(({ order }) => order.batch));
   }
 
   remove(results) {
@@ -69,10 +98,11 @@ export class Results {
   /** The contract of `secondread read --json` for every reading, in the order they were given, as one file. */
   async download() {
     const rows = [];
-    for (const { entry, heatmap } of this.all.sort(asGiven)) {
+    for (const { entry, heatmap, heatmapUrl } of this.all.sort(asGiven)) {
       if (!entry) continue;
-      const { display, drawn, id, stored, from_store, ...contract } = entry; // what is kept stays here
-      rows.push({ ...contract, heatmap: heatmap ? await dataUriOf(heatmap) : null });
+      const { display, drawn, pictures, id, stored, from_store, ...contract } = entry; // what is kept stays here
+      const map = heatmap ?? (heatmapUrl ? await (await fetch(heatmapUrl)).blob() : null);
+      rows.push({ ...contract, heatmap: map && (await dataUriOf(map)) });
     }
     const text = JSON.stringify({ readings: rows }, null, 1);
     const address = URL.createObjectURL(new Blob([text], { type: "application/json" }));
@@ -107,10 +137,17 @@ export class Results {
   #refresh() {
     const counts = Object.groupBy(this.#all, kindOf);
     if (this.#shown !== "all" && !counts[this.#shown]) this.#shown = "all";
-    for (const result of this.#all) result.element.hidden = this.#shown !== "all" && kindOf(result) !== this.#shown;
+    for (const result of this.#all) {
+      result.element.hidden = this.#shown !== "all" && kindOf(result) !== this.#shown;
+      if (!result.element.hidden) result.fresh = false;
+    }
+    const unseen = this.#all.filter(({ fresh }) => fresh).length; // came in since the filter was set, and does not fit it
+    byId("hidden-note").hidden = unseen === 0;
+    byId("hidden-text").textContent = unseen ? t("New, but hidden by the filter: {n}", { n: unseen }) : "";
     byId("summary").hidden = this.#all.length === 0;
     document.body.classList.toggle("working", this.#all.length > 0);
     this.#refreshFilters(counts);
+    if (this.#keeping) keep(this.#all);
     this.onChange?.(this.#all);
   }
 
@@ -121,14 +158,16 @@ export class Results {
     if (focused) byId("filters").querySelector(`[data-kind="${focused}"]`)?.focus();
   }
 
+  #filterBy(kind) {
+    this.#shown = kind;
+    for (const result of this.#all) result.fresh = false;
+    this.#refresh();
+  }
+
   #filter(kind, text, n) {
-    const choose = () => {
-      this.#shown = kind;
-      this.#refresh();
-    };
     const pressed = this.#shown === kind ? "true" : "false";
     const mark = kind === "all" ? null : icon(kind);
-    return el("button", { type: "button", class: `filter ${kind}`, "data-kind": kind, "aria-pressed": pressed, onclick: choose }, mark, `${text} `, el("b", { class: "number" }, String(n)));
+    return el("button", { type: "button", class: `filter ${kind}`, "data-kind": kind, "aria-pressed": pressed, onclick: () => this.#filterBy(kind) }, mark, `${text} `, el("b", { class: "number" }, String(n)));
   }
 }
 
@@ -136,6 +175,32 @@ export class Results {
 const inOrder = (a, b) => b.order.batch - a.order.batch || a.order.index - b.order.index;
 const asGiven = (a, b) => a.order.batch - b.order.batch || a.order.index - b.order.index;
 const kindOf = ({ status }) => (status === "failed" ? "refused" : status);
+
+const PLACE = "readings:";
+const place = () => PLACE + byId("main").dataset.user;
+
+/** What this tab showed before: numbers of readings that the server keeps, and what only the page knew. */
+function keptBefore() {
+  try {
+    return JSON.parse(sessionStorage.getItem(place()) ?? "[]");
+  } catch {
+    return [];
+  }
+}
+
+/** Keeps in this tab which readings it shows, to show them again after a reload or on the way back; of nobody else. */
+function keep(all) {
+  const rows = all.map(({ entry, drawn, name, order, asked, problem }) => {
+    const row = { id: entry?.id ?? null, name, order, asked, problem };
+    return row.id || !entry ? row : { ...row, entry: { ...entry, drawn } };
+  });
+  try {
+    for (const key of Object.keys(sessionStorage)) if (key.startsWith(PLACE) && key !== place()) sessionStorage.removeItem(key);
+    sessionStorage.setItem(place(), JSON.stringify(rows));
+  } catch {
+    // Private windows may forbid it, or it is full: then the worklist has them.
+  }
+}
 
 function release({ imageUrl, heatmapUrl }) {
   for (const url of [imageUrl, heatmapUrl]) if (url) URL.revokeObjectURL(url);

@@ -1,13 +1,13 @@
 // One reading, or two beside each other: the viewer's tools, the keyboard, removing with undo.
 
-import { ask, bindPage, byId, remember, remembered, t, toast } from "./page.js";
+import { ask, bindPage, byId, drawnKey, isDrawn, remember, remembered, t, toast } from "./page.js";
+import { stepKeys } from "./frames.js";
 import { Stage } from "./stage.js";
 
 const tools = document.querySelector(".viewer-tools");
 const field = (name) => tools?.querySelector(`[data-set="${name}"]`);
 const button = (name) => tools?.querySelector(`[data-act="${name}"]`);
-const heat = { on: remembered("heatmap", "on") === "on", opacity: Number(remembered("heatmap-strength", "55")), colours: remembered("heatmap-colours", "inferno") };
-let outlined = remembered("outlines", "off") === "on";
+const heat = { opacity: Number(remembered("heatmap-strength", "55")), colours: remembered("heatmap-colours", "inferno") };
 let inverted = false;
 let undo = null;
 
@@ -39,23 +39,44 @@ function setWindowFromFields() {
   setWindow(Number(field("level").value), Number(field("width").value));
 }
 
+const decisionOf = (stage) => stage.element.dataset.decision;
+
+/** Another frame of the file takes the image's place, with its own map and outlines where these are shown. */
+document.addEventListener("frame", async ({ detail: { resolve, reject, ...addresses } }) => {
+  try {
+    await stages[0].replace(addresses);
+    showHeat();
+    showOutlines();
+    if (stages[0].image.style.filter) setWindowFromFields();
+    resolve();
+  } catch (error) {
+    reject(error);
+  }
+});
+
+/** Whether something is drawn over any of the images on this page. */
+const isOn = (what) => stages.some((stage) => isDrawn(what, decisionOf(stage)));
+
 function showHeat() {
   if (!button("heat")) return;
-  button("heat").setAttribute("aria-pressed", heat.on);
+  button("heat").setAttribute("aria-pressed", isOn("heatmap"));
   field("opacity").value = heat.opacity;
-  field("opacity").disabled = !heat.on;
+  field("opacity").disabled = !isOn("heatmap");
   field("colours").value = heat.colours;
-  stages.forEach((stage) => stage.paint(heat));
-  remember("heatmap", heat.on ? "on" : "off");
+  stages.forEach((stage) => stage.paint({ ...heat, on: isDrawn("heatmap", decisionOf(stage)) }));
   remember("heatmap-strength", heat.opacity);
   remember("heatmap-colours", heat.colours);
 }
 
 function showOutlines() {
   if (!button("regions")) return;
-  button("regions").setAttribute("aria-pressed", outlined);
-  stages.forEach((stage) => stage.outline(outlined));
-  remember("outlines", outlined ? "on" : "off");
+  button("regions").setAttribute("aria-pressed", isOn("outlines"));
+  stages.forEach((stage) => stage.outline(isDrawn("outlines", decisionOf(stage))));
+}
+
+/** On or off over all images of the page, remembered for answers of their kinds. */
+function choose(what, on) {
+  for (const stage of stages) remember(drawnKey(what, decisionOf(stage)), on ? "on" : "off");
 }
 
 function press(name) {
@@ -86,11 +107,11 @@ const acts = {
     setWindowFromFields();
   },
   heat() {
-    heat.on = !heat.on;
+    choose("heatmap", !isOn("heatmap"));
     showHeat();
   },
   regions() {
-    outlined = !outlined;
+    choose("outlines", !isOn("outlines"));
     showOutlines();
   },
 };
@@ -98,7 +119,7 @@ const acts = {
 function nudge(key) {
   if (!button("heat")) return;
   heat.opacity = Math.min(100, Math.max(5, heat.opacity + (key === "[" ? -10 : 10)));
-  heat.on = true;
+  choose("heatmap", true);
   showHeat();
 }
 
@@ -119,7 +140,7 @@ if (tools) {
 }
 
 /** The radio button of that key in the form of the opinion. */
-function choose(key) {
+function answerBy(key) {
   const radio = document.querySelector(`#review input[data-key="${key}"]`);
   if (!radio) return false;
   radio.checked = true;
@@ -144,12 +165,18 @@ byId("remove")?.addEventListener("click", async () => {
   }
 });
 
+byId("note")?.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") byId("note").blur(); // the keys of the page work again
+  else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) byId("review").requestSubmit(byId("review").querySelector("button.primary"));
+});
+
 const viewerKeys = tools
   ? [
       [["+", "-"], t("Zoom in or out"), (key) => acts[key === "+" ? "in" : "out"]()],
       [["0"], t("Reset the view"), () => acts.reset()],
       [["w"], t("Drag sets the window instead of moving (as does the right button)"), () => acts.mode()],
       [["i"], t("Invert"), () => acts.invert()],
+      ...(document.querySelector(".frames") ? stepKeys : []),
       [["h"], t("Heat map on or off"), () => button("heat") && acts.heat()],
       ...(button("regions") ? [[["b"], t("Outlines on or off"), () => acts.regions()]] : []),
       [["[", "]"], t("Heat map weaker or stronger"), nudge],
@@ -157,8 +184,8 @@ const viewerKeys = tools
   : [];
 const reviewKeys = byId("review")
   ? [
-      [["a", "d", "n"], t("Agree (or disease), disagree (or none), unsure"), choose],
-      [["m"], t("Write a note"), () => byId("note").focus()],
+      [["a", "d", "n"], t("Agree (or disease), disagree (or none), unsure"), answerBy],
+      [["m"], t("Write a note: Esc leaves it, Ctrl+Enter saves"), () => byId("note").focus()],
       [["s"], t("Save the opinion"), () => byId("review").requestSubmit(byId("review").querySelector("button.primary"))],
       [["S"], t("Save and go to the next reading"), () => byId("save-next") && byId("review").requestSubmit(byId("save-next"))],
     ]

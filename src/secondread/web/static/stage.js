@@ -38,6 +38,22 @@ export class Stage {
     }
   }
 
+  /** Shows another frame of the same file. addresses: { image, heat, regions, depth }, empty where it has none. */
+  async replace({ image, heat, regions, depth }) {
+    const { dataset } = this.element;
+    dataset.image = image;
+    if (dataset.heat !== undefined) dataset.heat = heat;
+    if (dataset.regions !== undefined) dataset.regions = regions;
+    if (dataset.depth) dataset.depth = depth;
+    Object.assign(this, { strength: null, regions: null, depth: null, deepening: false, heatIsLate: true });
+    this.canvas.hidden = true;
+    this.element.querySelector(".outlines").replaceChildren();
+    this.element.querySelector(".depth-layer").hidden = true;
+    this.#say("", true);
+    this.ready = this.#load();
+    await this.ready;
+  }
+
   async #loadHeat() {
     if (!this.element.dataset.heat) return;
     const source = new Image();
@@ -57,6 +73,10 @@ export class Stage {
   /** Shows the heat map in these colours, opaque where it is strong. */
   async paint({ on, opacity, colours }) {
     await this.ready;
+    if (on && this.heatIsLate) { // of a frame that was stepped to, made only where it is shown
+      this.heatIsLate = false;
+      await this.#loadHeat();
+    }
     if (!this.strength) return;
     const table = tableOf(colours);
     const drawn = this.canvas.getContext("2d");
@@ -112,7 +132,9 @@ export class Stage {
     if (!address || this.deepening) return;
     this.deepening = true;
     try {
-      this.depth = await Depth.load(address);
+      const depth = await Depth.load(address);
+      if (address !== this.element.dataset.depth) return; // of a frame that was left meanwhile
+      this.depth = depth;
     } catch (error) {
       this.#say(error.message);
       return;
@@ -131,6 +153,7 @@ export class Stage {
 
   #drawDepth() {
     this.drawing = null;
+    if (!this.depth) return;
     const canvas = this.element.querySelector(".depth-layer");
     this.depth.draw(canvas, this.level, this.width, this.inverted);
     canvas.hidden = false;
@@ -215,6 +238,7 @@ export class Stage {
     element.addEventListener("keydown", (event) => {
       const step = { ArrowLeft: [40, 0], ArrowRight: [-40, 0], ArrowUp: [0, 40], ArrowDown: [0, -40] }[event.key];
       if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (this.fitted && step[0] && document.querySelector(".frames")) return; // the whole image is there: they step
       event.preventDefault();
       this.pan(...step);
     });
@@ -242,7 +266,7 @@ function drawn({ outline, box, peak }, number, { width, height }) {
   const label = svg("text", { x: box[0], y: Math.max(size, box[1] - size / 3), "font-size": size });
   label.textContent = `${number}`;
   const title = svg("title", {});
-  title.textContent = t("Place {n}: {share} percent of the map's strongest", { n: number, share: Math.round(100 * peak) });
+  title.textContent = t("Place {n}: strength {share} of 100", { n: number, share: Math.round(100 * peak) });
   const lines = ["under", "over"].map((name) => svg("polygon", { points, class: name }));
   lines[1].append(title);
   return [...lines, label];

@@ -1,13 +1,14 @@
 // Uploads: files, folders and archives go to the queue of the server, which is asked how each upload stands.
 
-import { ask, bindPage, byId, el, t } from "./page.js";
-import { Queue, listen } from "./queue.js";
+import { announce, ask, bindPage, byId, el, t } from "./page.js";
+import { Queue, leftBehind, listen, warnWhile } from "./queue.js";
 
 const EVERY = 1000; // milliseconds between two looks at what is still being read
 const open = new Map([...document.querySelectorAll(".batch[data-open]")].map((line) => [Number(line.dataset.id), line]));
 const sending = new Queue(send, { atOnce: 1, onChange: showSending });
 let looking = null; // the timer of the next look
 let looks = 0;
+let offering = null;
 
 /** Queues files in as many uploads as the bounds of one request ask for; what was asked for then holds. */
 function take(items) {
@@ -40,8 +41,9 @@ async function send({ files, asked, key }, signal) {
   try {
     follow(await ask("/api/v1/batches", { method: "POST", body: form, headers: { "Idempotency-Key": key }, signal, onSent }));
   } catch (error) {
-    sending.cancel(); // what follows would hardly fare better, and is chosen again with this
-    if (error.name !== "AbortError") tell(error);
+    if (error.name === "AbortError") return;
+    tell(error);
+    offer(sending.cancel()); // what follows would hardly fare better now
   }
 }
 
@@ -49,6 +51,25 @@ async function send({ files, asked, key }, signal) {
 function newKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
+
+function stop() {
+  const left = sending.cancel();
+  if (left.length) announce(notSent(left));
+  offer(left);
+  byId("left-go-on").focus();
+  return left.length > 0;
+}
+
+/** Offers to send what was not sent, under the same keys: what arrived after all is not taken in twice. */
+function offer(left) {
+  offering ??= leftBehind((items) => {
+    byId("trouble").hidden = true;
+    sending.add(items);
+  });
+  offering(left, notSent(left));
+}
+
+const notSent = (left) => t("{n} files were not sent", { n: left.reduce((sum, { files }) => sum + files.length, 0) });
 
 function showSending({ done, total, current, busy }) {
   byId("sending").hidden = !busy;
@@ -127,8 +148,9 @@ byId("batches").addEventListener("click", async ({ target }) => {
 
 if (byId("upload")) {
   byId("upload").addEventListener("submit", (event) => event.preventDefault());
-  byId("stop").addEventListener("click", () => sending.cancel());
+  byId("stop").addEventListener("click", stop);
   listen(take);
+  warnWhile(sending);
 }
 look();
 bindPage(
@@ -136,7 +158,7 @@ bindPage(
     ? [
         [["o"], t("Choose files or archives"), () => byId("choose").click()],
         [["f"], t("Choose a folder"), () => byId("choose-folder").click()],
-        [["Esc"], t("Cancel"), () => sending.busy && sending.cancel() > 0],
+        [["Esc"], t("Cancel"), () => sending.busy && stop()],
       ]
     : [],
 );

@@ -1,6 +1,7 @@
-// The worklist: through it by keyboard, more rows as they are needed, removing with undo.
+// The worklist: through it by keyboard, more rows as they are needed, removing with undo, up to date with other tabs.
 
-import { announce, ask, bindPage, byId, drawn, t, toast } from "./page.js";
+import { announce, ask, bindPage, byId, drawn, el, t, toast } from "./page.js";
+import { fetched, onChange } from "./session.js";
 
 const body = byId("rows");
 let at = -1;
@@ -33,20 +34,111 @@ async function more() {
   if (!link || loading) return;
   loading = true;
   try {
-    const response = await fetch(`${link.href}&part=rows`, { headers: { Accept: "text/html" } });
-    if (!response.ok) throw new Error(t("The server answered {status}. Try again.", { status: response.status }));
-    const fresh = drawn(`<table><tbody>${await response.text()}</tbody></table>`);
-    const next = fresh.querySelector("tr.next a");
+    const { fresh, next } = await rowsAt(link.href);
     const known = new Set(rows().map((row) => row.dataset.id));
-    body.append(...[...fresh.querySelectorAll("tr[data-id]")].filter((row) => !known.has(row.dataset.id)));
-    if (next) link.href = next.getAttribute("href");
-    else link.parentElement.remove();
+    body.append(...fresh.filter((row) => !known.has(row.dataset.id)));
+    goOnAt(next);
   } catch (error) {
     toast(error.message);
   } finally {
     loading = false;
   }
 }
+
+/** The rows of a page of the list, and the address of the page after; null at the end. */
+async function rowsAt(address) {
+  const fresh = drawn(`<table><tbody>${await textOf(`${address}&part=rows`)}</tbody></table>`);
+  return { fresh: [...fresh.querySelectorAll("tr[data-id]")], next: fresh.querySelector("tr.next a")?.getAttribute("href") ?? null };
+}
+
+async function textOf(address) {
+  const response = await fetched(address, { headers: { Accept: "text/html" } });
+  if (!response.ok) throw new Error(t("The server answered {status}. Try again.", { status: response.status }));
+  return response.text();
+}
+
+const nearEnd = new IntersectionObserver(([entry]) => entry.isIntersecting && more(), { rootMargin: "600px" });
+
+/** Lets the list go on at an address, or end. */
+function goOnAt(next) {
+  const link = byId("more");
+  if (!next) link?.parentElement.remove();
+  else if (link) link.href = next;
+  else {
+    byId("table-scroll").after(el("p", { class: "more" }, el("a", { class: "button", id: "more", href: next }, t("More"))));
+    nearEnd.observe(byId("more"));
+  }
+}
+
+const REST = 15_000; // milliseconds after which a tab that comes to the front looks again
+let seen = Date.now();
+let outdated = false;
+let waiting = null;
+let refreshing = null;
+
+/** Looks again soon, once for all that changes meanwhile; a tab in the background waits until it is looked at. */
+function lookSoon() {
+  outdated = true;
+  clearTimeout(waiting);
+  if (!document.hidden) waiting = setTimeout(refresh, 300);
+}
+
+/** The list as it is now, as far down as it is shown, with focus, selection and place where they were. */
+async function refresh() {
+  if (refreshing || loading) return lookSoon();
+  refreshing = true;
+  outdated = false;
+  seen = Date.now();
+  try {
+    const page = new DOMParser().parseFromString(await textOf(location.href), "text/html");
+    const fresh = [...page.querySelectorAll("#rows tr[data-id]")];
+    if (!body || !fresh.length) return body || fresh.length ? location.reload() : undefined; // the page itself is another
+    let next = page.getElementById("more")?.getAttribute("href") ?? null;
+    for (const wanted = rows().length; next && fresh.length < wanted; ) {
+      const part = await rowsAt(next);
+      fresh.push(...part.fresh);
+      next = part.next;
+    }
+    put(fresh);
+    goOnAt(next);
+    const [shown, now] = [byId("count"), page.getElementById("count")];
+    if (shown.dataset.n !== now.dataset.n) announce(now.textContent);
+    shown.dataset.n = now.dataset.n;
+    shown.textContent = now.textContent;
+  } catch {
+    // The list stays as it was; whoever acts on it is told.
+  } finally {
+    refreshing = false;
+  }
+}
+
+function put(fresh) {
+  const before = new Map(rows().map((row) => [row.dataset.id, row]));
+  const focused = document.activeElement?.closest?.("#rows tr");
+  const part = document.activeElement?.matches(".pick input") ? ".pick input" : ".name a, .name button";
+  const [place, chosen] = [here(), new Set(picked().map((row) => row.dataset.id))];
+  const anchor = focused ?? rows().find((row) => row.getBoundingClientRect().bottom > 0);
+  const height = anchor?.getBoundingClientRect().top;
+  const after = fresh.map((row) => {
+    const same = before.get(row.dataset.id);
+    return same?.innerHTML === row.innerHTML ? same : document.importNode(row, true);
+  });
+  body.replaceChildren(...after);
+  for (const row of after) {
+    row.querySelector(".pick input").checked = chosen.has(row.dataset.id);
+    row.classList.remove("focused");
+  }
+  const again = (row) => after.find(({ dataset }) => dataset.id === row?.dataset.id);
+  at = place < 0 ? -1 : Math.max(0, again(focused) ? after.indexOf(again(focused)) : Math.min(place, after.length - 1));
+  if (at >= 0) after[at].classList.add("focused");
+  if (focused) after[at].querySelector(part)?.focus({ preventScroll: true });
+  if (again(anchor)) scrollBy(0, again(anchor).getBoundingClientRect().top - height);
+  showSelection();
+}
+
+onChange(lookSoon);
+document.addEventListener("visibilitychange", () => !document.hidden && (outdated || Date.now() - seen > REST) && lookSoon());
+addEventListener("pageshow", ({ persisted }) => persisted && lookSoon()); // back out of the browser's memory
 
 function showSelection() {
   const n = picked().length;
@@ -81,10 +173,12 @@ async function restore(some) {
     return toast(error.message);
   }
   for (const row of some) row.hidden = false;
-  count(some.length);
+  if (some.every((row) => row.isConnected)) {
+    count(some.length);
+    some[0].querySelector(".name a")?.focus();
+  } else lookSoon(); // the list was brought up to date meanwhile
   byId("toast").hidden = true;
   announce(t("Brought back"));
-  some[0].querySelector(".name a")?.focus();
 }
 
 /** The number above the list, after rows left it or came back. */
@@ -109,11 +203,12 @@ if (body) {
     }
   });
   byId("remove").addEventListener("click", () => remove(picked()));
-  byId("more")?.addEventListener("click", (event) => {
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("#more")) return;
     event.preventDefault();
     more();
   });
-  if (byId("more")) new IntersectionObserver(([entry]) => entry.isIntersecting && more(), { rootMargin: "600px" }).observe(byId("more"));
+  if (byId("more")) nearEnd.observe(byId("more"));
 }
 
 for (const field of byId("filter").querySelectorAll("select, input[type=date]")) field.addEventListener("change", () => byId("filter").requestSubmit());
