@@ -94,7 +94,7 @@ def test_the_worst_case_counts_fewer_images_and_is_recorded(capsys, tmp_path):
         assert recalibrate(capsys, site, tmp_path / out, *more)[0] == 0
         new = load_bundle(tmp_path / out)
         assert new.record["recalibrated_from"]["worst_case"] == bool(more)
-        sizes.append(new.operating_point("screening").guarantees[0].weakest.n_effective)
+        sizes.append(new.operating_point("screening").guarantees[0].sources[0].n_effective)
     assert sizes[1] < sizes[0] / 1.5
 
 

@@ -99,6 +99,22 @@ def test_inverted_pictures_are_called_so(readers, real, task):
     assert codes(readers[task], inverted)["inverted"] >= N - 2
 
 
+def test_chest_films_that_do_not_stand_upright_are_called_turned(readers, real):
+    if "turned" not in shipped_gate().kinds:
+        pytest.skip("the shipped gate was not taught how films stand")
+    for way in (np.rot90, lambda pixels: np.rot90(pixels, 2), lambda pixels: np.rot90(pixels, 3), np.flipud):
+        films = [replace(image, pixels=np.ascontiguousarray(way(image.pixels))) for image in real["tuberculosis"]]
+        assert codes(readers["tuberculosis"], films)["turned"] >= N - 1
+
+
+def test_limbs_and_brain_slices_may_lie_as_they_like(readers, real):
+    if "turned" not in shipped_gate().kinds:
+        pytest.skip("the shipped gate was not taught how films stand")
+    for task in ("fracture", "brain-tumour"):
+        films = [replace(image, pixels=np.ascontiguousarray(np.rot90(image.pixels))) for image in real[task]]
+        assert codes(readers[task], films)[None] >= N - 1, task
+
+
 def test_auto_finds_the_task(real):
     reader = load("auto")
     for task, images in real.items():

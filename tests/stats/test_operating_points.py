@@ -328,7 +328,6 @@ def test_the_weakest_hospital_counts():
     guarantee = Guarantee.from_dict(screening_point(on, target=0.9)["guarantee"])
     assert [(one.source, one.shown) for one in guarantee.sources] == [("a", True), ("b", False)]
     assert not guarantee.holds
-    assert guarantee.weakest.source == "b"
     assert guarantee.in_words().startswith("sensitivity at least 0.9 with 90 % confidence: shown on 60 images of a")
     assert "; 10 images of b are too few (22 such images are needed at least)" in guarantee.in_words()
 

@@ -51,6 +51,16 @@ def test_phantoms_are_learnt_and_the_evidence_is_the_bundles_own(phantom_bundle)
     assert bundle.operating_points["paper"].n == 24
     assert bundle.operating_point().name == "paper"
     assert "no medical device" in bundle.card
+    rows = bundle.evidence["data"]["rows"]
+    assert {(row["role"], row["split"]) for row in rows} == {
+        ("taught", "train"),
+        ("chose", "val"),
+        ("measured", "test"),
+    }
+    assert {row["source"] for row in rows} == {"site0", "site1", "site2"}
+    assert [dict(row) for row in bundle.data.rows] == [row for row in rows if row["role"] != "measured"]
+    assert "promises" not in bundle.evidence, "the record tells sources apart"
+    assert bundle.evidence["reads"] == {"test": 1}
     assert load_evidence(phantom_bundle / "evidence.json") == bundle.evidence
 
 
@@ -102,7 +112,7 @@ def test_proven_points_are_guaranteed_whatever_the_calibration(calibrated):
     for name, rate in (("screening", "sensitivity"), ("confirm", "specificity")):
         assert points[name].holds
         (promised,) = points[name].guarantees
-        assert promised.weakest.lower_bound >= promised.target
+        assert promised.sources[0].lower_bound >= promised.target
         assert points[name].chosen_by.startswith(f"{rate} at least ")
     triage = points["triage"]
     assert (triage.low, triage.high) == (points["screening"].threshold, points["confirm"].threshold)
@@ -219,7 +229,7 @@ def test_reader_says_what_torch_said_on_validation(phantom_manifest, phantom_bun
     reader = Reader.load(phantom_bundle)
     positive = [reading.decision == "positive" for reading in reader.read_many(row.path for row in val.rows)]
     sensitivity = np.mean([p for p, row in zip(positive, val.rows, strict=True) if row.label])
-    assert sensitivity == pytest.approx(bundle.operating_point().sensitivity["value"], abs=1e-6)
+    assert sensitivity == pytest.approx(bundle.operating_point().sensitivity.value, abs=1e-6)
 
 
 def test_device_is_cuda_then_mps_then_cpu(monkeypatch):

@@ -87,9 +87,11 @@ def test_sending_can_be_cancelled_and_tried_again(page: Page) -> None:
     expect(page.locator("#sending")).to_be_hidden()
     expect(page.locator("#trouble")).to_be_hidden()
     expect(page.locator(".batch")).to_have_count(before)
+    expect(page.get_by_role("region", name="Not sent")).to_contain_text("Files not sent: 1")
     page.unroute("**/api/v1/batches")
-    page.locator("#files").set_input_files(notes)
+    page.get_by_role("button", name="Send them now").click()
     expect(page.locator(".batch")).to_have_count(before + 1)
+    expect(page.get_by_role("region", name="Not sent")).to_be_hidden()
 
 
 def test_an_opinion_is_given_before_and_after_the_answer_and_kept(page: Page) -> None:
@@ -124,7 +126,7 @@ def test_an_opinion_is_given_before_and_after_the_answer_and_kept(page: Page) ->
     expect(page.locator("#rows tr[data-id]")).to_have_count(1)
     page.goto("/statistics")
     expect(page.get_by_role("row", name=re.compile("reader and what was concluded"))).to_contain_text("too few to say")
-    expect(page.get_by_role("region", name="Opinions given before the answer was shown")).to_contain_text("0 / 1")
+    expect(page.get_by_role("region", name="Opinions given before the answer was shown")).to_contain_text("1 / 1")
     page.goto("/worklist")
     page.get_by_role("button", name="Show answers at once").click()
     expect(page.get_by_role("button", name="Give my opinion first")).to_be_visible()

@@ -43,7 +43,7 @@ def pack(data: Path, out: Path, random_state: int) -> None:
 @click.option("--out", required=True, type=_NEW_FOLDER, help="Where gate.onnx and gate.json go.")
 @click.option("--held-out", default=None, type=_NEW_FILE, help="Write here as JSON what sources left out would get.")
 @click.option("--keep", "kept", default=None, type=_NEW_FILE, help="Write weights and scores here too (.npz).")
-@click.option("--steps", default=1600, show_default=True, type=click.IntRange(1), help="Batches of a run.")
+@click.option("--steps", default=900, show_default=True, type=click.IntRange(1), help="Batches of a run.")
 @click.option("--stages", default=5, show_default=True, type=click.IntRange(2, 7), help="Of EfficientNet-Lite 0.")
 @click.option("--device", default="cpu", show_default=True, help="Where torch trains: cpu, cuda.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Runs side by side.")
@@ -90,7 +90,8 @@ def train(
     record["data"] = fingerprints
     write_gate(out, record=record, model=model)
     if held_out is not None:
-        write_text(held_out, json.dumps(measured(taught, scores, record), indent=1, ensure_ascii=False) + "\n")
+        found = {"date": record["created"], "command": command_line(), **measured(taught, scores, record)}
+        write_text(held_out, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     click.echo(f"gate in {out}; thresholds {json.dumps(record['thresholds'])}")
 
 

@@ -6,12 +6,13 @@ where two ways of laying them out remain, which of them gives a picture and whic
 
 import re
 import struct
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
 import pydicom.uid as uids
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate, get_frame
+from pydicom.encaps import encapsulate, get_frame, parse_basic_offsets, parse_fragments
 
 from secondread.errors import TruncatedImage, UnsupportedImage
 from secondread.images.jpeg import frame_facts
@@ -45,6 +46,9 @@ _BY_PIXEL = N_("the header does not say how colours are laid out: read pixel by 
 _BY_PLANE = N_("the header does not say how colours are laid out: read plane by plane")
 _UNSIGNED = N_("the header does not say whether values are signed: read as unsigned")
 _SIGNED = N_("the header does not say whether values are signed: read as signed")
+_OTHER_NUMBER = N_("the header does not say truly how many frames there are: as many are read as the pixels hold")
+_MORE = N_("the file holds more pixels than its header speaks of: the rest is not read")
+_MAX_FRAGMENTS = 65_536
 
 
 class _Stream(NamedTuple):
@@ -64,12 +68,18 @@ def settle(ds: Dataset) -> tuple[str, ...]:
     notes: list[str] = []
     name = next(key for key in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if key in ds)
     stream = _settle_compression(ds, notes) if name == "PixelData" else None
+    if stream is not None:
+        _settle_streams(ds, stream, notes)
+    elif name == "PixelData" and _agrees(ds):
+        _settle_frames(ds, notes)
     _settle_photometric(ds, stream, notes)
     if name != "PixelData":
         ds.SamplesPerPixel = 1
         ds.BitsAllocated = 32 if name == "FloatPixelData" else 64
         return tuple(notes)
     _settle_bits(ds, stream, notes)
+    if stream is None and ds.file_meta.TransferSyntaxUID in NATIVE:
+        _settle_frames(ds, notes, settled=True)
     if _whole(ds, "SamplesPerPixel") == 3 and _whole(ds, "PlanarConfiguration") not in (0, 1):
         _settle_planes(ds, stream, notes)
     if _whole(ds, "PixelRepresentation") not in (0, 1):
@@ -108,6 +118,8 @@ def _settle_compression(ds: Dataset, notes: list[str]) -> _Stream | None:
     """Transfer syntax after the stream's own signature (PS3.5 annex A.4); None where the values are uncompressed."""
     syntax, data = ds.file_meta.TransferSyntaxUID, ds.PixelData
     in_pieces = data[:4] == _ITEM
+    if in_pieces:
+        _mend_table(ds)
     stream = _first_stream(ds) if in_pieces else data[:65_536]
     found = _recognised(stream) if in_pieces or _bare(ds, data) else None
     if found is None:
@@ -151,6 +163,99 @@ def _first_stream(ds: Dataset) -> bytes:
         return get_frame(ds.PixelData, 0, number_of_frames=frames, extended_offsets=offsets)
     except (ValueError, IndexError, struct.error):
         return b""  # damage is named where the frame is decoded
+
+
+def _mend_table(ds: Dataset) -> None:
+    """Take out a basic offset table (PS3.5 annex A.4) that does not point to fragments: frames would be mixed up."""
+    data = ds.PixelData
+    if data.count(_ITEM) > _MAX_FRAGMENTS:
+        return
+    try:
+        table = parse_basic_offsets(data)
+        length = 8 + int.from_bytes(data[4:8], "little")  # of the table with its item
+        places = set(parse_fragments(data[length:])[1])
+    except (ValueError, IndexError, struct.error):
+        return  # damage is named where the frame is decoded
+    if table and (table[0] or len(set(table)) < len(table) or not set(table) <= places):
+        ds.PixelData = data[:4] + bytes(4) + data[length:]
+        ds["PixelData"].VR = "OB"
+
+
+def _settle_streams(ds: Dataset, stream: _Stream, notes: list[str]) -> None:
+    """NumberOfFrames of compressed pixels: never fewer than they hold, else some would go unread and unmentioned."""
+    there = 1
+    if "ExtendedOffsetTable" in ds:
+        there = len(ds.ExtendedOffsetTable) // 8
+    elif ds.PixelData.count(_ITEM) <= _MAX_FRAGMENTS:  # of more the frames are refused (codecs.py)
+        with suppress(ValueError, IndexError, struct.error):
+            there = _streams_in(ds.PixelData, stream)
+    _set_frames(ds, max(_whole(ds, "NumberOfFrames") or 0, there, 1), notes)
+
+
+def _streams_in(data: bytes, stream: _Stream) -> int:
+    """How many frames the fragments hold, by the offset table or by how each of them begins."""
+    if table := parse_basic_offsets(data):
+        return len(table)
+    n, places = parse_fragments(data[8:])
+    if stream.syntaxes[0] == uids.RLELossless:
+        return n  # each frame is one fragment (PS3.5 annex G.2)
+    start = _J2K if stream.syntaxes[0] in _JPEG_2000 else b"\xff\xd8\xff"
+    return sum(data.startswith(start, 16 + place) for place in places)
+
+
+def _agrees(ds: Dataset) -> bool:
+    """Whether a header is complete and of one piece in what it says of a value."""
+    samples, allocated, bits, high = (
+        _whole(ds, key) for key in ("SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit")
+    )
+    kind = str(ds.get("PhotometricInterpretation") or "").strip()
+    if samples is None or samples != (3 if kind in _COLOUR else 1 if kind in _GREY else 0):
+        return False
+    return allocated in (8, 16, 32) and bits is not None and high is not None and 1 <= bits <= high + 1 <= allocated
+
+
+def _settle_frames(ds: Dataset, notes: list[str], *, settled: bool = False) -> None:
+    """NumberOfFrames of uncompressed pixels, where they are a whole number of pictures and more than it says."""
+    kind, allocated = str(ds.PhotometricInterpretation).strip(), int(ds.BitsAllocated)
+    if "420" in kind or allocated < 8:
+        return
+    samples = 2 if "422" in kind else int(ds.SamplesPerPixel)
+    one, have = int(ds.Rows) * int(ds.Columns) * samples * allocated // 8, len(ds.PixelData)
+    said, there = max(_whole(ds, "NumberOfFrames") or 1, 1), have // one
+    whole = have - there * one <= (one % 2) * (there % 2)
+    if there <= said or not whole:
+        if settled and there > said:
+            notes.append(_MORE)
+        if settled:
+            _set_frames(ds, said, notes)
+        return
+    if not settled and there == 2 * said and allocated < 32 and _twice_as_deep(ds, one):
+        return
+    _set_frames(ds, there, notes)
+
+
+def _twice_as_deep(ds: Dataset, one: int) -> bool:
+    """Whether pixel data twice too long are a picture of twice the bits, and not twice as many pictures.
+
+    one: bytes of a frame. Two frames' worth from the middle are looked at.
+    """
+    start = max(len(ds.PixelData) // one // 2 - 1, 0) * one
+    size, columns = int(ds.BitsAllocated) // 8, int(ds.Columns)
+    found = []
+    for bytes_each in (size, 2 * size):
+        flat = np.frombuffer(ds.PixelData, f"<u{bytes_each}", 2 * one // bytes_each, start).astype(np.float32)
+        picture = flat[: len(flat) // columns * columns].reshape(-1, columns)
+        found.append(_roughness(picture) / max(float(picture.std()), 1e-6))
+    return found[1] < found[0]
+
+
+def _set_frames(ds: Dataset, n: int, notes: list[str]) -> None:
+    """What the header says is left as it is where it comes to the same."""
+    if n == _whole(ds, "NumberOfFrames") or (n == 1 and not ds.get_item("NumberOfFrames")):
+        return
+    if n > 1:
+        notes.append(_OTHER_NUMBER)
+    ds.NumberOfFrames = n
 
 
 def _recognised(stream: bytes) -> _Stream | None:
@@ -271,7 +376,8 @@ def _allocated_by_length(ds: Dataset, allocated: int | None, bits: int | None) -
     if allocated in (1, 8, 16, 32, 64) and (subsampled or _as_long(values, allocated, have)):
         return allocated
     fits = [n for n in (8, 16, 32) if _as_long(values, n, have) and n >= (bits or 1)]
-    fits = fits or [n for n in (8, 16, 32) if _as_long(values, n, have)]
+    if allocated not in (8, 16, 32) or not bits or bits > allocated:  # else they are cut short, or too long
+        fits = fits or [n for n in (8, 16, 32) if _as_long(values, n, have)]
     if fits:
         return fits[0]
     if allocated == 12:

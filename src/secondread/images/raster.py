@@ -195,7 +195,7 @@ def _open(data: bytes, kind: str) -> Any:
 
 
 def _n_frames(picture: Any, kind: str) -> int:
-    """How many pages or pictures the file has; those after a damaged one are not counted."""
+    """How many pages or pictures the file has; of a TIFF whose list of pages is damaged, up to the damaged one."""
     if kind not in ("TIFF", "PNG", "WebP"):
         return 1
     try:
@@ -203,8 +203,24 @@ def _n_frames(picture: Any, kind: str) -> int:
     except ImageError:
         raise
     except Exception:  # only the list of the others is damaged, and the first is read all the same
+        n = _pages_before_damage(picture) if kind == "TIFF" else 1
         picture.seek(0)
-        return 1
+        return n
+
+
+def _pages_before_damage(picture: Any) -> int:
+    """Those that can be found, and the damaged one with them, so that it is not passed over without a word."""
+    n = 1
+    while True:
+        try:
+            picture.seek(n)
+        except ImageError:
+            raise
+        except EOFError:
+            return n
+        except Exception:
+            return n + 1
+        n += 1
 
 
 def orientation_of(data: bytes, kind: str) -> int:

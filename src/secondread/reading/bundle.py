@@ -408,9 +408,11 @@ def write_bundle(folder: Path, *, record: Mapping[str, Any], model: bytes, task_
 def add_to_bundle(bundle: Bundle, *, evidence: Mapping[str, Any], card: str) -> None:
     """Put evidence and card, measured on this very bundle, beside its weights."""
     write_json(bundle.folder / _EVIDENCE, evidence)
+    vars(bundle).pop("evidence", None)  # what was read before is out of date
     add_card(bundle, card)
 
 
 def add_card(bundle: Bundle, card: str) -> None:
     """Put a card, in Markdown, beside the weights."""
     write_text(bundle.folder / _CARD, card)
+    vars(bundle).pop("card", None)

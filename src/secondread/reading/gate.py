@@ -182,6 +182,8 @@ class Gate:
         low, high = verdict.distances[:, index]
         if verdict.probabilities[index] < limits.probability and verdict.kind != kind:
             return self._of_another_kind(verdict.kind, task)
+        if self._looks_inverted(verdict, index):
+            return self._of_another_kind(_INVERTED, task)
         far = low > limits.distance_low or high > limits.distance_high
         if far or verdict.probabilities[index] < limits.probability:
             return Refusal(
@@ -196,6 +198,14 @@ class Gate:
         tasks = [kind for kind in verdict.kinds if kind in self.limits]
         likeliest = max(tasks, key=lambda task: verdict.probabilities[verdict.kinds.index(task)])
         return likeliest if self.refusal(verdict, load_task(likeliest)) is None else None
+
+    def _looks_inverted(self, verdict: Verdict, index: int) -> bool:
+        """Whether the picture is likelier an inverted one than the task's own, where the gate was measured so."""
+        share = self.record.get("inverted_from")
+        if share is None:
+            return False
+        inverted = verdict.probabilities[verdict.kinds.index(_INVERTED)]
+        return bool(inverted >= share * (inverted + verdict.probabilities[index]))
 
     def _of_another_kind(self, kind: str, task: Task) -> Refusal:
         """A picture for another task, of no kind that is read, with bright and dark swapped, or turned."""

@@ -74,7 +74,8 @@ class ReviewedExport:
         patient: the pseudonym of a DICOM file's patient, so that one person's images stay in one split. split: empty
         lets `secondread data split` divide them. An image read by several bundles counts once; one on which its
         readings were reviewed to different findings is left out, as no label is known. So is a file of several frames:
-        its finding is of all of them, its score the highest, and training takes one picture of a file. Raises DataInvalid, CannotOpen.
+        its finding is of all of them, its score the highest, and training takes one picture of a file.
+        Raises DataInvalid, CannotOpen.
         """
         found: dict[str, _Reviewed] = {}
         contradicted = set()

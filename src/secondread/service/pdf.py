@@ -392,7 +392,7 @@ _MARGIN = 16 * mm
 _TOP, _FOOT = 24 * mm, 20 * mm  # kept free for what every page has
 _HEIGHT = A4[1] - _TOP - _FOOT - 14  # of what is printed between them
 _PICTURE_HEIGHTS = (76, 68, 60, 52, 44)  # mm
-_SCALES = (1, 0.94, 0.88, 0.82, 0.76, 0.7, 0.6)
+_SCALES = (1, 0.94, 0.88, 0.82, 0.76, 0.7, 0.6, 0.54)
 
 
 def page_of(facts: ReportFacts, *, actor: Actor, translate: Translate = str) -> bytes:

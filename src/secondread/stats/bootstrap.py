@@ -31,6 +31,8 @@ def bootstrap(
     One group says nothing of how groups differ: no bounds. Where every draw gives the same, g groups still leave room
     for a share 1 − 0.025^(1/g) of groups of any other kind, and the interval reaches as far as these could move a mean.
     """
+    if not statistics:
+        return {}
     codes = group_codes(groups)
     n, n_groups = len(codes), len(np.unique(codes))
     parts = [codes] if classes is None else [part for part in (codes[classes], codes[~classes]) if len(part)]

@@ -75,11 +75,6 @@ class Guarantee:
         """As it stands in a bundle's record."""
         return {**asdict(self), "sources": [asdict(one) for one in self.sources]}
 
-    @property
-    def weakest(self) -> Shown:
-        """The source that counts: one that shows nothing before one that does, then the lowest bound."""
-        return min(self.sources, key=lambda one: (one.shown, one.lower_bound))
-
     def in_words(self) -> str:
         """What was shown and where, for `chosen_by`, the card and the command line."""
         shown = [one.in_words() for one in self.sources if one.shown]

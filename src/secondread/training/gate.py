@@ -35,17 +35,19 @@ _TASKS_DRAWN = 0.55  # share of a batch that is tasks' own pictures
 _OTHER_DRAWN = 0.12  # share of it that is no medicine
 _INVERTED_DRAWN, _TURNED_DRAWN = 0.12, 0.3  # shares of a task's own pictures; turned where the task's films stand
 _WRONG_INVERTED = 0.1
+_INVERTED_FROM = 0.5  # share that 'inverted' has of its and the task's own probability, from which it is called so
 _FOLDS = 6
 _RELATED = {"br35h": "web", "navoneel": "web", "sartaj": "web"}  # collections that drew on the same pages
 _VIEWS = 2  # each picture left out is looked at varied so often, beside as it is
 _BATCH_MEASURED = 256
+_MEANT = 150  # pictures of a source that its mean is taken of
 
 
 @dataclass(frozen=True)
 class Plan:
     """How a gate is trained."""
 
-    steps: int = 1600
+    steps: int = 900
     batch: int = 192
     stages: int = 5
     random_state: int = 0
@@ -92,6 +94,7 @@ def finish_gate(
     record = {
         "kinds": kinds,
         "upright": upright(tasks),
+        "inverted_from": _INVERTED_FROM,
         "prepare": SPEC.to_dict(),
         "named": named(pictures, scores, kinds),
         "thresholds": thresholds(pictures, scores, kinds),
@@ -329,6 +332,7 @@ def _look(net: GateNet, pictures: Pictures, asked: np.ndarray, taught: Pictures,
 def _with_distances(net: GateNet, taught: Pictures, tasks: Sequence[str]) -> GatedDistances:
     """Means of every source of a task, and the whitening by the covariance within sources, at both depths."""
     device = next(net.parameters()).device
+    taught = taught.take(_spread(taught))
     batches = (torch.from_numpy(taught.images[start : start + 512]) for start in range(0, len(taught), 512))
     parts = [net(_as_input(batch.to(device)))[1:] for batch in batches]
     names = np.array([f"{kind}/{source}" for kind, source in zip(taught.kinds, taught.sources, strict=True)])
@@ -350,6 +354,13 @@ def _with_distances(net: GateNet, taught: Pictures, tasks: Sequence[str]) -> Gat
             for task in tasks
         ])  # fmt: skip
     return GatedDistances(net, whitening=whitening, means=means)
+
+
+def _spread(taught: Pictures) -> np.ndarray:
+    """Up to 150 pictures of each source, spread evenly: their mean and covariance need no more."""
+    names = np.array([f"{kind}/{source}" for kind, source in zip(taught.kinds, taught.sources, strict=True)])
+    rows = (np.flatnonzero(names == name) for name in np.unique(names))
+    return np.concatenate([of[:: -(-len(of) // _MEANT)] for of in rows])
 
 
 def _check_parity(served: GatedDistances, data: bytes, images: np.ndarray) -> None:

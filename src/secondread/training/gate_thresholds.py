@@ -13,6 +13,7 @@ from secondread.tasks import list_tasks, load_task
 from secondread.training.gate_data import KINDS, Pictures
 
 _GRID = np.round(np.arange(0.02, 0.951, 0.01), 2)
+_KEPT = 0.97  # share of proper pictures accepted, in the mean over sources
 _FEW, _SURE = 10, 0.9
 _FAR = 0.999  # share of those whose distances keep to the limits
 
@@ -35,18 +36,16 @@ class Scores:
 def thresholds(pictures: Pictures, scores: Scores, kinds: Sequence[str]) -> dict[str, dict[str, float]]:
     """For each task: the least probability of its kind and the greatest distances that a picture may have.
 
-    The probability is the one with the greatest sum of the shares of proper pictures accepted and of wrong ones
-    refused (Youden 1950), each source and each kind counting alike: pictures as they are, of sources left out where
-    there are such. The distances are those that nearly all proper pictures keep to, as they are and varied.
+    The probability is the greatest at which 97 % of the proper pictures are accepted, as they are, of sources left out
+    where there are such; each source counts alike. The distances are those that nearly all keep to, varied ones too.
     """
     found = {}
     for index, task in enumerate(kind for kind in kinds if kind in list_tasks()):
         proper = _proper(pictures, scores, task)
         rows = np.flatnonzero(proper & (scores.view == "as it is"))
         accepted = _by_group(scores.probabilities[rows, index], pictures.sources[scores.picture[rows]])
-        rows = np.flatnonzero(_wrong(pictures, scores, task))
-        refused = 1 - _by_group(scores.probabilities[rows, index], _wrong_names(pictures, scores, task)[rows])
-        found[task] = {"probability": float(_GRID[int((accepted + refused).argmax())])} | {
+        kept = np.flatnonzero(accepted >= _KEPT)
+        found[task] = {"probability": float(_GRID[kept[-1] if len(kept) else 0])} | {
             name: round(float(np.quantile(scores.distances[proper, depth, index], _FAR)), 6)
             for depth, name in enumerate(("distance_low", "distance_high"))
         }
@@ -60,11 +59,23 @@ def _by_group(probabilities: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def named(pictures: Pictures, scores: Scores, kinds: Sequence[str]) -> list[str]:
-    """The kinds that a refusal may call by name: of what the gate took for one, 90 % were it, of ten at least."""
+    """The kinds that a refusal may call by name: taken for it nine times as often where it is so as where it is not.
+
+    Both are means over what pictures show and where they come from, since a clinic sends other shares of each.
+    """
     seen = scores.take(scores.view == "as it is")
     taken, are = np.array(kinds)[seen.probabilities.argmax(axis=1)], pictures.kinds[seen.picture]
-    right = {kind: are[taken == kind] == kind for kind in dict.fromkeys(KINDS.values())}
-    return [kind for kind, hits in right.items() if len(hits) >= _FEW and hits.mean() >= _SURE]
+    groups = np.char.add(np.char.add(pictures.shows, " of "), pictures.sources)[seen.picture]
+    found = []
+    for kind in dict.fromkeys(KINDS.values()):
+        rates = [np.mean(_rates(taken == kind, groups, among)) for among in (are == kind, are != kind) if among.any()]
+        if (are == kind).sum() >= _FEW and len(rates) == 2 and rates[0] >= _SURE * sum(rates):
+            found.append(kind)
+    return found
+
+
+def _rates(hits: np.ndarray, groups: np.ndarray, among: np.ndarray) -> list[float]:
+    return [float(hits[among & (groups == name)].mean()) for name in np.unique(groups[among])]
 
 
 def _proper(pictures: Pictures, scores: Scores, task: str) -> np.ndarray:

@@ -215,13 +215,13 @@ def _roles(bundle: Bundle, manifest: Manifest) -> list[dict[str, Any]]:
 
 
 def _promises(bundle: Bundle, manifest: Manifest, reader: Reader) -> dict[str, Any]:
-    """The promises of a bundle whose record does not tell sources apart, as validation shows them source by source.
+    """The promises of a bundle whose record is of before sources were told apart, as validation shows them one by one.
 
     Empty for any other, and where the manifest lacks validation images of both classes. Nothing is chosen.
     """
     points = [point for point in bundle.operating_points.values() if point.low is None and point.guarantees]
-    unnamed = all(one.source == "" for point in points for told in point.guarantees for one in told.sources)
-    if not points or not unnamed or "val" not in manifest.splits():
+    of_before = all(one.n_groups is None for point in points for told in point.guarantees for one in told.sources)
+    if not points or not of_before or "val" not in manifest.splits():
         return {}
     parts = [manifest.split("val"), *(validation_share(manifest, name) for name in bundle.data.thresholds_from)]
     deciding = Manifest(tuple(row for part in parts for row in part.rows), manifest.folder)

@@ -117,7 +117,7 @@ def train_bundle(
     )
     if getattr(result.model, "map_holds_logits", False):
         record["heatmap"]["zero"] = map_zero(record)
-    # a recipe other than the paper's is for a second reader, who must miss little: its point says if that is proven
+    # a recipe other than the paper's is for a second reader, who must miss little: its point says where that is shown
     record["default_operating_point"] = default_point or ("paper" if recipe.name == "paper" else "screening")
     record["gate"] = gate_for(task) if gate else None
     bundle = write_bundle(out, record=record, model=rounded.model, task_file=task_file)

@@ -51,8 +51,8 @@ CountsOut.__doc__ = "How many images of an upload are in each state."
 
 @shape_of(
     Batch,
-    "id asked.task asked.bundle asked.operating_point asked.source asked.frame created_at created_by cancelled_at n counts "
-    "finished",
+    "id asked.task asked.bundle asked.operating_point asked.source asked.frame created_at created_by cancelled_at n "
+    "counts finished",
 )
 class BatchOut(Schema):
     """Where an upload stands."""

@@ -2,6 +2,7 @@
 
 import { announce, ask, bindPage, byId, el, t } from "./page.js";
 import { Queue, leftBehind, listen, warnWhile } from "./queue.js";
+import { tellChange } from "./session.js";
 
 const EVERY = 1000; // milliseconds between two looks at what is still being read
 const open = new Map([...document.querySelectorAll(".batch[data-open]")].map((line) => [Number(line.dataset.id), line]));
@@ -69,7 +70,7 @@ function offer(left) {
   offering(left, notSent(left));
 }
 
-const notSent = (left) => t("{n} files were not sent", { n: left.reduce((sum, { files }) => sum + files.length, 0) });
+const notSent = (left) => t("Files not sent: {n}", { n: left.reduce((sum, { files }) => sum + files.length, 0) });
 
 function showSending({ done, total, current, busy }) {
   byId("sending").hidden = !busy;
@@ -128,7 +129,7 @@ async function look() {
     if (turn !== looks) return;
     for (const batch of batches.filter(({ id }) => open.has(id))) {
       update(open.get(batch.id), batch);
-      if (batch.finished) open.delete(batch.id);
+      if (batch.finished && open.delete(batch.id)) tellChange();
     }
   } catch {
     // It may be starting again: nothing is lost there.
