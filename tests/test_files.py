@@ -80,3 +80,15 @@ def test_names_that_are_not_utf_8_can_be_shown() -> None:
     assert shown(os.fsdecode(b"film-\xff.png")) == "film-\\xff.png"
     assert shown(Path("ordinary.png")) == "ordinary.png"
     shown(os.fsdecode(b"\xff")).encode("utf-8")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_device_or_a_folder_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    for name in ("folder", "pipe", "link"):
+        with pytest.raises(CannotWrite, match="no file"):
+            write_bytes(tmp_path / name, b"new")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["folder", "link", "pipe"]
+    assert (tmp_path / "pipe").is_fifo()

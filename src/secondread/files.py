@@ -41,6 +41,11 @@ def shown(path: str | Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def on_a_line(text: str) -> str:
+    """A name for a terminal: line ends, control characters and marks of direction could pass for what they are not."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def shortened(stem: str, ending: str) -> str:
     """A file's name of that stem and ending, cut within the stem so that a disk takes it."""
     while len(os.fsencode(stem + ending)) > _LONGEST_NAME:
@@ -53,9 +58,11 @@ def written_aside(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """A path beside `path` to write to: renamed to it when the block ends well, removed when it does not.
 
     Missing folders are made. durable: on the disk, and not only in the system's memory, before the block is left.
-    Raises DiskFull, or CannotWrite where the name is too long.
+    Raises DiskFull, or CannotWrite where the name is too long or is that of a device, which a rename would replace.
     """
     with writing(path):
+        if path.exists() and not path.is_file():
+            raise CannotWrite(f"'{shown(path)}' is no file (a folder, a device or a pipe); name a file to write")
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(shortened(f".{path.name}", f".{os.getpid()}-{secrets.token_hex(4)}.new"))
         try:

@@ -10,8 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from secondread.cli.main import ALIASES, COMMANDS, run, secondread
+from secondread.evidence.likelihood import likelihood_of
 from secondread.evidence.outlook import outlook
+from secondread.evidence.promises import guarantees_of
 from secondread.reading import load_bundle
+from secondread.stats.scale import ratio_in_words
 from tests.phantoms import chest_phantom, dicom_bytes, encode
 from tests.reading.test_reader import CONTRACT, MEANING
 from tests.several import dicom_of, stack
@@ -81,7 +84,7 @@ def test_read_in_words_says_decision_score_and_why(capsys, folder):
 
 def test_read_says_what_is_missed_and_the_worst_place_beside_the_best(capsys, folder):
     _, out, _ = read(capsys, "--task", "tuberculosis", folder / "a" / "10.dcm")
-    first, second, third, *_ = out.splitlines()
+    first, second, *rest = out.splitlines()
     assert "  negative  " in first
     assert first.endswith(
         "tuberculosis is not ruled out: with symptoms or contact, test as you would without this answer"
@@ -89,11 +92,17 @@ def test_read_says_what_is_missed_and_the_worst_place_beside_the_best(capsys, fo
     bundle = load_bundle("tuberculosis")
     known = outlook(bundle.evidence, bundle.operating_point().threshold)
     assert second == f"    {known.missed(bundle.task)}"
-    assert "probability 0." in third
+    assert any("probability 0." in line for line in rest[:2])
     worst, best = known.worst("sensitivity"), known.best("sensitivity")
     ends = [f"{place.rate('sensitivity')} ({place.named()})" for place in (worst, best)]
     assert f"    sensitivity: worst measured {ends[0]}; best {ends[1]}" in out.splitlines()
     assert "fracture/" not in out, "only what read something is told"
+    for one in guarantees_of(bundle, bundle.operating_point()):
+        assert one.in_words() in out, "what is promised, and where it was shown"
+    assert bundle.operating_point().data.rpartition(", ")[2] not in out, "images go by words, not by their fingerprint"
+    (ratio,) = re.findall(r"likelihood ratio of this answer (.*) [(]test", out) or [None]
+    found = likelihood_of(bundle, threshold=bundle.operating_point().threshold, low=None)["negative"]
+    assert ratio in (None, ratio_in_words(found.ratio))
 
 
 def test_a_point_that_confirms_nothing_is_told(capsys, folder):

@@ -188,3 +188,25 @@ def test_what_the_system_refuses_is_no_defect(
     monkeypatch.setattr("secondread.reading.load", fail)
     code, _, err = call(capsys, "read", "x.png")
     assert (code, said in err, "defect" in err) == (1, True, False), err
+
+
+def test_a_name_cannot_pass_for_a_line_of_its_own_or_turn_the_text_round(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    names = ["a\nb.png  negative  score 0", "red\x1b[31m.png", "turned\u202egnp.png"]
+    for name in names:
+        (tmp_path / name).write_bytes(FILM)
+    status, out, _ = call(capsys, "read", "--no-gate", "--task", "tuberculosis", str(tmp_path))
+    assert status == 0
+    assert sum(line.startswith(str(tmp_path)) for line in out.splitlines()) == 3
+    assert all(text in out for text in ("a\\nb.png", "red\\x1b[31m", "turned\\u202egnp"))
+    assert not {"\x1b[31m", "\u202e"} & {mark for mark in ("\x1b[31m", "\u202e") if mark in out}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "film.png").write_bytes(FILM)
+    command = [*PROGRAM, "read", "--no-gate", "--task", "tuberculosis", "--json", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=60)
+    assert [json.loads(line)["path"] for line in done.stdout.splitlines()] == [str(tmp_path / "film.png")]

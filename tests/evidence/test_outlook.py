@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from secondread.evidence.evidence import Prediction, build_evidence
-from secondread.evidence.outlook import Outlook, Place, below_screening, outlook
+from secondread.evidence.outlook import Outlook, Place, below_screening, chosen_on, outlook
 from secondread.reading import list_bundles, load_bundle
 from secondread.stats.interval import Interval
 from secondread.tasks import load_task
@@ -139,6 +139,21 @@ def test_every_shipped_bundle_says_what_it_misses_at_every_point(name: str) -> N
         assert found.worst("specificity") is not None
         order = [place.elsewhere for place in found.places]
         assert order == sorted(order, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("val split, 24daf0f55347", "validation images"),
+        (
+            "val split and a share of external-negatives and a share of localisation, 24daf0f55347",
+            "validation images, a share of external-negatives, a share of localisation",
+        ),
+        ("images reviewed here", "images reviewed here"),
+    ],
+)
+def test_what_a_point_was_chosen_on_is_told_without_a_fingerprint(data: str, words: str) -> None:
+    assert chosen_on(data) == words
 
 
 def test_a_point_that_confirms_nothing_is_known() -> None:

@@ -1,6 +1,8 @@
 """What may be read: one picture is one answer, whether it comes as a path, bytes, an open file or Pillow's image."""
 
 import io
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ from PIL import Image as PillowImage
 
 from secondread.errors import CannotOpen
 from secondread.images import Limits
+from secondread.images.raster import is_picture
 from secondread.reading import Reader
 from tests.phantoms import chest_phantom, dicom_bytes, encode
 
@@ -95,3 +98,17 @@ def test_a_programmers_mistake_is_told(reader: Reader, tmp_path: Path) -> None:
     closed.close()
     with pytest.raises(CannotOpen):
         reader.read(closed)
+
+
+def test_a_pillow_that_is_still_being_imported_is_no_picture(monkeypatch):
+    """Threads of `read_many` ask while another one decodes the first image and imports Pillow."""
+    monkeypatch.setitem(sys.modules, "PIL.Image", types.ModuleType("PIL.Image"))
+    assert not is_picture("film.png")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="this system has no device without an end")
+def test_a_device_without_an_end_is_too_large(phantom_bundle: Path) -> None:
+    reader = Reader.load(phantom_bundle, limits=Limits(max_bytes=1000))
+    refusal = reader.read("/dev/zero").refusal
+    assert refusal is not None
+    assert refusal.code == "too_large"

@@ -52,3 +52,12 @@ def test_nothing_is_kept_for_ever_or_less_than_a_day_by_mistake() -> None:
 def test_the_data_folder_is_the_users_own_by_default() -> None:
     assert data_folder_of({}, {"XDG_DATA_HOME": "/x"}) == Path("/x/secondread")
     assert data_folder_of({"DATA_FOLDER": "/y"}) == Path("/y")
+
+
+@pytest.mark.parametrize("name", ["gate", "deidentify", "secure_cookies", "opinion_first", "patient_line", "login"])
+def test_a_misspelt_word_is_not_taken_for_the_default(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UnknownName, match=f"'{name}': 'onn'; did you mean 'on'" if name != "patient_line" else name):
+        settings_from({f"SECONDREAD_{name.upper()}": "onn"})
+    with pytest.raises(UnknownName, match=name):
+        settings_from({}, config=_file(tmp_path, f"{name} = 'OFF'"))
+    assert settings_from({f"SECONDREAD_{name.upper()}": "off"})[name.upper()] == "off"

@@ -186,11 +186,8 @@ def test_a_network_learns_from_batches_made_on_the_device():
     )  # fmt: skip
     results = []
     for _ in range(2):
+        torch.manual_seed(0)  # initial weights and dropout
         model = create_model("lesion-lite0", in_chans=1, input_size=64)
-        torch.manual_seed(0)
-        for parameter in model.parameters():
-            torch.nn.init.normal_(parameter, std=0.05) if parameter.ndim > 1 else None
-        torch.manual_seed(1)  # dropout
         results.append(fit(model, prepared, prepared, recipe, lesions=maps, n_labelled=40, batches_on_device=True))
     first, second = results
     assert first.best_epoch == 3

@@ -83,6 +83,9 @@ def test_a_phone_need_not_scroll_sideways(
         page.goto(path.format(reading))
         settled(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= 320
+        pages = page.locator(".rooms nav a")
+        ends = pages.evaluate_all("links => links.map((link) => link.getBoundingClientRect().right)")
+        assert all(end <= 320 for end in ends), "every page can be seen without scrolling the way to it"
 
 
 def test_the_first_tab_skips_to_the_content(browser: Browser, server: Server) -> None:

@@ -165,7 +165,8 @@ def test_a_threshold_is_explored_chosen_and_undone(page: Page) -> None:
     chosen = page.locator("#at-value").inner_text()
     page.get_by_label("Note: why").fill("few beds")
     page.get_by_role("button", name="Decide by this threshold").click()
-    expect(page.get_by_text(f"positive above {chosen}")).to_be_visible()
+    assert 1 < float(chosen) < 100
+    expect(page.get_by_text(re.compile(rf"positive from \d+ of 100 [(]exactly: above {chosen}[)]"))).to_be_visible()
     expect(page.get_by_role("cell", name="few beds").first).to_be_visible()
     page.get_by_role("button", name="Undo this choice").click()
     expect(page.get_by_text("this site has chosen none")).to_be_visible()

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from secondread.service import Actor, ReadingRequest
 from secondread.web import create_app
 from tests.phantoms import encode
-from tests.several import BLANK, bright_reader, dicom_of, stack
+from tests.several import BLANK, bright_reader, dicom_of, raster_of, stack
 from tests.web.chromium import opened
 from tests.web.conftest import Server, post
 from tests.web.rooms import ready
@@ -191,3 +191,14 @@ def test_the_way_through_the_frames_is_accessible_and_fits_a_phone(
             page.add_script_tag(path=AXE)
             found = page.evaluate(RUN, RULES)
             assert [f"{one['id']}: {node['html'][:160]}" for one in found for node in one["nodes"]] == []
+
+
+def test_a_damaged_frame_has_no_picture_and_says_why(client: FlaskClient) -> None:
+    whole = raster_of(FRAMES, "TIFF")
+    entry = _read(client, whole[: len(whole) * 2 // 3])
+    n = entry["display"]["n_frames"]
+    assert entry["frames"][-1] == {"frame": n, "score": None, "decision": None, "refusal": "truncated"}
+    for what in ("image", "thumbnail", "depth"):
+        answer = client.get(f"/api/v1/readings/{entry['id']}/{what}?frame={n}")
+        assert (answer.status_code, answer.json["code"]) == (404, "not_there")
+        assert "damaged or cut short" in answer.json["detail"]

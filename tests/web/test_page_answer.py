@@ -59,8 +59,22 @@ def test_a_negative_answer_rules_nothing_out_and_says_what_is_missed(client: Fla
     assert f"M{missed[1:]}." in text
     assert missed == entry["display"]["outlook"]
     assert "no signs of" not in text
-    assert text.index("Other hospitals") < text.index("Hospitals it knows")
-    assert text.index(f"{known.elsewhere[0].source}: s") < text.index(f"{known.at_home_extremes[0].source}: s")
+    first_home = known.at_home_extremes[0] if page in ("/compare", "/report") else known.at_home[0]
+    home = first_home.named() if page in ("card", "") else f"{first_home.source}: s"
+    assert text.index("Other hospitals") < text.index(f"{known.elsewhere[0].source}: s") < text.index(home)
+
+
+@pytest.mark.parametrize("page", ["card", "", "/report"])
+@pytest.mark.parametrize("language", ["en", "hi"])
+def test_images_go_by_words_and_no_fingerprint(client: FlaskClient, page: str, language: str) -> None:
+    entry = read(client, "quiet.dcm", QUIET, language)
+    headers = {"Accept-Language": language}
+    text = entry["drawn"] if page == "card" else client.get(f"/readings/{entry['id']}{page}", headers=headers).text
+    data = load_bundle("tuberculosis").operating_point().data
+    assert data.rpartition(", ")[2] not in text
+    if page != "/report":
+        assert ("validation images" if language == "en" else "जाँच की छवियाँ") in text
+    assert "val split" not in text
 
 
 def test_people_see_one_scale(client: FlaskClient) -> None:
@@ -71,7 +85,9 @@ def test_people_see_one_scale(client: FlaskClient) -> None:
     assert "robability" not in answer
     assert "likely" not in entry["drawn"]
     assert f"Calibrated probability {entry['probability']:.4f}" in entry["drawn"]
-    assert f"(score {entry['score']})" in client.get("/worklist").text
+    worklist = client.get("/worklist").text
+    assert f"(score {entry['score']})" in worklist
+    assert "Score, 0–100" in worklist
 
 
 def test_no_page_shows_a_negative_in_green_or_ticked(client: FlaskClient) -> None:

@@ -10,7 +10,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import delete
 
 from secondread.errors import UnknownName
+from secondread.evidence.promises import guarantees_of
+from secondread.reading import load_bundle
 from secondread.service.tables import ShownRow
+from secondread.stats.scale import marks
 from secondread.web import create_app
 from tests.phantoms import chest_phantom, encode
 from tests.web.conftest import post
@@ -144,15 +147,27 @@ def test_how_common_disease_is_here_is_set_on_the_page_of_thresholds(client: Fla
     assert client.get(f"/api/v1/readings/{reading}").json["local"] is None  # type: ignore[index]
 
 
+@pytest.mark.parametrize("bundle", ["brain-tumour/best", "tuberculosis/best", "fracture/best"])
+def test_the_page_of_thresholds_speaks_as_cards_do(client: FlaskClient, bundle: str) -> None:
+    """On the scale of 0 to 100, with the same promise hospital by hospital, and no probability."""
+    text = client.get(f"/thresholds?bundle={bundle}").text
+    found = load_bundle(bundle)
+    point = found.operating_point()
+    assert f"positive from {marks(point.threshold)[1]}" in text
+    assert f">{point.threshold:.3f}" not in text
+    for told in guarantees_of(found, point):
+        assert all(f"{one.n} images of {one.source}" in text for one in told.sources if one.source)
+
+
 def test_a_choice_says_on_what_it_was_measured(client: FlaskClient, reading: int) -> None:
-    form = {"bundle": "tuberculosis/best", "threshold": "0.3", "note": "fewer referrals"}
+    form = {"bundle": "tuberculosis/best", "score": "30", "note": "fewer referrals"}
     assert client.post("/thresholds", data=form).status_code == 303
     assert "which the choice itself looked at" in client.get("/thresholds?bundle=tuberculosis/best").text
     few = client.post("/thresholds", data=form | {"measured_on": "site"})
     assert few.status_code == 400
     assert "measuring takes 10 of each" in few.text
     active = client.get("/api/v1/operating-points?bundle=tuberculosis/best").json["active"]  # type: ignore[index]
-    assert (active["measured_on"], active["independent"]) == ("test", False)
+    assert (active["measured_on"], active["independent"], active["threshold"]) == ("test", False, 0.3)
 
 
 def test_the_answer_is_shown_once_an_opinion_was_given_with_it(client: FlaskClient, reading: int) -> None:
@@ -204,10 +219,11 @@ def test_another_bundle_reads_the_same_image_once(client: FlaskClient, reading: 
     [
         ({}, "choose a bundle first"),
         ({"bundle": "tuberculosis/best"}, "choose a threshold first"),
-        ({"bundle": "tuberculosis/best", "threshold": "much"}, "is no number"),
-        ({"bundle": "tuberculosis/best", "threshold": "1.5"}, "a threshold lies from 0"),
-        ({"bundle": "tuberculosis/best", "threshold": "0.5", "prevalence": "0"}, "is no share"),
-        ({"bundle": "tuberculosis/none", "threshold": "0.5"}, "unknown bundle"),
+        ({"bundle": "tuberculosis/best", "score": "much"}, "is no number"),
+        ({"bundle": "tuberculosis/best", "score": "150"}, "is no threshold on the scale of 0 to 100"),
+        ({"bundle": "tuberculosis/best", "score": "0.3"}, "write 30 for a probability of 0.3"),
+        ({"bundle": "tuberculosis/best", "score": "50", "prevalence": "0"}, "is no share"),
+        ({"bundle": "tuberculosis/none", "score": "50"}, "unknown bundle"),
     ],
 )
 def test_a_threshold_that_cannot_be_is_told(client: FlaskClient, form: dict[str, str], sentence: str) -> None:

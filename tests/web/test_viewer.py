@@ -86,6 +86,12 @@ def test_places_that_the_network_marks_are_outlined_on_a_positive(page: Page) ->
         return shape.left >= film.left && shape.right <= film.right && shape.width > 0.05 * film.width;
     }""")
     assert inside
+    for _ in range(2):  # thin however near one looks
+        wide = outlines.locator("polygon.over").first.evaluate("""line =>
+            parseFloat(getComputedStyle(line).strokeWidth)
+            * new DOMMatrix(getComputedStyle(line.closest(".film")).transform).a""")
+        assert 1 < wide < 1.5
+        page.get_by_role("button", name="Zoom in").click()
     page.keyboard.press("b")
     expect(outlines).to_be_hidden()
     page.reload()

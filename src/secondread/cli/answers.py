@@ -1,11 +1,12 @@
 """What `secondread read` says to a person: an answer, what it may be trusted for, and what decided."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from secondread.cli.options import point_in_words
-from secondread.stats.scale import marks
+from secondread.stats.scale import marks, ratio_in_words
 
 if TYPE_CHECKING:
     from secondread.evidence.outlook import Measure, Outlook
@@ -48,13 +49,16 @@ def _likelihood(reading: "Reading", bundle: "Bundle") -> list[str]:
     if found is None or reading.frames or found.ratio.low is None:
         return []
     n = found.n_positive + found.n_negative
-    return [f"    likelihood ratio of this answer {found.ratio.format(digits=2)} ({found.split}, n = {n})"]
+    return [f"    likelihood ratio of this answer {ratio_in_words(found.ratio)} ({found.split}, n = {n})"]
 
 
 def decided_by(bundle: "Bundle", point: "OperatingPoint") -> list[str]:
     """Lines on what decided: where it begins, the worst and the best that was measured, what was chosen how."""
     from secondread.evidence.outlook import below_screening, outlook
+    from secondread.evidence.promises import guarantees_of
 
+    promised = "; ".join(one.in_words() for one in guarantees_of(bundle, point))
+    told = replace(point, chosen_by=promised or point.chosen_by)
     known = outlook(bundle.evidence, point.threshold, point.low)
     lines = [f"{bundle.id}: {point.name} {_from(point.threshold, point.low)} of 100"]
     if known.places:
@@ -63,7 +67,7 @@ def decided_by(bundle: "Bundle", point: "OperatingPoint") -> list[str]:
         lines.append("measured on no images but those that it was chosen on; run `secondread evaluate`")
     if below_screening(bundle, point):
         lines.append("“confirm” begins no higher than “screening” in this bundle: it calls no fewer images positive")
-    return [lines[0], *(f"    {line}" for line in (*lines[1:], point_in_words(point)))]
+    return [lines[0], *(f"    {line}" for line in (*lines[1:], point_in_words(told)))]
 
 
 def _from(threshold: float, low: float | None) -> str:

@@ -75,12 +75,14 @@ def _portable(argument: str, data: str) -> str:
 
 def point_in_words(point: "OperatingPoint") -> str:
     """Where it decides, what it was seen to do on how many images, and what is proven of it."""
+    from secondread.evidence.outlook import chosen_on
+
     where = f"positive above probability {point.threshold:.4f}"
     if point.low is not None:
         where = f"negative up to {point.low:.4f}, {where}"
     rates = {"sensitivity": point.sensitivity, "specificity": point.specificity, "uncertain": point.uncertain}
     seen = ", ".join(f"{name} {_rate(rate)}" for name, rate in rates.items() if rate and rate.value is not None)
-    return f"operating point {point.name}: {where}; on {point.data}: {seen}; {point.chosen_by}"
+    return f"operating point {point.name}: {where}; on {chosen_on(point.data)}: {seen}; {point.chosen_by}"
 
 
 def _rate(rate: Interval) -> str:

@@ -71,7 +71,7 @@ def read(
 
     Exit status: 0 when every path was read or refused with a reason, 1 when a path could not be opened.
     """
-    from secondread.files import shown
+    from secondread.files import on_a_line, shown
     from secondread.images import Limits
     from secondread.reading import load
 
@@ -92,7 +92,9 @@ def read(
             used.append(reading.bundle)
         if as_json:
             row |= _meaning(reading, reader)
-        click.echo(json.dumps(row, ensure_ascii=False) if as_json else _in_words(reading, shown(path), reader))
+        click.echo(
+            json.dumps(row, ensure_ascii=False) if as_json else _in_words(reading, on_a_line(shown(path)), reader)
+        )
     for name in () if as_json else used:
         known = bundle_of(reader, name)
         click.echo("\n".join(decided_by(known, known.operating_point(operating_point))))
@@ -119,7 +121,8 @@ def _walk(paths: tuple[Path, ...]) -> Iterator[Path]:
             continue
         for folder, folders, files in os.walk(path):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
-            yield from (Path(folder, name) for name in sorted(files) if not name.startswith("."))
+            found = (Path(folder, name) for name in sorted(files) if not name.startswith("."))
+            yield from (path for path in found if not path.is_fifo())  # which would be waited for
 
 
 def _is_folder(path: Path) -> bool:

@@ -3,6 +3,7 @@
 The places are the hospitals of the evidence: those kept apart from training first, then those that it learnt from.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -118,6 +119,22 @@ def outlook(evidence: Mapping[str, Any] | None, threshold: float, low: float | N
     results = (evidence or {}).get("results", {})
     found = [place for name, table in results.items() for place in _places(evidence or {}, name, table, threshold, low)]
     return Outlook(tuple(sorted(found, key=lambda place: not place.elsewhere)))  # a stable sort
+
+
+def chosen_on(data: str, translate: Translate = str) -> str:
+    """An operating point's images in words, without their fingerprint, which stays in the bundle's record.
+
+    data: as the record has it: 'val split and a share of localisation, 24daf0f55347'.
+    """
+    told = []
+    for part in re.sub(r", [0-9a-f]{12}$", "", data).split(" and "):
+        if part == "val split":
+            told.append(translate("validation images"))
+        elif (split := part.removeprefix("a share of ")) != part:
+            told.append(translate("a share of %(images)s") % {"images": translate(split)})
+        else:
+            told.append(translate(part))
+    return ", ".join(told)
 
 
 def below_screening(bundle: Bundle, point: OperatingPoint) -> bool:

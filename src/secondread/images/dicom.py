@@ -27,6 +27,7 @@ from secondread.images.grey import WHITE, grey_as_shown, grey_in_depth, text
 from secondread.images.header import NATIVE, aligned, settle
 from secondread.images.image import BoundedReads, Depth, Image, Limits
 from secondread.images.subject import age_of, intent_of, parts_of, views_of
+from secondread.tasks import N_
 
 # Each element costs two or three reads in pydicom and some microseconds: this is most of a second.
 _MAX_READS = 150_000
@@ -169,6 +170,8 @@ _TECHNICAL = (
 )
 _LONGEST = 64  # characters of a value
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and its multi-frame kinds, .1 to .4
+_BURNED_IN = N_("the file says that text is burned into the picture, perhaps a name: look before it is passed on")
+_PERHAPS_BURNED_IN = N_("a captured picture that does not say whether text is burned in: look before it is passed on")
 _OFTEN_WITH_TEXT = ("US", "OT", "ES", "XC", "SC", "DOC")
 _ADDING, _ADDED = Lock(), set[uids.UID]()
 
@@ -267,11 +270,11 @@ def about_text(ds: Dataset) -> tuple[str, ...]:
     """What the file says of text in its picture (0028,0301), for whoever looks at it or passes it on."""
     said = _short_text(ds, "BurnedInAnnotation").upper()
     if said == "YES":
-        return ("the file says that text is burned into the picture, perhaps a name: look before it is passed on",)
+        return (_BURNED_IN,)
     kind = _short_text(ds, "SOPClassUID") or str(ds.file_meta.get("MediaStorageSOPClassUID") or SECONDARY_CAPTURE)
     captured = kind.startswith(SECONDARY_CAPTURE) or bool(_short_text(ds, "ConversionType"))
     if said != "NO" and (captured or _short_text(ds, "Modality") in _OFTEN_WITH_TEXT):
-        return ("a captured picture that does not say whether text is burned in: look before it is passed on",)
+        return (_PERHAPS_BURNED_IN,)
     return ()
 
 

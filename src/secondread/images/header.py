@@ -322,6 +322,8 @@ def _counted_samples(ds: Dataset, stream: _Stream | None, wanted: int | None) ->
         return stream.samples if stream.samples in (1, 3) else None
     if stream is not None or "PixelData" not in ds or ds.file_meta.TransferSyntaxUID not in NATIVE:
         return wanted if wanted in (1, 3) else None
+    if (_whole(ds, "NumberOfFrames") or 1) > 1 and wanted == _whole(ds, "SamplesPerPixel"):
+        return wanted  # of several frames some are missing, sooner than that all are of another kind
     values, allocated = _n_values(ds), _whole(ds, "BitsAllocated")
     for n in (wanted, _whole(ds, "SamplesPerPixel"), 1, 3):
         if n in (1, 3) and allocated and _as_long(values * n, allocated, len(ds.PixelData)):
@@ -430,12 +432,19 @@ def _settle_sign(ds: Dataset, stream: _Stream | None, notes: list[str]) -> None:
 
 
 def _first_values(ds: Dataset, n: int) -> np.ndarray:
-    """The first n values of uncompressed pixel data, unsigned. Raises TruncatedImage where there are fewer."""
+    """The n values of a frame of uncompressed pixel data, unsigned: the first that is not of one value throughout.
+
+    Raises TruncatedImage where there are fewer.
+    """
     order = ">" if ds.file_meta.TransferSyntaxUID == uids.ExplicitVRBigEndian else "<"
     kind = np.dtype(f"{order}u{int(ds.BitsAllocated) // 8}")
-    if len(ds.PixelData) < n * kind.itemsize:
+    size = n * kind.itemsize
+    if len(ds.PixelData) < size:
         raise TruncatedImage("the DICOM file ends within its pixel data; send it again")
-    return np.frombuffer(ds.PixelData, kind, n).astype(kind.newbyteorder("="))
+    frames = (np.frombuffer(ds.PixelData, kind, n, at * size) for at in range(len(ds.PixelData) // size))
+    found = next((frame for frame in frames if frame.min() != frame.max()), None)
+    values = np.frombuffer(ds.PixelData, kind, n) if found is None else found
+    return values.astype(kind.newbyteorder("="))
 
 
 def _goes_on(values: np.ndarray, bits: int) -> bool:

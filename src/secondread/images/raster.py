@@ -66,8 +66,9 @@ class Picture(Protocol):
 
 def is_picture(source: object) -> bool:
     """Whether this is an image of Pillow; without Pillow loaded, nothing is."""
-    pillow = sys.modules.get("PIL.Image")
-    return pillow is not None and isinstance(source, pillow.Image)
+    # Another thread may be in the middle of importing it: then the module is there, and its class not yet.
+    kind = getattr(sys.modules.get("PIL.Image"), "Image", None)
+    return kind is not None and isinstance(source, kind)
 
 
 def open_picture(picture: Any, *, limits: Limits) -> Frames:
@@ -76,7 +77,7 @@ def open_picture(picture: Any, *, limits: Limits) -> Frames:
     Raises as `decode_raster` does.
     """
     several = picture.format in ("TIFF", "PNG", "WEBP", "GIF")  # not MPO, a photograph with previews of itself
-    n = _translated(lambda: int(getattr(picture, "n_frames", 1)) if several else 1, str(picture.format))
+    n = _translated(lambda: _n_frames(picture, picture.format) if several else 1, str(picture.format))
 
     def one(index: int) -> Image:
         if not 0 <= index < n:
@@ -196,7 +197,7 @@ def _open(data: bytes, kind: str) -> Any:
 
 def _n_frames(picture: Any, kind: str) -> int:
     """How many pages or pictures the file has; of a TIFF whose list of pages is damaged, up to the damaged one."""
-    if kind not in ("TIFF", "PNG", "WebP"):
+    if kind not in ("TIFF", "PNG", "WebP", "WEBP", "GIF"):  # the last two as Pillow calls them
         return 1
     try:
         return int(getattr(picture, "n_frames", 1))

@@ -73,9 +73,12 @@ def _frames_of(source: Any, limits: Limits) -> Frames:
 def _read_file(path: Path, limits: Limits) -> bytes:
     try:
         limits.check_bytes(path.stat().st_size)  # a huge file is refused before it is read
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(limits.max_bytes + 1)  # a device or a pipe says nothing of its size
     except OSError as error:
         raise CannotOpen(f"cannot open '{shown(path)}': {error.strerror or error}") from error
+    limits.check_bytes(len(data))
+    return data
 
 
 def _read_object(source: Any, limits: Limits) -> bytes:

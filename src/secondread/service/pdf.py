@@ -206,7 +206,7 @@ def meaning(facts: ReportFacts, _: Words) -> list[str]:
         told.append(f"{name} {times % at}")
     if local is not None:
         here = {"p": share(local.prevalence), "n": of_hundred(local.probability, _)}
-        told.append(_("at your prevalence of %(p)s: %(n)s of 100 people with such an answer are ill") % here)
+        told.append(_("at your prevalence of %(p)s: %(n)s of 100 people with such a score are ill") % here)
     return told
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from secondread.errors import SecondReadError
 from secondread.evidence.measured import rates_at_threshold
-from secondread.evidence.outlook import Measure, Outlook, Place, below_screening, outlook
+from secondread.evidence.outlook import Measure, Outlook, Place, below_screening, chosen_on, outlook
 from secondread.evidence.promises import guarantees_of
 from secondread.images import decode, encode_png, to_display
 from secondread.reading import Bundle, OperatingPoint, Region, drawn_over, load_bundle, regions_of
@@ -49,8 +49,9 @@ class Measured:
 
     def named(self, translate: Callable[[str], str] = str) -> str:
         """As `Place.named`."""
-        where, chosen = translate(self.where), translate("where the threshold was chosen")
-        return f"{where}, {chosen}" if self.chosen else where
+        if not self.chosen:
+            return translate(self.where)
+        return f"{chosen_on(self.where, translate)}, {translate('where the threshold was chosen')}"
 
     def rate(self, measure: Measure, translate: Callable[[str], str] = str) -> str:
         """As `Place.rate`."""

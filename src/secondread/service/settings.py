@@ -27,6 +27,7 @@ class Setting:
     default: Value
     help: str
     least: int = 1  # of a number
+    words: tuple[str, ...] = ()  # the only values, where there are but a few
 
     @property
     def variable(self) -> str:
@@ -39,9 +40,9 @@ class Setting:
         return self.name.upper()
 
     def parse(self, text: str) -> Value:
-        """The value written in an environment variable. Raises UsageError."""
+        """The value written in an environment variable. Raises UsageError, or UnknownName for a word."""
         if isinstance(self.default, str):
-            return text
+            return self._one_of(text)
         try:
             value = int(text)
         except ValueError:
@@ -49,13 +50,19 @@ class Setting:
         return self._checked(value, self.variable, text)
 
     def check(self, value: Any, where: str) -> Value:
-        """A value of the TOML file. Raises UsageError."""
+        """A value of the TOML file. Raises UsageError, or UnknownName for a word."""
         if isinstance(self.default, str):
             if not isinstance(value, str):
                 raise UsageError(f"{where}: {self.name} is {value!r}; write it in quotes")
-            return value
+            return self._one_of(value)
         number = value if isinstance(value, int) and not isinstance(value, bool) else self.least - 1
         return self._checked(number, f"{where}: {self.name}", str(value))
+
+    def _one_of(self, text: str) -> str:
+        """A word that is passed over would leave a default where somebody meant otherwise."""
+        if self.words and text not in self.words:
+            raise UnknownName.of(f"value of the setting '{self.name}':", text, self.words)
+        return text
 
     def _checked(self, value: int, where: str, text: str) -> int:
         if value < self.least:
@@ -78,14 +85,21 @@ SETTINGS = (
         "opinion_first",
         "off",
         "'on' withholds an answer from whoever may review until they have given an opinion of their own",
+        words=("on", "off"),
     ),
     Setting("retention_days", 0, "days after which images, names and notes are deleted; 0 keeps them", least=0),
-    Setting("deidentify", "on", "'off' keeps what identifies a person in DICOM, JPEG and PNG files; on by default"),
+    Setting(
+        "deidentify",
+        "on",
+        "'off' keeps what identifies a person in DICOM, JPEG and PNG files; on by default",
+        words=("on", "off"),
+    ),
     Setting(
         "patient_line",
         "off",
         "whose image a report says it is: 'off' nobody's, and nothing is kept; 'typed' as people type it; 'file' as "
         "the kept DICOM file says, where deidentify is off",
+        words=("off", "typed", "file"),
     ),
     Setting(
         "time_zone", "", "IANA name, as Asia/Kolkata, of the time that reports show beside UTC; empty: the machine's"
@@ -107,17 +121,21 @@ SETTINGS = (
     Setting("max_frames", 2000, "most frames of a file that is read whole; beyond it one frame must be chosen"),
     Setting("threads", 6, "requests served at once; readings among them are bounded by parallel_readings"),
     Setting("parallel_readings", 2, "images decoded and read at once; bounds the memory and suits two cores"),
-    Setting("gate", "on", "'off' reads even what looks unlike anything learnt from; for research"),
+    Setting("gate", "on", "'off' reads even what looks unlike anything learnt from; for research", words=("on", "off")),
     Setting("preview_pixels", 1024, "longest side of the preview sent with a reading"),
     Setting("heatmap_pixels", 512, "longest side of the heat map sent with a reading"),
     Setting(
         "login",
         "auto",
         "'auto' asks all but this machine while it has no accounts; 'on' asks always; 'off' never asks this machine",
+        words=("auto", "on", "off"),
     ),
     Setting("session_hours", 12, "hours without a request after which a login ends"),
     Setting(
-        "secure_cookies", "off", "'on' where browsers reach the server over TLS: its cookies are sent over nothing else"
+        "secure_cookies",
+        "off",
+        "'on' where browsers reach the server over TLS: its cookies are sent over nothing else",
+        words=("on", "off"),
     ),
     Setting("proxies", 0, "proxies in front that set X-Forwarded-For; 0 believes no such header", least=0),
     Setting(

@@ -21,7 +21,7 @@ def costs(rows: Sequence[Mapping[str, Any]], threshold: float) -> Markup:
     rows: as `costs` in _costs gives them. threshold: the one that decides.
     """
     x, y = _x, _y
-    parts = [_grid([(at / 10, f"{at / 10:.1f}") for at in range(0, 11, 2)], gettext("threshold"))]
+    parts = [_grid([(at / 10, f"{10 * at}") for at in range(0, 11, 2)], gettext("threshold, 0–100"))]
     for name in COST_LINES:
         told = [row for row in rows if row[name]["value"] is not None]
         bounded = [row for row in told if row[name]["low"] is not None and row[name]["high"] is not None]
@@ -109,7 +109,9 @@ def _grid(ticks: Sequence[tuple[float, str]], axis: str) -> Markup:
         for at, text in ticks
     ]
     parts.append(
-        Markup('<text class="tick-text" x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(_x(0.5), _H - 4, axis)
+        Markup('<text class="tick-text axis" x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
+            _x(0.5), _H - 4, axis
+        )
     )
     return Markup("").join(parts)
 

@@ -1,5 +1,7 @@
 """The pictures of a reading: the image to look at, its bytes, thumbnail and heat map. Each look is in the trail."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from apiflask import APIBlueprint, Schema
@@ -7,7 +9,7 @@ from apiflask.fields import Boolean, Integer, List, Nested
 from apiflask.validators import OneOf, Range
 from flask import Response
 
-from secondread.errors import NotThere
+from secondread.errors import ImageError, NotThere
 from secondread.images import decode, encode_depth, encode_png, to_display, whole_range
 from secondread.reading import HeatMap, Region, overlay_of, regions_of
 from secondread.service import HEAT_MAP_PIXELS, THUMBNAIL_PIXELS, StoredReading, bundle_of, check_shown, regions_on
@@ -102,7 +104,8 @@ def depth(reading_id: int, query_data: dict[str, Any]) -> Response:
     """
     reading = service().readings.get(reading_id, actor=current_actor(), answer=False)
     data = service().readings.image(reading_id, actor=current_actor())
-    found = whole_range(data, frame=_index(reading, query_data), limits=readers().limits)
+    with _told_why():
+        found = whole_range(data, frame=_index(reading, query_data), limits=readers().limits)
     if found is None:
         raise NotThere("this image has no more than the 8 bits that are shown")
     answer = _picture(encode_depth(found, longest_side=query_data["longest_side"]))
@@ -185,8 +188,18 @@ def regions(reading_id: int, query_data: dict[str, Any]) -> Any:
 def _shown(reading_id: int, query: dict[str, Any], *, longest_side: int) -> Response:
     reading = service().readings.get(reading_id, actor=current_actor(), answer=False)
     data = service().readings.image(reading_id, actor=current_actor())
-    found = decode(data, frame=_index(reading, query), limits=readers().limits)
+    with _told_why():
+        found = decode(data, frame=_index(reading, query), limits=readers().limits)
     return _picture(encode_png(to_display(found, longest_side=longest_side)))
+
+
+@contextmanager
+def _told_why() -> Iterator[None]:
+    """A frame that is damaged has no picture, however well the others were read. Raises NotThere."""
+    try:
+        yield
+    except ImageError as error:
+        raise NotThere(f"this picture cannot be shown: {error}") from error
 
 
 def _index(reading: StoredReading, query: dict[str, Any]) -> int:

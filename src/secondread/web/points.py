@@ -11,6 +11,8 @@ from flask import redirect, render_template, request, url_for
 from secondread.errors import UsageError
 from secondread.evidence.likelihood import calibrated_at
 from secondread.evidence.measured import threshold_costs
+from secondread.evidence.outlook import chosen_on
+from secondread.evidence.promises import guarantees_of
 from secondread.reading import Bundle
 from secondread.service import SITE, SitePoint
 from secondread.stats.prevalence import at_prevalence
@@ -174,10 +176,10 @@ def choose() -> Any:
     """Make a threshold the one that decides from now on."""
 
     def act() -> Any:
-        bundle, threshold = bundle_of_form(), number("threshold")
+        bundle, threshold = bundle_of_form(), _score("score")
         if threshold is None:
             raise UsageError("choose a threshold first")
-        note, low = request.form.get("note", ""), number("low")
+        note, low = request.form.get("note", ""), _score("low_score")
         split = SITE if request.form.get("measured_on") == SITE else _split(bundle)
         _choose(bundle, threshold=threshold, low=low, prevalence=_prevalence(), note=note, split=split)
         return _back(bundle)
@@ -225,6 +227,8 @@ def thresholds_page(mistake: str = "", *, plain: bool = False) -> str:
         point=point,
         site=service().points.active(bundle),
         local=local,
+        chosen_on=chosen_on,
+        guarantees=guarantees_of(bundle, point),
         calibrated_at=(share := calibrated_at(bundle)),
         scale=_scale(share, local.prevalence) if share and local else [],
         local_history=service().prevalences.history(bundle.task.name),
@@ -253,6 +257,17 @@ def _prevalence() -> float | None:
     if given is not None and not 0 < given < 100:
         raise UsageError(f"a prevalence of {given:g} % is no share; give one between 0 and 100, as 2 for 2 %")
     return None if given is None else given / 100
+
+
+def _score(name: str) -> float | None:
+    """A threshold that the page writes from 0 to 100, as the share that the service decides by."""
+    given = number(name)
+    if given is None:
+        return None
+    if not 0 <= given < 100 or 0 < given < 1:
+        meant = f": write {100 * given:g} for a probability of {given:g}" if 0 < given < 1 else ""
+        raise UsageError(f"{given:g} is no threshold on the scale of 0 to 100; give 0, or 1 to below 100{meant}")
+    return round(given / 100, 12)
 
 
 def _split(bundle: Bundle) -> str:

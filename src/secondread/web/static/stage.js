@@ -207,6 +207,7 @@ export class Stage {
   #show() {
     const { scale, x, y } = this.view;
     this.film.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
+    this.film.style.setProperty("--zoom", scale); // outlines stay thin however near one looks
     this.film.classList.toggle("sharp", !this.fitted && scale >= 3);
   }
 

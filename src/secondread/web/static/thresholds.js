@@ -7,18 +7,19 @@ const explorer = byId("explorer");
 if (explorer) {
   const rows = [...byId("rows").tBodies[0].rows];
   const line = explorer.querySelector(".upright.chosen");
+  const score = (threshold) => String(Number((100 * threshold).toPrecision(4))); // as the table writes it
   const [left, right] = [Number(line.dataset.left), Number(line.dataset.right)];
 
   const show = () => {
     const row = rows[Number(byId("at").value)];
     const { threshold } = row.dataset;
     rows.forEach((other) => other.classList.toggle("at", other === row));
-    const text = Number(threshold).toFixed(3);
+    const text = score(threshold);
     byId("at-value").textContent = text;
     byId("at").setAttribute("aria-valuetext", text);
     for (const cell of row.querySelectorAll("[data-key]")) byId("tiles").querySelector(`[data-key="${cell.dataset.key}"]`).textContent = cell.textContent;
     line.setAttribute("transform", `translate(${Number(threshold) * (right - left) - offset} 0)`);
-    if (byId("threshold")) byId("threshold").value = threshold;
+    if (byId("threshold")) byId("threshold").value = Number((100 * threshold).toFixed(8));
   };
 
   // The line is drawn where it decides now; it moves from there.
