@@ -66,6 +66,13 @@ def test_each_frame_scores_in_the_file_as_it_does_alone(reader: Reader, kind: st
     assert scores == [reader.read(data, frame=frame).probability for frame in range(12)]
 
 
+def test_the_only_frame_that_can_be_read_is_not_called_the_highest_of_many(reader: Reader) -> None:
+    found = reader.read(dicom_of(FRAMES[[0, 8, 0]]))
+    assert found.worst_frame == 2
+    assert "only frame 2 could be read, and it answers for all" in found.warnings
+    assert not any("highest" in text for text in found.warnings)
+
+
 def test_one_frame_that_is_asked_for_is_read_alone_and_says_so(reader: Reader) -> None:
     found = reader.read(dicom_of(FRAMES), frame=2)
     assert (found.decision, found.frames, found.worst_frame) == ("negative", (), None)

@@ -20,6 +20,7 @@ READ_ALL = N_(
     "%(n)s frames were read; frame %(worst)s has the highest score and answers for all: the highest of many gives more "
     "false alarms than the rates of the operating point, which are of single pictures"
 )
+ONLY_ONE = N_("only frame %(worst)s could be read, and it answers for all")
 NOT_READ = N_("of %(n)s frames these could not be read: %(which)s")
 NONE_READ = N_("none of the %(n)s frames can be read; most of them: %(why)s")
 _MOST_NAMED = 12  # runs of frames that a sentence names
@@ -59,7 +60,9 @@ class Series:
         """
         frames, n = tuple(self._answers), len(self._answers)
         if self._worst is not None:
-            said = [READ_ALL % {"n": n - self._codes.total(), "worst": self._worst_frame}] if n > 1 else []
+            read = n - self._codes.total()
+            sentence = READ_ALL if read > 1 else ONLY_ONE
+            said = [sentence % {"n": read, "worst": self._worst_frame}] if n > 1 else []
             if self._codes:
                 said.append(NOT_READ % {"n": n, "which": _which(frames)})
             warnings = (*said, *self._worst.warnings)

@@ -10,7 +10,7 @@ from flask_babel import get_locale as _get_locale
 from markupsafe import Markup
 
 from secondread.reading.reader import ONE_READ
-from secondread.reading.series import NONE_READ, NOT_READ, READ_ALL
+from secondread.reading.series import NONE_READ, NOT_READ, ONLY_ONE, READ_ALL
 
 COOKIE = "language"
 _FOLDER = Path(__file__).parent / "translations"
@@ -120,7 +120,7 @@ def _pattern(sentence: str) -> re.Pattern[str]:
 
 
 # Sentences of lower rooms that hold values.
-_PATTERNS = tuple((english, _pattern(english)) for english in (READ_ALL, NOT_READ, NONE_READ, ONE_READ))
+_PATTERNS = tuple((english, _pattern(english)) for english in (READ_ALL, ONLY_ONE, NOT_READ, NONE_READ, ONE_READ))
 
 
 def script_words() -> dict[str, str]:
