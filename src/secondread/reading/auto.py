@@ -100,7 +100,11 @@ class AutoReader:
     ) -> Reading:
         if task is None:
             elapsed = time.perf_counter() - started
-            return Reading(None, refusal=_task_unknown(image), elapsed=elapsed, image=image if keep_image else None)
+            learned = None if verdict is None else shipped_gate()
+            seen = None if learned is None or verdict is None else learned.way_up(verdict)
+            return Reading(
+                None, refusal=seen or _task_unknown(image), elapsed=elapsed, image=image if keep_image else None
+            )
         reader = self._reader(task)
         point = reader.bundle.operating_point(operating_point or self._operating_point)
         return reader._read_image(image, point, started, keep_image, verdict)

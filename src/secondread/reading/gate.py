@@ -199,6 +199,13 @@ class Gate:
         likeliest = max(tasks, key=lambda task: verdict.probabilities[verdict.kinds.index(task)])
         return likeliest if self.refusal(verdict, load_task(likeliest)) is None else None
 
+    def way_up(self, verdict: Verdict) -> Refusal | None:
+        """Why a picture whose task nobody names is of none: it lies turned, or bright and dark are swapped; else None."""
+        upright = self.record.get("upright", ())
+        if verdict.kind == _INVERTED or (verdict.kind == _TURNED and upright):
+            return self._of_another_kind(verdict.kind, load_task(upright[0] if upright else next(iter(self.limits))))
+        return None
+
     def _looks_inverted(self, verdict: Verdict, index: int) -> bool:
         """Whether the picture is likelier an inverted one than the task's own, where the gate was measured so."""
         share = self.record.get("inverted_from")
