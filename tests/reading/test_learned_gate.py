@@ -58,6 +58,14 @@ def named_verdict(kind):
 
 
 @pytest.mark.parametrize(
+    ("kind", "code"), [("turned", "turned"), ("inverted", "inverted"), ("other", None), ("ct", None)]
+)
+def test_where_nobody_names_a_task_the_way_a_film_lies_is_still_said(kind, code):
+    refusal = NAMING.way_up(named_verdict(kind))
+    assert (refusal and refusal.code) == code
+
+
+@pytest.mark.parametrize(
     ("kind", "task", "code", "said"),
     [
         ("turned", "tuberculosis", "turned", "upside down"),
