@@ -17,7 +17,7 @@ from tests.web.rooms import ready
 pytestmark = pytest.mark.browser
 
 CHEST = encode(chest_phantom((600, 500), random_state=1, lesion=True), "PNG")
-FILM = dicom_bytes(chest_phantom(256, random_state=2), Modality="DX", BodyPartExamined="CHEST")
+FILM = dicom_bytes(chest_phantom(512, random_state=3), Modality="DX", BodyPartExamined="CHEST")
 DROP = """files => {
   const transfer = new DataTransfer();
   for (const [name, body] of files) {

@@ -100,7 +100,7 @@ def test_places_that_the_network_marks_are_outlined_on_a_positive(page: Page) ->
 
 
 def test_nothing_is_drawn_on_a_negative_until_it_is_asked_for(page: Page) -> None:
-    film = dicom_bytes(chest_phantom(256, random_state=2), Modality="DX", BodyPartExamined="CHEST")
+    film = dicom_bytes(chest_phantom(512, random_state=3), Modality="DX", BodyPartExamined="CHEST")
     chest = {"name": "film.dcm", "mimeType": "application/dicom", "buffer": film}
     sent = page.request.post("/api/v1/readings", multipart={"image": chest, "task": "tuberculosis"}).json()
     assert sent["readings"][0]["decision"] == "negative"
