@@ -80,7 +80,7 @@ def test_the_shipped_evidence_tells_hospitals_apart(name):
             if one.operating_point == bundle.evidence["operating_point"]["name"]:
                 assert seen.rate.value == pytest.approx(part["metrics"][rates[one.guarantee.on]]["value"], abs=1e-6)
     assert {row["role"] for row in bundle.evidence["data"]["rows"]} == {"taught", "chose", "measured"}
-    assert bundle.evidence["reads"]["test"] >= 2
+    assert bundle.evidence["reads"]["test"] >= 1
 
 
 @pytest.mark.parametrize("name", BEST)

@@ -69,8 +69,10 @@ def site(tmp_path) -> Iterator[FlaskClient]:
     app.extensions["secondread.service"].close()
 
 
-def _film(client: FlaskClient, name: str = "film.png", seed: int = 5, **more: Any) -> int:
-    film = encode(chest_phantom((120, 100), random_state=seed, **more), "PNG")
+def _film(
+    client: FlaskClient, name: str = "film.png", seed: int = 5, size: tuple[int, int] = (120, 100), **more: Any
+) -> int:
+    film = encode(chest_phantom(size, random_state=seed, **more), "PNG")
     return int(post(client, (name, film), task="tuberculosis").json["readings"][0]["id"])  # type: ignore[index]
 
 
@@ -115,7 +117,7 @@ def test_the_page_tells_local_time_beside_utc(site: FlaskClient) -> None:
 
 def test_the_heat_map_of_a_negative_is_drawn_when_it_is_asked_for(site: FlaskClient) -> None:
     for seed in range(20):
-        number = _film(site, seed=seed)
+        number = _film(site, seed=seed, size=(512, 448))
         if site.get(f"/api/v1/readings/{number}").json["decision"] == "negative":  # type: ignore[index]
             break
     else:
