@@ -200,7 +200,7 @@ class Gate:
         return likeliest if self.refusal(verdict, load_task(likeliest)) is None else None
 
     def way_up(self, verdict: Verdict) -> Refusal | None:
-        """Why a picture whose task nobody names is of none: it lies turned, or bright and dark are swapped; else None."""
+        """Why a picture whose task nobody names is of none: it lies turned, or bright and dark are swapped; or None."""
         upright = self.record.get("upright", ())
         if verdict.kind == _INVERTED or (verdict.kind == _TURNED and upright):
             return self._of_another_kind(verdict.kind, load_task(upright[0] if upright else next(iter(self.limits))))
