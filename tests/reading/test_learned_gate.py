@@ -17,6 +17,8 @@ from secondread.training.gate import Plan, finish_gate, train_gate
 from secondread.training.gate_data import gather
 from tests.phantoms import bone_phantom, brain_phantom, chest_phantom, encode
 
+pytestmark = pytest.mark.timeout(900)  # the fixture trains seven networks: minutes where other work runs beside it
+
 TASKS = list_tasks()
 KINDS = (*TASKS, "other", "inverted")
 LIMITS = {"probability": 0.5, "distance_low": 10.0, "distance_high": 10.0}
