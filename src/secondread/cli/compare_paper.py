@@ -2,16 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from secondread.cli.options import command_line, complete_tasks
-
-if TYPE_CHECKING:
-    from rich.progress import TaskID
-
-    from secondread.training.fit import Epoch
 
 _NAME = "paper-comparison"
 _DEFAULT = ("tuberculosis",)
@@ -72,7 +67,7 @@ def compare_paper(
     """
     from rich.console import Console
 
-    from secondread.cli.progress import bars
+    from secondread.cli.progress import epoch_bars
     from secondread.data import load_data
     from secondread.files import write_json, write_text
     from secondread.lab.pages import comparison_page
@@ -83,14 +78,7 @@ def compare_paper(
     table = _read(out / f"{_NAME}.json")
     if bundle_only:
         _check_held(tasks, table, out)
-    with bars(Console(stderr=True)) as progress:
-        rows: dict[str, TaskID] = {}
-
-        def tell(run: str, epoch: "Epoch", epochs: int) -> None:
-            if run not in rows:
-                rows[run] = progress.add_task(run, total=epochs, said="")
-            progress.update(rows[run], completed=epoch.epoch, said=f"val AUC {epoch.val_auc:.3f}")
-
+    with epoch_bars(Console(stderr=True)) as tell:
         for name in tasks or _DEFAULT:
             task = load_task(name)
             manifest = load_data(data / name / "manifest.csv", task=task)

@@ -37,7 +37,7 @@ def holdout(plans: tuple[str, ...], data: Path, out: Path, together: tuple[str, 
     """
     from rich.console import Console
 
-    from secondread.cli.progress import bars
+    from secondread.cli.progress import epoch_bars
     from secondread.data import load_data
     from secondread.errors import ExtraMissing
 
@@ -48,14 +48,7 @@ def holdout(plans: tuple[str, ...], data: Path, out: Path, together: tuple[str, 
     except ModuleNotFoundError as error:
         raise ExtraMissing.of("training", "train") from error
     chosen = [load_plan(plan) for plan in plans]
-    with bars(Console(stderr=True)) as progress:
-        rows: dict[str, TaskID] = {}
-
-        def tell(run: str, epoch: "Epoch", epochs: int) -> None:
-            if run not in rows:
-                rows[run] = progress.add_task(run, total=epochs, said="")
-            progress.update(rows[run], completed=epoch.epoch, said=f"val AUC {epoch.val_auc:.3f}")
-
+    with epoch_bars(Console(stderr=True)) as tell:
         table = run_holdout(
             chosen,
             load_data(data, task=chosen[0].task),

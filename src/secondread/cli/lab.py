@@ -11,8 +11,6 @@ from secondread.cli.holdout import fit, holdout, pack
 from secondread.cli.options import chosen_recipe, command_line, seeds_of, set_option, subject_options, weights_options
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
     from secondread.training.fit import Epoch
 
 
@@ -63,7 +61,7 @@ def study(
     """
     from rich.console import Console
 
-    from secondread.cli.progress import bars
+    from secondread.cli.progress import epoch_bars
     from secondread.data import load_data
     from secondread.errors import ExtraMissing
     from secondread.tasks import load_task
@@ -75,14 +73,7 @@ def study(
         from secondread.lab.study import study as run_study
     except ModuleNotFoundError as error:
         raise ExtraMissing.of("training", "train") from error
-    with bars(Console(stderr=True)) as progress:
-        rows: dict[str, TaskID] = {}
-
-        def tell(run: str, epoch: "Epoch", epochs: int) -> None:
-            if run not in rows:
-                rows[run] = progress.add_task(run, total=epochs, said="")
-            progress.update(rows[run], completed=epoch.epoch, said=f"val AUC {epoch.val_auc:.3f}")
-
+    with epoch_bars(Console(stderr=True)) as tell:
         table = run_study(
             Runs(chosen, load_data(data, task=chosen), model),
             plan,

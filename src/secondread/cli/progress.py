@@ -1,6 +1,6 @@
 """Bars while something is prepared, trained or measured; apart from the options, as reading needs none of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,20 @@ def bars(console: Console) -> Progress:
         TextColumn("{task.fields[said]}"),
         console=console,
     )
+
+
+@contextmanager
+def epoch_bars(console: Console) -> "Iterator[Callable[[str, Epoch, int], None]]":
+    """A bar for each of several training runs: to be told (run, epoch, epochs)."""
+    with bars(console) as progress:
+        rows: dict[str, TaskID] = {}
+
+        def tell(run: str, epoch: "Epoch", epochs: int) -> None:
+            if run not in rows:
+                rows[run] = progress.add_task(run, total=epochs, said="")
+            progress.update(rows[run], completed=epoch.epoch, said=f"val AUC {epoch.val_auc:.3f}")
+
+        yield tell
 
 
 @contextmanager

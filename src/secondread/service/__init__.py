@@ -15,16 +15,7 @@ from secondread.service.points import SITE, OperatingPoints, SitePoint, operatin
 from secondread.service.prevalence import Local, Meaning, Prevalences, SitePrevalence
 from secondread.service.queue import STATES, Batch, Claim, Item, NewItem, Queue, ReadingRequest
 from secondread.service.readers import AnyReader, GetReader, Readers, readers_of
-from secondread.service.readings import (
-    REVIEW_STATES,
-    Draft,
-    Outcome,
-    ReadingStore,
-    StoredReading,
-    check_shown,
-    triage_of,
-    triage_reason,
-)
+from secondread.service.readings import Draft, Outcome, ReadingStore, StoredReading, check_shown
 from secondread.service.report import (
     AnswerFacts,
     Measured,
@@ -48,6 +39,7 @@ from secondread.service.trail import (
     may_review,
     scopes_of,
 )
+from secondread.service.triage import REVIEW_STATES, triage_of, triage_reason
 from secondread.service.worker import Worker
 from secondread.service.worklist import BY_TIME, ORDERS, Filter, Page, Worklist
 

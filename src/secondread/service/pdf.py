@@ -31,12 +31,13 @@ from secondread.service.pdf_style import (
     is_complete,
     paragraph,
 )
-from secondread.service.readings import DISPUTED, DONE, SETTLED, WAITING, StoredReading
+from secondread.service.readings import StoredReading
 from secondread.service.report import MOST_LETTERS, ReportFacts, report_facts, short
 from secondread.service.reviews import Review
 from secondread.service.service import Service
 from secondread.service.tables import now
 from secondread.service.trail import Actor
+from secondread.service.triage import DISPUTED, DONE, SETTLED, WAITING
 from secondread.stats.scale import marks, of_hundred, ratio_in_words, share
 from secondread.tasks import N_
 

@@ -15,6 +15,7 @@ from secondread.service.first_opinion import note_shown, owed
 from secondread.service.image_store import HEAT_MAPS, THUMBNAILS, ImageStore, heat_map_name, thumbnail_name
 from secondread.service.tables import ReadingRow, now, record_of
 from secondread.service.trail import Actor, record
+from secondread.service.triage import OPEN, WAITING, triage_of, triage_reason
 from secondread.stats.scale import score_of
 
 WHOLE = "all:"  # begins the point_key of a file of several frames that was read whole
@@ -395,43 +396,3 @@ def _proof(row: ReadingRow) -> dict[str, Any]:
 def clean_name(name: str) -> str:
     """A file's name as it may be stored and shown: no control characters, at most 500 characters."""
     return "".join(letter for letter in name if letter.isprintable())[-500:]
-
-
-OPEN, WAITING, DISPUTED, DONE, SETTLED = "open", "waiting", "disputed", "done", "settled"
-
-
-REVIEW_STATES = (OPEN, WAITING, DISPUTED, DONE, SETTLED)
-
-
-_REASONS = {
-    0: "your own opinion comes first, the answer is shown afterwards",
-    1: "reviewers disagree or are unsure: it has to be settled",
-    2: "positive, not reviewed yet",
-    3: "uncertain, not reviewed yet",
-    4: "refused: no one has judged this image yet",
-    5: "negative, not reviewed yet",
-    6: "reviewed",
-}
-
-
-_BY_DECISION = {"positive": 2, "uncertain": 3, "": 4, "negative": 5}
-
-
-def triage_of(*, decision: str, probability: float | None, review_state: str) -> float:
-    """The lower, the sooner: the class in its whole part, within it 1 − probability (below 1)."""
-    if review_state == DISPUTED:
-        rank = 1
-    elif review_state in (DONE, SETTLED):
-        rank = 6
-    else:
-        rank = _BY_DECISION[decision]
-    return rank + (0.0 if probability is None else 0.999 * (1 - probability))
-
-
-def triage_reason(triage: float, score: int | None, n_reviews: int) -> str:
-    """Why a reading stands where it does, as a sentence without a full stop."""
-    rank = int(triage)
-    reason = _REASONS[rank]
-    if n_reviews and 2 <= rank <= 5:
-        reason = reason.replace("not reviewed yet", f"{n_reviews} of the reviews made, another is needed")
-    return reason if score is None or rank in (1, 6) else f"{reason} (score {score})"

@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 from secondread.errors import Conflict, NotAllowed, NotThere, UnknownName, UsageError
 from secondread.service.database import Database
 from secondread.service.first_opinion import shown_at
-from secondread.service.readings import DISPUTED, DONE, OPEN, SETTLED, WAITING, triage_of
 from secondread.service.tables import ReadingRow, ReviewRow, record_of
 from secondread.service.trail import Actor, may_review, record
+from secondread.service.triage import DISPUTED, DONE, OPEN, SETTLED, WAITING, triage_of
 
 VERDICTS = ("agree", "disagree", "unsure")
 REVIEW, ADJUDICATION = "review", "adjudication"

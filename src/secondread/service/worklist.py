@@ -13,9 +13,10 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from secondread.errors import UnknownName, UsageError
 from secondread.service.database import Database
-from secondread.service.readings import DONE, REVIEW_STATES, SETTLED, StoredReading, show
+from secondread.service.readings import StoredReading, show
 from secondread.service.tables import ReadingRow, ReviewRow, iso
 from secondread.service.trail import Actor, record
+from secondread.service.triage import DONE, REVIEW_STATES, SETTLED
 
 _ORDERS: dict[str, tuple[InstrumentedAttribute[Any], bool]] = {  # name → column, whether the largest comes first
     "triage": (ReadingRow.triage, False),
