@@ -1,6 +1,5 @@
 """DICOM through pydicom: opened within bounds, and its frames as a person would see them (PS3.3, PS3.5)."""
 
-import re
 import zlib
 from collections.abc import Callable
 from threading import Lock
@@ -20,7 +19,8 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from secondread.errors import ImageError, ImageTooLarge, TruncatedImage, UnsupportedImage
+from secondread.errors import Busy, ImageError, ImageTooLarge, TruncatedImage, UnsupportedImage
+from secondread.images.budget import budget
 from secondread.images.codecs import Streams, one_frame
 from secondread.images.frames import Frames
 from secondread.images.grey import WHITE, grey_as_shown, grey_in_depth, text
@@ -93,8 +93,7 @@ def _set_transfer_syntax(ds: Dataset) -> None:
     ds.ensure_file_meta()
     syntax = ds.file_meta.get("TransferSyntaxUID")
     if syntax and not syntax.is_transfer_syntax:
-        shown = re.sub(r"[^0-9.]", "?", str(syntax)[:64])
-        raise UnsupportedImage(f"the DICOM transfer syntax {shown} is not known; send it uncompressed")
+        raise UnsupportedImage("the DICOM file's transfer syntax is not known; send it uncompressed")
     if not syntax:
         implicit, little = ds.original_encoding
         plain = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
@@ -116,7 +115,7 @@ def _check_pixels(ds: Dataset, limits: Limits) -> None:
         raise UnsupportedImage(
             "this is a DICOMDIR, the list of what lies on a disc, and holds no image; send the folder that it lies in"
         )
-    names = [key for key in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if key in ds]
+    names = [key for key in _PIXELS if key in ds]
     if not names and ("Rows" in ds or "SOPClassUID" not in ds):
         raise TruncatedImage("the DICOM file ends before its pixel data; send it again")
     if not names:
@@ -147,7 +146,7 @@ _PLUGINS = {
     uids.HTJ2KLossless: "pylibjpeg",
     uids.HTJ2KLosslessRPCL: "pylibjpeg",
     uids.HTJ2K: "pylibjpeg",
-    uids.RLELossless: "pydicom",
+    uids.RLELossless: "within-bounds",
 }
 _TECHNICAL = (
     "ViewPosition",
@@ -183,15 +182,53 @@ def decode_dicom(data: bytes, *, frame: int, limits: Limits) -> Image:
 
 def open_dicom_frames(data: bytes, *, limits: Limits) -> Frames:
     """The frames of a DICOM file, which is parsed once. Raises as `decode_dicom` does."""
-    ds, said = translating(lambda: _opened(data, limits))
-    n_frames = translating(lambda: _n_frames(ds))
-    streams = Streams(ds, n_frames)
+    ds, said, streams = _parsed(data, limits)
 
     def one(index: int) -> Image:
-        image: Image = translating(lambda: _frame(ds, said, index, streams))
+        with budget().reserve(_memory_of(ds)) as memory:
+            image: Image = translating(lambda: _frame(ds, said, index, streams))
+            memory.keep(image.pixels, image.pixels.nbytes)
         return image
 
-    return Frames(n_frames, one)
+    return Frames(_n_frames(ds), one)
+
+
+def _parsed(data: bytes, limits: Limits) -> tuple[Dataset, tuple[str, ...], Streams]:
+    """The data set, notes on what its header said wrongly, and its compressed frames, which hold a copy of the file."""
+    n_bytes = 2 * len(data)  # to read a long value takes it twice for a moment
+    if file_meta(data)[0] == DeflatedExplicitVRLittleEndian.encode():
+        n_bytes = 3 * min(_MOST_DEFLATED * len(data), limits.max_bytes)
+    with budget().reserve(n_bytes, share=0.5) as memory:  # decoding needs more than the other half less often
+        ds, said = translating(lambda: _opened(data, limits))
+        streams = Streams(ds, translating(lambda: _n_frames(ds)))
+        memory.keep(streams, sum(len(ds.get(name, b"")) for name in _PIXELS))
+    return ds, said, streams
+
+
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+_MOST_DEFLATED = 1032  # times as long: no deflated data swell more (RFC 1951)
+_STRIPS = 24_000_000  # bytes that working strip by strip takes, whatever the image's size
+_OF_CODEC = {  # bytes a sample that a decoder takes for itself: measured, benchmarks/decode_memory.py
+    "pillow": 5,
+    "pylibjpeg": 5,
+    "gdcm-apart": 11,  # of both processes
+    "within-bounds": 0,  # one segment at a time, before the frame is copied
+}
+
+
+def _memory_of(ds: Dataset) -> int:
+    """Bytes that decoding one frame takes at its peak, by the header: while it is unpacked, or while it is shown."""
+    n_pixels, samples = int(ds.Rows) * int(ds.Columns), int(ds.get("SamplesPerPixel") or 1)
+    bits = int(ds.get("BitsAllocated") or 8)
+    size, syntax = max(bits // 8, 1), ds.file_meta.TransferSyntaxUID
+    stored = 0 if syntax in NATIVE and bits >= 8 else samples * size
+    unpacked = 2 * stored + samples * _OF_CODEC.get(_PLUGINS.get(syntax, ""), 0)
+    if _is_colour(ds):
+        shown = samples * size * (2 if text(ds, "PhotometricInterpretation") == "RGB" and size == 1 else 4)
+        return n_pixels * max(unpacked, stored + shown) + _STRIPS
+    fewer = int(ds.get("BitsStored") or bits) < bits
+    shown = 2 if size == 2 else size * fewer + 2  # what takes the same room takes the place of what was there
+    return n_pixels * max(unpacked, stored + shown) + _STRIPS
 
 
 def _n_frames(ds: Dataset) -> int:
@@ -200,7 +237,12 @@ def _n_frames(ds: Dataset) -> int:
 
 def whole_range_of_dicom(data: bytes, *, frame: int, limits: Limits) -> Depth | None:
     """See `whole_range`."""
-    return translating(lambda: _depth(_opened(data, limits)[0], frame))
+    ds, _, streams = _parsed(data, limits)
+    with budget().reserve(_memory_of(ds)) as memory:
+        found: Depth | None = translating(lambda: _depth(ds, frame, streams))
+        if found is not None:
+            memory.keep(found.pixels, found.pixels.nbytes)
+    return found
 
 
 def _opened(data: bytes, limits: Limits) -> tuple[Dataset, tuple[str, ...]]:
@@ -213,7 +255,7 @@ def translating(work: Callable[[], Any]) -> Any:
     """The outcome of `work`, whatever it raises turned into an ImageError."""
     try:
         return work()
-    except ImageError:
+    except (ImageError, Busy):
         raise
     except MemoryError as error:
         raise ImageTooLarge("this DICOM file needs more memory than there is; export it smaller") from error
@@ -231,7 +273,7 @@ def _frame(ds: Dataset, said: tuple[str, ...], frame: int, streams: Streams) -> 
     if not 0 <= frame < n_frames:
         raise UnsupportedImage(f"there is no frame {frame + 1}; the file has {n_frames}")
     stored, found = _stored(ds, frame, streams)
-    pixels, notes = _colour(ds, stored) if _is_colour(ds) else grey_as_shown(ds, stored, frame)
+    pixels, notes = _colour(ds, stored) if _is_colour(ds) else grey_as_shown(ds, stored, frame, reuse=True)
     return Image(
         pixels,
         full_scale=255 if pixels.dtype == np.uint8 else WHITE,
@@ -251,13 +293,13 @@ def _frame(ds: Dataset, said: tuple[str, ...], frame: int, streams: Streams) -> 
     )
 
 
-def _depth(ds: Dataset, frame: int) -> Depth | None:
+def _depth(ds: Dataset, frame: int, streams: Streams) -> Depth | None:
     n_frames = _n_frames(ds)
     if not 0 <= frame < n_frames:
         raise UnsupportedImage(f"there is no frame {frame + 1}; the file has {n_frames}")
     if _is_colour(ds) or int(ds.get("BitsStored") or 8) <= 8:
         return None
-    return grey_in_depth(ds, _stored(ds, frame, Streams(ds, n_frames))[0], frame)
+    return grey_in_depth(ds, _stored(ds, frame, streams)[0], frame, reuse=True)
 
 
 def header_of(ds: Dataset) -> tuple[tuple[str, str], ...]:
@@ -315,24 +357,29 @@ def _all_bits(ds: Dataset) -> Dataset:
 def _decoded(ds: Dataset, frame: int, streams: Streams) -> np.ndarray:
     syntax = ds.file_meta.TransferSyntaxUID
     if syntax in NATIVE:
-        return pixel_array(ds, index=frame)
+        bits = int(ds.get("BitsAllocated") or 8)
+        as_they_are = bits >= 8 and int(ds.get("BitsStored") or bits) == bits and not _is_colour(ds)
+        return pixel_array(ds, index=frame, view_only=as_they_are)  # a copy only of what has to be changed
     if syntax not in _PLUGINS:
         raise UnsupportedImage(f"the DICOM transfer syntax {syntax.name} is not read here; send it uncompressed")
     plugin = _PLUGINS[syntax]
     if syntax == uids.JPEGExtended12Bit and int(ds.BitsAllocated) > 8:
         plugin = "gdcm-apart"
-    if plugin == "gdcm-apart":
-        _add_gdcm(syntax)
+    if plugin in _OURS:
+        _add_ours(plugin, syntax)
     single = one_frame(ds, streams.stream(frame))
     with streams.helped():
         return pixel_array(single, index=0, decoding_plugin=plugin)
 
 
-def _add_gdcm(syntax: uids.UID) -> None:
-    """Make GDCM known to pydicom under a name of ours, once; the name leaves other users of pydicom alone."""
+_OURS = {"gdcm-apart": "secondread.images.codecs", "within-bounds": "secondread.images.rle"}
+
+
+def _add_ours(plugin: str, syntax: uids.UID) -> None:
+    """Make a decoder known to pydicom under a name of ours, once; the name leaves other users of pydicom alone."""
     with _ADDING:
         if syntax not in _ADDED:
-            get_decoder(syntax).add_plugin("gdcm-apart", ("secondread.images.codecs", "decode_frame"))
+            get_decoder(syntax).add_plugin(plugin, (_OURS[plugin], "decode_frame"))
             _ADDED.add(syntax)
 
 

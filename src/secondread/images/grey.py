@@ -1,6 +1,7 @@
 """The grey-scale pipeline of DICOM (PS3.4 annex N.2): modality LUT → VOI LUT or window → MONOCHROME1 inversion."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,11 @@ from pydicom.multival import MultiValue
 
 from secondread.errors import UnsupportedImage
 from secondread.images.image import Depth
+from secondread.images.values import MOST_LEVELS, Padding, Values, mapped, table_of
 from secondread.images.white import ends_of
 from secondread.tasks import N_
 
 WHITE = 65535
-_MAX_STEPS = 2**17  # a wider range of stored values is worked out pixel by pixel
 _NO_WINDOW = N_("the file names no window: shown from its lowest to its highest value")
 _SAMPLE = 200_000  # pixels that tell well enough whether a window meets them
 _LEAST_CONTRAST = 0.07  # of the grey scale, that a window must give to all but the last of the picture's pixels
@@ -23,42 +24,47 @@ _MISSED = N_("the file's window or table lies far from its values: shown from it
 _LOW_TABLE = N_("the file's table ends far below the bits that it says: its highest entry is shown as white")
 
 
-def grey_as_shown(ds: Dataset, stored: np.ndarray, frame: int) -> tuple[np.ndarray, tuple[str, ...]]:
+Function = Callable[[np.ndarray], np.ndarray]  # of single values, whatever the shape
+
+
+def grey_as_shown(
+    ds: Dataset, stored: np.ndarray, frame: int, *, reuse: bool = False
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """uint16 (rows, columns), white at 65535, bright means bright; and notes for the reader.
 
     What is shown is a function of one stored value, so for integers it is worked out once for each value.
+    reuse: nobody needs `stored` any more, so the picture may take its place in memory.
     """
     if stored.ndim != 2:
         raise UnsupportedImage(f"pixel data of shape {stored.shape} are not a grey image; export the image as PNG")
-    facts = _facts(ds, frame)
-    padding = _padding(ds, stored.dtype)
+    facts, padding = _facts(ds, frame), _padding(ds, stored.dtype)
+    low, high = stored.min(), stored.max()
     with np.errstate(all="ignore"):  # slopes and windows may be anything; what overflows is clipped
-        low, high = stored.min(), stored.max()
-        if stored.dtype.kind == "f" or int(high) - int(low) >= _MAX_STEPS:
-            return _shown(facts, stored, stored, padding)
-        steps = np.arange(int(low), int(high) + 1)
-        shown, notes = _shown(facts, steps, stored, padding)
-    return shown[stored.astype(np.intp) - int(low)], notes
+        shown, notes = _shown(facts, Values(stored, padding), np.array([low, high]), padding)
+        return _of_each_value(shown, stored, low, high, reuse=reuse), notes
 
 
-def grey_in_depth(ds: Dataset, stored: np.ndarray, frame: int) -> Depth | None:
+def grey_in_depth(ds: Dataset, stored: np.ndarray, frame: int, *, reuse: bool = False) -> Depth | None:
     """Every value of the picture after the modality LUT, and the window that the file asks for; None for one value.
 
     Background (padding) is black. A table or a sigmoid in place of a window is not followed: then the window is the
-    whole range, as it is where the file names none.
+    whole range, as it is where the file names none. reuse: as of `grey_as_shown`.
     """
     if stored.ndim != 2:
         return None
     facts, padding = _facts(ds, frame), _padding(ds, stored.dtype)
-    inside = _inside(stored, padding)
-    ends = _modality(facts, np.array([inside.min(), inside.max()])).astype(np.float64)
+    inside = Values(stored, padding)
+    ends = _modality(facts, np.array([inside.low, inside.high])).astype(np.float64)
     low, high = float(ends.min()), float(ends.max())
     if not high > low:
         return None
     inverted = text(facts, "PhotometricInterpretation") == "MONOCHROME1"
+    lowest, highest = stored.min(), stored.max()
+    signed = bool(lowest < 0)
 
     def levels(values: np.ndarray) -> np.ndarray:
-        share = np.clip((np.nan_to_num(_modality(facts, values).astype(np.float64)) - low) / (high - low), 0, 1)
+        after = _modality(facts, values, signed=signed).astype(np.float64)
+        share = np.clip((np.nan_to_num(after) - low) / (high - low), 0, 1)
         share = 1 - share if inverted else share
         if padding is not None:
             share = np.where((values >= padding[0]) & (values <= padding[1]), 0, share)
@@ -72,16 +78,20 @@ def grey_in_depth(ds: Dataset, stored: np.ndarray, frame: int) -> Depth | None:
     unit = text(ds, "RescaleType") or ("HU" if text(ds, "Modality") == "CT" else "")
     unit = "" if unit == "US" else unit[:8]  # unspecified
     black, white = (high, low) if inverted else (low, high)
-    return Depth(_of_each_value(levels, stored), black, white, centre, width, unit)
+    pixels = _of_each_value(levels, stored, lowest, highest, reuse=reuse)
+    return Depth(pixels, black, white, centre, width, unit)
 
 
-def _of_each_value(levels: Callable[[np.ndarray], np.ndarray], stored: np.ndarray) -> np.ndarray:
-    """What a function of one value gives for all pixels: of integers it is worked out once for each value."""
-    low, high = stored.min(), stored.max()
-    if stored.dtype.kind == "f" or int(high) - int(low) >= _MAX_STEPS:
-        return levels(stored)
-    wide: type[np.signedinteger] = np.int32 if stored.itemsize < 4 else np.int64
-    return levels(np.arange(int(low), int(high) + 1))[stored.astype(wide) - wide(low)]
+def _of_each_value(
+    function: Function, stored: np.ndarray, low: np.generic, high: np.generic, *, reuse: bool = False
+) -> np.ndarray:
+    """What it gives for all pixels, uint16: of integers it is worked out once for each value.
+
+    low, high: of `stored`. reuse: see `mapped`.
+    """
+    if stored.dtype.kind != "f" and int(high) - int(low) < MOST_LEVELS:
+        function = table_of(function(np.arange(int(low), int(high) + 1)), int(low))
+    return mapped(function, stored, np.uint16, reuse=reuse)
 
 
 def text(ds: Dataset, keyword: str) -> str:
@@ -90,57 +100,62 @@ def text(ds: Dataset, keyword: str) -> str:
 
 
 def _shown(
-    facts: Dataset, values: np.ndarray, stored: np.ndarray, padding: tuple[float, float] | None
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """What `values` are shown as. `stored` is the picture they come from, whose range serves where no window is named.
+    facts: Dataset, inside: Values, ends: np.ndarray, padding: Padding | None
+) -> tuple[Function, tuple[str, ...]]:
+    """The function from stored values to what they are shown as, and notes.
 
-    The inversion of MONOCHROME1 comes last (PS3.3 C.7.6.3.1.2); padding is background, black either way.
+    inside: the picture, whose range serves where no window is named. ends: its lowest and highest value, background
+    among them. The inversion of MONOCHROME1 comes last (PS3.3 C.7.6.3.1.2); padding is background, black either way.
     """
-    share, notes = _share_of_white(facts, values, stored, padding)
-    if text(facts, "PhotometricInterpretation") == "MONOCHROME1":
-        share = 1 - share
-    if padding is not None:
-        share = np.where((values >= padding[0]) & (values <= padding[1]), 0, share)
-    return np.round(np.clip(np.nan_to_num(share), 0, 1) * WHITE).astype(np.uint16), notes
+    share_of_white, notes = _share_of_white(facts, inside, ends)
+    inverted = text(facts, "PhotometricInterpretation") == "MONOCHROME1"
+
+    def shown(values: np.ndarray) -> np.ndarray:
+        share = share_of_white(values)
+        if inverted:
+            share = 1 - share
+        if padding is not None:
+            share = np.where((values >= padding[0]) & (values <= padding[1]), 0, share)
+        return np.round(np.clip(np.nan_to_num(share), 0, 1) * WHITE).astype(np.uint16)
+
+    return shown, notes
 
 
-def _share_of_white(
-    facts: Dataset, values: np.ndarray, stored: np.ndarray, padding: tuple[float, float] | None
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    modality = _modality(facts, values)
-    inside = _inside(stored, padding)
-    if (asked := _asked(facts, bool(modality.min() < 0))) is not None:
+def _share_of_white(facts: Dataset, inside: Values, ends: np.ndarray) -> tuple[Function, tuple[str, ...]]:
+    signed = bool(ends[0] < 0)
+    modality = partial(_modality, facts, signed=signed)
+    if (asked := _asked(facts, bool(modality(ends).min() < 0))) is not None:
         function, notes = asked
-        if inside.min() == inside.max() or _meets(function, facts, inside):
-            return function(modality), notes
-    ends = ends_of(inside)
-    low, high = np.sort(_modality(facts, np.array([ends.low, ends.high])).astype(np.float64))
-    notes = (_NO_WINDOW if asked is None else _MISSED, *ends.notes)
+        if inside.low == inside.high or _meets(function, facts, inside):
+            return lambda values: function(modality(values)), notes
+    found = ends_of(inside)
+    low, high = np.sort(_modality(facts, np.array([found.low, found.high])).astype(np.float64))
+    notes = (_NO_WINDOW if asked is None else _MISSED, *found.notes)
     if not high > low:
-        return np.zeros(values.shape), notes
-    return (modality - low) / (high - low), notes
+        return lambda values: np.zeros(values.shape), notes
+    return lambda values: (modality(values) - low) / (high - low), notes
 
 
-def _meets(function: Callable[[np.ndarray], np.ndarray], facts: Dataset, inside: np.ndarray) -> bool:
+def _meets(function: Function, facts: Dataset, inside: Values) -> bool:
     """Whether a window or table shows something of the picture: of what is no background, all but the last values.
 
     A window that clips nothing of them may show little contrast, since it was made for more than is in this picture;
     not so where it is far wider than all that the file could hold.
     """
-    some = inside.ravel()[:: max(1, inside.size // _SAMPLE)]
+    some = inside.every(max(1, inside.n // _SAMPLE))
     levels, counts = np.unique(some, return_counts=True)
     if 2 * counts.max() > some.size and len(levels) > 1:
         some = some[some != levels[counts.argmax()]]
     shown = function(_modality(facts, np.percentile(some, [0.5, 99.5], method="nearest")))
     low, high = sorted(map(float, shown))
-    bits, signed = int(facts.get("BitsStored") or 8 * inside.itemsize), facts.get("PixelRepresentation") == 1
+    bits, signed = int(facts.get("BitsStored") or 8 * inside.dtype.itemsize), facts.get("PixelRepresentation") == 1
     lowest = -(2 ** (bits - 1)) if signed else 0
     whole = function(_modality(facts, np.array([lowest, lowest + 2**bits - 1], dtype=np.int64)))
     made_for_it = low > 0 and high < 1 and abs(float(whole[1]) - float(whole[0])) > _LEAST_OF_ALL
     return high - low >= (_LEAST_UNCLIPPED if made_for_it else _LEAST_CONTRAST)
 
 
-def _asked(facts: Dataset, signed: bool) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[str, ...]] | None:
+def _asked(facts: Dataset, signed: bool) -> tuple[Function, tuple[str, ...]] | None:
     """The table or the window that the file asks for, as a function to shares of white, and notes; None if it has none.
 
     signed: whether there are values below 0 after the modality LUT.
@@ -158,10 +173,13 @@ def _asked(facts: Dataset, signed: bool) -> tuple[Callable[[np.ndarray], np.ndar
     return None
 
 
-def _modality(facts: Dataset, values: np.ndarray) -> np.ndarray:
-    """Modality LUT or rescale (PS3.3 C.11.1); the table wins where a file has both."""
+def _modality(facts: Dataset, values: np.ndarray, *, signed: bool | None = None) -> np.ndarray:
+    """Modality LUT or rescale (PS3.3 C.11.1); the table wins where a file has both.
+
+    signed: whether there are values below 0 in the picture that these are a part of; None: they are all.
+    """
     if item := _first_item(facts, "ModalityLUTSequence"):
-        first, table, _ = _table(item, signed=bool(values.min() < 0))
+        first, table, _ = _table(item, signed=bool(values.min() < 0) if signed is None else signed)
         return _looked_up(values, first, table)
     slope, intercept = _number(facts, "RescaleSlope"), _number(facts, "RescaleIntercept")
     return values * (slope or 1.0) + (intercept or 0.0)  # a slope of 0 leaves no picture, and means none
@@ -202,7 +220,7 @@ def _table(item: Dataset, *, signed: bool) -> tuple[int, np.ndarray, int]:
     return first, table, max(bits, int(table.max()).bit_length())
 
 
-def _padding(ds: Dataset, dtype: np.dtype) -> tuple[float, float] | None:
+def _padding(ds: Dataset, dtype: np.dtype) -> Padding | None:
     """Lowest and highest stored value that are background (PS3.3 C.7.5.1.1.2)."""
     ends = [_number(ds, key) for key in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
     if ends[0] is None:
@@ -212,16 +230,6 @@ def _padding(ds: Dataset, dtype: np.dtype) -> tuple[float, float] | None:
         top = np.iinfo(dtype).max
         known = [end - 2 * (top + 1) if end > top else end for end in known]
     return min(known), max(known)
-
-
-def _inside(stored: np.ndarray, padding: tuple[float, float] | None) -> np.ndarray:
-    """The picture's values, background left out; all values if nothing else is left, 0 where none is finite."""
-    if stored.dtype.kind == "f":
-        stored = stored[np.isfinite(stored)]
-    if padding is not None:
-        inside = stored[(stored < padding[0]) | (stored > padding[1])]
-        stored = inside if inside.size else stored
-    return stored if stored.size else np.zeros(1)
 
 
 def _facts(ds: Dataset, frame: int) -> Dataset:

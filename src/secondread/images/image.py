@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from secondread.errors import ImageTooLarge
+from secondread.images.values import Values
 from secondread.images.white import white_of
 
 
@@ -111,7 +112,7 @@ class Image:
             raise ValueError(f"an image array is (height, width) or (height, width, 3), not {array.shape}")
         full_scale, notes = 255, tuple[str, ...]()
         if array.dtype == np.uint16:
-            full_scale, notes = white_of(array)
+            full_scale, notes = white_of(Values(array))
             array = np.minimum(array, np.uint16(full_scale))
         elif array.dtype.kind == "f":
             if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:

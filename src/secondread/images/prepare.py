@@ -60,10 +60,11 @@ def prepare(image: Image, spec: PrepareSpec) -> Prepared:
     box = _trim_box(image) if spec.trim_border else (0, 0, image.width, image.height)
     x0, y0, x1, y1 = box
     cut, full_scale = image.pixels[y0:y1, x0:x1], image.full_scale
-    if cut.dtype == np.uint8 and (spec.window is not None or spec.clahe):
-        # These steps stretch levels, and would show the rounding of an 8-bit average.
-        cut, full_scale = np.multiply(cut, np.uint16(257), dtype=np.uint16), full_scale * 257
-    halved, kept = _halve(cut, box, spec.size)
+    # These steps stretch levels, and would show the rounding of an 8-bit average.
+    deepen = cut.dtype == np.uint8 and (spec.window is not None or spec.clahe > 0)
+    if deepen:
+        full_scale *= 257
+    halved, kept = _halve(cut, box, spec.size, deepen=deepen)
     shrunk, shown = _to_square(halved, spec, kept)
     grey_or_rgb = _to_channels(shrunk, spec.channels)
     levels = _to_uint8(grey_or_rgb, full_scale, spec.window)
@@ -110,11 +111,11 @@ def _trim_box(image: Image) -> tuple[int, int, int, int]:
     return int(columns[0]) * step, int(rows[0]) * step, int(x1), int(y1)
 
 
-def _halve(pixels: np.ndarray, box: Box, size: int) -> tuple[np.ndarray, Box]:
+def _halve(pixels: np.ndarray, box: Box, size: int, *, deepen: bool) -> tuple[np.ndarray, Box]:
     """Half as wide and high, again and again while no side falls below `size`; and the box that is left.
 
     Averaging 2 × 2 pixels costs a fortieth of averaging any other area, so a large film is shrunk ten times faster.
-    An odd last row or column is left out.
+    An odd last row or column is left out. deepen: 8 bits as 16, before anything is averaged.
     """
     x0, y0, x1, y1 = (float(side) for side in box)
     step = 1
@@ -122,10 +123,30 @@ def _halve(pixels: np.ndarray, box: Box, size: int) -> tuple[np.ndarray, Box]:
         height, width = (side // 2 for side in pixels.shape[:2])
         x1 -= step * (pixels.shape[1] - 2 * width)
         y1 -= step * (pixels.shape[0] - 2 * height)
-        even = pixels[: 2 * height, : 2 * width]
-        pixels = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
+        pixels, deepen = _half(pixels[: 2 * height, : 2 * width], deepen), False
         step *= 2
-    return pixels, (x0, y0, x1, y1)
+    return (_deepened(pixels) if deepen else pixels), (x0, y0, x1, y1)
+
+
+_STRIP = 1 << 20  # pixels that are made deeper at once
+
+
+def _half(even: np.ndarray, deepen: bool) -> np.ndarray:
+    """The averages of 2 × 2 pixels. Deepened in strips: a whole film of 16 bits would be twice as large as the film."""
+    height, width = (side // 2 for side in even.shape[:2])
+    rows = 2 * max(1, _STRIP // (2 * even.shape[1]))
+    if not deepen or len(even) <= rows:
+        source = _deepened(even) if deepen else even
+        return cv2.resize(source, (width, height), interpolation=cv2.INTER_AREA)
+    half = np.empty((height, width, *even.shape[2:]), np.uint16)
+    for top in range(0, len(even), rows):
+        strip = _deepened(even[top : top + rows])
+        cv2.resize(strip, (width, len(strip) // 2), half[top // 2 : (top + rows) // 2], interpolation=cv2.INTER_AREA)
+    return half
+
+
+def _deepened(pixels: np.ndarray) -> np.ndarray:
+    return np.multiply(pixels, np.uint16(257), dtype=np.uint16)
 
 
 def _to_square(cut: np.ndarray, spec: PrepareSpec, box: Box) -> tuple[np.ndarray, Box]:

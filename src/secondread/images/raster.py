@@ -9,11 +9,12 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from secondread.errors import ImageError, ImageTooLarge, TruncatedImage, UnsupportedImage
+from secondread.errors import Busy, ImageError, ImageTooLarge, TruncatedImage, UnsupportedImage
+from secondread.images.budget import budget
 from secondread.images.frames import Frames
 from secondread.images.image import BoundedReads, Image, Limits
 from secondread.images.jpeg import check_scans
-from secondread.images.white import ends_of, white_of
+from secondread.images.pillow import held_by, memory_of, pixels_of
 
 _T = TypeVar("_T")
 
@@ -26,7 +27,6 @@ _PLUGINS = {
     "BMP": ("PIL.BmpImagePlugin", "BmpImageFile"),
 }
 _ORIENTATION = 0x0112  # EXIF 2.32, tag 274
-_PHOTOMETRIC = 262  # of TIFF
 _MAX_READS = 1_000_000  # Pillow looks for a JPEG marker byte by byte: this is half a second of it
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # where row 0 and column 0 of the file belong
     2: np.fliplr,
@@ -95,9 +95,12 @@ def _from_picture(picture: Any, *, limits: Limits) -> Image:
     limits.check_size(*picture.size)
 
     def decoded() -> Image:
-        mode, orientation = picture.mode, _orientation(picture)
-        picture.load()
-        return _image(*_pixels(picture), kind=kind, mode=mode, orientation=orientation)
+        with budget().reserve(memory_of(picture, b"", kind)) as memory:
+            mode, orientation = picture.mode, _orientation(picture)
+            picture.load()
+            image = _image(*pixels_of(picture), kind=kind, mode=mode, orientation=orientation)
+            memory.keep(image.pixels, image.pixels.nbytes)
+        return image
 
     return _translated(decoded, kind)
 
@@ -105,7 +108,7 @@ def _from_picture(picture: Any, *, limits: Limits) -> Image:
 def _translated(work: Callable[[], _T], kind: str) -> _T:
     try:
         return work()
-    except ImageError:
+    except (ImageError, Busy):
         raise
     except MemoryError as error:
         raise ImageTooLarge(f"this {kind} file needs more memory than there is; export it smaller") from error
@@ -122,6 +125,8 @@ class _Pages:
         self._picture: Any = _open(data, kind)
         limits.check_size(*self._picture.size)
         self.n = _n_frames(self._picture, kind)
+        if self.n > 1:
+            budget().hold(self, held_by(self._picture))  # Pillow keeps the last page until the next one is asked for
         self._next = 0  # the first page that the open picture can still give
         self._damaged = self.n  # the first that could not be decoded, of a kind that builds each upon the one before
 
@@ -149,7 +154,10 @@ class _Pages:
         if frame:
             picture.seek(frame)
             self._limits.check_size(*picture.size)
-        return _decode(picture, self._data, self._kind, frame, self.n)
+        with budget().reserve(memory_of(picture, self._data, self._kind)) as memory:
+            image = _decode(picture, self._data, self._kind, frame, self.n)
+            memory.keep(image.pixels, image.pixels.nbytes)
+        return image
 
 
 def _decode(picture: Any, data: bytes, kind: str, frame: int, n_frames: int) -> Image:
@@ -157,13 +165,13 @@ def _decode(picture: Any, data: bytes, kind: str, frame: int, n_frames: int) -> 
         check_scans(data, picture.width * picture.height)
     mode = picture.mode
     orientation = _orientation(picture)
+    facts: dict[str, Any] = {"kind": kind, "mode": mode, "frame": frame, "n_frames": n_frames}
     quick = _quick_jpeg(data, mode) if kind == "JPEG" else None
-    if quick is None:
+    if quick is not None:
+        return _image(quick, 255, (), orientation=orientation, **facts)
+    with budget().reserve(held_by(picture) if kind == "JPEG" else 0):
         picture.load()
-    pixels, full_scale, notes = _pixels(picture) if quick is None else (quick, 255, ())
-    return _image(
-        pixels, full_scale, notes, kind=kind, mode=mode, orientation=orientation, frame=frame, n_frames=n_frames
-    )
+        return _image(*pixels_of(picture), orientation=orientation, **facts)
 
 
 def _image(
@@ -226,11 +234,11 @@ def _pages_before_damage(picture: Any) -> int:
 
 def orientation_of(data: bytes, kind: str) -> int:
     """The EXIF orientation that the file is turned upright by, 1–8; 1 where its header is damaged."""
-    if b"Exif" not in data and b"eXIf" not in data and b"exif" not in data:
+    if not any(name in data for name in (b"Exif", b"eXIf", b"exif", b"EXIF")):
         return 1
     try:
         return _orientation(_open(data, kind))
-    except (ImageError, OSError, SyntaxError, ValueError, IndexError):
+    except Exception:  # Pillow's own, too, for a header that claims too much: decoding it says what is wrong
         return 1
 
 
@@ -245,48 +253,6 @@ def _quick_jpeg(data: bytes, mode: str) -> np.ndarray | None:
     except ValueError:  # it stops at any fault; Pillow reads on where only a marker is odd, and names what is wrong
         return None
     return pixels[:, :, 0] if mode == "L" else pixels
-
-
-def _pixels(picture: Any) -> tuple[np.ndarray, int, tuple[str, ...]]:
-    """Pixels, the value of white, and notes, for any Pillow mode."""
-    mode = picture.mode
-    if mode in ("L", "RGB"):
-        return np.asarray(picture), 255, ()
-    if mode == "1":
-        return np.asarray(picture.convert("L")), 255, ()
-    if mode.startswith("I") or mode == "F":
-        pixels, full_scale, notes = _deep(np.asarray(picture))
-        if picture.format == "TIFF" and picture.tag_v2.get(_PHOTOMETRIC) == 0:  # white is zero (TIFF 6.0, tag 262)
-            pixels = np.subtract(full_scale, pixels, dtype=np.uint16)
-        return pixels, full_scale, notes
-    if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
-        return _without_alpha(picture)
-    return np.asarray(picture.convert("RGB")), 255, ()  # P, CMYK, YCbCr, LAB, HSV, RGBX
-
-
-def _deep(values: np.ndarray) -> tuple[np.ndarray, int, tuple[str, ...]]:
-    """Grey of more than 8 bits; see `white_of`."""
-    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
-        finite = np.isfinite(values)
-        ends = ends_of(values[finite] if finite.any() else np.zeros(1))
-        low, high = ends.low, ends.high
-        share = (np.where(finite, values, low).astype(np.float64) - low) / (high - low if high > low else 1)
-        scaled = np.round(np.clip(share, 0, 1) * 65535).astype(np.uint16)
-        return scaled, 65535, ("values outside 0–65535 were scaled to the range found", *ends.notes)
-    full_scale, notes = white_of(values)
-    return np.minimum(values, full_scale).astype(np.uint16), full_scale, notes
-
-
-def _without_alpha(picture: Any) -> tuple[np.ndarray, int, tuple[str, ...]]:
-    """Colour over black, as viewers of X-rays and MRI show what is transparent."""
-    from PIL import Image as PillowImage
-
-    grey = picture.mode in ("LA", "La", "L")
-    rgba = picture.convert("RGBA")
-    if rgba.getextrema()[3] == (255, 255):
-        return np.asarray(rgba.convert("L" if grey else "RGB")), 255, ()
-    flat = PillowImage.alpha_composite(PillowImage.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba)
-    return np.asarray(flat.convert("L" if grey else "RGB")), 255, ("transparent parts are shown black",)
 
 
 def _orientation(picture: Any) -> int:
@@ -309,7 +275,7 @@ def _check_webp_canvas(data: bytes, kind: str, limits: Limits) -> None:
 
 def _translate(error: Exception, kind: str) -> ImageError:
     text = str(error).lower()
-    if "decompressed data too large" in text or "too much memory" in text:
+    if any(sign in text for sign in ("decompressed data too large", "too much memory", "decompression bomb")):
         return ImageTooLarge(f"this {kind} file unpacks to far more than it should; export the image again")
     if "unsupported" in text or "cannot handle" in text or "unknown" in text:
         return UnsupportedImage(f"this kind of {kind} file cannot be decoded here; save it as PNG or JPEG")

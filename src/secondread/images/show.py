@@ -5,6 +5,7 @@ import numpy as np
 
 from secondread.errors import ExtraMissing
 from secondread.images.image import Depth, Image
+from secondread.images.values import mapped
 
 
 def to_display(image: Image, *, longest_side: int = 1024) -> np.ndarray:
@@ -12,7 +13,11 @@ def to_display(image: Image, *, longest_side: int = 1024) -> np.ndarray:
     pixels = _shrunk(image.pixels, longest_side)
     if image.full_scale == 255 and pixels.dtype == np.uint8:
         return pixels
-    return np.round(np.clip(pixels.astype(np.float32) / image.full_scale, 0, 1) * 255).astype(np.uint8)
+
+    def levels(values: np.ndarray) -> np.ndarray:
+        return np.round(np.clip(values.astype(np.float32) / image.full_scale, 0, 1) * 255).astype(np.uint8)
+
+    return mapped(levels, pixels, np.uint8)
 
 
 def blend(pixels: np.ndarray, strength: np.ndarray) -> np.ndarray:

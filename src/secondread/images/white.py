@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from secondread.images.values import Values
 from secondread.tasks import N_
 
 _FEW = 0.001  # share of the pixels beyond which an end of the range is asked whether it stands apart
@@ -15,7 +16,6 @@ _SOME = 0.01  # the same where there is an empty gap as wide as the whole range 
 _FAR = 0.5  # of that range
 _LEAST_LEVELS = 32  # fewer different values left are no picture, so all stay
 _BITS = (8, 10, 12, 14, 16)  # scanners' usual depths
-_MANY_PIXELS = 4_000_000  # of floating point values, more than these are sampled
 _APART = N_("single pixels have values far from all others: black and white are taken from the rest")
 
 
@@ -32,48 +32,33 @@ class Ends(NamedTuple):
         return (_APART,) if self.apart else ()
 
 
-def ends_of(values: np.ndarray) -> Ends:
-    """The range of a picture's values without those that stand apart. values: any shape, not empty, all finite."""
-    low, high = values.min(), values.max()
+def ends_of(values: Values) -> Ends:
+    """The range of a picture's values without those that stand apart."""
+    low, high = values.low, values.high
     if float(high) - float(low) < 256:  # 8 bits hold all: no value is far from the others
         return Ends(float(low), float(high))
-    levels, counts = _histogram(values, low, high)
+    levels, counts = values.histogram
     last = _last_inside(levels, counts)
     levels, counts = levels[: last + 1], counts[: last + 1]
     first = last - _last_inside(-levels[::-1], counts[::-1])
     start, end = float(levels[first]), float(levels[last])
-    apart = 0 if (start, end) == (low, high) else int(((values < start) | (values > end)).sum())
-    return Ends(start, end, apart)
+    return Ends(start, end, 0 if (start, end) == (low, high) else values.beyond(start, end))
 
 
-def white_of(values: np.ndarray) -> tuple[int, tuple[str, ...]]:
+def white_of(values: Values) -> tuple[int, tuple[str, ...]]:
     """The value shown as white of unsigned 16-bit integers of which black is 0, and notes.
 
     The top of the bits in use, since many scanners store 12 bits in 16; where that would leave the picture in the
     lower half of the grey scale, its own highest value, unless its low bits say that it uses the upper ones.
     """
     ends = ends_of(values)
-    top, notes = int(ends.high), ends.notes if values.max() > ends.high else ()
+    top, notes = int(ends.high), ends.notes if values.high > ends.high else ()
     bits = next(bits for bits in _BITS if top < 2**bits)
     if bits > 8 and 2 * top < 2**bits and not (bits == 16 and _uses_upper_bits(values, top)):
         return top, (*notes, f"16-bit values that end at {top}: this is shown as white")
     if bits < 16:
         notes = (*notes, f"16-bit values that use {bits} bits: {2**bits - 1} is shown as white")
     return 2**bits - 1, notes
-
-
-def _histogram(values: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
-    """Every value that occurs, ascending as float64, and how often."""
-    if values.dtype.kind in "iu" and int(high) - int(low) < 2**17:
-        wide: type[np.signedinteger] = np.int32 if values.itemsize < 4 else np.int64
-        counts = np.bincount(values.ravel().astype(wide) - wide(low))
-        levels = np.flatnonzero(counts)
-        return levels + float(low), counts[levels]
-    flat = values.ravel()
-    step = -(-flat.size // _MANY_PIXELS)
-    sample = np.concatenate([flat[::step], np.array([low, high], flat.dtype)]) if step > 1 else flat
-    levels, counts = np.unique(sample, return_counts=True)
-    return levels.astype(np.float64), counts
 
 
 def _last_inside(levels: np.ndarray, counts: np.ndarray) -> int:
@@ -92,7 +77,8 @@ def _last_inside(levels: np.ndarray, counts: np.ndarray) -> int:
     return inside if inside >= _LEAST_LEVELS else last
 
 
-def _uses_upper_bits(values: np.ndarray, top: int) -> bool:
+def _uses_upper_bits(values: Values, top: int) -> bool:
     """Whether the picture lies in the upper bits of 16: the lower ones are empty, or repeat the upper byte."""
-    inside = values[values <= top]
+    inside = values.histogram[0].astype(np.int64)
+    inside = inside[inside <= top]
     return not (inside & 0x0F).any() or bool(((inside >> 8) == (inside & 0xFF)).all())

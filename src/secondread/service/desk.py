@@ -18,7 +18,7 @@ from secondread.service.readers import GetReader
 from secondread.service.readings import Draft, Outcome, ReadingStore, StoredReading
 from secondread.service.trail import Actor
 from secondread.stats.scale import score_of
-from secondread.tasks import Task
+from secondread.tasks import Task, modality_said, part_said
 
 THUMBNAIL_PIXELS = 256  # longest side
 HEAT_MAP_PIXELS = 512
@@ -101,7 +101,7 @@ class ReadingDesk:
         """
         several = (first.facts.get("n_frames") or 1) > 1 and not first.frames
         asked = replace(asked, frame=first.frame + 1 if several else None)
-        self._readings.image(first.id, actor=actor)
+        self._readings.look_at_image(first.id, actor=actor)
         draft = self._read(self._intake.staged(first.image_sha256), asked)[0]
         where = {"image_sha256": first.image_sha256, "name": first.name, "source": first.source}
         return self._readings.add(draft, **where, actor=actor)[0]
@@ -244,8 +244,8 @@ def _facts(image: Image, staged: Staged) -> dict[str, Any]:
         "format": image.format,
         "bit_depth": image.bit_depth,
         "photometric": image.photometric,
-        "modality": image.modality,
-        "body_part": image.body_part,
+        "modality": modality_said(image.modality),
+        "body_part": part_said(image.body_part),
         "frame": image.frame,
         "n_frames": image.n_frames,
         "notes": list(image.notes),

@@ -6,19 +6,19 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from secondread.errors import CannotOpen, SecondReadError, UnknownName, UsageError
-from secondread.images import Limits
+from secondread.errors import Busy, CannotOpen, SecondReadError, UnknownName, UsageError
+from secondread.images import Limits, budget
 from secondread.reading import (
     AutoReader,
     OwnBundles,
     Reader,
     default_bundles,
     list_bundles,
+    load_named,
     own_bundles,
     own_folder,
     use_own_bundles,
 )
-from secondread.reading import load as load_reader
 from secondread.tasks import list_tasks
 
 AnyReader = Reader | AutoReader
@@ -28,6 +28,24 @@ Load = Callable[..., AnyReader]
 _LOG = logging.getLogger(__name__)
 
 
+class Turn:
+    """So many images are read at once. A block takes a turn; Busy where there is none within `patience` seconds.
+
+    Who waits for a turn takes a thread of the server from others, so nobody waits for long.
+    """
+
+    def __init__(self, parallel: int, *, patience: float = budget.PATIENCE):
+        self.patience = patience
+        self._free = threading.BoundedSemaphore(parallel)
+
+    def __enter__(self) -> None:
+        if not self._free.acquire(timeout=self.patience):
+            raise Busy("as many images as may be are being read; send it again in a moment", retry_after=self.patience)
+
+    def __exit__(self, *_: object) -> None:
+        self._free.release()
+
+
 class Readers:
     """Loads a reader when it is first asked for. Safe to share between threads.
 
@@ -35,13 +53,13 @@ class Readers:
     """
 
     def __init__(
-        self, *, limits: Limits, parallel: int, ready: Mapping[str, AnyReader] | None = None, load: Load = load_reader
+        self, *, limits: Limits, parallel: int, ready: Mapping[str, AnyReader] | None = None, load: Load = load_named
     ):
         self.limits = limits
         self._load = load
         self._ready: dict[str, AnyReader] = dict(ready or {})
         self._lock = threading.Lock()
-        self.turn = threading.BoundedSemaphore(parallel)  # held while an image is read
+        self.turn = Turn(parallel)  # held while an image is read
 
     def get(self, task: str, bundle: str = "") -> AnyReader:
         """The reader for a task, 'auto' included, and the named or the default bundle. Raises UnknownName.
@@ -89,8 +107,8 @@ class Readers:
 def readers_of(
     settings: Mapping[str, Any], *, ready: Mapping[str, AnyReader] | None = None, load: Load | None = None
 ) -> Readers:
-    """The readers that these settings ask for (MAX_MEGAPIXELS, MAX_FILE_MB, MAX_FRAMES, PARALLEL_READINGS, GATE and
-    BUNDLES, which holds for the whole process).
+    """The readers that these settings ask for (MAX_MEGAPIXELS, MAX_FILE_MB, MAX_FRAMES, PARALLEL_READINGS, GATE, and
+    BUNDLES and DECODE_MEMORY_MB, which hold for the whole process).
 
     Raises CannotOpen where the folder of own bundles is none.
     """
@@ -99,9 +117,10 @@ def readers_of(
         max_bytes=settings["MAX_FILE_MB"] * 10**6,
         max_frames=settings["MAX_FRAMES"],
     )
+    budget.limit(settings["DECODE_MEMORY_MB"] * 10**6)
     use_own_bundles(str(settings.get("BUNDLES", "")))
     own_folder()  # one that is none stops the start
-    load = load or partial(load_reader, gate=settings["GATE"] != "off")
+    load = load or partial(load_named, gate=settings["GATE"] != "off")
     return Readers(limits=limits, parallel=settings["PARALLEL_READINGS"], ready=ready, load=load)
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from secondread.errors import SecondReadError
+from secondread.errors import Busy, SecondReadError
 from secondread.evidence.measured import rates_at_threshold
 from secondread.evidence.outlook import Measure, Outlook, Place, below_screening, chosen_on, outlook
 from secondread.evidence.promises import guarantees_of
-from secondread.images import decode, encode_png, to_display
-from secondread.reading import Bundle, OperatingPoint, Region, drawn_over, load_bundle, regions_of
+from secondread.images import decode, encode_png
+from secondread.reading import Bundle, OperatingPoint, Region, drawn_over, named_bundle, regions_of
 from secondread.service.clock import local_and_utc
 from secondread.service.patient_lines import PatientLine
 from secondread.service.points import operating_point_of
@@ -24,7 +24,7 @@ from secondread.service.reviews import Review
 from secondread.service.service import Service
 from secondread.service.trail import Actor
 from secondread.stats.interval import Interval
-from secondread.tasks import N_, Task, list_tasks, load_task
+from secondread.tasks import N_, Task, list_tasks, task_named
 
 PICTURE_PIXELS = 720  # longest side: 200 dots an inch at half the width of a page
 _LIMITS = re.compile(r"^## Intended use and limits$(.*?)^## ", re.MULTILINE | re.DOTALL)
@@ -193,7 +193,7 @@ def report_facts(
 def answer_facts(service: Service, reading: Outcome, *, loaded: Bundle | None = None) -> AnswerFacts:
     """Gather them; nothing is noted in the trail. loaded: the bundle that read it, where it is at hand."""
     bundle = loaded if loaded is not None and loaded.sha256 == reading.bundle_sha256 else bundle_of(reading)
-    task = bundle.task if bundle else (load_task(reading.task) if reading.task in list_tasks() else None)
+    task = bundle.task if bundle else (task_named(reading.task) if reading.task in list_tasks() else None)
     point: OperatingPoint | None = None
     measured: tuple[Measured, ...] = ()
     if bundle is not None and reading.threshold is not None:
@@ -214,7 +214,7 @@ def answer_facts(service: Service, reading: Outcome, *, loaded: Bundle | None = 
 def bundle_of(reading: Outcome) -> Bundle | None:
     """The very bundle that read it, if it is still installed."""
     with suppress(SecondReadError):
-        found = load_bundle(reading.bundle.partition("@")[0])
+        found = named_bundle(reading.bundle.partition("@")[0])
         return found if found.sha256 == reading.bundle_sha256 else None
     return None
 
@@ -257,18 +257,18 @@ def _pictures(
     if reading.erased_at is not None:
         return None, None
     try:
-        data = service.readings.image(reading.id, actor=actor)
-        image = decode(data, frame=reading.frame, limits=service.limits)
+        sha256 = service.readings.look_at_image(reading.id, actor=actor)
+        picture = service.pictures.shown(sha256, reading.frame, longest_side=PICTURE_PIXELS)
+    except Busy:
+        raise
     except SecondReadError:  # erased meanwhile, or a refusal of what cannot be decoded
         return None, None
-    pixels = to_display(image, longest_side=PICTURE_PIXELS)
     if not heat_map:
-        return encode_png(pixels), None
+        return picture, None
+    pixels, width = decode(picture).pixels, int(reading.facts["width"])
     levels = decode(service.readings.heat_map(reading.id, actor=actor)).pixels
     regions = regions_on(reading, levels) if bundle is not None and bundle.maps_lesions else []
-    return encode_png(pixels), encode_png(
-        drawn_over(pixels, levels, regions, width=image.width, least_side=PICTURE_PIXELS)
-    )
+    return picture, encode_png(drawn_over(pixels, levels, regions, width=width, least_side=PICTURE_PIXELS))
 
 
 def _measured(reading: Outcome, bundle: Bundle, point: OperatingPoint | None) -> tuple[Measured, ...]:

@@ -10,11 +10,11 @@ from apiflask.validators import OneOf, Range
 from flask import Response
 
 from secondread.errors import ImageError, NotThere
-from secondread.images import decode, encode_depth, encode_png, to_display, whole_range
+from secondread.images import decode, encode_png
 from secondread.reading import HeatMap, Region, overlay_of, regions_of
 from secondread.service import HEAT_MAP_PIXELS, THUMBNAIL_PIXELS, StoredReading, bundle_of, check_shown, regions_on
 from secondread.web.auth import current_actor, require
-from secondread.web.context import desk, readers, service
+from secondread.web.context import desk, service
 from secondread.web.document import other
 from secondread.web.shapes import LARGEST_ID, Text, said, shape_of
 
@@ -103,16 +103,16 @@ def depth(reading_id: int, query_data: dict[str, Any]) -> Response:
     (centre and width that the file asks for) and, where known, `Depth-Unit`.
     """
     reading = service().readings.get(reading_id, actor=current_actor(), answer=False)
-    data = service().readings.image(reading_id, actor=current_actor())
+    sha256 = service().readings.look_at_image(reading_id, actor=current_actor())
     with _told_why():
-        found = whole_range(data, frame=_index(reading, query_data), limits=readers().limits)
+        found = service().pictures.depth(sha256, _index(reading, query_data), longest_side=query_data["longest_side"])
     if found is None:
         raise NotThere("this image has no more than the 8 bits that are shown")
-    answer = _picture(encode_depth(found, longest_side=query_data["longest_side"]))
-    answer.headers["Depth-Range"] = f"{found.black:.6g} {found.white:.6g}"
-    answer.headers["Depth-Window"] = f"{found.centre:.6g} {found.width:.6g}"
-    if found.unit.isascii() and found.unit.isprintable():
-        answer.headers["Depth-Unit"] = found.unit
+    answer, facts = _picture(found.png), found.facts
+    answer.headers["Depth-Range"] = f"{facts['black']:.6g} {facts['white']:.6g}"
+    answer.headers["Depth-Window"] = f"{facts['centre']:.6g} {facts['width']:.6g}"
+    if facts["unit"].isascii() and facts["unit"].isprintable():
+        answer.headers["Depth-Unit"] = facts["unit"]
     return answer
 
 
@@ -187,10 +187,9 @@ def regions(reading_id: int, query_data: dict[str, Any]) -> Any:
 
 def _shown(reading_id: int, query: dict[str, Any], *, longest_side: int) -> Response:
     reading = service().readings.get(reading_id, actor=current_actor(), answer=False)
-    data = service().readings.image(reading_id, actor=current_actor())
+    sha256 = service().readings.look_at_image(reading_id, actor=current_actor())
     with _told_why():
-        found = decode(data, frame=_index(reading, query), limits=readers().limits)
-    return _picture(encode_png(to_display(found, longest_side=longest_side)))
+        return _picture(service().pictures.shown(sha256, _index(reading, query), longest_side=longest_side))
 
 
 @contextmanager

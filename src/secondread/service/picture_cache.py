@@ -1,0 +1,195 @@
+"""Pictures for the viewer and for reports, made once: files in the data folder that are bounded and may go at any time.
+
+pictures/ab/abcd…-image-f0-4096-v1: the SHA-256 of the image, what it shows of which frame, how large, and the version
+of the drawing. Each is a line of facts (JSON) and a PNG. The least recently used go first, and with an image all of
+its own. Who may look, and the line in the trail for it, is settled before anything is asked for here.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from secondread.errors import Busy, SecondReadError
+from secondread.files import private_folder, write_bytes
+from secondread.images import Limits, decode, encode_depth, encode_png, to_display, whole_range
+from secondread.images.budget import PATIENCE, budget
+from secondread.service.image_store import IMAGES, PICTURES, ImageStore
+
+_DRAWING = 1  # raise it when the same image is drawn otherwise
+_FULL_TO = 0.9  # of the bound, once it was passed
+_LOOK_AFTER = 0.05  # of the bound: so much is written by one process before it counts all files again
+_DRAWN = 4  # bytes that drawing a pixel of a picture takes: levels, a copy in another order, the PNG
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A picture. facts: what has to be told beside it; png: empty where there is nothing to show."""
+
+    png: bytes
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class PictureCache:
+    """Safe to share between threads, and to use one folder from several processes.
+
+    max_bytes: of all files together; 0 keeps none. patience: seconds that one waits for another who makes the same.
+    """
+
+    def __init__(self, images: ImageStore, *, max_bytes: int, limits: Limits, patience: float = PATIENCE):
+        self._images = images
+        self._folder = images.folder / PICTURES
+        self._max_bytes = max_bytes
+        self._limits = limits
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._making: dict[str, _Turn] = {}
+        self._written: float = float("inf")  # since all files were counted
+
+    def shown(self, sha256: str, frame: int, *, longest_side: int) -> bytes:
+        """A PNG of 8 bits of that frame, from 0. Raises NotThere, Busy, and as `images.decode`."""
+
+        def draw(data: bytes) -> Kept:
+            image = decode(data, frame=frame, limits=self._limits)
+            with budget().reserve(_to_draw(image.pixels.shape, longest_side)):
+                return Kept(encode_png(to_display(image, longest_side=longest_side)))
+
+        return self._picture(sha256, f"image-f{frame}-{longest_side}", draw).png
+
+    def depth(self, sha256: str, frame: int, *, longest_side: int) -> Kept | None:
+        """All grey values of that frame (see `images.whole_range`); facts: black, white, centre, width, unit.
+
+        None where there are no more than 8 bits. Raises NotThere, Busy, and as `images.decode`.
+        """
+
+        def draw(data: bytes) -> Kept:
+            found = whole_range(data, frame=frame, limits=self._limits)
+            if found is None:
+                return Kept(b"")
+            facts = {name: getattr(found, name) for name in ("black", "white", "centre", "width", "unit")}
+            with budget().reserve(_to_draw((*found.pixels.shape, 3), longest_side)):
+                return Kept(encode_depth(found, longest_side=longest_side), facts)
+
+        kept = self._picture(sha256, f"depth-f{frame}-{longest_side}", draw)
+        return kept if kept.png else None
+
+    def forget(self, sha256: str) -> int:
+        """Delete every picture of an image; how many there were."""
+        paths = list((self._folder / sha256[:2]).glob(f"{sha256}-*"))
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return len(paths)
+
+    def _picture(self, sha256: str, what: str, draw: Callable[[bytes], Kept]) -> Kept:
+        path = self._folder / sha256[:2] / f"{sha256}-{what}-v{_DRAWING}"
+        if not self._images.exists(IMAGES, sha256):  # erased
+            self.forget(sha256)
+            self._images.size(sha256)  # raises NotThere
+        with self._one_at_a_time(path.name):
+            found = _read(path)
+            if found is None:
+                found = self._drawn(sha256, draw)
+                self._keep(path, found)
+                if not self._images.exists(IMAGES, sha256):  # erased in between
+                    self.forget(sha256)
+        return found
+
+    def _drawn(self, sha256: str, draw: Callable[[bytes], Kept]) -> Kept:
+        with budget().reserve(self._images.size(sha256), share=0.5):
+            return draw(self._images.image(sha256))
+
+    @contextmanager
+    def _one_at_a_time(self, name: str) -> Iterator[None]:
+        """Whoever asks for the same picture meanwhile waits, and finds it made. Raises Busy."""
+        with self._lock:
+            turn = self._making.setdefault(name, _Turn())
+            turn.users += 1
+        try:
+            if not turn.lock.acquire(timeout=self._patience):
+                raise Busy("this picture is being drawn; ask again in a moment", retry_after=self._patience)
+            try:
+                yield
+            finally:
+                turn.lock.release()
+        finally:
+            with self._lock:
+                turn.users -= 1
+                if not turn.users:
+                    del self._making[name]
+
+    def _keep(self, path: Path, picture: Kept) -> None:
+        """Write it; that it cannot be written (a full disk) is no reason not to show it."""
+        data = _packed(picture)
+        if len(data) > self._max_bytes:
+            return
+        try:
+            private_folder(path.parent)
+            write_bytes(path, data, private=True)
+        except (SecondReadError, OSError) as error:
+            _LOG.warning("a drawn picture cannot be kept: %s", error)
+            return
+        with self._lock:
+            self._written += len(data)
+            full = self._written > _LOOK_AFTER * self._max_bytes
+            self._written = 0 if full else self._written
+        if full:
+            self._shrink()
+
+    def _shrink(self) -> None:
+        """Delete the least recently used, where all files together are more than they may be."""
+        found = []
+        for path in self._folder.glob("??/*"):
+            with suppress(FileNotFoundError):
+                status = path.stat()
+                found.append((status.st_mtime, status.st_size, path))
+        total = sum(size for _, size, _ in found)
+        if total <= self._max_bytes:
+            return
+        for _, size, path in sorted(found):
+            path.unlink(missing_ok=True)
+            total -= size
+            if total <= _FULL_TO * self._max_bytes:
+                return
+
+
+class _Turn:
+    """One picture that is being made, and how many wait for it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.users = 0
+
+
+def _to_draw(shape: tuple[int, ...], longest_side: int) -> int:
+    """Bytes that drawing a picture of that shape takes."""
+    scale = min(1.0, longest_side / max(shape[:2]))
+    samples = shape[2] if len(shape) == 3 else 1
+    return round(_DRAWN * samples * shape[0] * shape[1] * scale * scale)
+
+
+def _packed(picture: Kept) -> bytes:
+    head = {"digest": hashlib.blake2b(picture.png, digest_size=16).hexdigest(), "facts": picture.facts}
+    return json.dumps(head).encode() + b"\n" + picture.png
+
+
+def _read(path: Path) -> Kept | None:
+    """The picture of a file, which counts as used now; None where there is none, or a crash left it damaged."""
+    try:
+        data = path.read_bytes()
+        os.utime(path)
+    except OSError:
+        return None
+    head, _, png = data.partition(b"\n")
+    try:
+        table = json.loads(head)
+        whole = table["digest"] == hashlib.blake2b(png, digest_size=16).hexdigest()
+        return Kept(png, dict(table["facts"])) if whole else None
+    except (ValueError, KeyError, TypeError):
+        return None
