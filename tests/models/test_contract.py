@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from secondread.errors import UnknownName, UsageError
 from secondread.models import MapGeometry, create_model, list_models
 from secondread.models.registry import networks
+from secondread.reading.onnx_file import check_network
 from secondread.training.export import export_onnx
 from tests.trained import film
 
@@ -38,10 +39,27 @@ WIDE = (*NOT_LOCAL, "lesion-lite", "vgg", "vit")
 
 every_network = pytest.mark.parametrize("name", list(list_models()))
 # For what takes seconds: sizes of one architecture share their layers, so the first name of each stands for all.
-ARCHITECTURES = list(
-    {(home, maker.rstrip("0123456789")): name for name, (home, maker, _) in reversed(networks().items())}.values()
-)
-every_architecture = pytest.mark.parametrize("name", ARCHITECTURES)
+ARCHITECTURES = {
+    name: home
+    for (home, _), name in {
+        (home, maker.rstrip("0123456789")): name for name, (home, maker, _) in reversed(networks().items())
+    }.items()
+}
+
+
+def architectures(without=()):
+    """The test of every architecture: of what a clinic runs in `make test`, of the lab's in `make test-peers`."""
+    return pytest.mark.parametrize(
+        "name",
+        [
+            pytest.param(name, marks=pytest.mark.peers if home.startswith("secondread.lab.") else ())
+            for name, home in ARCHITECTURES.items()
+            if not name.startswith(without or "-")
+        ],
+    )
+
+
+every_architecture = architectures()
 
 
 def network(name, *, in_chans=1, **options):
@@ -119,6 +137,7 @@ def test_onnx_runtime_computes_the_same(name):
     model = settled(name)
     x = (phantoms(name, 4)[0] * 255).byte().permute(0, 2, 3, 1).numpy()
     exported = export_onnx(model, size=budget(name).size, channels=1, images=x)  # refuses what differs
+    check_network(exported.model, size=budget(name).size, channels=1)  # and a reader of the bundle would open it
     with torch.inference_mode():
         assert exported.cells == model.forward_map(images(name, 1))[1].shape[-1]
 
@@ -163,7 +182,7 @@ def test_map_varies_and_lies_on_the_image(name):
     assert 0 < model.geometry.first_centre <= last < size
 
 
-@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if not name.startswith(WIDE)])
+@architectures(without=WIDE)
 def test_map_changes_most_where_the_image_does(name):
     stride, changes = changes_of_four_places(name)
     reach = patch_size(stride) / 2 + stride  # on the changed pixels, or one cell beside them
@@ -173,7 +192,7 @@ def test_map_changes_most_where_the_image_does(name):
         assert distance <= reach, (row, column)
 
 
-@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if not name.startswith(NOT_LOCAL)])
+@architectures(without=NOT_LOCAL)
 def test_map_changes_on_the_side_where_the_image_does(name):
     _, changes = changes_of_four_places(name)
     for place, change in changes.items():

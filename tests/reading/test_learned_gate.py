@@ -17,7 +17,7 @@ from secondread.training.gate import Plan, finish_gate, train_gate
 from secondread.training.gate_data import gather
 from tests.phantoms import bone_phantom, brain_phantom, chest_phantom, encode
 
-pytestmark = pytest.mark.timeout(900)  # the fixture trains seven networks: minutes where other work runs beside it
+pytestmark = pytest.mark.timeout(900)  # the fixture trains and exports a network: minutes where much runs beside it
 
 TASKS = list_tasks()
 KINDS = (*TASKS, "other", "inverted")
@@ -133,7 +133,7 @@ def gate_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gate")
     manifests = {task: write_manifest_of(folder / task, draw) for task, draw in DRAW.items()}
     pictures = gather(manifests, n_outliers=120)
-    plan = Plan(steps=200, batch=32, stages=3)
+    plan = Plan(steps=100, batch=32, stages=3)
     model, record = finish_gate(pictures, plan, *train_gate(pictures, plan))
     write_gate(folder / "gate", record=record, model=model)
     return folder / "gate"

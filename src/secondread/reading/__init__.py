@@ -1,6 +1,6 @@
 """From an image to a reading: bundle, gate, model, heat map."""
 
-from secondread.reading.auto import AutoReader, load
+from secondread.reading.auto import AutoReader, load, load_named
 from secondread.reading.bundle import (
     Bundle,
     OperatingPoint,
@@ -9,6 +9,7 @@ from secondread.reading.bundle import (
     default_bundles,
     list_bundles,
     load_bundle,
+    named_bundle,
     own_folder,
     use_own_bundles,
     write_bundle,
@@ -44,6 +45,8 @@ __all__ = [
     "load",
     "load_bundle",
     "load_gate",
+    "load_named",
+    "named_bundle",
     "overlay_of",
     "own_bundles",
     "own_folder",

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from secondread.errors import ImageError
 from secondread.images import Frames, Image, Limits
-from secondread.reading.bundle import default_bundles
+from secondread.reading.bundle import default_bundles, named_bundle
 from secondread.reading.gate import Verdict, shipped_gate
 from secondread.reading.reader import DEFAULT_LIMITS, Reader, Source, alone, open_source, read_in_order
 from secondread.reading.reading import Reading, Refusal
 from secondread.reading.series import read_series
-from secondread.tasks import match_dicom
+from secondread.tasks import match_dicom, modality_said, part_said
 
 
 def load(
@@ -32,6 +32,18 @@ def load(
     if str(reference) == "auto":
         return AutoReader(operating_point=operating_point, limits=limits, gate=gate)
     return Reader.load(reference, operating_point=operating_point, limits=limits, gate=gate)
+
+
+def load_named(
+    name: str, *, operating_point: str | None = None, limits: Limits = DEFAULT_LIMITS, gate: bool = True
+) -> "Reader | AutoReader":
+    """As `load`, of names alone: a path is none, so what a request says may be given as it came.
+
+    Raises UnknownName, BundleForeign or BundleDamaged.
+    """
+    if name == "auto":
+        return AutoReader(operating_point=operating_point, limits=limits, gate=gate)
+    return Reader.load(named_bundle(name), operating_point=operating_point, limits=limits, gate=gate)
 
 
 class AutoReader:
@@ -135,6 +147,6 @@ class AutoReader:
 
 
 def _task_unknown(image: Image) -> Refusal:
-    said = ", ".join(filter(None, [image.modality, image.body_part]))
+    said = ", ".join(filter(None, [modality_said(image.modality), part_said(image.body_part)]))
     why = f"its DICOM facts ({said}) fit no task" if said else "the file does not say what it shows"
     return Refusal("task_unknown", f"{why}; choose the task by hand: {', '.join(sorted(default_bundles()))}")

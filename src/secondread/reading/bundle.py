@@ -12,47 +12,20 @@ from typing import Any, TypeVar
 from secondread.errors import BundleDamaged, BundleForeign, CannotOpen, UnknownName
 from secondread.files import write_folder, write_json, write_text
 from secondread.images import PrepareSpec
+from secondread.reading.onnx_file import MOST_BYTES, check_network
+from secondread.reading.record import (
+    MOST_TEXT,
+    check_file,
+    check_record,
+    read_bytes,
+    read_json,
+    read_record,
+    record_hash,
+)
 from secondread.stats.calibration import Calibration
 from secondread.stats.interval import Interval
 from secondread.stats.promises import Guarantee
-from secondread.tasks import Task, load_task
-
-
-def record_hash(record: Mapping[str, Any]) -> str:
-    """SHA-256 of the record without its own hash, in canonical JSON."""
-    rest = {key: value for key, value in record.items() if key != "sha256"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def read_record(path: Path, *, format_name: str, version: int) -> dict[str, Any]:
-    """A record that is of this format and version, and as it was written.
-
-    Raises BundleForeign or BundleDamaged.
-    """
-    if not path.is_file():
-        raise BundleForeign(f"'{path.parent}' is not a bundle: it holds no {path.name}")
-    record = read_json(path)
-    if record.get("format") != format_name:
-        raise BundleForeign(
-            f"'{path.parent}' is not a bundle of secondread ({path.name} has no format '{format_name}')"
-        )
-    if record.get("version") != version:
-        raise BundleForeign(f"'{path.parent}' has version {record.get('version')}; this secondread reads {version}")
-    if record.get("sha256") != record_hash(record):
-        raise BundleDamaged(f"{path} is not as it was written; copy it again")
-    return record
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises BundleDamaged or BundleForeign."""
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise BundleDamaged(f"{path} cannot be read ({error}); copy the bundle again") from error
-    if not isinstance(table, dict):
-        raise BundleForeign(f"{path} is not a record of secondread")
-    return table
-
+from secondread.tasks import Task, load_task, task_named
 
 FORMAT, VERSION = "secondread-bundle", 1
 _SHIPPED = Path(__file__).parents[1] / "bundles"
@@ -290,7 +263,7 @@ class Bundle:
     def card(self) -> str:
         """The card, in Markdown; empty where there is none."""
         path = self.folder / _CARD
-        return path.read_text(encoding="utf-8") if path.is_file() else ""
+        return read_bytes(path, most=MOST_TEXT).decode("utf-8", "replace") if path.is_file() else ""
 
 
 def list_bundles() -> list[str]:
@@ -350,21 +323,31 @@ def find_bundle(reference: str | Path) -> Path:
     Of one name a shipped bundle goes before one of the folder of own bundles. Raises CannotOpen or UnknownName.
     """
     name = str(reference)
-    if name in (shipped := list_bundles()):
-        return _SHIPPED / name
-    if name in (default := default_bundles()):
-        return _SHIPPED / name / default[name]
-    own = own_folder()
-    if own is not None and (here := _under(own, name)) is not None:
+    if (here := _by_name(name)) is not None:
         return here
     if _is_folder(Path(name)):
         return Path(name)
     if Path(name).suffix or name.startswith((".", "/")):
         raise CannotOpen(f"no bundle at '{name}'; give the folder that holds its {_RECORD}")
-    if "/" in name:
-        kept = [] if own is None else [f"{path.parent.parent.name}/{path.parent.name}" for path in records_in(own)]
-        raise UnknownName.of("bundle", name, [*shipped, *kept])
-    raise UnknownName.of("task", name, default)
+    raise _unknown(name)
+
+
+def _by_name(name: str) -> Path | None:
+    """The folder of a shipped bundle, of a task's own choice, or of one of the site's own; None for any other name."""
+    if name in list_bundles():
+        return _SHIPPED / name
+    if name in (default := default_bundles()):
+        return _SHIPPED / name / default[name]
+    own = own_folder()
+    return None if own is None else _under(own, name)
+
+
+def _unknown(name: str) -> UnknownName:
+    if "/" not in name:
+        return UnknownName.of("task", name, default_bundles())
+    own = own_folder()
+    kept = [] if own is None else [f"{path.parent.parent.name}/{path.parent.name}" for path in records_in(own)]
+    return UnknownName.of("bundle", name, [*list_bundles(), *kept])
 
 
 def default_bundles() -> dict[str, str]:
@@ -372,20 +355,69 @@ def default_bundles() -> dict[str, str]:
     return json.loads((_SHIPPED / "default.json").read_text(encoding="utf-8"))
 
 
+def named_bundle(name: str) -> Bundle:
+    """As `load_bundle`, of names alone: a path is none, so what a request says may be given as it came.
+
+    Raises UnknownName, BundleForeign or BundleDamaged.
+    """
+    folder = _by_name(name)
+    if folder is None:
+        raise _unknown(name)
+    return load_bundle(folder)
+
+
 def load_bundle(reference: str | Path) -> Bundle:
-    """The bundle, its record and weights checked against their hashes.
+    """The bundle, its record and weights checked against their hashes. Web and service take `named_bundle`.
 
     Raises CannotOpen, UnknownName, BundleForeign or BundleDamaged.
     """
     folder = find_bundle(reference)
     record = read_record(folder / _RECORD, format_name=FORMAT, version=VERSION)
-    model = folder / _MODEL
-    if not model.is_file():
-        raise BundleDamaged(f"{model} is missing; copy the bundle again")
-    if hashlib.sha256(model.read_bytes()).hexdigest() != record["model"]["sha256"]:
-        raise BundleDamaged(f"{model} is not the file that was written; copy the bundle again")
-    own_task = folder / _TASK
-    return Bundle(folder, record, load_task(own_task if own_task.is_file() else record["task"]))
+    try:
+        check_record(record)
+    except ValueError as error:
+        raise BundleForeign(
+            f"{folder / _RECORD} cannot be used: {error}; train the bundle with this program"
+        ) from error
+    model = read_bytes(folder / _MODEL, most=MOST_BYTES)
+    if hashlib.sha256(model).hexdigest() != record["model"]["sha256"]:
+        raise BundleDamaged(f"{folder / _MODEL} is not the file that was written; copy the bundle again")
+    bundle = Bundle(folder, record, _task_of(folder, record))
+    _check_facts(bundle, model)
+    return bundle
+
+
+def _task_of(folder: Path, record: Mapping[str, Any]) -> Task:
+    own = folder / _TASK
+    if not own.is_file():
+        return task_named(record["task"])
+    check_file(own, most=MOST_TEXT)
+    try:
+        return load_task(own)
+    except RecursionError as error:
+        raise BundleDamaged(f"{own} cannot be read as TOML; copy the bundle again") from error
+
+
+def _check_facts(bundle: Bundle, model: bytes) -> None:
+    """Raise BundleForeign where a fact cannot be made of the record, or the network is one that may not be opened.
+
+    The networks that come with the package are known; their walk would only make the first answer later.
+    """
+    points = bundle.record["operating_points"].items()
+    try:
+        _ = bundle.calibration, bundle.heatmap, bundle.model, bundle.data, bundle.training, bundle.members
+        _ = [OperatingPoint.from_record(name, table) for name, table in points]
+        spec = bundle.prepare_spec
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleForeign(
+            f"{bundle.folder / _RECORD} lacks something that a reader needs; train the bundle with this program"
+        ) from error
+    if bundle.shipped:
+        return
+    try:
+        check_network(model, size=spec.size, channels=spec.channels)
+    except ValueError as error:
+        raise BundleForeign(f"{bundle.folder / _MODEL} cannot be used: {error}") from error
 
 
 def write_bundle(folder: Path, *, record: Mapping[str, Any], model: bytes, task_file: Path | None = None) -> Bundle:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from secondread.errors import BundleDamaged
+from secondread.errors import BundleDamaged, BundleForeign
 from secondread.files import write_folder
 from secondread.images import Image, Prepared, PrepareSpec, prepare
-from secondread.reading.bundle import read_record, record_hash
+from secondread.reading.onnx_file import MOST_BYTES, check_network
 from secondread.reading.reading import Refusal
+from secondread.reading.record import check_prepare, read_bytes, read_record, record_hash
 from secondread.reading.session import open_session
-from secondread.tasks import N_, Task, body_parts, list_tasks, load_task
+from secondread.tasks import N_, Task, body_parts, intent_said, known_parts, load_task, modality_said
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -37,12 +38,14 @@ def check_image(image: Image, task: Task) -> Refusal | None:
         )
     modality = image.modality.upper()
     if modality not in _NOT_SAYING and modality not in task.dicom_modalities:
+        said = modality_said(modality)  # what is no word of the standard may be anything, a name too
         return Refusal(
             "wrong_kind",
-            f"the file says modality {modality}; this task reads a {task.modality}: {', '.join(task.dicom_modalities)}",
+            f"the file {f'says modality {said}' if said else 'names a modality that is no word of DICOM'}; "
+            f"this task reads a {task.modality}: {', '.join(task.dicom_modalities)}",
         )
     for part in image.parts:
-        if part not in task.dicom_body_parts and part in _known_parts():  # what is no word of DICOM is for the gate
+        if part not in task.dicom_body_parts and part in known_parts():  # what is no word of DICOM is for the gate
             meaning = body_parts().get(part, "")
             named = f"{part} ({meaning})" if meaning and meaning.upper() != part else part
             return Refusal("wrong_part", f"the file says body part {named}; this task reads: {task.body_part}")
@@ -61,15 +64,14 @@ def _outside_use(image: Image, task: Task) -> Refusal | None:
     if task.dicom_intents and image.intent and image.intent not in task.dicom_intents:
         return Refusal(
             "outside_use",
-            f"the file says {image.intent}: it holds the detector's own values; send the image of the same exposure "
-            f"that is {task.dicom_intents[0]}",
+            f"the file {f'says {said}' if (said := intent_said(image.intent)) else 'is for another purpose'}: "
+            f"it holds the detector's own values; send the image of the same exposure that is {task.dicom_intents[0]}",
         )
     if image.age is not None and image.age < task.least_age:
-        years = "1 year" if image.age == 1 else f"{image.age} years"
         return Refusal(
             "outside_use",
-            f"the file says that the patient is {years} old; the task {task.name} is meant for patients of "
-            f"{task.least_age} years and more: a qualified reader must look at it; mend the file if the age is wrong",
+            f"the file says that the patient is younger than {task.least_age} years; the task {task.name} is meant for "
+            "patients of that age and more: a qualified reader must look at it; mend the file if the age is wrong",
         )
     return None
 
@@ -89,12 +91,6 @@ def check_prepared(prepared: Prepared) -> Refusal | None:
             "blank", "the image is blank (nearly one grey throughout); check the export and send the picture itself"
         )
     return None
-
-
-@cache
-def _known_parts() -> frozenset[str]:
-    """The words of DICOM, and what the tasks list besides."""
-    return frozenset(body_parts()) | {part for name in list_tasks() for part in load_task(name).dicom_body_parts}
 
 
 FORMAT, VERSION = "secondread-gate", 1
@@ -244,10 +240,32 @@ def shipped_gate() -> Gate | None:
 def load_gate(folder: Path) -> Gate:
     """A gate from its folder, checked against its hashes. Raises BundleForeign or BundleDamaged."""
     record = read_record(folder / _RECORD, format_name=FORMAT, version=VERSION)
-    model = folder / _MODEL
-    if not model.is_file() or hashlib.sha256(model.read_bytes()).hexdigest() != record["model_sha256"]:
-        raise BundleDamaged(f"{model} is missing or not the file that was written; copy the gate again")
-    return Gate(record, open_session(model))
+    path = folder / _MODEL
+    model = read_bytes(path, most=MOST_BYTES)
+    if hashlib.sha256(model).hexdigest() != record.get("model_sha256"):
+        raise BundleDamaged(f"{path} is not the file that was written; copy the gate again")
+    if folder != _SHIPPED:
+        return _checked(path, record, model)
+    return Gate(record, open_session(model, bounded=True))
+
+
+def _checked(path: Path, record: Mapping[str, Any], model: bytes) -> Gate:
+    """Of a gate that does not come with the package. Raises BundleForeign."""
+    try:
+        check_prepare(record["prepare"])
+        spec = PrepareSpec.from_dict(record["prepare"])
+        check_network(model, size=spec.size, channels=spec.channels, outputs=("logits", "distances"))
+        gate = Gate(record, open_session(model, bounded=True))
+        if not set(gate.limits) <= set(gate.kinds) or not gate.limits:
+            raise ValueError("it has limits for what it does not know")
+        shape = {one.name: one.shape for one in gate.session.get_outputs()}
+        if shape["logits"][1:] != [len(gate.kinds)] or shape["distances"][1:2] != [2]:
+            raise ValueError("its network tells other kinds apart than its record names")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleForeign(
+            f"{path.parent} is no gate that can be used: {error}; train it with this program"
+        ) from error
+    return gate
 
 
 def write_gate(folder: Path, *, record: Mapping[str, Any], model: bytes) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from secondread.errors import SecondReadError
 from secondread.reading.bundle import list_bundles, load_bundle, own_folder, records_in
-from secondread.reading.reader import gate_of
+from secondread.reading.reader import gate_of, session_of
 from secondread.tasks import list_tasks
 
 
@@ -54,12 +54,15 @@ def _unusable(place: Path, name: str, folder: Path) -> str:
         return "its task does not come with the package; read with it by its path"
     try:
         bundle = load_bundle(place)
-        _ = bundle.operating_points, bundle.operating_point(), bundle.prepare_spec, bundle.calibration, bundle.evidence
+        _ = bundle.operating_points, bundle.operating_point(), bundle.evidence, bundle.card
         gate_of(bundle)
+        session_of(bundle)
     except SecondReadError as error:
         return str(error).replace(f"{folder}/", "")
     except (KeyError, TypeError, ValueError, AttributeError):  # its hash holds, so another program wrote it
         return "its record lacks something; write it with this version"
+    except OSError:
+        return "it cannot be read; look at its folder's rights"
     if (said := bundle.id.partition("@")[0]) != name:
         return f"its record calls it {said}; rename its folders so"
     return ""

@@ -29,7 +29,7 @@ from secondread.reading.gate import Gate, Verdict, check_image, check_prepared, 
 from secondread.reading.heatmap import HeatMap
 from secondread.reading.reading import Decision, Reading, Refusal
 from secondread.reading.series import read_series
-from secondread.reading.session import open_session
+from secondread.reading.session import open_session, try_once
 from secondread.tasks import N_
 
 if TYPE_CHECKING:
@@ -182,17 +182,17 @@ class Reader:
     @classmethod
     def load(
         cls,
-        reference: str | Path,
+        reference: str | Path | Bundle,
         *,
         operating_point: str | None = None,
         limits: Limits = DEFAULT_LIMITS,
         gate: bool = True,
     ) -> "Reader":
         """Load and check a bundle. Raises CannotOpen, UnknownName, BundleForeign or BundleDamaged."""
-        bundle = load_bundle(reference)
+        bundle = reference if isinstance(reference, Bundle) else load_bundle(reference)
         return cls(
             bundle,
-            open_session(bundle.model_path),
+            session_of(bundle),
             operating_point=bundle.operating_point(operating_point),
             limits=limits,
             gate=gate_of(bundle) if gate else None,
@@ -292,6 +292,17 @@ def _full_strength(bundle: Bundle) -> float | None:
     if bundle.heatmap.zero is None:
         return None
     return max(0.0, float(bundle.calibration.undo(np.array([_FULL]))[0]) - bundle.heatmap.zero)
+
+
+def session_of(bundle: Bundle) -> "InferenceSession":
+    """Its network, bounded; one that does not come with the package has answered an empty picture before.
+
+    Raises BundleDamaged.
+    """
+    session = open_session(bundle.model_path, bounded=True)
+    if not bundle.shipped:
+        try_once(session, size=bundle.prepare_spec.size, channels=bundle.prepare_spec.channels)
+    return session
 
 
 def gate_of(bundle: Bundle) -> Gate | None:
