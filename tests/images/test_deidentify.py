@@ -131,14 +131,6 @@ def test_jpeg_scans_are_copied_as_they_are(options: dict[str, int]) -> None:
     assert np.array_equal(decode(data).pixels, decode(found.data).pixels)
 
 
-@pytest.mark.parametrize("kind", ["TIFF", "WebP", "BMP"])
-def test_a_format_that_is_kept_as_sent_says_so(kind: str) -> None:
-    data = encode(FILM, kind)
-    found = deidentify(data, key=KEY)
-    assert (found.data, found.changed) == (data, False)
-    assert "kept as it was sent" in found.warnings[0]
-
-
 def test_what_is_no_image_is_refused_and_damage_never_escapes_as_another_error() -> None:
     with pytest.raises(NotAnImage):
         deidentify(b"Doe", key=KEY)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from secondread.images.jpeg import CODED, COM, EOI, frame_sizes, segments
+from secondread.images.jpeg import CODED, EOI, frame_sizes, segments
 from tests.phantoms import chest_phantom, encode
 
 FILM = np.dstack([chest_phantom((60, 90), random_state=0)] * 3)
@@ -32,7 +32,7 @@ def test_each_scan_is_a_header_and_its_coded_data() -> None:
 
 def test_fill_bytes_and_lone_markers_belong_to_no_piece() -> None:
     data = FILES["a comment"]
-    comment = next(piece for piece in segments(data) if piece.marker == COM)
+    comment = next(piece for piece in segments(data) if piece.marker == 0xFE)
     filled = data[: comment.start] + b"\xff\xff\xff\x01\xff\xd3\xff\xff" + data[comment.start :]
     texts = [[whole[start:end] for _, start, end in segments(whole)] for whole in (data, filled)]
     assert texts[0] == texts[1]

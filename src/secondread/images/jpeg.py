@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from secondread.errors import UnsupportedImage
 
-APP0, APP1, APP2, APP14, APP15, COM = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF, 0xFE
+APP0, APP1, APP14 = 0xE0, 0xE1, 0xEE
 CODED = 0x00  # no marker of T.81: what a scan's header is followed by
 _SOF, _NO_SOF, _SOF_OF_JPEG_LS = range(0xC0, 0xD0), (0xC4, 0xC8, 0xCC), 0xF7
 EOI, _SOS, _DQT = 0xD9, 0xDA, 0xDB
@@ -80,6 +80,14 @@ def frame_facts(data: bytes) -> Iterator[tuple[int, int, int]]:
         frame = (marker in _SOF and marker not in _NO_SOF) or marker == _SOF_OF_JPEG_LS
         if frame and start + 10 <= len(data):
             yield marker, data[start + 4], data[start + 9]
+
+
+_SOF_PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
+
+
+def is_progressive(data: bytes) -> bool:
+    """Whether a decoder must hold the coefficients of the whole picture (T.81 annex G)."""
+    return any(marker in _SOF_PROGRESSIVE for marker, _, _ in frame_facts(data))
 
 
 def quantisation(data: bytes) -> str:

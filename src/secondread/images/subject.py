@@ -10,7 +10,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from secondread.tasks import VIEWS, part_of_code, part_term
+from secondread.tasks import VIEWS, part_of_code, part_said, part_term
 
 OLDEST = 90  # years: from here on an age is not told apart, as it might identify (PS3.15 annex E.3.7)
 _FOR_PROCESSING = (  # SOP classes of raw values (PS3.4 B.5): DX, mammography, intra-oral
@@ -28,6 +28,7 @@ _WORDS = {  # of View Position (0018,5101) and of a code's meaning
     "axial": "AXIAL LORDOTIC CRANIOCAUDAL CAUDOCRANIAL",
 }
 _KINDS = {word: kind for kind, words in _WORDS.items() for word in words.split()}
+_SIDES = ("LEFT", "RIGHT", "L", "R", "BILATERAL")
 _VIEW_CODES = {  # SNOMED CT, of CID 4010
     "frontal": "399033003 272479007 399348003",
     "lateral": "399198007 399173006 399352003 399260004 399067008 30730003",
@@ -79,6 +80,22 @@ def intent_of(ds: Dataset) -> str:
     """Presentation Intent Type (0008,0068), or what the kind of object says of it; '' where neither does."""
     said = " ".join(_text(ds, "PresentationIntentType").upper().split())
     return said or ("FOR PROCESSING" if _text(ds, "SOPClassUID") in _FOR_PROCESSING else "")
+
+
+def code_meaning(item: Dataset) -> str:
+    """What a code of a region or a view comes to here, as a kind of view or a defined term; '' where to nothing."""
+    code = _snomed(item)
+    view = _CODED.get(code, "") or _view_in(_text(item, "CodeMeaning"))
+    return view.upper() or part_of_code(code)
+
+
+def words_of_place(text: str) -> str:
+    """Of a written body part or view what may be kept: all of it if it is words for these, else those for views."""
+    words = re.findall(r"[A-Z]+", text.upper())
+    known = [word for word in words if word in _KINDS or word in _SIDES or part_said(word)]
+    if known == words and re.fullmatch(r"[A-Za-z ,_-]+", text):
+        return text
+    return " ".join(word for word in words if word in _KINDS)
 
 
 def _view_in(text: str) -> str:
