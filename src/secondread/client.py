@@ -21,6 +21,7 @@ from secondread.errors import CannotOpen, ServiceError, UsageError
 
 ImageFile = str | Path | tuple[str, bytes]
 _TRIES, _FIRST_PAUSE = 4, 0.5  # seconds; each pause is twice the one before
+_LONGEST_PAUSE = 60.0  # seconds, whatever a server asks for
 _AGAIN = {429, 502, 503, 504}
 _READ_REFUSED = {413, 415, 422}
 
@@ -209,13 +210,24 @@ class Client:
             with error:
                 if error.code not in _AGAIN or tries <= 1:
                     raise _refused(error) from error
-                pause = max(pause, min(float(error.headers.get("Retry-After") or 0), 60.0))
+                pause = max(pause, _seconds(error.headers.get("Retry-After", "")))
         except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
             if tries <= 1:
                 reason = getattr(error, "reason", error)
+                if request.data is not None and isinstance(reason, ConnectionError):
+                    self._ask("GET", "/session")  # a large body refused at its header: it says why
                 raise CannotOpen(f"the server at {self._base} cannot be reached: {reason}") from error
         time.sleep(pause)
         return self._send(request, pause=2 * pause, tries=tries - 1)
+
+
+def _seconds(retry_after: str) -> float:
+    """What a server asks to wait (RFC 9110 10.2.3), within bounds; 0 for a date: clocks may differ."""
+    try:
+        asked = float(retry_after)
+    except ValueError:
+        return 0.0
+    return min(asked, _LONGEST_PAUSE) if asked > 0 else 0.0  # not a number is not above 0
 
 
 def _refused(error: urllib.error.HTTPError) -> Refused:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from secondread import Client
-from secondread.client import Refused
+from secondread.client import Refused, _seconds
 from secondread.errors import CannotOpen, UsageError
 from tests.phantoms import chest_phantom, encode
 from tests.several import dicom_of, stack
@@ -96,3 +96,14 @@ def test_files_of_several_frames_are_read_whole_or_at_one(room: Client) -> None:
     assert len(pictures) == 3  # without a number, the one that answered
     with pytest.raises(Refused, match="no frame 13"):
         room.picture(whole["id"], frame=13)
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        *(("3", 3), ("0.5", 0.5), ("86400", 60), ("", 0), ("-5", 0), ("nan", 0), ("inf", 60), ("²", 0)),
+        ("Thu, 26 Nov 2099 10:00:00 GMT", 0),
+    ],
+)
+def test_a_pause_that_a_server_asks_for_is_bounded_and_needs_no_clock(said: str, seconds: float) -> None:
+    assert _seconds(said) == seconds

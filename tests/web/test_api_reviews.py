@@ -1,7 +1,6 @@
 """Reviews, statistics, thresholds, trail and settings over HTTP."""
 
 import io
-import time
 import zipfile
 from collections.abc import Iterator
 
@@ -13,6 +12,7 @@ from secondread.service import LOCAL
 from secondread.stats.proportions import clopper_pearson
 from secondread.web import create_app
 from tests.phantoms import chest_phantom, encode
+from tests.web.conftest import logged_in as begun
 from tests.web.conftest import post
 
 PASSWORD = "a long enough password"
@@ -34,10 +34,7 @@ def app(tmp_path, database_url: str) -> Iterator[Flask]:
 
 def logged_in(app: Flask, name: str) -> FlaskClient:
     client = app.test_client()
-    user = app.extensions["secondread.service"].accounts.get(name)
-    with client.session_transaction() as session:
-        session.update(user=user.id, version=user.session_version, since=int(time.time()), csrf="known")
-    client.environ_base["HTTP_X_CSRF_TOKEN"] = "known"
+    client.environ_base["HTTP_X_CSRF_TOKEN"] = begun(client, name)
     return client
 
 

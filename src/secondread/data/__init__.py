@@ -1,6 +1,7 @@
 """Labelled images: manifests, importers, group-aware splits, the cache of prepared images, downloads."""
 
 from secondread.data.cache import PREPROCESSING_VERSION, PreparedSet, prepared_cache
+from secondread.data.cells import safe
 from secondread.data.download import download
 from secondread.data.importers import import_folder, load_data
 from secondread.data.manifest import Manifest, Row, summarise
@@ -19,6 +20,7 @@ __all__ = [
     "prepared_cache",
     "read_manifest",
     "read_table",
+    "safe",
     "split",
     "summarise",
     "write_manifest",

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from secondread.data.cells import plain, plain_path, safe, safe_path
 from secondread.data.manifest import Manifest, Row, absolute, missing_file, some_of
 from secondread.errors import CannotOpen, DataInvalid
 from secondread.files import written_aside
@@ -55,7 +56,8 @@ def check_manifest(manifest: Manifest, *, where: Path) -> None:
 def write_manifest(manifest: Manifest, path: str | Path) -> None:
     """Write the table aside, then rename it: a reader never finds half of it. Raises CannotOpen or DiskFull.
 
-    Paths are written relative to the table's folder.
+    Paths are written relative to the table's folder. Nothing in it is a formula to a spreadsheet, and `read_manifest`
+    gives back what was written.
     """
     path = absolute(path)
     try:
@@ -70,6 +72,8 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
 
 def read_table(data: bytes, *, where: Path, known: Sequence[str]) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """The header in lower case, and every row's line number with its cells by column; blank rows are left out.
+
+    Cells are what they were before they were made safe for a spreadsheet (see `cells`).
 
     where: named in complaints. known: the columns that have a meaning; one that is nearly one of them is taken for a
     mistake, since a misspelt `patient` that is passed over would make one patient's images independent.
@@ -97,7 +101,7 @@ def read_table(data: bytes, *, where: Path, known: Sequence[str]) -> tuple[list[
                     "put a cell that holds a comma in quotes"
                 )
             else:
-                lines.append((reader.line_num, dict(zip(header, map(str.strip, cells), strict=True))))
+                lines.append((reader.line_num, dict(zip(header, (plain(cell.strip()) for cell in cells), strict=True))))
     except csv.Error as error:
         raise DataInvalid(f"'{where}' line {reader.line_num} is not CSV: {error}") from error
     return header, lines
@@ -142,7 +146,8 @@ def _row(cells: dict[str, str], table: Path, number: int, task: Task | None) -> 
     if task and not texts["class_name"]:
         texts["class_name"] = task.classes[label]
     mask = absolute(table.parent / cells["mask"]) if cells.get("mask") else None
-    return Row(path=absolute(table.parent / cells["path"]), name=cells["path"], label=label, mask=mask, **texts)
+    name = plain_path(cells["path"])
+    return Row(path=absolute(table.parent / name), name=name, label=label, mask=mask, **texts)
 
 
 def _check_unique(rows: tuple[Row, ...], numbers: list[int], *, where: Path) -> None:
@@ -159,7 +164,8 @@ def _cells(row: Row, manifest: Manifest, folder: Path) -> list[str]:
     name = row.name if folder == manifest.folder else _relative(row.path, folder)
     mask = _relative(row.mask, folder) if row.mask else ""
     note = " ".join(row.note.split())  # one image a line, whatever was noted
-    return [name, str(row.label), row.class_name, row.source, row.patient, row.group, row.split, mask, note]
+    words = map(safe, (row.class_name, row.source, row.patient, row.group, row.split))
+    return [safe_path(name), str(row.label), *words, safe_path(mask), safe(note)]
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -2,12 +2,13 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -16,6 +17,7 @@ from secondread.service.tables import AnswerRow, now
 
 _KEPT = timedelta(hours=24)
 _ABANDONED = timedelta(minutes=10)  # who began and has not answered since was killed
+_ODD = timedelta(minutes=1)  # a moment so far ahead is of a clock that was set back since
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,25 @@ class Answer:
 
 
 def forget_answers(session: Session) -> None:
-    """Delete those that are older than a day."""
-    session.execute(delete(AnswerRow).where(AnswerRow.at < now() - _KEPT))
+    """Delete those that are older than a day; also those of a clock that was set back by more than a day."""
+    moment = now()
+    session.execute(delete(AnswerRow).where(or_(AnswerRow.at < moment - _KEPT, AnswerRow.at > moment + _KEPT)))
+
+
+def forget_answers_on(session: Session, reading_ids: Sequence[int]) -> None:
+    """Delete those that tell of one of these readings: they quote what was noted of it."""
+    ids = set(reading_ids)
+    kept = session.execute(select(AnswerRow.key, AnswerRow.body).where(AnswerRow.body.contains('"reading_id"'))).all()
+    gone = [row.key for row in kept if _reading_of(row.body) in ids]
+    session.execute(delete(AnswerRow).where(AnswerRow.key.in_(gone)))
+
+
+def _reading_of(body: str) -> int | None:
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return None
+    return told.get("reading_id") if isinstance(told, dict) else None
 
 
 class Answers:
@@ -45,16 +64,16 @@ class Answers:
     def begin(self, key: str, request: bytes) -> Answer | Literal["new", "other_request", "in_progress"]:
         """Whether this request is the first with its key, and what the first was answered with.
 
-        key: whose it is, of which address, and what the client calls it. request: the body; another one under the same
-        key is 'other_request'. A caller that is told 'new' ends with `end`.
+        key: whose it is, of which address, and what the client calls it. request: all that it says; another one under
+        that key is 'other_request'. A caller that is told 'new' ends with `end`.
         """
-        name, body, moment = self._digest(key.encode()), self._digest(key.encode() + request), now()
+        name, body, moment = self.digest(key.encode()), self.digest(key.encode() + request), now()
         insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
         fresh = {"key": name, "request_sha256": body, "status": None, "content_type": "", "body": "", "at": moment}
         with self._database.begin() as session:
             forget_answers(session)
-            abandoned = (AnswerRow.key == name, AnswerRow.status.is_(None), AnswerRow.at < moment - _ABANDONED)
-            session.execute(delete(AnswerRow).where(*abandoned))
+            long_ago = or_(AnswerRow.at < moment - _ABANDONED, AnswerRow.at > moment + _ODD)
+            session.execute(delete(AnswerRow).where(AnswerRow.key == name, AnswerRow.status.is_(None), long_ago))
             added = session.execute(
                 insert(AnswerRow).values(**fresh).on_conflict_do_nothing().returning(AnswerRow.key)
             )  # fmt: skip
@@ -68,11 +87,12 @@ class Answers:
     def end(self, key: str, answer: Answer | None) -> None:
         """Keep the answer; without one, forget the request, so that it can be tried again."""
         with self._database.begin() as session:
-            row = session.get(AnswerRow, self._digest(key.encode()), with_for_update=True)
+            row = session.get(AnswerRow, self.digest(key.encode()), with_for_update=True)
             if row is not None and answer is None:
                 session.delete(row)
             elif row is not None and answer is not None:
                 row.status, row.content_type, row.body, row.at = answer.status, answer.content_type, answer.body, now()
 
-    def _digest(self, data: bytes) -> str:
+    def digest(self, data: bytes) -> str:
+        """A hash of a request that nobody can guess at without this site's secret. Hexadecimal digits."""
         return hmac.new(self._secret(), data, hashlib.sha256).hexdigest()

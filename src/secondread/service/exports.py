@@ -10,9 +10,10 @@ from typing import Any
 
 from sqlalchemy import select
 
-from secondread.data import Manifest, Row, write_manifest
+from secondread.data import Manifest, Row, safe, write_manifest
 from secondread.errors import CannotOpen, DataInvalid
 from secondread.service.database import Database
+from secondread.service.erasure import note_exported
 from secondread.service.image_store import ImageStore
 from secondread.service.readings import WHOLE
 from secondread.service.tables import ImageRow
@@ -27,7 +28,7 @@ _SCORE_COLUMNS = ("path", "probability", "outcome", "patient", "bundle")
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, end: str = "\r\n") -> Iterator[str]:
     """A table as CSV, some thousand characters at a time; lists and dictionaries are JSON in their cell.
 
-    Text that a spreadsheet would take for a formula begins with an apostrophe (CWE-1236).
+    Text that a spreadsheet would take for a formula begins with an apostrophe (see `data.cells`).
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator=end)
@@ -43,10 +44,8 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, end: str 
 
 def _cell(value: Any) -> Any:
     if isinstance(value, list | dict):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{value}"
-    return value  # None is an empty cell
+        value = json.dumps(value, ensure_ascii=False)
+    return safe(value)  # None is an empty cell
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class ReviewedExport:
         kept = [row for image, row in sorted(found.items()) if image not in contradicted]
         if not kept:
             raise DataInvalid(f"no image of task '{task}' has been reviewed; review some first, or widen the filter")
-        self._note(actor, "reviews.exported", len(kept))
+        self._note(actor, "reviews.exported", [row.image for row in kept])
         try:
             (folder / "images").mkdir(parents=True, exist_ok=True)
             for row in kept:
@@ -108,13 +107,14 @@ class ReviewedExport:
                 seen[row.image] = row
         if not seen:
             raise DataInvalid(f"no image read by {bundle} has been reviewed; review some first, or widen the filter")
-        self._note(actor, "scores.exported", len(seen))
+        self._note(actor, "scores.exported", list(seen))
         rows = ((row.image, f"{row.probability:.6f}", row.finding, row.patient, row.bundle) for row in seen.values())
         return "".join(csv_text(_SCORE_COLUMNS, rows, end="\n"))
 
-    def _note(self, actor: Actor, action: str, n: int) -> None:
+    def _note(self, actor: Actor, action: str, images: Sequence[str]) -> None:
         with self._database.begin() as session:
-            record(session, actor, action, "reviews", n=n)
+            note_exported(session, images, action, actor)
+            record(session, actor, action, "reviews", n=len(images))
 
     def _reviewed(self, only: Filter) -> Iterator[_Reviewed]:
         readings = conditions_of(only).subquery()

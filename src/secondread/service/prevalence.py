@@ -12,14 +12,14 @@ from sqlalchemy.orm import Session
 
 from secondread.errors import Conflict, SecondReadError
 from secondread.evidence.likelihood import NOT_MEASURED, AnswerLikelihood, calibrated_at, likelihood_of
-from secondread.reading import Bundle, load_bundle
+from secondread.reading import Bundle, named_bundle
 from secondread.service.database import Database
 from secondread.service.readings import Outcome
 from secondread.service.tables import PrevalenceRow, now, record_of
 from secondread.service.trail import Actor, record
 from secondread.stats.prevalence import at_prevalence
 from secondread.stats.thresholds import check_prevalence
-from secondread.tasks import load_task
+from secondread.tasks import task_named
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Prevalences:
 
     def choose(self, task: str, *, prevalence: float, note: str = "", actor: Actor) -> SitePrevalence:
         """Set how common disease is; what was set before ends. Raises UnknownName, or UsageError for no share."""
-        name = load_task(task).name
+        name = task_named(task).name
         check_prevalence(prevalence)
         with self._database.begin() as session:
             self._end(session, name, actor)
@@ -82,7 +82,7 @@ class Prevalences:
 
     def clear(self, task: str, *, actor: Actor) -> None:
         """Let none count any more. Raises UnknownName, or Conflict where none does."""
-        name = load_task(task).name
+        name = task_named(task).name
         with self._database.begin() as session:
             if not self._end(session, name, actor):
                 raise Conflict(f"no prevalence is set for {name}")
@@ -142,7 +142,7 @@ class Prevalences:
 @lru_cache(maxsize=32)
 def _bundle(name: str, sha256: str) -> Bundle:
     """The very bundle that answered; loading one reads its weights, so it is kept."""
-    found = load_bundle(name)
+    found = named_bundle(name)
     if found.sha256 != sha256:
         raise Conflict(f"{name} is another training now than the one that answered")
     return found

@@ -29,6 +29,8 @@ ORDERS = tuple(_ORDERS)
 BY_TIME = ("newest", "oldest")  # orders that tell nothing of the answers
 _DECISIONS = ("positive", "negative", "uncertain")
 _MOST = 500  # rows of a page
+_LONGEST_CURSOR = 200  # characters
+_LARGEST_VALUE = 100  # of what rows are ordered by, besides their time
 _CHUNK = 500  # rows of an export held at a time
 
 
@@ -67,6 +69,9 @@ class Page:
 
     rows: tuple[StoredReading, ...]
     next: str | None  # a cursor; None at the end
+
+
+_FREE = ("text", "source")  # of a filter: people type there what they like, and the trail keeps it for good
 
 
 class Worklist:
@@ -130,7 +135,9 @@ class Worklist:
         _order(order)
         _check_first(only, order, actor)
         with self._database.begin() as session:
-            asked = {key: _plain(value) for key, value in asdict(only).items() if value is not None and key != "text"}
+            asked = {
+                key: _plain(value) for key, value in asdict(only).items() if value is not None and key not in _FREE
+            }
             record(session, actor, "worklist.exported", "worklist", filter=asked)
         return self._rows(only, order, actor)
 
@@ -236,11 +243,20 @@ def _cursor(order: str, row: StoredReading) -> str:
 
 def _place(order: str, cursor: str) -> tuple[Any, int]:
     try:
+        if len(cursor) > _LONGEST_CURSOR:
+            raise ValueError(cursor)
         named, value, row_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if named != order or not isinstance(row_id, int) or isinstance(row_id, bool) or not 0 <= row_id < 2**31:
+        if named != order or type(row_id) is not int or not 0 <= row_id < 2**31:
             raise ValueError(named)
-        return (datetime.fromisoformat(value) if isinstance(value, str) else float(value)), row_id
-    except (ValueError, TypeError, binascii.Error) as error:
+        if _ORDERS[order][0].key == "created_at":
+            moment = datetime.fromisoformat(value)
+            if moment.tzinfo is None or not 1970 <= moment.year < 3000:
+                raise ValueError(value)
+            return moment, row_id
+        if type(value) not in (int, float) or not abs(value) < _LARGEST_VALUE:
+            raise ValueError(value)
+        return float(value), row_id
+    except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error) as error:
         raise UsageError(
             "this cursor is of another order or of another list; start again from the first page"
         ) from error

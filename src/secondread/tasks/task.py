@@ -77,11 +77,21 @@ def list_tasks() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
+def task_named(name: str) -> Task:
+    """The task of that name among those that come with the package. Raises UnknownName.
+
+    Nothing is opened for a name that is not among them, so what a request says may be given as it came.
+    """
+    if name not in (known := list_tasks()):
+        raise UnknownName.of("task", name, known)
+    return load_task(name)
+
+
 @cache
 def load_task(name_or_path: str | Path) -> Task:
-    """The task of that name, or of a TOML file of the user's own.
+    """The task of that name, or of a TOML file of the user's own: for commands and programs, which may open files.
 
-    Raises UnknownName, CannotOpen or TaskInvalid.
+    Web and service take `task_named`. Raises UnknownName, CannotOpen or TaskInvalid.
     """
     name = str(name_or_path)
     if name.endswith(".toml") or "/" in name:

@@ -13,12 +13,12 @@ from flask import Response, current_app, jsonify, render_template
 
 from secondread.errors import SecondReadError
 from secondread.service import STATES, Batch, Item, Queue
-from secondread.tasks import list_tasks, load_task
+from secondread.tasks import list_tasks, task_named
 from secondread.web.auth import current_actor, require
 from secondread.web.context import desk, service, wake_workers
 from secondread.web.document import other
 from secondread.web.health import count_stream
-from secondread.web.idempotency import KeyHeader, checked_key
+from secondread.web.idempotency import KeyHeader, checked_key, fingerprint
 from secondread.web.problems import problem
 from secondread.web.readings import ReadingForm, sent
 from secondread.web.shapes import LARGEST_ID, one_of, said, shape_of
@@ -93,19 +93,26 @@ def submit(form_and_files_data: dict[str, Any], headers_data: dict[str, Any]) ->
     """Take in files and zip archives, in the field `image`, and answer with the upload's number.
 
     Once this has answered nothing is lost, whatever happens to the server. With an `Idempotency-Key` the same upload
-    sent again is answered with the number of the first. A file that cannot be taken is an item with the reason.
+    sent again is answered with the number of the first, and another upload with 422. A file that cannot be taken is an
+    item with the reason.
     """
     files, asked = sent(form_and_files_data)
     if not files:
         return problem(400, "no file was sent; send files or archives in the form field 'image'", code="no_image")
     desk().check(asked)
-    number = service().intake.take(
-        ((file.filename or "", file.stream) for file in files),
-        asked,
-        actor=current_actor(),
-        idempotency_key=checked_key(headers_data),
-    )
-    wake_workers()
+    key, number = checked_key(headers_data), None
+    request = "" if key is None else service().answers.digest(fingerprint())
+    if key is not None:
+        number = service().queue.sent_before(key, request_sha256=request, actor=current_actor())
+    if number is None:
+        number = service().intake.take(
+            ((file.filename or "", file.stream) for file in files),
+            asked,
+            actor=current_actor(),
+            idempotency_key=key,
+            request_sha256=request,
+        )
+        wake_workers()
     return service().queue.batch(number), 201, {"Location": f"/api/v1/batches/{number}"}
 
 
@@ -197,7 +204,7 @@ def show() -> str:
         for batch in latest
         if batch.counts.get("failed")
     }
-    tasks = [load_task(name) for name in list_tasks()]
+    tasks = [task_named(name) for name in list_tasks()]
     return render_template("uploads.html", batches=latest, failed=waiting, tasks=tasks, settings=current_app.config)
 
 

@@ -14,7 +14,7 @@ from secondread.reading import Reader
 from secondread.service import SETTINGS, Setting
 from secondread.stats.promises import Shown
 from secondread.stats.scale import marks
-from secondread.tasks import Task, list_tasks, load_task
+from secondread.tasks import Task, list_tasks, task_named
 from secondread.web.auth import require
 from secondread.web.context import readers, service
 from secondread.web.entries import band_of
@@ -160,7 +160,7 @@ class SettingsOut(Schema):
 @catalogue.doc(operation_id="listTasks", summary="List the tasks")
 def tasks() -> Any:
     """Answer with the questions that can be asked of an image."""
-    return {"tasks": [load_task(name) for name in list_tasks()]}
+    return {"tasks": [task_named(name) for name in list_tasks()]}
 
 
 @catalogue.get("/bundles")

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flask import current_app
+from flask import Response, current_app
 
 from secondread.images import Image, encode_png, to_display
 from secondread.pages import data_uri
 from secondread.reading import HeatMap, OperatingPoint, overlay_of
 from secondread.service import Answered, AnswerFacts, Outcome, StoredReading
-from secondread.tasks import Task
+from secondread.tasks import Task, modality_said, part_said
 from secondread.web.context import service
 
 _OF_IMAGE = ("width", "height", "format", "bit_depth", "modality", "body_part", "frame", "n_frames")
@@ -37,6 +37,14 @@ def kept_entry(reading: StoredReading, *, facts: AnswerFacts) -> dict[str, Any]:
 def stored_row(reading: StoredReading, *, counting: Mapping[str, float] | None = None) -> dict[str, Any]:
     """A reading as lists and exports have it. counting: the prevalences that count here, for many rows."""
     return reading.to_dict() | service().prevalences.meaning_of(reading, counting=counting).to_dict()
+
+
+def without_pictures(answer: Response) -> Response:
+    """The same without what was drawn for it: no image of a patient is kept but in the store."""
+    body = answer.get_json()
+    for one in body["readings"]:
+        one["heatmap"] = one["display"]["image"] = None
+    return current_app.response_class(current_app.json.dumps(body), status=answer.status_code, mimetype=answer.mimetype)
 
 
 def band_of(point: OperatingPoint) -> list[float] | None:
@@ -79,4 +87,5 @@ def _picture(image: Image | None) -> dict[str, Any]:
         return dict.fromkeys(("image", *_OF_IMAGE)) | {"notes": []}
     preview = encode_png(to_display(image, longest_side=current_app.config["PREVIEW_PIXELS"]))
     facts = {name: getattr(image, name) or None for name in _OF_IMAGE}
+    facts |= {"modality": modality_said(image.modality) or None, "body_part": part_said(image.body_part) or None}
     return {"image": data_uri(preview)} | facts | {"frame": image.frame + 1, "notes": list(image.notes)}

@@ -12,10 +12,13 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from secondread.errors import (
     BundleError,
+    Busy,
     CannotWrite,
     Conflict,
+    DatabaseAway,
     DatabaseUnusable,
     DiskFull,
+    IdempotencyKeyReused,
     LoginRefused,
     LoginThrottled,
     NotAllowed,
@@ -38,8 +41,11 @@ _ANSWERS: tuple[tuple[type[SecondReadError], int, str], ...] = (
     (Conflict, 409, ""),
     (TrailBroken, 409, ""),
     (UploadRefused, 422, ""),
+    (IdempotencyKeyReused, 422, ""),
     (UsageError, 400, ""),
+    (Busy, 503, "busy"),
     (BundleError, 503, "bundle_unusable"),
+    (DatabaseAway, 503, "database_away"),
     (DatabaseUnusable, 503, "database_unusable"),
     (DiskFull, 503, "disk_full"),
     (CannotWrite, 503, "cannot_write"),
@@ -47,6 +53,7 @@ _ANSWERS: tuple[tuple[type[SecondReadError], int, str], ...] = (
 )
 _TOO_LARGE = {"too_many_files", "upload_too_large", "swells_too_much", "too_large"}  # codes of an upload: 413
 _SENTENCES: dict[int | str, str] = {  # what is told in place of an error's own words
+    "busy": "the server has as much to do as it can; send it again in a moment",
     404: "nothing is at this address; the API is described at /api/v1/openapi.json",
     429: "too many requests at once; wait a moment and go on more slowly",
     405: "this address is not used with that method; see /api/v1/openapi.json",
@@ -54,6 +61,7 @@ _SENTENCES: dict[int | str, str] = {  # what is told in place of an error's own 
     "bundle_unusable": "the model for this task cannot be loaded; the server's log says why",
     "disk_full": "the server's disk is full; nothing was kept: tell the administrator",
     "cannot_write": "nothing can be written to the server's data folder; the server's log says why",
+    "database_away": "the database does not answer now; nothing was stored: send it again in a moment",
     "database_unusable": "the database cannot be used now; the server's log says why",
 }
 
@@ -77,7 +85,7 @@ def problem_body(status: int, detail: str, *, code: str = "") -> dict[str, Any]:
 def problem(status: int, detail: str, *, code: str = "") -> Response:
     """An answer that says what is wrong with the request."""
     body = json.dumps(problem_body(status, detail, code=code), ensure_ascii=False)
-    return Response(body, status=status, content_type=MEDIA_TYPE)
+    return Response(body.encode(errors="replace"), status=status, content_type=MEDIA_TYPE)
 
 
 def status_of(error: SecondReadError) -> tuple[int, str]:
@@ -113,7 +121,7 @@ def problem_of(error: SecondReadError) -> Response:
         current_app.logger.error("a reading was not possible: %s", error)
     sentence = _SENTENCES.get(code) or (_SENTENCES[500] if status == 500 else str(error))
     answer = problem(status, sentence, code=code)
-    if isinstance(error, LoginThrottled):
+    if isinstance(error, (LoginThrottled, Busy, DatabaseAway)):
         answer.headers["Retry-After"] = str(max(1, round(error.retry_after)))
     elif isinstance(error, LoginRefused):
         answer.headers["WWW-Authenticate"] = 'Bearer realm="secondread"'
@@ -144,8 +152,8 @@ def _from_http(error: HTTPException) -> Response:
     status = error.code or 500
     if isinstance(error, RequestEntityTooLarge):
         # Flask answers 413 for too many parts as well; either way the cure is to send less at once.
-        megabytes, files = current_app.config["MAX_BODY_MB"], current_app.config["MAX_FILES"]
-        sentence = f"a request holds at most {megabytes} MB and {files} files; send fewer or smaller files at once"
+        megabytes, files = (request.max_content_length or 0) / 1e6, current_app.config["MAX_FILES"]
+        sentence = f"a request holds at most {megabytes:g} MB and {files} files; send fewer or smaller files at once"
         return problem(413, sentence, code="body_too_large")
     answer = problem(status, _SENTENCES.get(status) or error.description or error.name)
     answer.headers.extend((name, value) for name, value in error.get_headers() if name in ("Allow", "Retry-After"))

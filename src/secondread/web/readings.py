@@ -12,11 +12,12 @@ from werkzeug.datastructures import FileStorage
 from secondread.errors import NotThere
 from secondread.reading import Refusal
 from secondread.service import REVIEW_STATES, Local, ReadingRequest, StoredReading
-from secondread.tasks import list_tasks, load_task
+from secondread.tasks import list_tasks, task_named
 from secondread.web.auth import current_actor, require
 from secondread.web.context import desk, facts_of, service
-from secondread.web.entries import entry, kept_entry, status_of, stored_row
+from secondread.web.entries import entry, kept_entry, status_of, stored_row, without_pictures
 from secondread.web.health import count_reading
+from secondread.web.idempotency import once
 from secondread.web.problems import problem
 from secondread.web.shapes import LARGEST_ID, Text, one_of, said, shape_of
 
@@ -199,8 +200,9 @@ class StoredOut(StoredRow):
 @readings.post("/readings")
 @require("write")
 @readings.input(ReadingForm, location="form_and_files")
-@readings.output(ReadingsOut, description="At least one file was read")
 @readings.doc(operation_id="readImages", summary="Read images")
+@once(readings, kept=without_pictures)
+@readings.output(ReadingsOut, description="At least one file was read")
 def read_images(form_and_files_data: dict[str, Any]) -> Any:
     """Answer for every file, in the order sent, and keep each answer.
 
@@ -208,6 +210,10 @@ def read_images(form_and_files_data: dict[str, Any]) -> Any:
     read is an entry with a refusal; the others are still read. The status is 200 if any file was read. If every file
     was refused it is 415 where none is an image of a kind that is read here, 413 where all are too large and 422
     otherwise, with the same body.
+
+    With an `Idempotency-Key` the same request sent again within a day is answered with the first answer, but for its
+    pictures, which are not kept with it: `heatmap` and `display.image` are null then, and to be had by the reading's
+    number. Another request with that key is answered with 422.
     """
     return _read(form_and_files_data)
 
@@ -250,7 +256,7 @@ def restore_reading(reading_id: int) -> Any:
 @require("read")
 def index() -> str:
     """The page where images are dropped and readings appear."""
-    tasks = [load_task(name) for name in list_tasks()]
+    tasks = [task_named(name) for name in list_tasks()]
     return render_template("index.html", tasks=tasks, settings=current_app.config)
 
 

@@ -12,7 +12,7 @@ from apiflask.validators import Length, OneOf
 from flask import Response
 
 from secondread.service import REVIEW_STATES, VERDICTS, Review, check_shown
-from secondread.tasks import load_task
+from secondread.tasks import list_tasks, task_named
 from secondread.web.auth import current_actor, current_role, require
 from secondread.web.context import service
 from secondread.web.document import other
@@ -54,7 +54,7 @@ class AdjudicationIn(Schema):
 class ManifestQuery(FilterQuery):
     """Which reviewed images, of one task."""
 
-    task = Text(required=True)
+    task = Text(required=True, validate=OneOf(list_tasks(), error="unknown task '{input:.80}'; known: {choices}"))
     split = Text(load_default="", validate=OneOf(["", "train", "val", "test"]))
 
 
@@ -141,7 +141,7 @@ def export_manifest(query_data: dict[str, Any]) -> Response:
     only = filter_of(query_data)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        task = load_task(query_data["task"]).name
+        task = task_named(query_data["task"]).name
         service().exports.manifest(folder, task=task, only=only, split=split, actor=current_actor())
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w") as archive:  # images are compressed already

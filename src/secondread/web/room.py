@@ -11,7 +11,7 @@ from flask import Response, redirect, render_template, request, url_for
 
 from secondread.errors import UsageError
 from secondread.service import Filter, ReadingRequest, StoredReading, answer_facts, bundle_of, check_shown, report_facts
-from secondread.tasks import list_tasks, load_task
+from secondread.tasks import list_tasks, task_named
 from secondread.web.auth import current_actor, current_role, require
 from secondread.web.context import desk, service
 from secondread.web.document import other
@@ -180,7 +180,7 @@ def _page(reading_id: int, mistake: str = "") -> str:
         asked=asked,
         mistake=mistake,
         needed=service().reviews.needed,
-        other_tasks=[load_task(name) for name in list_tasks() if name != reading.task],
+        other_tasks=[task_named(name) for name in list_tasks() if name != reading.task],
         can_settle=reading.review_state == "disputed" and not mine,
     )
 

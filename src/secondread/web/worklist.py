@@ -6,12 +6,12 @@ from typing import Any
 
 from apiflask import APIBlueprint, Schema
 from apiflask.fields import List, Nested, String
-from flask import Response, current_app, redirect, render_template, request, session, url_for
+from flask import Response, current_app, redirect, render_template, request, url_for
 from flask_babel import gettext
 
 from secondread.service import ORDERS, REVIEW_STATES, csv_text
-from secondread.tasks import list_tasks, load_task
-from secondread.web.auth import current_actor, opinion_first, require
+from secondread.tasks import list_tasks, task_named
+from secondread.web.auth import choose_opinion_first, current_actor, opinion_first, require
 from secondread.web.context import service
 from secondread.web.document import other
 from secondread.web.entries import stored_row
@@ -113,13 +113,13 @@ def show() -> Any:
 @worklist.post("/worklist/opinion-first")
 @require("review")
 def switch() -> Any:
-    """Withhold answers from oneself until one's own opinion is given, for this session; or no more."""
-    session["opinion_first"] = request.form.get("on") == "1"
+    """Withhold answers from oneself until one's own opinion is given, from now on; or no more."""
+    choose_opinion_first(request.form.get("on") == "1")
     return redirect(url_for("worklist.show"), code=303)
 
 
 def _form(asked: FormFilter, mistake: str = "") -> dict[str, Any]:
-    titles = {name: gettext(load_task(name).title) for name in list_tasks()}
+    titles = {name: gettext(task_named(name).title) for name in list_tasks()}
     return {
         "asked": asked,
         "orders": ORDERS,
