@@ -2,7 +2,6 @@
 
 import io
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,9 +14,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from secondread.cli import admin
-from secondread.service import LOCAL, ROLES, SCOPES, Service
+from secondread.service import LOCAL, ROLES, SCOPES, Actor, Service
 from secondread.web import create_app
 from tests.cli.test_cli import call
+from tests.web.conftest import logged_in
 
 GOOD = "correct horse battery"
 
@@ -71,6 +71,28 @@ CASES = {
     "a password does not hold the name": _new(password="i am cleo, hello", allowed=False),
     "there are three roles": _new(role="king", allowed=False),
     "a new password has twelve characters too": _password("bo", "short", allowed=False),
+    "a new password is no common one": _password("bo", "password1234", allowed=False),
+    "nor one made from the product's name": _new(password="secondread2026", allowed=False),
+    "a new password of one's own": _password("chief", GOOD + " staple", allowed=True),
+    "and one that ends one's own tokens": Case(
+        True,
+        None,
+        ("PUT", "/users/chief/password", {"password": GOOD + " staple", "end_tokens": True}),
+        ("user", "password", "chief", "--end-tokens"),
+        typed=GOOD + " staple",
+    ),
+    "all sessions of an account end": Case(
+        True,
+        ("/accounts/bo", {"do": "sessions"}),
+        ("DELETE", "/users/bo/sessions", None),
+        ("user", "sessions", "bo", "--end"),
+    ),
+    "but of none that is not there": Case(
+        False,
+        ("/accounts/nobody", {"do": "sessions"}),
+        ("DELETE", "/users/nobody/sessions", None),
+        ("user", "sessions", "nobody", "--end"),
+    ),
     "a new password": _password("bo", GOOD + " staple", allowed=True),
     "another role": _change("role", "bo", {"role": "reviewer"}, "role", "bo", "reviewer", allowed=True),
     "the last administrator stays one": _change(
@@ -128,7 +150,7 @@ def folder(tmp_path: Path, sqlite_file: Path) -> Callable[[str, Case], Path]:
         service = Service.open({"DATA_FOLDER": str(tmp_path / way)})
         for name, role in case.there.items():
             service.accounts.add(name, role=role, password=GOOD, actor=LOCAL)
-            service.accounts.add_token(name, name="old", scopes=["read"], actor=LOCAL)
+            service.tokens.add(name, name="old", scopes=["read"], actor=LOCAL)
         service.close()
         return tmp_path / way
 
@@ -140,18 +162,15 @@ def _left(folder: Path) -> tuple[Any, ...]:
     service = Service.open({"DATA_FOLDER": str(folder)})
     accounts = service.accounts
     users = [(one.name, one.role, one.disabled_at is None, one.session_version) for one in accounts.users()]
-    tokens = [(one.user, one.name, one.scopes, one.revoked_at is None) for one in accounts.tokens(actor=LOCAL)]
+    tokens = [(one.user, one.name, one.scopes, one.revoked_at is None) for one in service.tokens.find(actor=LOCAL)]
     service.close()
     return users, tokens
 
 
 def _client(app: Flask, who: str) -> FlaskClient:
     client = app.test_client()
-    client.environ_base["HTTP_X_CSRF_TOKEN"] = "known"
     if who:
-        user = app.extensions["secondread.service"].accounts.get(who)
-        with client.session_transaction() as session:
-            session.update(user=user.id, version=user.session_version, since=int(time.time()), csrf="known")
+        client.environ_base["HTTP_X_CSRF_TOKEN"] = logged_in(client, who)
     return client
 
 
@@ -199,6 +218,28 @@ def test_page_api_and_command_hold_the_same_rule(
     assert {way: done for way, (done, _) in ways.items()} == dict.fromkeys(ways, case.allowed)
     first, *others = ways.values()
     assert [left for _, left in others] == [first[1]] * len(others)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "ends"),
+    [
+        ("bo", "set_password", True),
+        ("chief", "set_password", False),
+        ("bo", "disable", True),
+        ("bo", "set_role", False),
+        ("bo", "end_sessions", False),
+    ],
+)
+def test_tokens_end_with_what_another_does_because_something_got_out(
+    folder: Callable[[str, Case], Path], name: str, change: str, ends: bool
+) -> None:
+    service = Service.open({"DATA_FOLDER": str(folder("here", CASES["a new account"]))})
+    arguments = {"set_password": (GOOD + " staple",), "set_role": ("reviewer",)}.get(change, ())
+    getattr(service.accounts, change)(name, *arguments, actor=Actor("chief", "session"))
+    assert [one.revoked_at is not None for one in service.tokens.find(name, actor=LOCAL)] == [ends]
+    (line,) = list(service.trail.lines(subject=f"user:{name}"))[-1:]
+    assert ("tokens_ended" in line["detail"]) == ends
+    service.close()
 
 
 def test_the_command_offers_the_roles_and_scopes_that_there_are() -> None:

@@ -1,20 +1,25 @@
 """The application in this process, and the real server in another one."""
 
+import hashlib
 import io
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
+import onnxruntime
 import pytest
+from argon2 import PasswordHasher
 from flask.testing import FlaskClient
 from playwright.sync_api import Browser, Page
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
 from secondread.web import create_app
+from secondread.web.cookies import csrf_of
 from tests.service.conftest import database_url as database_url
 from tests.service.conftest import new_postgresql
 from tests.service.conftest import postgresql as postgresql
@@ -29,6 +34,26 @@ def _own_data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SECONDREAD_DATA_FOLDER", str(tmp_path_factory.mktemp("data")))
         patch.delenv("SECONDREAD_DATABASE", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_to_start() -> Iterator[None]:
+    """Applications of this process open each network once, and hash passwords quickly; servers do it in earnest."""
+    opened: dict[tuple[bytes, int], onnxruntime.InferenceSession] = {}
+
+    def session(data: bytes, options: Any, **more: Any) -> onnxruntime.InferenceSession:
+        key = (hashlib.sha256(data).digest(), options.intra_op_num_threads)
+        if key not in opened:
+            opened[key] = real(data, options, **more)
+        return opened[key]
+
+    real = onnxruntime.InferenceSession
+    hasher = partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("onnxruntime.InferenceSession", session)
+        patch.setattr("secondread.service.accounts.PasswordHasher", hasher)
+        patch.setattr("secondread.service.passwords.PasswordHasher", hasher)
         yield
 
 
@@ -71,13 +96,23 @@ def server() -> Iterator["Server"]:
 
 
 @pytest.fixture(scope="module")
-def room(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Server"]:
-    """A server of its own with an empty worklist, on both databases."""
-    with served(DATA_FOLDER=str(tmp_path_factory.mktemp("room")), DATABASE=module_database) as found:
+def room(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Server"]:
+    """A server of its own with an empty worklist, on PostgreSQL where one answers; `server` is on SQLite.
+
+    That both give the same answers is shown without a browser: tests/service and tests/web/test_api_*.
+    """
+    database: AbstractContextManager[str]
+    try:
+        request.getfixturevalue("postgresql")
+    except pytest.skip.Exception:
+        database = nullcontext("")
+    else:
+        database = new_postgresql()
+    with database as url, served(DATA_FOLDER=str(tmp_path_factory.mktemp("room")), DATABASE=url) as found:
         yield found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """A real one."""
     with chromium() as found:
@@ -97,6 +132,14 @@ class Server:
     def __init__(self, address: str, pid: int):
         self.address = address
         self.pid = pid
+
+
+def logged_in(client: FlaskClient, name: str) -> str:
+    """Log a client in without the work of a password; gives what it has to send as X-CSRF-Token."""
+    service = client.application.extensions["secondread.service"]
+    secret = service.sessions.begin(service.accounts.get(name)).secret
+    client.set_cookie("secondread", secret)
+    return csrf_of(secret)
 
 
 def post(client: FlaskClient, *files: tuple[str, bytes], **form: Any) -> TestResponse:

@@ -70,11 +70,13 @@ def test_a_setting_that_is_none_stops_the_start() -> None:
 
 
 def test_a_header_of_a_proxy_is_believed_only_where_there_is_one(tmp_path) -> None:
-    headers = {"X-Forwarded-For": "127.0.0.1"}
-    for proxies, status in ((0, 401), (1, 200)):
-        client = create_app({"DATA_FOLDER": str(tmp_path), "PROXIES": proxies}).test_client()
-        answer = client.get("/api/v1/readings", headers=headers, environ_overrides=ELSEWHERE)
-        assert answer.status_code == status
+    headers, wrong = {"X-Forwarded-For": "203.0.113.7"}, {"name": "nobody", "password": "a wrong password"}
+    for proxies, address in ((0, ELSEWHERE["REMOTE_ADDR"]), (1, "203.0.113.7")):
+        app = create_app({"DATA_FOLDER": str(tmp_path / str(proxies)), "PROXIES": proxies, "DATABASE": ""})
+        answer = app.test_client().post("/api/v1/session", json=wrong, headers=headers, environ_overrides=ELSEWHERE)
+        assert answer.status_code == 401
+        assert [line["address"] for line in app.extensions["secondread.service"].trail.lines()][-1] == address
+        app.extensions["secondread.service"].close()
 
 
 def test_a_login_lasts_until_it_is_ended(client: FlaskClient) -> None:
@@ -203,7 +205,7 @@ def test_a_key_makes_a_repeated_request_the_same(client: FlaskClient) -> None:
     assert (again.status_code, again.json["code"]) == (409, "shown_once")
     assert [token["name"] for token in client.get("/api/v1/tokens").json["tokens"]] == ["robot"]
     other = client.post("/api/v1/tokens", json={"name": "x", "scopes": ["read"]}, headers={"Idempotency-Key": "one"})
-    assert (other.status_code, other.json["code"]) == (422, "key_reused")
+    assert (other.status_code, other.json["code"]) == (422, "idempotency_key_reused")
 
 
 def test_a_repeated_request_is_known_to_another_server_on_the_same_data(tmp_path) -> None:

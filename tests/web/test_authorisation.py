@@ -1,6 +1,5 @@
 """Every address × every kind of who asks: the table in authorisation.py, cell by cell."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +11,7 @@ from werkzeug.routing import Rule
 from secondread.service import LOCAL, Accounts
 from secondread.web import create_app
 from tests.web.authorisation import TABLE, WHO
+from tests.web.conftest import logged_in
 
 ELSEWHERE = {"REMOTE_ADDR": "192.168.1.20"}
 
@@ -21,10 +21,11 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """An application with an account of each role, and a token of the administrator that may only look."""
     app = create_app({"DATA_FOLDER": str(tmp_path_factory.mktemp("authorisation")), "GATE": "off"})
     service = app.extensions["secondread.service"]
-    accounts = Accounts(service.database, hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    accounts = Accounts(service.database, secret=lambda: b"of this folder", hasher=quick)
     for role in ("administrator", "reviewer", "reader"):
         accounts.add(role[:3], role=role, password="a long password", actor=LOCAL)
-    app.config["READ_TOKEN"], _ = accounts.add_token("adm", name="looks", scopes=["read"], actor=LOCAL)
+    app.config["READ_TOKEN"], _ = service.tokens.add("adm", name="looks", scopes=["read"], actor=LOCAL)
     yield app
     service.close()
 
@@ -68,7 +69,4 @@ def _client(app: Flask, who: str) -> tuple[FlaskClient, dict[str, str]]:
         return client, {}
     if who == "token: read":
         return client, {"Authorization": f"Bearer {app.config['READ_TOKEN']}"}
-    user = app.extensions["secondread.service"].accounts.get(who[:3])
-    with client.session_transaction() as session:
-        session.update(user=user.id, version=user.session_version, since=int(time.time()), csrf="known")
-    return client, {"X-CSRF-Token": "known"}
+    return client, {"X-CSRF-Token": logged_in(client, who[:3])}

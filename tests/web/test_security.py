@@ -1,10 +1,12 @@
 """Who is answered, and what a browser is told."""
 
 import re
+from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
+from secondread.errors import UsageError
 from secondread.web import create_app
 from tests.web.conftest import post
 
@@ -68,7 +70,7 @@ def test_pages_of_other_sites_cannot_have_images_read(
     [
         ("localhost", 200),
         ("127.0.0.1:8000", 200),
-        ("192.168.1.20:8000", 200),
+        ("192.168.1.20:8000", 421),  # without login this machine's own names alone
         ("[::1]", 200),
         ("reading-room.example", 200),
         ("evil.example", 421),
@@ -78,6 +80,57 @@ def test_pages_of_other_sites_cannot_have_images_read(
 def test_only_own_names_are_answered(host: str, status: int) -> None:
     client = create_app({"HOSTS": "reading-room.example, other.example"}).test_client()
     assert client.get("/healthz", headers={"Host": host}).status_code == status
+
+
+def test_with_a_login_any_address_may_be_its_own() -> None:
+    client = create_app({"LOGIN": "on"}).test_client()
+    assert client.get("/healthz", headers={"Host": "192.168.1.20:8000"}).status_code == 200
+    assert client.get("/healthz", headers={"Host": "evil.example"}).status_code == 421
+
+
+_LINK = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+_PICTURE = {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+_INSIDE = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}
+
+
+@pytest.mark.parametrize("path", ["/api/v1/readings", "/api/v1/readings/1/image", "/api/v1/trail", "/readings"])
+@pytest.mark.parametrize(
+    ("headers", "refused"),
+    [
+        ({"Sec-Fetch-Site": "cross-site", **_PICTURE}, True),
+        ({"Sec-Fetch-Site": "same-site", **_PICTURE}, True),
+        ({"Sec-Fetch-Site": "cross-site", **_INSIDE}, True),
+        ({"Sec-Fetch-Site": "cross-site"}, True),
+        ({"Origin": "https://evil.example"}, True),
+        ({"Sec-Fetch-Site": "cross-site", **_LINK}, False),
+        ({"Sec-Fetch-Site": "same-origin", **_PICTURE}, False),
+        ({"Sec-Fetch-Site": "none", **_LINK}, False),
+        ({}, False),
+    ],
+)
+def test_what_a_page_of_another_site_asks_for_is_refused_and_no_line_of_the_trail(
+    client: FlaskClient, path: str, headers: dict[str, str], refused: bool
+) -> None:
+    trail = client.application.extensions["secondread.service"].trail
+    before = trail.count()
+    answer = client.get(path, headers=headers)
+    assert (answer.status_code == 403) == refused
+    if refused:
+        assert trail.count() == before
+
+
+def test_without_login_behind_a_proxy_it_does_not_start() -> None:
+    with pytest.raises(UsageError, match="set login"):
+        create_app({"LOGIN": "off", "PROXIES": 1})
+
+
+@pytest.mark.parametrize("claimed", ["127.0.0.1", "::1", "127.0.0.1, 127.0.0.1", ""])
+def test_what_comes_through_a_proxy_is_never_this_machine(tmp_path: Path, claimed: str) -> None:
+    app = create_app({"PROXIES": 1, "DATA_FOLDER": str(tmp_path), "DATABASE": ""})
+    client, headers = app.test_client(), {"X-Forwarded-For": claimed} if claimed else {}
+    assert client.get("/api/v1/readings", headers=headers).status_code == 401
+    assert client.get("/metrics", headers=headers).status_code == 401
+    app.extensions["secondread.service"].close()
 
 
 def test_the_page_has_nothing_inline_and_nothing_from_elsewhere(client: FlaskClient) -> None:

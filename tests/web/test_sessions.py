@@ -1,14 +1,20 @@
-"""A session that ends while a page is open leads to the login and back, with what was typed; other tabs keep up."""
+"""Sessions of browsers: what their cookies are worth, and one that ends while a page is open.
+
+It leads to the login and back, with what was typed; other tabs keep up.
+"""
 
 import re
 from collections.abc import Iterator
 
 import pytest
+from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
 from flask.testing import FlaskClient
 from playwright.sync_api import Browser, Page, expect
 
 from secondread.service import LOCAL, Service
 from secondread.web import create_app
+from secondread.web.cookies import browser_of
 from tests.web.chromium import opened
 from tests.web.conftest import Server, served
 from tests.web.rooms import fill, ready
@@ -200,3 +206,208 @@ def test_programs_and_scripts_are_told_as_before(stranger: FlaskClient, method: 
         answer = getattr(stranger, method)("/api/v1/readings", headers=headers)
         assert (answer.status_code, answer.mimetype) == (401, "application/problem+json")
     assert stranger.get("/worklist", headers={"Accept": "*/*"}).status_code == 401
+
+
+@pytest.fixture
+def app(tmp_path) -> Iterator[Flask]:
+    """An application with an administrator, anna, and a reviewer, berta."""
+    app = create_app({"DATA_FOLDER": str(tmp_path), "GATE": "off"})
+    for name, role in (("anna", "administrator"), ("berta", "reviewer")):
+        app.extensions["secondread.service"].accounts.add(name, role=role, password=PASSWORD, actor=LOCAL)
+    yield app
+    app.extensions["secondread.service"].close()
+
+
+def _client(app: Flask, name: str, **environ: str) -> FlaskClient:
+    """One that is logged in by its password."""
+    client = app.test_client()
+    client.environ_base |= environ
+    answer = client.post("/api/v1/session", json={"name": name, "password": PASSWORD})
+    assert answer.status_code == 200, answer.text
+    client.environ_base["HTTP_X_CSRF_TOKEN"] = answer.json["csrf_token"]  # type: ignore[index]
+    return client
+
+
+def _cookie(client: FlaskClient, name: str = "secondread") -> str:
+    found = client.get_cookie(name)
+    return "" if found is None else found.value
+
+
+def test_a_copied_cookie_is_worth_nothing_after_the_logout(app: Flask) -> None:
+    anna, thief = _client(app, "anna"), app.test_client()
+    thief.set_cookie("secondread", _cookie(anna))
+    assert thief.get("/api/v1/session").json["name"] == "anna"  # type: ignore[index]
+    assert anna.delete("/api/v1/session").status_code == 200
+    assert _cookie(anna) == ""
+    assert thief.get("/api/v1/readings").status_code == 401
+    assert _cookie(thief) == "", "and the browser is told to forget it"
+
+
+def test_the_cookie_says_nothing_and_is_new_with_each_login(app: Flask) -> None:
+    planted = app.test_client()
+    planted.set_cookie("secondread", "A" * 43)
+    planted.post("/api/v1/session", json={"name": "anna", "password": PASSWORD})
+    seen = {"A" * 43, _cookie(planted), _cookie(_client(app, "anna")), _cookie(_client(app, "anna"))}
+    assert len(seen) == 4
+    assert {len(one) for one in seen} == {43}
+
+
+def test_the_signed_cookie_of_before_is_no_login(app: Flask) -> None:
+    signer = SecureCookieSessionInterface().get_signing_serializer(app)
+    assert signer is not None
+    client = app.test_client()
+    for name in ("secondread", "secondread_sign_in"):
+        client.set_cookie(name, signer.dumps({"user": 1, "version": 1, "since": 2_000_000_000, "csrf": "known"}))
+    assert client.get("/api/v1/readings", headers={"X-CSRF-Token": "known"}).status_code == 401
+
+
+def test_the_token_against_forgery_is_of_one_session(app: Flask) -> None:
+    anna, berta = _client(app, "anna"), _client(app, "berta")
+    one, other = (client.environ_base["HTTP_X_CSRF_TOKEN"] for client in (anna, berta))
+    assert one != other
+    assert anna.delete("/api/v1/session/others", headers={"X-CSRF-Token": other}).status_code == 403
+    again = _client(app, "anna")
+    assert again.delete("/api/v1/session/others", headers={"X-CSRF-Token": one}).status_code == 403
+    assert again.delete("/api/v1/session/others").status_code == 200
+    assert anna.get("/api/v1/readings").status_code == 401
+
+
+@pytest.mark.parametrize("how", ["setting", "proxy"])
+def test_over_tls_cookies_have_the_prefix_of_this_host_alone(tmp_path, how: str) -> None:
+    settings = {"SECURE_COOKIES": "on"} if how == "setting" else {"PROXIES": 1}
+    app = create_app({"DATA_FOLDER": str(tmp_path)} | settings)
+    app.extensions["secondread.service"].accounts.add("anna", role="administrator", password=PASSWORD, actor=LOCAL)
+    client = app.test_client()
+    client.environ_base |= {"HTTP_X_FORWARDED_PROTO": "https", "wsgi.url_scheme": "https"}
+    answer = client.post("/api/v1/session", json={"name": "anna", "password": PASSWORD})
+    cookies = answer.headers.getlist("Set-Cookie")
+    assert [cookie.partition("=")[0] for cookie in cookies] == ["__Host-secondread", "__Host-secondread_device"]
+    for cookie in cookies:
+        assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(cookie.split("; "))
+        assert "Domain" not in cookie
+    secure = {"base_url": "https://localhost"}
+    assert client.get("/api/v1/session", **secure).json["name"] == "anna"  # type: ignore[index, arg-type]
+    plain = app.test_client()
+    plain.set_cookie("secondread", client.get_cookie("__Host-secondread").value)  # type: ignore[union-attr]
+    assert plain.get("/api/v1/session", **secure).json["name"] is None  # type: ignore[index, arg-type]
+    app.extensions["secondread.service"].close()
+
+
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Safari/604.1"
+
+
+def test_one_sees_where_one_is_logged_in_and_ends_it_there(app: Flask) -> None:
+    here = _client(app, "berta", HTTP_USER_AGENT=FIREFOX, REMOTE_ADDR="10.0.0.1")
+    phone = _client(app, "berta", HTTP_USER_AGENT=IPHONE, REMOTE_ADDR="10.0.0.2")
+    script = _client(app, "berta", HTTP_USER_AGENT="a script", REMOTE_ADDR="10.0.0.3")
+    rows = here.get("/api/v1/sessions").json["sessions"]  # type: ignore[index]
+    assert {(row["browser"], row["address"], row["current"]) for row in rows} == {
+        ("Firefox, Linux", "10.0.0.1", True),
+        ("Safari, iPhone", "10.0.0.2", False),
+        ("", "10.0.0.3", False),
+    }
+    page = here.get("/account").text
+    assert page.count("this browser") == 1
+    assert "another program" in page
+    number = next(row["id"] for row in rows if row["address"] == "10.0.0.2")
+    assert here.post(f"/account/sessions/{number}/end").status_code == 303
+    assert phone.get("/api/v1/readings").status_code == 401
+    assert here.post("/account/others").status_code == 303
+    assert script.get("/api/v1/readings").status_code == 401
+    assert here.get("/api/v1/readings").status_code == 200
+    assert "Log out everywhere else" not in here.get("/account").text
+
+
+def test_nobody_sees_or_ends_the_sessions_of_others_but_an_administrator(app: Flask) -> None:
+    anna, berta = _client(app, "anna"), _client(app, "berta")
+    assert berta.get("/api/v1/sessions?user=anna").status_code == 403
+    (row,) = anna.get("/api/v1/sessions?user=berta").json["sessions"]  # type: ignore[index]
+    (own,) = anna.get("/api/v1/sessions").json["sessions"]  # type: ignore[index]
+    assert (row["user"], row["current"], own["current"]) == ("berta", False, True)
+    assert berta.delete(f"/api/v1/sessions/{own['id']}").status_code == 404
+    assert berta.delete("/api/v1/users/anna/sessions").status_code == 403
+    assert anna.delete("/api/v1/users/berta/sessions").status_code == 200
+    assert berta.get("/api/v1/readings").status_code == 401
+    again = _client(app, "berta")
+    (row,) = anna.get("/api/v1/sessions?user=berta").json["sessions"]  # type: ignore[index]
+    assert anna.delete(f"/api/v1/sessions/{row['id']}").status_code == 204
+    assert again.get("/api/v1/readings").status_code == 401
+
+
+@pytest.mark.parametrize("asked", [True, False])
+@pytest.mark.parametrize("way", ["page", "api"])
+def test_tokens_end_with_ones_own_password_if_that_is_asked(app: Flask, way: str, asked: bool) -> None:
+    berta = _client(app, "berta")
+    old = _cookie(berta)
+    token = berta.post("/api/v1/tokens", json={"name": "script", "scopes": ["read"]}).json["token"]  # type: ignore[index]
+    body = {"old": PASSWORD, "new": "another long password"}
+    if way == "api":
+        answer = berta.put("/api/v1/session/password", json=body | {"end_tokens": asked})
+        assert answer.status_code == 200
+    else:
+        form = body | {"again": "another long password"} | ({"end_tokens": "1"} if asked else {})
+        assert berta.post("/account/password", data=form).status_code == 303
+    assert _cookie(berta) != old
+    assert berta.get("/api/v1/readings").status_code == 200
+    thief = app.test_client()
+    thief.set_cookie("secondread", old)
+    assert thief.get("/api/v1/readings").status_code == 401
+    robot = app.test_client().get("/api/v1/readings", headers={"Authorization": f"Bearer {token}"})
+    assert robot.status_code == (401 if asked else 200)
+
+
+def test_my_opinion_first_is_kept_with_the_account(app: Flask) -> None:
+    berta = _client(app, "berta")
+    token = berta.post("/api/v1/tokens", json={"name": "script", "scopes": ["read", "review"]}).json["token"]  # type: ignore[index]
+    assert "Show answers at once" not in berta.get("/worklist").text
+    berta.post("/worklist/opinion-first", data={"on": "1"})
+    assert "Show answers at once" in berta.get("/worklist").text
+    assert "Show answers at once" in _client(app, "berta").get("/worklist").text, "after the next login too"
+    assert "Show answers at once" not in _client(app, "anna").get("/worklist").text
+    robot = app.test_client().get("/worklist", headers={"Authorization": f"Bearer {token}"})
+    assert "Show answers at once" not in robot.text, "it is a person who chose to be kept from answers"
+    berta.post("/worklist/opinion-first", data={"on": "0"})
+    assert "Show answers at once" not in _client(app, "berta").get("/worklist").text
+
+
+def test_a_browser_that_logged_in_before_gets_in_while_strangers_guess(app: Flask) -> None:
+    anna = _client(app, "anna")
+    anna.delete("/api/v1/session")
+    stranger = app.test_client()
+    wrong = {"name": "anna", "password": "not her password"}
+    statuses = [
+        stranger.post("/api/v1/session", json=wrong, environ_overrides={"REMOTE_ADDR": f"10.0.1.{at}"}).status_code
+        for at in range(9)
+    ]
+    assert statuses == [401] * 6 + [429] * 3
+    assert stranger.post("/api/v1/session", json=wrong | {"password": PASSWORD}).status_code == 429
+    assert anna.post("/api/v1/session", json=wrong | {"password": PASSWORD}).status_code == 200
+
+
+def test_another_process_knows_a_session_and_may_end_it(app: Flask, tmp_path) -> None:
+    anna = _client(app, "anna")
+    other = create_app({"DATA_FOLDER": str(tmp_path)})
+    there = other.test_client()
+    there.set_cookie("secondread", _cookie(anna))
+    there.environ_base["HTTP_X_CSRF_TOKEN"] = anna.environ_base["HTTP_X_CSRF_TOKEN"]
+    assert there.get("/api/v1/readings").status_code == 200
+    assert there.delete("/api/v1/session").status_code == 200
+    assert anna.get("/api/v1/readings").status_code == 401
+    other.extensions["secondread.service"].close()
+
+
+@pytest.mark.parametrize(
+    ("agent", "told"),
+    [
+        (FIREFOX, "Firefox, Linux"),
+        (IPHONE, "Safari, iPhone"),
+        ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0", "Edge, Windows"),
+        ("Mozilla/5.0 (Linux; Android 15) Chrome/140.0.0.0 Mobile Safari/537.36", "Chrome, Android"),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) Version/18.0 Safari/605.1.15", "Safari, macOS"),
+        ("curl/8.0", ""),
+        ("<script>" * 1000, ""),
+    ],
+)
+def test_a_browser_is_told_in_words(agent: str, told: str) -> None:
+    assert browser_of(agent) == told

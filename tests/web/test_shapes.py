@@ -59,9 +59,11 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "health": ("/healthz", {}),
     "readiness": ("/readyz", {}),
     "revokeToken": ("/api/v1/tokens/1", {}),
+    "endSessionsOfUser": ("/api/v1/users/chief/sessions", {}),
     "logIn": ("/api/v1/session", {"json": {"name": "chief", "password": PASSWORD}}),
     "whoAmI": ("/api/v1/session", {}),
     "changePassword": ("/api/v1/session/password", {"json": {"old": PASSWORD, "new": NEXT_PASSWORD}}),
+    "listSessions": ("/api/v1/sessions", {}),
     "endOtherSessions": ("/api/v1/session/others", {}),
     "logOut": ("/api/v1/session", {}),
 }

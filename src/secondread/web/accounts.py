@@ -9,8 +9,9 @@ from flask import redirect, render_template, request, url_for
 
 from secondread.errors import UsageError
 from secondread.service import ROLES, User
-from secondread.web.auth import begin_session, current_actor, current_identity, require
+from secondread.web.auth import current_actor, current_identity, require
 from secondread.web.context import service
+from secondread.web.cookies import begin_session
 from secondread.web.forms import written
 from secondread.web.idempotency import once
 from secondread.web.login import PASSWORD
@@ -24,7 +25,8 @@ pages = APIBlueprint("accounts_pages", __name__, url_prefix="/accounts", enable_
 class PasswordIn(Schema):
     """A new password for another's account."""
 
-    password = Text(required=True, validate=PASSWORD, metadata=said("12 characters or more"))
+    password = Text(required=True, validate=PASSWORD, metadata=said("12 characters or more, and not a common one"))
+    end_tokens = Boolean(load_default=False, metadata=said("end its tokens too; those of another's account always end"))
 
 
 class UserIn(Schema):
@@ -103,7 +105,7 @@ def get_user(name: str) -> Any:
 @accounts.output(UserOut)
 @accounts.doc(operation_id="changeUser", summary="Give an account another role, disable or enable it")
 def change_user(name: str, json_data: dict[str, Any]) -> Any:
-    """Change an account; its sessions end. The last administrator stays one."""
+    """Change an account; its sessions end, and with `disabled` its tokens. The last administrator stays one."""
     user = service().accounts.get(name)
     if json_data["role"] is not None and json_data["role"] != user.role:
         user = service().accounts.set_role(user.name, json_data["role"], actor=current_actor())
@@ -119,8 +121,17 @@ def change_user(name: str, json_data: dict[str, Any]) -> Any:
 @accounts.output(UserOut)
 @accounts.doc(operation_id="setPassword", summary="Set an account's password")
 def set_password(name: str, json_data: dict[str, Any]) -> Any:
-    """Set a new password; the account's sessions end."""
-    return service().accounts.set_password(name, json_data["password"], actor=current_actor())
+    """Set a new password; the account's sessions end, and its tokens unless it is one's own."""
+    return service().accounts.set_password(name, **json_data, actor=current_actor())
+
+
+@accounts.delete("/users/<name>/sessions")
+@require("admin")
+@accounts.output(UserOut)
+@accounts.doc(operation_id="endSessionsOfUser", summary="Log an account out everywhere")
+def end_sessions(name: str) -> Any:
+    """End every session of an account, and forget the browsers in which it logged in."""
+    return service().accounts.end_sessions(name, actor=current_actor())
 
 
 @pages.get("")

@@ -2,11 +2,8 @@
 
 import hmac
 import ipaddress
-import secrets
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -16,10 +13,9 @@ from werkzeug.exceptions import HTTPException
 
 from secondread.errors import LoginRefused, NotAllowed
 from secondread.service import LOCAL, SCOPES, Actor, User
+from secondread.web import cookies
 from secondread.web.context import service
 from secondread.web.problems import problem, problem_of
-
-_LONGEST_SESSION = 7 * 24 * 3600  # seconds, however busy it is
 
 
 @dataclass(frozen=True)
@@ -29,6 +25,7 @@ class Identity:
     actor: Actor
     role: str
     user: User | None  # None without login
+    session_id: int | None = None  # of a browser that is logged in
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -55,23 +52,14 @@ def address() -> str:
 
 
 def without_login() -> bool:
-    """Whether this machine itself is served without login now (see the setting `login`)."""
+    """Whether this machine itself is served without login now (see the setting `login`).
+
+    Never behind a proxy: what comes through one says itself whose it is, and this machine's name is easily claimed.
+    """
+    if current_app.config["PROXIES"]:
+        return False
     how = current_app.config["LOGIN"]
     return how == "off" or (how == "auto" and not _any_account())
-
-
-def begin_session(user: User) -> None:
-    """Log this browser in. What it had before, its token against forgery included, is thrown away."""
-    session.clear()
-    session["user"], session["version"], session["since"] = user.id, user.session_version, int(time.time())
-    session.permanent = True
-    g.pop("identity", None)
-
-
-def end_session() -> None:
-    """Log this browser out."""
-    session.clear()
-    g.pop("identity", None)
 
 
 def is_loopback(address: str) -> bool:
@@ -90,21 +78,19 @@ def _of_token(asked: Request) -> Identity | None:
         return None
     if kind.lower() != "bearer" or not secret.strip():
         raise LoginRefused("send an API token, as 'Authorization: Bearer sr_…'")
-    user, scopes = service().accounts.of_token(secret.strip())
+    user, scopes = service().tokens.account_of(secret.strip())
     actor = Actor(user.name, f"token:{secret.strip()[:8]}", address(), scopes)
     return Identity(actor, user.role, user)
 
 
 def _of_session() -> Identity | None:
-    try:
-        user_id, version, since = (int(session[key]) for key in ("user", "version", "since"))
-    except (KeyError, TypeError, ValueError):
+    if not (secret := cookies.session_secret()):
         return None
-    user = service().accounts.of_session(user_id, version) if time.time() - since < _LONGEST_SESSION else None
-    if user is None:
-        session.clear()
+    if (found := service().sessions.account_of(secret, address=address())) is None:
+        cookies.forget_session()
         return None
-    return Identity(Actor(user.name, "session", address(), user.scopes), user.role, user)
+    user, session_ = found
+    return Identity(Actor(user.name, "session", address(), user.scopes), user.role, user, session_.id)
 
 
 def _local() -> Identity | None:
@@ -169,10 +155,20 @@ def current_actor() -> Actor:
 def opinion_first() -> bool:
     """Whether answers are withheld from the one who asks until they have given their own opinion.
 
-    So the site wants it, or they themselves for this page (`blind=1`) or all of this session.
+    So the site wants it, or they themselves: for this page (`blind=1`), or always, which is kept with the account.
     """
-    wanted = current_app.config["OPINION_FIRST"] == "on" or session.get("opinion_first") or request.args.get("blind")
-    return bool(wanted) and may("review")
+    if not may("review"):
+        return False
+    return current_app.config["OPINION_FIRST"] == "on" or bool(request.args.get("blind")) or _chose_opinion_first()
+
+
+def choose_opinion_first(wanted: bool) -> None:
+    """Withhold answers from the one who asks from now on, or no more; without accounts, from this browser."""
+    if current_identity().user is None:
+        session["opinion_first"] = wanted
+    else:
+        service().accounts.set_opinion_first(wanted, actor=current_identity().actor)
+        g.pop("identity", None)
 
 
 def current_user() -> User | None:
@@ -196,27 +192,32 @@ def may(scope: str) -> bool:
 
 
 def csrf_token() -> str:
-    """What a form of this session sends back as the field `csrf_token` or the header `X-CSRF-Token`."""
-    if "csrf" not in session:
-        session["csrf"] = secrets.token_urlsafe(24)
-    return str(session["csrf"])
+    """What a form of this session sends back as the field `csrf_token` or the header `X-CSRF-Token`; '' without one."""
+    secret = cookies.session_secret()
+    return cookies.csrf_of(secret) if secret else ""
 
 
 def register(app: APIFlask) -> None:
     """Ask before every request, and let templates ask as well."""
     app.config.update(
         SECRET_KEY=_secret_of(app),
-        SESSION_COOKIE_NAME="secondread",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=app.config["SECURE_COOKIES"] == "on",
-        PERMANENT_SESSION_LIFETIME=timedelta(hours=app.config["SESSION_HOURS"]),
     )
     app.extensions["secondread.any_account"] = {"there": False}
+    cookies.register(app)
     app.before_request(_ask)
     app.context_processor(
         lambda: {"csrf_token": csrf_token, "may": may, "current_user": current_user, "opinion_first": opinion_first}
     )
+
+
+def _chose_opinion_first() -> bool:
+    """A token is a program of theirs: what a person chose to be kept from is not kept from it."""
+    found = identity()
+    if found is None or found.by == "token":
+        return False
+    return bool(session.get("opinion_first")) if found.user is None else found.user.opinion_first
 
 
 def _marked(scope: str) -> Callable[[_View], _View]:
@@ -248,7 +249,7 @@ def _ask() -> Any:
 
 def _check_token_of_form() -> Response | None:
     """A browser sends its cookie for whoever asks it to: only a page of ours knows the token beside it."""
-    if "user" not in session or request.headers.get("Authorization"):
+    if request.headers.get("Authorization") or (found := identity()) is None or found.by != "session":
         return None
     sent = request.headers.get("X-CSRF-Token") or (_is_form() and request.form.get("csrf_token")) or ""
     if hmac.compare_digest(str(sent).encode(), csrf_token().encode()):

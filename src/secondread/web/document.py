@@ -7,6 +7,7 @@ from apiflask import APIBlueprint, APIFlask
 from flask import current_app, render_template
 
 from secondread.web.auth import PUBLIC, public, scope_of
+from secondread.web.cookies import session_cookie
 from secondread.web.problems import MEDIA_TYPE, ProblemOut
 
 viewer = APIBlueprint("viewer", __name__, url_prefix="/api/v1", enable_openapi=False)
@@ -36,7 +37,7 @@ def register(app: APIFlask) -> None:
     app.license = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
     app.security_schemes = {
         "token": {"type": "http", "scheme": "bearer", "description": "an API token, made by its account"},
-        "session": {"type": "apiKey", "in": "cookie", "name": "secondread", "description": "a browser's login"},
+        "session": {"type": "apiKey", "in": "cookie", "name": session_cookie(app), "description": "a browser's login"},
     }
     public(app.view_functions["openapi.spec"])
     app.spec_processor(lambda spec: _complete(spec, _scopes(app)))

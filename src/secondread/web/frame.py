@@ -18,7 +18,7 @@ from secondread.service import StoredReading
 from secondread.service.clock import local_and_utc
 from secondread.stats.interval import Interval
 from secondread.stats.scale import marks, of_hundred, ratio_in_words, share
-from secondread.tasks import list_tasks, load_task
+from secondread.tasks import list_tasks, task_named
 from secondread.web.auth import may, public
 from secondread.web.context import service
 from secondread.web.forms import way_back
@@ -164,7 +164,7 @@ def reason(row: StoredReading) -> str:
 
 def task_title(name: str) -> str:
     """Of a task that is known here, else its name; a dash for none."""
-    return gettext(load_task(name).title) if name in list_tasks() else name or "–"
+    return gettext(task_named(name).title) if name in list_tasks() else name or "–"
 
 
 def _context() -> dict[str, Any]:

@@ -7,10 +7,11 @@ from apiflask import APIFlask
 from flask import request
 from flask_babel import Babel, get_translations, gettext, lazy_gettext
 from flask_babel import get_locale as _get_locale
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from secondread.reading.reader import ONE_READ
 from secondread.reading.series import NONE_READ, NOT_READ, ONLY_ONE, READ_ALL
+from secondread.service.passwords import LENGTH
 
 COOKIE = "language"
 _FOLDER = Path(__file__).parent / "translations"
@@ -60,6 +61,8 @@ CODES = {
     "archive_encrypted": lazy_gettext("The archive is encrypted. Pack it without a password."),
     "archive_nested": lazy_gettext("An archive in an archive is not unpacked. Send it by itself."),
     "archive_path": lazy_gettext("A name points outside the archive. Pack it again."),
+    "archive_name": lazy_gettext("A file's name is too long, there twice, or no name. Rename the file."),
+    "archive_packing": lazy_gettext("A file is packed in a way that is not read here. Pack it with Deflate."),
     "swells_too_much": lazy_gettext("A file grows too much when it is unpacked. Send it as it is."),
     "too_many_files": lazy_gettext("The upload holds too many files. Send it in parts."),
     "upload_too_large": lazy_gettext("The upload is too large. Send it in parts."),
@@ -87,6 +90,7 @@ CODES = {
     "too_many_requests": lazy_gettext("Too many requests at once. Wait a moment."),
     "disk_full": lazy_gettext("The server's disk is full. Nothing was kept. Tell the administrator."),
     "cannot_write": lazy_gettext("The server cannot keep anything now. Tell the administrator."),
+    "database_away": lazy_gettext("The database does not answer now. Nothing was stored. Try again in a moment."),
     "database_unusable": lazy_gettext("The database cannot be reached now. Tell the administrator."),
     "internal_server_error": lazy_gettext("Something went wrong here. The server's log says what."),
 }
@@ -98,7 +102,7 @@ def in_words(message: str, code: str = "") -> str | Markup:
         return message
     translated = said(message)
     if translated != message:
-        return translated
+        return Markup(escape(translated))
     told = CODES.get(code, lazy_gettext("That did not work"))
     return Markup('{} <span lang="en">({})</span>').format(str(told), message)
 
@@ -120,7 +124,8 @@ def _pattern(sentence: str) -> re.Pattern[str]:
 
 
 # Sentences of lower rooms that hold values.
-_PATTERNS = tuple((english, _pattern(english)) for english in (READ_ALL, ONLY_ONE, NOT_READ, NONE_READ, ONE_READ))
+_WITH_VALUES = (READ_ALL, ONLY_ONE, NOT_READ, NONE_READ, ONE_READ, LENGTH)
+_PATTERNS = tuple((english, _pattern(english)) for english in _WITH_VALUES)
 
 
 def script_words() -> dict[str, str]:

@@ -9,9 +9,11 @@ from flask import current_app, redirect, render_template, request, url_for
 from flask import session as flask_session
 
 from secondread.errors import ExtraMissing, LoginRefused, NotThere, UsageError
+from secondread.files import on_a_line
 from secondread.service import SCOPES
-from secondread.web.auth import address, begin_session, csrf_token, end_session, identity, public
+from secondread.web.auth import address, csrf_token, identity, public
 from secondread.web.context import service
+from secondread.web.cookies import begin_session, device, forget_session, session_secret
 from secondread.web.forms import way_back, written
 from secondread.web.problems import status_of
 from secondread.web.shapes import Text, said
@@ -59,7 +61,7 @@ def who() -> Any:
 @session.doc(operation_id="logIn", summary="Log this browser in")
 def begin(json_data: dict[str, Any]) -> Any:
     """Set the session's cookie. After several failures the answer is 429, for longer each time."""
-    begin_session(service().accounts.log_in(json_data["name"], json_data["password"], address=address()))
+    begin_session(service().accounts.log_in(json_data["name"], json_data["password"], **_asking()))
     return who_asks()
 
 
@@ -86,10 +88,9 @@ def log_in() -> Any:
     """Check name and password, and go where the visitor wanted to."""
     name = written("name")
     try:
-        user = service().accounts.log_in(name, request.form.get("password", ""), address=address())
+        begin_session(service().accounts.log_in(name, request.form.get("password", ""), **_asking()))
     except LoginRefused as error:
         return _form(name, error), status_of(error)[0]
-    begin_session(user)
     return redirect(_next(), code=303)
 
 
@@ -118,12 +119,10 @@ def to_provider() -> Any:
 def from_provider() -> Any:
     """Take in whom the provider vouches for, if an account belongs to them."""
     try:
-        user = service().accounts.log_in_by_subject(_subject(), address=address())
+        begin_session(service().accounts.log_in_by_subject(_subject(), address=address()))
     except LoginRefused as error:
         return _form("", error), 401
-    wanted = str(flask_session.get("next", "/"))
-    begin_session(user)
-    return redirect(wanted, code=303)
+    return redirect(str(flask_session.pop("next", "/")), code=303)
 
 
 def register(app: APIFlask) -> None:
@@ -162,8 +161,13 @@ def who_asks() -> dict[str, Any]:
 def _log_out() -> None:
     found = identity()
     if found is not None and found.by == "session":
-        service().trail.record(found.actor, "logout", f"user:{found.actor.name}")
-    end_session()
+        service().sessions.end(session_secret(), actor=found.actor)
+    forget_session()
+
+
+def _asking() -> dict[str, str]:
+    """From where somebody logs in: what guesses are counted by."""
+    return {"address": address(), "device": device()}
 
 
 def _form(name: str = "", error: LoginRefused | None = None) -> str:
@@ -194,12 +198,12 @@ def _subject() -> str:
         claims = _provider().authorize_access_token()["userinfo"]
         return f"{claims['iss']} {claims['sub']}"
     except (AuthlibBaseError, JoseError, KeyError, TypeError) as error:
-        current_app.logger.warning("a sign-in through the provider failed: %s", error)
+        current_app.logger.warning("a sign-in through the provider failed: %s", on_a_line(str(error))[:300])
         raise LoginRefused("the sign-in did not succeed, or took too long; try again") from error
     except (OSError, ValueError) as error:
         raise _away(error) from error
 
 
 def _away(error: Exception) -> LoginRefused:
-    current_app.logger.error("the sign-in provider cannot be used: %s", error)
+    current_app.logger.error("the sign-in provider cannot be used: %s", on_a_line(str(error))[:300])
     return LoginRefused("the sign-in provider cannot be reached now; try again later, or use name and password")
