@@ -15,6 +15,7 @@ from secondread.errors import BundleError, CannotWrite, DiskFull
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LONGEST_NAME = 255  # bytes, of nearly every file system
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700  # for the owner alone, whatever the umask is
 
 
 @contextmanager
@@ -76,14 +77,33 @@ def written_aside(path: Path, *, durable: bool = False) -> Iterator[Path]:
             aside.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, data: bytes, *, durable: bool = False, mode: int = 0o666) -> None:
-    """Write a file aside, then rename it. mode: who may read it, less what the umask takes away."""
+def write_bytes(path: Path, data: bytes, *, durable: bool = False, private: bool = False) -> None:
+    """Write a file aside, then rename it. private: it, and folders that are made for it, are for the owner alone."""
 
     def opened(name: str, flags: int) -> int:
-        return os.open(name, flags, mode)
+        return os.open(name, flags, PRIVATE_FILE if private else 0o666)
 
+    if private:
+        private_folder(path.parent)
     with written_aside(path, durable=durable) as aside, open(aside, "xb", opener=opened) as file:
         file.write(data)
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, each for the owner alone; what is there stays as it is.
+
+    Path.mkdir gives its mode to the last one only.
+    """
+    for one in (*reversed(folder.parents), folder):
+        if not one.is_dir():
+            one.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+
+
+def private_file(path: Path) -> None:
+    """Make an empty file for the owner alone, where there is none: programs keep to the mode that they find."""
+    private_folder(path.parent)
+    if not path.exists():
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, PRIVATE_FILE))
 
 
 def write_text(path: Path, text: str) -> None:

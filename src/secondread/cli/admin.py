@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from secondread.cli.keeping import check
 from secondread.cli.options import ask_password, open_service, service_options, service_settings, who
 
 _ROLES = click.Choice(["reader", "reviewer", "administrator"])
@@ -43,7 +44,7 @@ def list_users(**options: Any) -> None:
 @click.argument("name")
 @service_options
 def disable(name: str, **options: Any) -> None:
-    """Let an account do nothing more; its sessions end at once."""
+    """Let an account do nothing more; its sessions and tokens end at once."""
     with open_service(**options) as service:
         click.echo(f"{service.accounts.disable(name, actor=who()).name} is disabled")
 
@@ -59,12 +60,33 @@ def enable(name: str, **options: Any) -> None:
 
 @user.command("password")
 @click.argument("name")
+@click.option("--end-tokens", is_flag=True, help="End its API tokens too; those of another's account always end.")
 @service_options
-def password_command(name: str, **options: Any) -> None:
-    """Set a new password, asked for or read as one line of standard input; sessions end."""
+def password_command(name: str, end_tokens: bool, **options: Any) -> None:
+    """Set a new password, asked for or read as one line of standard input; sessions end.
+
+    So do the API tokens of the account, unless it is that of who is at this terminal.
+    """
     password = ask_password("New password")
     with open_service(**options) as service:
-        click.echo(f"{service.accounts.set_password(name, password, actor=who()).name} has a new password")
+        found = service.accounts.set_password(name, password, end_tokens=end_tokens, actor=who())
+        click.echo(f"{found.name} has a new password")
+
+
+@user.command("sessions")
+@click.argument("name")
+@click.option("--end", is_flag=True, help="End them all.")
+@service_options
+def sessions_command(name: str, end: bool, **options: Any) -> None:
+    """Show where an account is logged in; with --end, log it out everywhere."""
+    with open_service(**options) as service:
+        if end:
+            click.echo(f"{service.accounts.end_sessions(name, actor=who()).name} is logged out everywhere")
+            return
+        for found in service.sessions.find(name, actor=who()):
+            since, used = (f"{at:%Y-%m-%d %H:%M UTC}" for at in (found.created_at, found.seen_at))
+            where = f"{found.browser or 'another program'}\t{found.address or 'no address'}"
+            click.echo(f"{found.id}\t{where}\tsince {since}\tlast used {used}")
 
 
 @user.command("role")
@@ -100,7 +122,7 @@ def token() -> None:
 def add_token(user: str, name: str, scopes: tuple[str, ...], days: int, **options: Any) -> None:
     """Make a token for USER and print it: it cannot be shown again."""
     with open_service(**options) as service:
-        secret, made = service.accounts.add_token(user, name=name, scopes=scopes, days=days, actor=who())
+        secret, made = service.tokens.add(user, name=name, scopes=scopes, days=days, actor=who())
     click.echo(
         f"token {made.id} of {made.user} ({', '.join(made.scopes)}), {days} days; it is shown only now:", err=True
     )
@@ -113,7 +135,7 @@ def add_token(user: str, name: str, scopes: tuple[str, ...], days: int, **option
 def list_tokens(user: str | None, **options: Any) -> None:
     """Show the tokens of USER, or all."""
     with open_service(**options) as service:
-        for found in service.accounts.tokens(user, actor=who()):
+        for found in service.tokens.find(user, actor=who()):
             state = (
                 "revoked" if found.revoked_at else f"until {found.expires_at:%Y-%m-%d}" if found.expires_at else "open"
             )
@@ -128,7 +150,7 @@ def list_tokens(user: str | None, **options: Any) -> None:
 def revoke(number: int, **options: Any) -> None:
     """End token NUMBER for good."""
     with open_service(**options) as service:
-        found = service.accounts.revoke_token(number, actor=who())
+        found = service.tokens.revoke(number, actor=who())
     click.echo(f"token {found.id} of {found.user} is revoked")
 
 
@@ -160,6 +182,9 @@ def status(**options: Any) -> None:
         click.echo(f"{service.database.name}: version {found}, {service.queue.waiting()} images waiting")
 
 
+db.add_command(check)
+
+
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @service_options
@@ -175,16 +200,26 @@ def backup(file: Path, **options: Any) -> None:
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--erasures",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="erasures.jsonl of the folder that was lost: who was erased since FILE was made is erased again.",
+)
 @service_options
-def restore(file: Path, **options: Any) -> None:
+def restore(file: Path, erasures: Path | None, **options: Any) -> None:
     """Check FILE, made by `secondread backup`, and put it into an empty data folder (and database)."""
-    from secondread.service import data_folder_of
+    from secondread.service import data_folder_of, read_erasings
     from secondread.service import restore as restore_backup
 
     settings = service_settings(**options)
     folder = data_folder_of(settings)
-    found = restore_backup(file, folder, url=str(settings["DATABASE"]))
+    erasings = read_erasings(erasures) if erasures else []
+    found = restore_backup(file, folder, url=str(settings["DATABASE"]), erasings=erasings, actor=who())
     click.echo(f"{folder}: {found.n_files} files of {found.created}; audit trail up to {found.trail}")
+    if erasures:
+        click.echo(f"{len(erasings)} erasures were done again: {found.erased} images went")
+    else:
+        click.echo("people erased after that day are here again; restore with --erasures to keep them erased", err=True)
 
 
 @click.group()
@@ -196,13 +231,20 @@ def trail() -> None:
 @click.option("--checkpoint", help="What `secondread trail checkpoint` printed earlier; it must still be in the trail.")
 @service_options
 def verify(checkpoint: str | None, **options: Any) -> None:
-    """Go through every line; exit status 1 and the first wrong line where one was changed, removed or moved."""
+    """Go through every line, the triggers that protect them, and the checkpoints that were kept.
+
+    Exit status 1 and the first wrong line where one was changed, removed or moved. What could not be known is said.
+    """
     from secondread.service import Checkpoint
 
     known = Checkpoint.parse(checkpoint) if checkpoint else None
     with open_service(upgrade=False, **options) as service:
         found = service.trail.verify(known)
-    click.echo(f"the audit trail is whole: {found.seq} lines, up to {found}")
+    click.echo(
+        f"the audit trail is whole: {found.seq} lines, up to {found}; compared with {found.compared} checkpoints"
+    )
+    for gap in found.gaps:
+        click.echo(f"not known: {gap}")
 
 
 @trail.command("checkpoint")
@@ -233,7 +275,7 @@ def export(after: int, actor: str | None, subject: str | None, **options: Any) -
 @click.option("--patient-lines", is_flag=True, help="Erase every patient line that was typed, and nothing else.")
 @service_options
 def retain(days: int | None, dry_run: bool, patient_lines: bool, **options: Any) -> None:
-    """Delete images, names and notes older than so many days; the audit trail proves each deletion."""
+    """Delete images, names and notes older than so many days, and files that no row names; the trail proves it."""
     from secondread.errors import UsageError
 
     if patient_lines:
@@ -248,10 +290,15 @@ def retain(days: int | None, dry_run: bool, patient_lines: bool, **options: Any)
     with open_service(**options) as service:
         if dry_run:
             click.echo(f"{service.retention.due(days)} images were received more than {days} days ago")
+            click.echo(f"{service.retention.items_due(days)} names of files stand in uploads of that age")
             return
         found = service.retention.apply(days, actor=who())
+        n_files = service.repair.tidy(actor=who())
     click.echo(f"deleted {found.images} images received before {found.before:%Y-%m-%d %H:%M UTC}")
     click.echo(f"{found.readings} readings stay without them")
+    click.echo(f"{found.items} names of files in uploads are gone, and what was typed with {found.batches} uploads")
+    if n_files:
+        click.echo(f"removed {n_files} files that no row names")
 
 
 @click.command()

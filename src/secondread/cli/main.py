@@ -21,6 +21,7 @@ COMMANDS = {  # name → module of this package, in the order of --help
     "backup": "admin",
     "restore": "admin",
     "retain": "admin",
+    "erase": "keeping",
     "db": "admin",
     "train": "train",
     "merge": "train",

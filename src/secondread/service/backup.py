@@ -1,6 +1,5 @@
 """Backup and restore: database and folder as one archive, with a checksum of every file in it."""
 
-import fcntl
 import gzip
 import hashlib
 import io
@@ -11,7 +10,8 @@ import sqlite3
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,27 +21,19 @@ from sqlalchemy import inspect
 
 from secondread import __version__
 from secondread.errors import BackupDamaged, CannotOpen, Conflict, DatabaseUnusable, ServiceError
+from secondread.files import PRIVATE_FILE, private_folder
 from secondread.service.database import FILE_NAME, Database
-from secondread.service.image_store import KEY_FILE, KINDS, ImageStore
+from secondread.service.erasure import Erasing, Erasure
+from secondread.service.image_store import ERASURES, KEY_FILE, KINDS, ImageStore, maintenance
+from secondread.service.sessions import end_everywhere
 from secondread.service.tables import iso, now
-from secondread.service.trail import Actor, AuditTrail
-
-
-@contextmanager
-def maintenance(folder: Path) -> Iterator[None]:
-    """Hold the folder's maintenance lock; it ends with the process, however that ends. Raises Conflict."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".maintenance.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise Conflict("a backup or a deletion is running on this data folder; wait until it has ended") from error
-        yield
-
+from secondread.service.trail import LOCAL, Actor, AuditTrail
 
 FORMAT, VERSION = "secondread-backup", 1
 _MANIFEST, _DUMP = "manifest.json", "database.dump"
 _CHUNK = 1 << 20
+BACKING_UP, RESTORING = ".secondread-backup-", ".secondread-restore-"  # begin the names of folders that are written to
+ABANDONED = 3600.0  # seconds without a change after which such a folder, or a file that is written aside, is no one's
 
 
 @dataclass(frozen=True)
@@ -54,6 +46,7 @@ class BackupFacts:
     n_files: int
     n_bytes: int  # unpacked
     trail: str  # where the audit trail ended
+    erased: int = 0  # images that were erased again as it was restored
 
 
 def back_up(database: Database, images: ImageStore, out: Path, *, actor: Actor) -> BackupFacts:
@@ -64,8 +57,9 @@ def back_up(database: Database, images: ImageStore, out: Path, *, actor: Actor) 
     if out.exists():
         raise Conflict(f"'{out}' is there already; give another name")
     AuditTrail(database).record(actor, "backup.made", "backup")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with maintenance(images.folder), tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as aside:
+    private_folder(out.parent)
+    remove_abandoned(out.parent, BACKING_UP)
+    with maintenance(images.folder), tempfile.TemporaryDirectory(dir=out.parent, prefix=BACKING_UP) as aside:
         copy = Path(aside) / (FILE_NAME if database.is_sqlite else _DUMP)
         (_copy_sqlite if database.is_sqlite else _dump_postgresql)(database, copy)
         archive = Path(aside) / "archive"
@@ -74,17 +68,22 @@ def back_up(database: Database, images: ImageStore, out: Path, *, actor: Actor) 
     return BackupFacts(out, facts["created"], facts["database"], *_sizes(facts), facts["trail"])
 
 
-def restore(archive: Path, folder: Path, *, url: str = "") -> BackupFacts:
+def restore(
+    archive: Path, folder: Path, *, url: str = "", erasings: Sequence[Erasing] = (), actor: Actor = LOCAL
+) -> BackupFacts:
     """Put a backup into an empty data folder (and an empty PostgreSQL database, where it was made of one).
 
-    Every checksum and the audit trail are verified before anything is in place.
+    Every checksum and the audit trail are verified before anything is in place. erasings: of people who were erased
+    since it was made, and are erased again before it is in place.
     Raises CannotOpen, BackupDamaged, or Conflict where the target holds something.
     """
     folder = folder.absolute()
     if folder.exists() and any(folder.iterdir()):
         raise Conflict(f"'{folder}' is not empty; restore into a new folder, so that nothing is lost")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    private_folder(folder.parent)
+    remove_abandoned(folder.parent, RESTORING)
+    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=RESTORING))
+    n_erased = 0
     try:
         manifest = _unpack(archive, aside)
         if manifest["database"] == "postgresql":
@@ -94,17 +93,39 @@ def restore(archive: Path, folder: Path, *, url: str = "") -> BackupFacts:
             raise Conflict("this backup was made of SQLite; leave --database out, it comes back into the folder")
         database = Database.open(aside, url)
         try:
-            found = AuditTrail(database).verify()
+            found = AuditTrail(database).verify_lines()
+            if str(found) != manifest["trail"]:
+                raise BackupDamaged(f"the audit trail in '{archive}' is not the one that was backed up")
+            if erasings:
+                database.upgrade()
+                n_erased = Erasure(database, ImageStore(aside)).repeat(erasings, actor=actor)
+            end_everywhere(database)
         finally:
             database.close()
-        if str(found) != manifest["trail"]:
-            raise BackupDamaged(f"the audit trail in '{archive}' is not the one that was backed up")
         if folder.exists():
             folder.rmdir()
         aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return BackupFacts(archive, manifest["created"], manifest["database"], *_sizes(manifest), manifest["trail"])
+    sizes = _sizes(manifest)
+    return BackupFacts(archive, manifest["created"], manifest["database"], *sizes, manifest["trail"], n_erased)
+
+
+def remove_abandoned(place: Path, prefix: str) -> int:
+    """Remove folders that a killed backup or restore left in a place: they hold patients' images. How many."""
+    left = [path for path in place.glob(f"{prefix}*") if path.is_dir() and is_abandoned(path)]
+    for path in left:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(left)
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether neither a file or folder nor anything in it changed for an hour."""
+    try:
+        last = max(one.stat().st_mtime for one in (path, *(path.rglob("*") if path.is_dir() else ())))
+    except FileNotFoundError:  # it is at work
+        return False
+    return time.time() - last > ABANDONED
 
 
 def _sizes(manifest: dict[str, Any]) -> tuple[int, int]:
@@ -114,7 +135,7 @@ def _sizes(manifest: dict[str, Any]) -> tuple[int, int]:
 def _write(archive: Path, copy: Path, database: Database, images: ImageStore) -> dict[str, Any]:
     files: dict[str, dict[str, Any]] = {}
     with (
-        archive.open("wb") as raw,
+        os.fdopen(os.open(archive, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE), "wb") as raw,
         # Images are compressed already: the least effort costs little and wins on the database.
         gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=1) as packed,
         tarfile.open(fileobj=packed, mode="w|") as tar,
@@ -132,7 +153,7 @@ def _write(archive: Path, copy: Path, database: Database, images: ImageStore) ->
         }
         text = json.dumps(manifest, indent=1).encode()
         entry = tarfile.TarInfo(_MANIFEST)
-        entry.size, entry.mode = len(text), 0o600
+        entry.size, entry.mode = len(text), PRIVATE_FILE
         tar.addfile(entry, io.BytesIO(text))
     with archive.open("rb") as written:
         os.fsync(written.fileno())
@@ -140,7 +161,11 @@ def _write(archive: Path, copy: Path, database: Database, images: ImageStore) ->
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    for path in [folder / KEY_FILE, *(path for kind in KINDS for path in sorted((folder / kind).glob("??/*")))]:
+    for path in [
+        folder / KEY_FILE,
+        folder / ERASURES,
+        *(path for kind in KINDS for path in sorted((folder / kind).glob("??/*"))),
+    ]:
         if path.is_file() and not path.name.startswith("."):
             yield path.relative_to(folder).as_posix(), path
 
@@ -148,7 +173,7 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
 def _add(tar: tarfile.TarFile, name: str, path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         entry = tarfile.TarInfo(name)
-        entry.size, entry.mode = os.fstat(file.fileno()).st_size, 0o600
+        entry.size, entry.mode = os.fstat(file.fileno()).st_size, PRIVATE_FILE
         hashing = _Hashing(file)
         tar.addfile(entry, hashing)
     return {"sha256": hashing.digest.hexdigest(), "n_bytes": entry.size}
@@ -201,7 +226,15 @@ def _restore_postgresql(dump: Path, folder: Path, url: str) -> None:
     try:
         if inspect(database.engine).get_table_names():
             raise Conflict(f"the database {database.name} is not empty; restore into a new one")
-        _run("pg_restore", database, "--no-owner", "--exit-on-error", "--single-transaction", str(dump))
+        _run(
+            "pg_restore",
+            database,
+            "--no-owner",
+            "--no-privileges",
+            "--exit-on-error",
+            "--single-transaction",
+            str(dump),
+        )
     finally:
         database.close()
 
@@ -249,9 +282,9 @@ def _unpack(archive: Path, aside: Path) -> dict[str, Any]:
 
 
 def _extract(content: Any, path: Path) -> dict[str, Any]:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(path.parent)
     digest, size = hashlib.sha256(), 0
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE), "wb") as target:
         while chunk := content.read(_CHUNK):
             digest.update(chunk)
             size += len(chunk)

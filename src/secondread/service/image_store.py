@@ -1,22 +1,39 @@
 """Files by the hash of their bytes: images, thumbnails and heat maps in one folder, written aside and renamed."""
 
+import fcntl
 import hashlib
 import os
 import re
 import secrets
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from secondread.errors import CannotWrite, DiskFull, NotThere, ServiceError
-from secondread.files import write_bytes, writing
+from secondread.errors import CannotWrite, Conflict, DiskFull, NotThere, ServiceError
+from secondread.files import private_file, private_folder, write_bytes, writing
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[0-9a-f]{64}(-[0-9a-z]{1,32})?")
 IMAGES, THUMBNAILS, HEAT_MAPS = "images", "thumbnails", "heatmaps"
 KINDS = (IMAGES, THUMBNAILS, HEAT_MAPS)
-KEY_FILE = "site.key"
+PICTURES = "pictures"  # drawn for the viewer, kept for a while and in no backup (picture_cache.py)
+KEY_FILE, ERASURES = "site.key", "erasures.jsonl"
 _LEAST_FREE = 16_000_000  # bytes; with less, images would soon be refused one after another
+
+
+@contextmanager
+def maintenance(folder: Path) -> Iterator[None]:
+    """Hold the folder's maintenance lock; it ends with the process, however that ends. Raises Conflict."""
+    lock = folder / ".maintenance.lock"
+    private_file(lock)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Conflict("a backup or a deletion is running on this data folder; wait until it has ended") from error
+        yield
 
 
 class ImageStore:
@@ -33,7 +50,7 @@ class ImageStore:
         """Make the folders, for the owner alone. Raises ServiceError."""
         try:
             for kind in KINDS:
-                (self.folder / kind).mkdir(parents=True, exist_ok=True, mode=0o700)
+                private_folder(self.folder / kind)
         except OSError as error:
             raise ServiceError(
                 f"the data folder '{self.folder}' cannot be used ({error.strerror}); name another with --data-folder"
@@ -59,6 +76,10 @@ class ImageStore:
         path = self._path(IMAGES, sha256)
         if not path.is_file():
             self._write(path, data)
+        else:
+            _sync_folder(
+                path.parent
+            )  # another process may have renamed it this moment, and be killed before it does so
         return sha256
 
     def image(self, sha256: str) -> bytes:
@@ -67,6 +88,13 @@ class ImageStore:
         if hashlib.sha256(data).hexdigest() != sha256:
             raise ServiceError(f"the stored image {sha256[:12]}… is damaged; restore it from a backup")
         return data
+
+    def size(self, sha256: str) -> int:
+        """Bytes of a kept image. Raises NotThere."""
+        try:
+            return self._path(IMAGES, sha256).stat().st_size
+        except FileNotFoundError as error:
+            raise NotThere("this picture is not kept any more, or was never made") from error
 
     def add_picture(self, kind: str, name: str, png: bytes) -> None:
         """Keep a thumbnail (see `thumbnail_name`) or a heat map (see `heat_map_name`)."""
@@ -85,6 +113,20 @@ class ImageStore:
             return False
         _sync_folder(path.parent)
         return True
+
+    def forget(self, sha256: str) -> int:
+        """Delete an image and every picture that was ever made of it, whatever frame or bundle; how many files."""
+        self._path(IMAGES, sha256)  # no pattern of ours, then nothing is looked for
+        n = 0
+        for kind in (*KINDS, PICTURES):
+            folder = self.folder / kind / sha256[:2]
+            found = sorted(folder.glob(f"{sha256}*"))
+            for path in found:
+                path.unlink(missing_ok=True)
+            if found:
+                _sync_folder(folder)
+            n += len(found)
+        return n
 
     def exists(self, kind: str, name: str) -> bool:
         """Whether the file is there."""
@@ -129,10 +171,12 @@ class ImageStore:
 
     def _write(self, path: Path, data: bytes) -> None:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_bytes(path, data, durable=True, mode=0o600)
+            new = not path.parent.is_dir()
+            write_bytes(path, data, durable=True, private=True)
+            if new:
+                _sync_folder(path.parent.parent)
         except OSError as error:  # but for a full disk, which has an error of its own
-            raise ServiceError(f"cannot write to the data folder '{self.folder}': {error.strerror}") from error
+            raise CannotWrite(f"cannot write to the data folder '{self.folder}': {error.strerror}") from error
 
 
 def heat_map_name(image_sha256: str, bundle_sha256: str, frame: int = 0) -> str:

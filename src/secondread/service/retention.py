@@ -1,17 +1,22 @@
-"""Retention: images older than so many days are deleted, with proof in the trail; their readings stay as tombstones."""
+"""Retention: what is older than so many days is deleted, with proof in the trail; readings stay as tombstones."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.orm import Session
 
 from secondread.errors import UsageError
-from secondread.service.answers import forget_answers
-from secondread.service.backup import maintenance
+from secondread.service.answers import forget_answers, forget_answers_on
 from secondread.service.database import Database
-from secondread.service.image_store import HEAT_MAPS, IMAGES, THUMBNAILS, ImageStore, thumbnail_name
-from secondread.service.tables import ImageRow, ItemRow, ReadingRow, ReviewRow, iso, now
+from secondread.service.image_store import ImageStore, maintenance
+from secondread.service.tables import BatchRow, ImageRow, ItemRow, ReadingRow, ReviewRow, iso, now
 from secondread.service.trail import Actor, record
+
+WAITING_STATES = ("queued", "running")
+_CHUNK = 5_000  # items in a transaction
+_FACTS_THAT_STAY = ("width", "height", "format", "bit_depth", "photometric", "modality", "body_part", "n_frames")
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,8 @@ class Erased:
     images: int
     readings: int
     before: datetime  # received before this moment
+    items: int = 0  # of uploads, whose names and messages were emptied
+    batches: int = 0  # uploads whose source was emptied
 
 
 class Retention:
@@ -34,8 +41,15 @@ class Retention:
         """How many images `apply` would delete now."""
         return len(self._due(_before(days)))
 
+    def items_due(self, days: int) -> int:
+        """How many names of files in uploads `apply` would empty now, besides those of images."""
+        with self._database.reading() as session:
+            statement = select(func.count()).select_from(_old_items(_before(days)).subquery())
+            return session.scalar(statement) or 0
+
     def apply(self, days: int, *, actor: Actor) -> Erased:
-        """Delete image, thumbnail, heat maps, names, patient lines and notes of images received over `days` days ago.
+        """Delete image, thumbnail, heat maps, names, patient lines and notes of images received over `days` days ago,
+        and empty what uploads of that age say of their files, those that were refused among them.
 
         An image sent again counts from then; one that waits to be read stays. What was measured (probability, decision,
         findings) stays, without anything that identifies. The files go first and the trail says so after: it never
@@ -51,10 +65,13 @@ class Retention:
                 found = self._erase(sha256, before, days, actor)
                 n_images += found is not None
                 n_readings += found or 0
-        return Erased(n_images, n_readings, before)
+            n_items, n_batches = self._empty_uploads(before, days, actor)
+        if n_images or n_items:
+            self._database.settle()
+        return Erased(n_images, n_readings, before, n_items, n_batches)
 
     def _due(self, before: datetime) -> list[str]:
-        waiting = select(ItemRow.image_sha256).where(ItemRow.state.in_(("queued", "running")))
+        waiting = select(ItemRow.image_sha256).where(ItemRow.state.in_(WAITING_STATES))
         statement = select(ImageRow.sha256).where(
             ImageRow.erased_at.is_(None),
             ImageRow.received_at < before,
@@ -69,37 +86,86 @@ class Retention:
             image = session.get_one(ImageRow, sha256, with_for_update=True)
             if image.erased_at is not None or image.received_at >= before:
                 return None
-            rows = session.execute(
-                select(ReadingRow.id, ReadingRow.frame, ReadingRow.heat_map).where(ReadingRow.image_sha256 == sha256)
+            return len(erase_image(session, self._images, image, f"received more than {days} days ago", actor))
+
+    def _empty_uploads(self, before: datetime, days: int, actor: Actor) -> tuple[int, int]:
+        """Empty names and messages of finished items of old uploads, and what was typed as the uploads' source."""
+        n_items = 0
+        while True:
+            with self._database.begin() as session:
+                ids = session.scalars(_old_items(before).limit(_CHUNK)).all()
+                session.execute(update(ItemRow).where(ItemRow.id.in_(ids)).values(name="", message=""))
+                n_items += len(ids)
+            if len(ids) < _CHUNK:
+                break
+        waiting = select(ItemRow.batch_id).where(ItemRow.state.in_(WAITING_STATES))
+        old = (
+            BatchRow.created_at < before,
+            BatchRow.id.not_in(waiting),
+            or_(BatchRow.source != "", BatchRow.idempotency_key.is_not(None)),
+        )
+        with self._database.begin() as session:
+            changed = session.execute(
+                update(BatchRow).where(*old).values(source="", idempotency_key=None).returning(BatchRow.id)
             ).all()
-            ids = [row.id for row in rows]
-            self._images.erase(IMAGES, sha256)
-            for frame in {0, *(row.frame for row in rows)}:
-                self._images.erase(THUMBNAILS, thumbnail_name(sha256, frame))
-            for row in rows:
-                if row.heat_map:
-                    self._images.erase(HEAT_MAPS, row.heat_map)
-            moment = now()
-            image.erased_at, image.patient, image.patient_line = moment, "", {}
-            session.execute(
-                update(ReadingRow)
-                .where(ReadingRow.id.in_(ids))
-                .values(name="", has_thumbnail=False, heat_map="", erased_at=moment)
-            )
-            session.execute(update(ItemRow).where(ItemRow.image_sha256 == sha256).values(name=""))
-            session.execute(update(ReviewRow).where(ReviewRow.reading_id.in_(ids)).values(note=""))
-            record(
-                session,
-                actor,
-                "image.erased",
-                f"image:{sha256}",
-                rule=f"received more than {days} days ago",
-                received_at=iso(image.received_at),
-                erased_at=iso(moment),
-                n_bytes=image.n_bytes,
-                readings=ids,
-            )
-            return len(ids)
+            if n_items or changed:
+                rule = f"sent more than {days} days ago"
+                record(session, actor, "uploads.emptied", "batches", rule=rule, items=n_items, batches=len(changed))
+        return n_items, len(changed)
+
+
+def erase_image(
+    session: Session, images: ImageStore, image: ImageRow, rule: str, actor: Actor, *, person: bool = False
+) -> list[int]:
+    """Delete an image's files, then all that its rows say of whose it is, within the caller's transaction.
+
+    person: the person asked to be erased: of facts and sources, which retention leaves, no free text stays either.
+    Returns the numbers of the readings that are tombstones now. What stays is what was measured, when, by what and what
+    reviewers found: none of it names anyone.
+    """
+    readings = session.scalars(select(ReadingRow).where(ReadingRow.image_sha256 == image.sha256)).all()
+    ids = [row.id for row in readings]
+    n_files = images.forget(image.sha256)
+    moment = now()
+    was = {"received_at": iso(image.received_at), "n_bytes": image.n_bytes}
+    image.erased_at, image.patient, image.patient_line, image.header = moment, "", {}, {}
+    for row in readings:
+        row.name, row.has_thumbnail, row.heat_map, row.erased_at = "", False, "", moment
+        row.facts = _facts(row.facts, person=person)
+        row.source = "" if person else row.source
+    session.execute(update(ItemRow).where(ItemRow.image_sha256 == image.sha256).values(name="", message=""))
+    session.execute(update(ReviewRow).where(ReviewRow.reading_id.in_(ids)).values(note=""))
+    forget_answers_on(session, ids)
+    record(
+        session,
+        actor,
+        "image.erased",
+        f"image:{image.sha256}",
+        rule=rule,
+        erased_at=iso(moment),
+        readings=ids,
+        files=n_files,
+        **was,
+    )
+    return ids
+
+
+def _facts(facts: dict[str, Any], *, person: bool) -> dict[str, Any]:
+    kept = {name: value for name, value in facts.items() if name != "header"}
+    return {name: kept[name] for name in _FACTS_THAT_STAY if name in kept} if person else kept
+
+
+def _old_items(before: datetime) -> Any:
+    return (
+        select(ItemRow.id)
+        .join(BatchRow, BatchRow.id == ItemRow.batch_id)
+        .where(
+            BatchRow.created_at < before,
+            ItemRow.state.not_in(WAITING_STATES),
+            or_(ItemRow.name != "", ItemRow.message != ""),
+        )
+        .order_by(ItemRow.id)
+    )
 
 
 def _before(days: int) -> datetime:
