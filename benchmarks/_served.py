@@ -48,10 +48,11 @@ def environment(folder: Path, *, database: str = "", **settings: object) -> dict
     return {**os.environ, "OMP_NUM_THREADS": "1", **here, **given}
 
 
-def start(*arguments: str, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """`secondread` with these arguments, in a process of its own."""
+def start(*arguments: str, env: Mapping[str, str], quiet: bool = False) -> subprocess.Popen[bytes]:
+    """`secondread` with these arguments, in a process (and a group) of its own. quiet: its log is not shown."""
     command = [sys.executable, "-m", "secondread.cli", *arguments]
-    return subprocess.Popen(command, env=dict(env), stdout=subprocess.DEVNULL)
+    log = subprocess.DEVNULL if quiet else None
+    return subprocess.Popen(command, env=dict(env), stdout=subprocess.DEVNULL, stderr=log, start_new_session=True)
 
 
 def wait_until_ready(address: str) -> None:

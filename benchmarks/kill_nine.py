@@ -1,18 +1,16 @@
-"""Server and worker are killed (SIGKILL) again and again while 300 images come in; each is read exactly once.
+"""Server and worker are killed (SIGKILL) again and again while people work; all that was told to be stored is there.
 
-python -m benchmarks.kill_nine [--images 300] [--kills 20] [--database sqlite|postgresql|both]
+python -m benchmarks.kill_nine [--images 200] [--kills 20] [--database sqlite|postgresql|both] [--processes 1 2]
 results in benchmarks/results/kill_nine.json
 """
 
 import argparse
-import http.client
-import json
+import os
 import random
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -21,36 +19,47 @@ from typing import Any
 
 from benchmarks import _served
 from benchmarks._common import save
+from benchmarks._killed import PART, Askers, all_there
 from secondread.service import Service
 
-TASK = "tuberculosis"
 ROLES = ("serve", "work")
-PART = 10  # images of one upload
-PAUSE = 0.3  # seconds between uploads, so that they last as long as the reading
 LEASE_SECONDS = 2
-IN_TIME = 600.0  # seconds for all of it
+IN_TIME = 900.0  # seconds for all of it
+_AN_HOUR = 3600.0
 
 
 class Room:
     """`secondread serve` and `secondread work`, started again when they are killed."""
 
-    def __init__(self, env: Mapping[str, str]):
+    def __init__(self, env: Mapping[str, str], processes: int):
         self._env = env
         self.port = _served.free_port()
-        self._commands = {"serve": ["serve", "--port", str(self.port)], "work": ["work"]}
+        several = ["--processes", str(processes)] if processes > 1 else []
+        self._commands = {"serve": ["serve", "--port", str(self.port), *several], "work": ["work"]}
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
-        """What is not running."""
+        """What is not running, or could not begin while the port was still taken."""
         for name, command in self._commands.items():
-            if name not in self.running:
-                self.running[name] = _served.start(*command, env=self._env)
+            if name not in self.running or self.running[name].poll() is not None:
+                self.running[name] = _served.start(*command, env=self._env, quiet=True)
 
     def kill(self, name: str) -> None:
-        """SIGKILL: nothing of its own runs any more."""
+        """SIGKILL to it and all that it started: nothing of its own runs any more."""
         process = self.running.pop(name)
-        process.send_signal(signal.SIGKILL)
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+    def kill_one_of_several(self, rng: random.Random) -> bool:
+        """SIGKILL to one of the processes that serve; False where there is but one."""
+        parent = self.running["serve"].pid
+        try:
+            children = [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+            if children:
+                os.kill(rng.choice(children), signal.SIGKILL)
+        except (OSError, ValueError):
+            return False
+        return bool(children)
 
     def stop(self) -> None:
         """Both."""
@@ -59,93 +68,78 @@ class Room:
 
 
 def main() -> None:
-    """On each database in turn; fails unless every image was read exactly once."""
+    """On each database in turn; fails unless nothing is lost, twice, stuck or no one's."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--images", type=int, default=300)
+    parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
+    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
     options = parser.parse_args()
     kinds = ["sqlite", "postgresql"] if options.database == "both" else [options.database]
-    films = _served.films(options.images, side=256)
-    results = {kind: _measure(kind, films, options.kills) for kind in kinds}
+    films = _served.films(options.images + options.images // 4, side=256)
+    results = {
+        f"{kind}, {n} process{'es' if n > 1 else ''}": _measure(kind, films, options.images, options.kills, n)
+        for n in options.processes
+        for kind in kinds
+    }
     save(
         "kill_nine",
         {
             "command": " ".join(["python -m benchmarks.kill_nine", *sys.argv[1:]]),
-            "what": f"SIGKILL to `secondread serve` and `secondread work` in turn, {options.kills} times while "
-            f"{options.images} images come in, {PART} an upload, sent again under the same key where no answer came",
-            "asked": "every image read exactly once at the end",
+            "what": f"SIGKILL to `secondread serve` and `secondread work` in turn, {options.kills} times at random "
+            f"moments, while {options.images} images come in ({PART} an upload), others are sent to be read at once "
+            "and reviewed, and retention, backup and erasure run and are killed themselves",
+            "asked": "after `db check --repair`: all that was answered is there and once, no item is stuck, no file is "
+            "no one's, the trail is whole and fits its checkpoints, the last backup can be restored",
             **results,
         },
     )
-    sys.exit(0 if all(result["each_read_exactly_once"] for result in results.values()) else 1)
+    sys.exit(1 if any(result["wrong"] for result in results.values()) else 0)
 
 
-def _measure(kind: str, films: list[bytes], kills: int) -> dict[str, Any]:
+def _measure(kind: str, films: list[bytes], n: int, kills: int, processes: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name, _served.empty_database(kind) as url:
-        env = _served.environment(Path(name) / "data", database=url, lease_seconds=LEASE_SECONDS, workers=0)
-        service = Service.open({"DATA_FOLDER": str(Path(name) / "data"), "DATABASE": url})
-        room = Room(env)
+        folder = Path(name) / "data"
+        env = _served.environment(folder, database=url, lease_seconds=LEASE_SECONDS, workers=0)
+        service = Service.open({"DATA_FOLDER": str(folder), "DATABASE": url, "LEASE_SECONDS": LEASE_SECONDS})
+        room = Room(env, processes)
+        askers = Askers(room.port, env, service, films[:n], films[n:])
         started = time.perf_counter()
         try:
-            told = _kill_until_read(room, service, films, kills)
+            killed = _kill_until_read(room, service, askers, n, kills)
+            askers.join()
         finally:
+            askers.stop.set()
             room.stop()
         seconds = time.perf_counter() - started
-        found = _found(service, len(films))
+        before, after = _mended(service, askers, env)
+        found = all_there(service, askers.told, lambda *command: _restore(kind, Path(name), env, *command))
         service.close()
-    return {**found, **told, "seconds": round(seconds, 1)}
+    if after:
+        found["wrong"].append(f"after `db check --repair` there is still: {after}")
+    return {"kills": killed, **found, "found_by_db_check": before, "seconds": round(seconds, 1)}
 
 
-def _kill_until_read(room: Room, service: Service, films: list[bytes], kills: int) -> dict[str, Any]:
-    """One after the other, spread over the whole of it: after every so many images that were read."""
+def _kill_until_read(room: Room, service: Service, askers: Askers, n: int, kills: int) -> dict[str, int]:
+    """One after the other, spread over the whole of it: after every so many images that were read, and a while."""
     rng = random.Random(0)
     killed: Counter[str] = Counter()
-    requests: list[int] = []
     room.start()
-    client = threading.Thread(target=lambda: requests.extend(_send_all(room.port, films)), daemon=True)
-    client.start()
+    askers.start()
     deadline = time.monotonic() + IN_TIME
-    while (closed := _closed(service)) < len(films):
-        assert time.monotonic() < deadline, f"after {IN_TIME:.0f} s only {closed} of {len(films)} images are read"
-        time.sleep(rng.uniform(0.02, 0.1))
+    while (closed := _closed(service)) < n or sum(killed.values()) < kills or not askers.uploads_are_in:
+        assert time.monotonic() < deadline, f"after {IN_TIME:.0f} s only {closed} of {n} images are read"
+        time.sleep(rng.uniform(0.02, 0.5))
         n_kills = sum(killed.values())
-        if n_kills < kills and closed >= n_kills * len(films) // (kills + 1):
+        if n_kills < kills and closed >= n_kills * n // (kills + 1):
             name = ROLES[n_kills % 2]
-            room.kill(name)
+            if name == "serve" and n_kills % 4 == 0 and room.kill_one_of_several(rng):
+                name = "one of the processes that serve"
+            else:
+                room.kill(name)
             killed[name] += 1
-            room.start()
-    client.join()
-    return {"kills": dict(killed), "uploads": len(requests), "requests_that_they_took": sum(requests)}
-
-
-def _send_all(port: int, films: list[bytes]) -> list[int]:
-    """How many requests each upload took."""
-    requests = []
-    for first in range(0, len(films), PART):
-        requests.append(_send(port, first, films[first : first + PART]))
-        time.sleep(PAUSE)
-    return requests
-
-
-def _send(port: int, first: int, part: list[bytes]) -> int:
-    """One upload, again and again under one key until it is answered."""
-    files = [(f"{first + number}.png", data) for number, data in enumerate(part)]
-    body, headers = _served.form("image", files, task=TASK)
-    for attempt in range(1, 1000):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        try:
-            connection.request("POST", "/api/v1/batches", body, {**headers, "Idempotency-Key": f"part-{first}"})
-            answer = connection.getresponse()
-            text = answer.read()
-            assert answer.status in (201, 500, 503), text
-            if answer.status == 201:
-                return attempt
-        except (OSError, http.client.HTTPException):
-            time.sleep(0.2)  # it was killed, and comes back
-        finally:
-            connection.close()
-    raise TimeoutError(f"the upload of image {first} was never answered")
+        room.start()
+    return dict(killed)
 
 
 def _closed(service: Service) -> int:
@@ -153,25 +147,33 @@ def _closed(service: Service) -> int:
     return sum(batch.n - batch.counts["queued"] - batch.counts["running"] for batch in batches)
 
 
-def _found(service: Service, n: int) -> dict[str, Any]:
-    """What the database and the trail tell of it."""
-    states: Counter[str] = Counter()
-    for batch in service.queue.batches(limit=10_000):
-        states.update({state: count for state, count in batch.counts.items() if count})
-    made = Counter(
-        json.loads(line["detail"])["image"] for line in service.trail.lines() if line["action"] == "reading.made"
-    )
-    end = service.trail.verify()
-    readings = service.worklist.count()
-    once = readings == n and len(made) == n and set(made.values()) == {1} and states == {"done": n}
-    return {
-        "each_read_exactly_once": once,
-        "images": n,
-        "readings": readings,
-        "readings_made_by_the_trail": sum(made.values()),
-        "items": dict(states),
-        "trail": f"verified, {end.seq} lines",
-    }
+def _mended(service: Service, askers: Askers, env: Mapping[str, str]) -> tuple[str, str]:
+    """What `db check --repair` found, and what it finds after; retention and erasures are ended first, as told."""
+    _command(env, "retain", "--days", "1")
+    for reading in sorted(askers.told.wanted_erased - set(askers.told.erased)):
+        if _command(env, "erase", "--reading", str(reading), "--yes").returncode == 0:
+            askers.told.erased.append(reading)
+    past = time.time() - _AN_HOUR
+    for path in service.folder.rglob("*"):  # a young file might be of an upload that is under way
+        os.utime(path, (past, past))
+    before = _command(env, "db", "check", "--repair").stdout
+    return " ".join(before.split()), _left(_command(env, "db", "check"))
+
+
+def _left(check: "subprocess.CompletedProcess[str]") -> str:
+    return "" if check.returncode == 0 else " ".join((check.stdout + check.stderr).split())
+
+
+def _restore(kind: str, place: Path, env: Mapping[str, str], *command: str) -> "subprocess.CompletedProcess[str]":
+    """Into a folder, and a database, of its own."""
+    with _served.empty_database(kind) as url:
+        elsewhere = {"SECONDREAD_DATA_FOLDER": str(place / "restored"), "SECONDREAD_DATABASE": url}
+        return _command({**env, **elsewhere}, *command)
+
+
+def _command(env: Mapping[str, str], *command: str) -> "subprocess.CompletedProcess[str]":
+    arguments = [sys.executable, "-m", "secondread.cli", *command]
+    return subprocess.run(arguments, env=dict(env), capture_output=True, text=True, check=False)
 
 
 if __name__ == "__main__":

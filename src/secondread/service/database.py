@@ -1,20 +1,34 @@
 """The database: SQLite in the data folder, or PostgreSQL by its URL; short transactions and migrations."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from secondread.errors import DatabaseUnusable, DiskFull, ExtraMissing, SecondReadError, UsageError
+from secondread.errors import DatabaseUnusable, ExtraMissing, UsageError
+from secondread.files import private_file
+from secondread.service.outages import told
 
 FILE_NAME = "secondread.sqlite"
-_BUSY_MS = 30_000  # how long a writer waits for another
+_POOL_SECONDS = 5  # how long a thread waits for a connection that is free
+# A server that is gone without a word (a cable, a machine) is given up after some seconds, not after hours; see libpq's
+# parameters. What the URL says itself wins.
+_POSTGRESQL: dict[str, Any] = {
+    "connect_timeout": 5,  # seconds
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,  # ms
+    "application_name": "secondread",
+}
 _UPGRADE_LOCK = 0x5EC0_DB00
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -23,8 +37,30 @@ class Transaction(Session):
     """One that may write; the audit trail is appended to before it is committed (see trail.record)."""
 
 
+@dataclass(frozen=True)
+class Patience:
+    """How long a transaction waits before it gives up with DatabaseAway. 0 waits for ever."""
+
+    lock: float  # seconds, for what another transaction holds; of SQLite the whole database
+    statement: float  # seconds, for one statement; PostgreSQL alone
+
+
+OF_REQUESTS = Patience(lock=5, statement=15)  # a person waits, and so does a thread that others need
+_OF_OTHERS = Patience(lock=30, statement=300)
+_OF_UPGRADES = Patience(lock=0, statement=0)
+_patience: ContextVar[Patience] = ContextVar("patience", default=_OF_OTHERS)
+
+
+def wait_at_most(patience: Patience) -> None:
+    """How long transactions that begin in this thread (or task) wait from now on."""
+    _patience.set(patience)
+
+
 class Database:
-    """Transactions on one database. Safe to share between threads; each process opens its own."""
+    """Transactions on one database. Safe to share between threads; each process opens its own.
+
+    after_commit: called with the session of each transaction that may have written, once what it wrote is stored.
+    """
 
     def __init__(self, url: URL):
         self.url = url
@@ -32,6 +68,7 @@ class Database:
         self.engine = _engine(url)
         self._writing = self.engine.execution_options(begin="BEGIN IMMEDIATE")
         self._reading = self.engine.execution_options(begin="BEGIN")
+        self.after_commit: Callable[[Session], None] | None = None
 
     @classmethod
     def open(cls, folder: Path, url: str = "") -> "Database":
@@ -51,6 +88,8 @@ class Database:
         """
         with self._translating(), Transaction(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
+        if self.after_commit is not None:
+            self.after_commit(session)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -67,7 +106,7 @@ class Database:
         from alembic.util.exc import CommandError
 
         if self.is_sqlite and self.url.database:
-            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+            private_file(Path(self.url.database))  # SQLite gives the files beside it the mode of this one
         with self._translating(), self._alone() as connection:
             try:
                 command.upgrade(alembic_config(connection), "head")
@@ -95,6 +134,18 @@ class Database:
                 "run `secondread db upgrade`"
             )
 
+    def settle(self) -> None:
+        """Write SQLite's log into its file and empty it, so that no deleted text stays behind in it.
+
+        With readers at work a part may stay until the next time. PostgreSQL's own VACUUM is left to its server.
+        """
+        if self.is_sqlite:
+            connection = self.engine.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+            finally:
+                connection.close()
+
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
@@ -102,37 +153,24 @@ class Database:
     @contextmanager
     def _alone(self) -> Iterator[Connection]:
         """A transaction that no other upgrade runs beside."""
-        with self._writing.connect() as connection, connection.begin():
-            if not self.is_sqlite:
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
-            yield connection
+        before = _patience.set(_OF_UPGRADES)  # large tables take their time
+        try:
+            with self._writing.connect() as connection, connection.begin():
+                if not self.is_sqlite:
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
+                yield connection
+        finally:
+            _patience.reset(before)
 
     @contextmanager
     def _translating(self) -> Iterator[None]:
-        """A database that cannot be reached, as an error that says what to do."""
+        """A database that cannot be used, as an error that says what to do; a mistake of ours as it is."""
         try:
             yield
-        except DBAPIError as error:
-            if (told := self._told(error)) is None:
+        except SQLAlchemyError as error:
+            if (instead := told(error, self.name)) is None:
                 raise
-            raise told from error
-
-    def _told(self, error: DBAPIError) -> SecondReadError | None:
-        """What to raise in its place, with a sentence that helps; None for what is a mistake of ours."""
-        code = getattr(error.orig, "sqlite_errorcode", None)
-        if code == sqlite3.SQLITE_FULL:
-            return DiskFull(f"the disk of the database {self.name} is full; free some space")
-        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            return DatabaseUnusable(
-                f"the database {self.name} is damaged, or is no database; move it away and bring a backup back with "
-                "`secondread restore`"
-            )
-        if isinstance(error, OperationalError):
-            reason = " ".join(str(error.orig).split())
-            return DatabaseUnusable(f"the database {self.name} cannot be used: {reason[:300]}")
-        if "no such table" in str(error) or "UndefinedTable" in type(error.orig).__name__:
-            return DatabaseUnusable(f"{self.name} has no tables yet; run `secondread db upgrade`")
-        return None
+            raise instead from error
 
 
 def _parse(text_: str) -> URL:
@@ -151,11 +189,22 @@ def _parse(text_: str) -> URL:
 def _engine(url: URL) -> Engine:
     try:
         if url.get_backend_name() == "sqlite":
-            engine = create_engine(url, connect_args={"timeout": _BUSY_MS / 1000, "check_same_thread": False})
+            connect: dict[str, Any] = {"timeout": _OF_OTHERS.lock, "check_same_thread": False}
+            engine = create_engine(url, connect_args=connect, pool_size=10, max_overflow=20, pool_timeout=_POOL_SECONDS)
             event.listen(engine, "connect", _set_up_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
-        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+        connect = {name: value for name, value in _POSTGRESQL.items() if name not in url.query}
+        engine = create_engine(
+            url,
+            connect_args=connect,
+            pool_pre_ping=True,  # a connection that died while it was idle is replaced, and nobody sees it
+            pool_size=10,
+            max_overflow=20,
+            pool_timeout=_POOL_SECONDS,
+        )
+        event.listen(engine, "begin", _begin_postgresql)
+        return engine
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise ExtraMissing.of("PostgreSQL", "postgresql") from error
 
@@ -164,16 +213,28 @@ def _set_up_sqlite(connection: sqlite3.Connection, _: Any) -> None:
     connection.isolation_level = None  # the driver's own BEGIN comes too late: see _begin_sqlite
     for pragma in (
         "journal_mode = WAL",  # readers and a writer do not wait for one another
-        "synchronous = NORMAL",  # with WAL: a power cut may lose the last moment, never the file
+        "synchronous = FULL",  # a commit returns once it is on the disk: 'stored' is true after a power cut as well
         "foreign_keys = ON",
-        f"busy_timeout = {_BUSY_MS}",
+        "secure_delete = ON",  # what is deleted or overwritten is zeros on the disk, and no file's name
     ):
         connection.execute(f"PRAGMA {pragma}").close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
     """A writer takes its place before it reads: what it then writes rests on what is still true."""
+    wait = round(1000 * _patience.get().lock) or 2**31 - 1
+    if connection.info.get("busy_timeout") != wait:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {wait}").close()
+        connection.info["busy_timeout"] = wait
     connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    """For this transaction alone: threads of requests and workers share the connections."""
+    patience = _patience.get()
+    bounds = (("lock_timeout", patience.lock), ("statement_timeout", patience.statement))
+    both = "; ".join(f"SET LOCAL {name} = {round(1000 * seconds)}" for name, seconds in bounds)
+    connection.exec_driver_sql(both, execution_options={"no_parameters": True})  # in one message to the server
 
 
 def alembic_config(connection: Connection) -> Any:

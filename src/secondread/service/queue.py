@@ -1,7 +1,8 @@
 """The queue of images to be read: it lives in the database of the readings, and that is its point."""
 
+import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
@@ -9,7 +10,7 @@ from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from secondread.errors import NotAllowed, NotThere
+from secondread.errors import IdempotencyKeyReused, NotAllowed, NotThere
 from secondread.service.database import Database
 from secondread.service.readings import Draft, ReadingStore, StoredReading, clean_name
 from secondread.service.tables import BatchRow, ItemRow, now, record_of
@@ -110,31 +111,59 @@ class Batch:
 
 
 _MOST_ATTEMPTS = 3
+_LONGEST_LEASE = timedelta(minutes=15)  # one that ends later still, by more than two leases, is of a clock that was set
+
+
+def database_time(session: Session) -> datetime:
+    """This moment by the clock that all workers of a database share: their own machines' may differ."""
+    if session.get_bind().dialect.name == "sqlite":
+        return now()  # a file of this machine
+    found: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
+    return found
 
 
 class Queue:
-    """Uploads and their images. Safe with any number of workers in any number of processes."""
+    """Uploads and their images. Safe with any number of workers in any number of processes.
 
-    def __init__(self, database: Database, readings: ReadingStore, *, lease_seconds: float = 120.0):
+    clock: what leases are counted by; it may be set forward or back. Set forward, an image at hand is given to another
+    worker once, and one of the two finishes; set back, a lease that would last far longer than any is over.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        readings: ReadingStore,
+        *,
+        lease_seconds: float = 120.0,
+        clock: Callable[[Session], datetime] = database_time,
+    ):
         self._database = database
         self._readings = readings
+        self._clock = clock
         self.lease = timedelta(seconds=lease_seconds)
 
     def submit(
-        self, asked: ReadingRequest, items: Sequence[NewItem], *, actor: Actor, idempotency_key: str | None = None
+        self,
+        asked: ReadingRequest,
+        items: Sequence[NewItem],
+        *,
+        actor: Actor,
+        idempotency_key: str | None = None,
+        request_sha256: str = "",
     ) -> int:
         """Put an upload into the queue, whole or not at all; gives its number.
 
         The images are in the store already. idempotency_key: of two submissions with one key, the second gives the
-        number of the first. It is the account's own: others may use the same.
+        number of the first. It is the account's own: others may use the same. request_sha256: of all that was sent;
+        '' where that is not known. Raises IdempotencyKeyReused where the first with that key was another.
         """
-        key = None if idempotency_key is None else f"{actor.name}:{idempotency_key}"[:200]
+        key = None if idempotency_key is None else _key_of(actor, idempotency_key)
         try:
             with self._database.begin() as session:
-                if key is not None and (known := _by_key(session, key)) is not None:
+                if key is not None and (known := _by_key(session, key, request_sha256)) is not None:
                     return known
                 wanted = asdict(asked) | {"source": asked.source.replace("\0", "")[:200]}
-                batch = BatchRow(**wanted, created_by=actor.name, idempotency_key=key)
+                batch = BatchRow(**wanted, created_by=actor.name, idempotency_key=key, request_sha256=request_sha256)
                 session.add(batch)
                 session.flush()
                 session.add_all(
@@ -152,16 +181,23 @@ class Queue:
                 return batch.id
         except IntegrityError:  # the same key at the same moment, from another process
             with self._database.reading() as session:
-                if key is None or (known := _by_key(session, key)) is None:
+                if key is None or (known := _by_key(session, key, request_sha256)) is None:
                     raise
                 return known
 
+    def sent_before(self, idempotency_key: str, *, request_sha256: str, actor: Actor) -> int | None:
+        """The upload that came with this key, to be asked before anything is taken in. Raises as `submit`."""
+        with self._database.reading() as session:
+            return _by_key(session, _key_of(actor, idempotency_key), request_sha256)
+
     def claim(self) -> Claim | None:
         """The next image to read, now this worker's; None where nothing waits."""
-        moment = now()
         lease = secrets.token_hex(16)
-        overdue = and_(ItemRow.state == "running", ItemRow.lease_until < moment)
         with self._database.begin() as session:
+            moment = self._clock(session)
+            never = moment + max(_LONGEST_LEASE, 2 * self.lease)
+            over = or_(ItemRow.lease_until < moment, ItemRow.lease_until > never)
+            overdue = and_(ItemRow.state == "running", over)
             row = session.scalar(
                 select(ItemRow)
                 .where(ItemRow.state.in_(("queued", "running")), or_(ItemRow.state == "queued", overdue))
@@ -191,7 +227,7 @@ class Queue:
             changed = session.execute(
                 update(ItemRow)
                 .where(ItemRow.id == claim.id, ItemRow.lease == claim.lease, ItemRow.state == "running")
-                .values(lease_until=now() + self.lease)
+                .values(lease_until=self._clock(session) + self.lease)
                 .returning(ItemRow.id)
             )
             return changed.first() is not None
@@ -230,13 +266,23 @@ class Queue:
             record(session, Actor(claim.asked_by, "worker"), "item.failed", f"item:{row.id}", code=code)
             return True
 
-    def give_back(self, claim: Claim) -> None:
-        """Put an unread item back, for a worker that stops: nobody waits for its lease."""
+    def give_back(self, claim: Claim, *, seconds: float = 0.0) -> None:
+        """Put an unread item back, for a worker that stops or cannot read now: it does not count as an attempt.
+
+        seconds: how long the others go first, for an image that there was no room for. Another worker may have the item
+        by now, its lease having run out in an outage: then only the count is put right.
+        """
         with self._database.begin() as session:
-            row = _held(session, claim)
-            if row is not None:
-                row.state, row.lease, row.lease_until = "queued", "", None
-                row.attempts -= 1
+            row = session.get(ItemRow, claim.id, with_for_update=True)
+            if row is None or row.state not in ("queued", "running"):
+                return
+            row.attempts = max(row.attempts - 1, 0)
+            if row.state == "running" and row.lease == claim.lease:
+                row.lease = ""
+                if seconds > 0:
+                    row.lease_until = self._clock(session) + timedelta(seconds=seconds)
+                else:
+                    row.state, row.lease_until = "queued", None
 
     def cancel(self, batch_id: int, *, actor: Actor) -> int:
         """Take what still waits out of the queue; what is being read is finished. Gives how many.
@@ -333,8 +379,21 @@ def _ones_own(session: Session, batch_id: int, actor: Actor) -> BatchRow:
     return row
 
 
-def _by_key(session: Session, key: str) -> int | None:
-    return session.scalar(select(BatchRow.id).where(BatchRow.idempotency_key == key))
+def _key_of(actor: Actor, key: str) -> str:
+    """As it stands in the table, whose column takes 200 characters."""
+    full = f"{actor.name}:{key}"
+    return full if len(full) <= 200 else hashlib.sha256(full.encode()).hexdigest()
+
+
+def _by_key(session: Session, key: str, request_sha256: str) -> int | None:
+    row = session.execute(
+        select(BatchRow.id, BatchRow.request_sha256).where(BatchRow.idempotency_key == key)
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.request_sha256 and request_sha256 and row.request_sha256 != request_sha256:
+        raise IdempotencyKeyReused
+    return int(row.id)
 
 
 def _counts(session: Session, batch_ids: Sequence[int]) -> dict[tuple[int, str], int]:

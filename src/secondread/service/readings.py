@@ -13,7 +13,7 @@ from secondread.errors import Conflict, NotAllowed, NotThere
 from secondread.service.database import Database
 from secondread.service.first_opinion import note_shown, owed
 from secondread.service.image_store import HEAT_MAPS, THUMBNAILS, ImageStore, heat_map_name, thumbnail_name
-from secondread.service.tables import ReadingRow, now, record_of
+from secondread.service.tables import ImageRow, ReadingRow, now, record_of
 from secondread.service.trail import Actor, record
 from secondread.service.triage import OPEN, WAITING, triage_of, triage_reason
 from secondread.stats.scale import score_of
@@ -202,11 +202,16 @@ class ReadingStore:
         Of two processes that store the same at once, one inserts and both get that row.
         """
         self.keep_pictures(draft, image_sha256)
-        with self._database.begin() as session:
-            row, new = self.add_within(session, draft, image_sha256=image_sha256, name=name, source=source, actor=actor)
-            if row.decision:
-                note_shown(session, [row.id], actor)
-            return StoredReading.of(row), new
+        try:
+            with self._database.begin() as session:
+                what = {"image_sha256": image_sha256, "name": name, "source": source}
+                row, new = self.add_within(session, draft, **what, actor=actor)
+                if row.decision:
+                    note_shown(session, [row.id], actor)
+                return StoredReading.of(row), new
+        except NotThere:  # erased while it was read: no picture of it may come after
+            self._images.forget(image_sha256)
+            raise
 
     def keep_pictures(self, draft: Draft, image_sha256: str) -> None:
         """Write thumbnail and heat map, before the row that speaks of them."""
@@ -219,7 +224,13 @@ class ReadingStore:
     def add_within(
         self, session: Session, draft: Draft, *, image_sha256: str, name: str, source: str, actor: Actor
     ) -> tuple[ReadingRow, bool]:
-        """As `add`, inside the caller's transaction; the pictures are there already."""
+        """As `add`, inside the caller's transaction; the pictures are there already.
+
+        Raises NotThere where the image was erased since it was taken in.
+        """
+        erased = select(ImageRow.erased_at).where(ImageRow.sha256 == image_sha256).with_for_update(read=True)
+        if session.scalar(erased) is not None:
+            raise NotThere("the image was erased while it was read; nothing of it is kept")
         values = _values(draft, image_sha256=image_sha256, name=name, source=source, actor=actor)
         insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
         inserted = session.execute(
@@ -247,6 +258,7 @@ class ReadingStore:
             row.deleted_at, row.erased_at, row.deleted_by = None, None, ""
             row.name, row.source = values["name"], values["source"]
             row.has_thumbnail, row.heat_map = values["has_thumbnail"], values["heat_map"]
+            row.facts = values["facts"]
             record(session, actor, "reading.sent_again", f"reading:{row.id}", **_proof(row))
         elif row.refusal_code != draft.refusal_code:  # refused again, but for another reason: settings have changed
             row.refusal_code, row.refusal_message = draft.refusal_code, draft.refusal_message
@@ -279,10 +291,14 @@ class ReadingStore:
 
     def image(self, reading_id: int, *, actor: Actor) -> bytes:
         """The image's bytes as they are kept, noted in the trail. Raises NotThere."""
+        return self._images.image(self.look_at_image(reading_id, actor=actor))
+
+    def look_at_image(self, reading_id: int, *, actor: Actor) -> str:
+        """The image's SHA-256, to show a picture of it; noted in the trail. Raises NotThere."""
         with self._database.begin() as session:
             row = _one(session, reading_id)
             record(session, actor, "image.seen", f"image:{row.image_sha256}", reading=row.id)
-        return self._images.image(row.image_sha256)
+            return row.image_sha256
 
     def heat_map(self, reading_id: int, *, actor: Actor) -> bytes:
         """The heat map's strength as a grey PNG, noted in the trail. Raises NotThere."""

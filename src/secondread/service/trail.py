@@ -1,6 +1,7 @@
 """The audit trail: who acts and what they may do, and the chain of hashes that says what they did.
 
-Every line holds the hash of the one before; `verify` goes through them all, a checkpoint kept elsewhere pins the end.
+Every line holds the hash of the one before; `verify` goes through them all, and compares them with the checkpoints that
+were kept (see checkpoints).
 """
 
 import hashlib
@@ -12,9 +13,11 @@ from typing import Any
 from sqlalchemy import event, func, insert, select, text
 from sqlalchemy.orm import Session
 
-from secondread.errors import TrailBroken, UsageError
+from secondread.errors import TrailBroken
+from secondread.service.checkpoints import START, Checkpoint, CheckpointFile, Kept
 from secondread.service.database import Database, Transaction
 from secondread.service.tables import TrailRow, iso, now
+from secondread.service.trail_guard import wrong_with
 
 ROLES = ("reader", "reviewer", "administrator")
 SCOPES = ("read", "write", "review", "admin")
@@ -23,9 +26,9 @@ _SCOPES_OF = {
     "reviewer": frozenset({"read", "write", "review"}),
     "administrator": frozenset(SCOPES),
 }
-START = "0" * 64  # before the first line
 _LOCK = 0x5EC0_2EAD  # PostgreSQL's advisory locks are numbers
 _NOTED = "secondread.trail"
+_APPENDED = "secondread.trail.appended"
 _CHUNK = 1000  # lines held at a time
 _COLUMNS = ("seq", "at", "actor", "via", "address", "action", "subject", "detail", "prev", "hash")
 
@@ -73,34 +76,51 @@ def record(session: Session, actor: Actor, action: str, subject: str, **detail: 
     session.info.setdefault(_NOTED, []).append(_Entry(actor, action, subject, detail))
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """Where the trail ended at some moment. Kept elsewhere (printed, mailed), it also shows a trail cut off later."""
+def appended(session: Session) -> int:
+    """The number of the last line that this transaction appended; 0 where it appended none."""
+    return int(session.info.get(_APPENDED, 0))
 
-    seq: int
-    hash: str
+
+@dataclass(frozen=True)
+class Gap:
+    """What `verify` could not know."""
+
+    code: str
+    line: int = 0
+    at: str = ""  # time of a checkpoint
 
     def __str__(self) -> str:
-        return f"{self.seq}:{self.hash}"
+        return _GAPS[self.code].format(line=self.line, at=self.at)
 
-    @classmethod
-    def parse(cls, text: str) -> "Checkpoint":
-        """From what `str` gave. Raises UsageError."""
-        seq, _, digest = text.strip().partition(":")
-        if not seq.isdigit() or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
-            raise UsageError(f"'{text[:80]}' is no checkpoint; give what `secondread trail checkpoint` printed")
-        return cls(int(seq), digest)
+
+_GAPS = {
+    "none_kept": "there is no checkpoint to compare with: lines that were cut off at the end would not be seen",
+    "beside": "the checkpoints lie in the data folder, and no other was given: whoever could change the trail could "
+    "change them as well; name a file elsewhere with the setting trail_checkpoints, or keep one yourself",
+    "since": "the last checkpoint is of line {line}, {at}: lines written after it and cut off again would not be seen",
+    "since_given": "the checkpoint given is of line {line}: lines written after it and cut off again would not be seen",
+    "unreadable": "line {line} of the file of checkpoints cannot be read and was passed over",
+}
+
+
+@dataclass(frozen=True)
+class Verified(Checkpoint):
+    """Where a trail ends that is whole, as far as can be known."""
+
+    compared: int = 0  # checkpoints that it was compared with
+    gaps: tuple[Gap, ...] = ()
 
 
 class AuditTrail:
     """Lines that can be added and read, never changed.
 
     Anyone who can write to the database file can drop its triggers and forge a whole new chain; a checkpoint that is
-    kept where they cannot write is what shows it.
+    kept where they cannot write is what shows it. checkpoints: the file of them that `verify` compares with.
     """
 
-    def __init__(self, database: Database):
+    def __init__(self, database: Database, checkpoints: CheckpointFile | None = None):
         self._database = database
+        self._checkpoints = checkpoints
 
     def record(self, actor: Actor, action: str, subject: str, **detail: Any) -> None:
         """Append one line in a transaction of its own; for what changes nothing in the database."""
@@ -113,14 +133,35 @@ class AuditTrail:
             row = session.execute(select(TrailRow.seq, TrailRow.hash).order_by(TrailRow.seq.desc()).limit(1)).first()
         return Checkpoint(row.seq, row.hash) if row else Checkpoint(0, START)
 
-    def verify(self, checkpoint: Checkpoint | None = None) -> Checkpoint:
-        """Go through every line; gives where the trail ends. Raises TrailBroken naming the first line that is wrong.
+    def holds(self, checkpoint: Checkpoint) -> bool:
+        """Whether this line is still part of the trail, as it was."""
+        with self._database.reading() as session:
+            found = session.scalar(select(TrailRow.hash).where(TrailRow.seq == checkpoint.seq))
+        return (found or START) == checkpoint.hash
+
+    def verify(self, checkpoint: Checkpoint | None = None) -> Verified:
+        """Go through every line, every checkpoint kept and the triggers; gives where the trail ends.
 
         checkpoint: one stated earlier, which must still be part of the trail. Holds a thousand lines at a time.
+        Raises TrailBroken naming the first line that is wrong, or else what is wrong with the triggers.
         """
+        kept, unreadable = _sorted(self._checkpoints)
+        given = [] if checkpoint is None else [Kept("", checkpoint)]
+        end = self.verify_lines(*given, *kept)
+        with self._database.reading() as session:
+            wrong = list(wrong_with(session.connection()))
+        if wrong:
+            raise TrailBroken("; ".join(wrong))
+        beside = self._checkpoints is not None and not self._checkpoints.elsewhere
+        gaps = (*_gaps(given, kept, beside=beside), *(Gap("unreadable", number) for number in unreadable[:10]))
+        return Verified(end.seq, end.hash, len(given) + len(kept), gaps)
+
+    def verify_lines(self, *checkpoints: Kept) -> Checkpoint:
+        """As `verify`, of the lines alone: also for tables of an older version, without today's triggers."""
         seq, prev = 0, START
-        if checkpoint is not None and checkpoint.seq == 0 and checkpoint.hash != START:
-            raise TrailBroken("the checkpoint is of another trail")
+        wanted: dict[int, list[Kept]] = {}
+        for one in checkpoints:
+            wanted.setdefault(one.point.seq, []).append(one)
         for line in self.lines():
             seq += 1
             if line["seq"] != seq:
@@ -130,11 +171,15 @@ class AuditTrail:
             if line_hash(line) != line["hash"]:
                 raise TrailBroken(f"line {seq} of the audit trail was changed after it was written")
             prev = line["hash"]
-            if checkpoint is not None and seq == checkpoint.seq and prev != checkpoint.hash:
-                raise TrailBroken(f"line {seq} of the audit trail is not the one of the checkpoint: it was rewritten")
-        if checkpoint is not None and seq < checkpoint.seq:
+            for one in wanted.get(seq, ()):
+                if one.point.hash != prev:
+                    raise TrailBroken(
+                        f"line {seq} of the audit trail is not the one of {_called(one)}: it was rewritten"
+                    )
+        last = max(checkpoints, key=lambda one: one.point.seq, default=None)
+        if last is not None and seq < last.point.seq:
             raise TrailBroken(
-                f"the audit trail ends at line {seq}, before the checkpoint's {checkpoint.seq}: it was cut"
+                f"the audit trail ends at line {seq}, before line {last.point.seq} of {_called(last)}: it was cut"
             )
         return Checkpoint(seq, prev)
 
@@ -211,8 +256,30 @@ def _append_noted(session: Session) -> None:
         prev = line["hash"] = line_hash(line)
         lines.append(line)
     session.execute(insert(TrailRow), lines)
+    session.info[_APPENDED] = seq
 
 
 def _fit(value: str, length: int) -> str:
     """PostgreSQL stores no NUL, and refuses what is longer than the column."""
     return value.replace("\0", "")[:length]
+
+
+def _sorted(file: CheckpointFile | None) -> tuple[list[Kept], list[int]]:
+    """What a file keeps, and the numbers of the lines that cannot be read."""
+    lines = [] if file is None else list(file.lines())
+    return [one for one in lines if isinstance(one, Kept)], [one for one in lines if isinstance(one, int)]
+
+
+def _called(one: Kept) -> str:
+    return f"the checkpoint of {one.at}" if one.at else "the checkpoint given"
+
+
+def _gaps(given: list[Kept], kept: list[Kept], *, beside: bool) -> Iterator[Gap]:
+    """What the checkpoints leave open."""
+    if not given and not kept:
+        yield Gap("none_kept")
+        return
+    if beside and not given:
+        yield Gap("beside")
+    last = max((*given, *kept), key=lambda one: one.point.seq)
+    yield Gap("since", last.point.seq, last.at) if last.at else Gap("since_given", last.point.seq)

@@ -7,7 +7,7 @@ from apiflask.fields import Integer, List, Nested, String
 from apiflask.validators import Range
 from flask import render_template, request
 
-from secondread.service import Checkpoint
+from secondread.service import Checkpoint, Verified
 from secondread.web.auth import current_actor, require
 from secondread.web.context import service
 from secondread.web.forms import whole
@@ -64,6 +64,13 @@ class CheckpointOut(Schema):
     lines = Integer(required=True)
 
 
+class VerifiedOut(CheckpointOut):
+    """Where a trail ends that is whole, and what could not be known of it."""
+
+    compared = Integer(required=True, metadata=said("checkpoints that it was compared with"))
+    not_known = List(String(), required=True, metadata=said("what no checkpoint covers, a sentence each"))
+
+
 @trail.get("/trail")
 @require("admin")
 @trail.input(TrailQuery, location="query")
@@ -77,12 +84,13 @@ def list_trail(query_data: dict[str, Any]) -> Any:
 @trail.get("/trail/verify")
 @require("admin")
 @trail.input(VerifyQuery, location="query")
-@trail.output(CheckpointOut)
+@trail.output(VerifiedOut)
 @trail.doc(operation_id="verifyTrail", summary="Go through the whole trail")
 def verify_trail(query_data: dict[str, Any]) -> Any:
     """Answer with where the trail ends, or with 409 and the first line that is wrong."""
     found = _verified(query_data["checkpoint"])
-    return {"checkpoint": found, "lines": found.seq}
+    not_known = [str(gap) for gap in found.gaps]
+    return {"checkpoint": found, "lines": found.seq, "compared": found.compared, "not_known": not_known}
 
 
 @trail.get("/trail/checkpoint")
@@ -113,7 +121,7 @@ def verify() -> Any:
     )
 
 
-def _page(*, mistake: str = "", verified: Checkpoint | None = None) -> str:
+def _page(*, mistake: str = "", verified: Verified | None = None) -> str:
     names = ("actor", "action", "subject")
     only = {name: request.args.get(name, "").replace("\0", "").strip()[:200] for name in names}
     found = _lines(whole("before", 0, 0, LARGEST_ID) or None, _LINES, **only)
@@ -129,5 +137,5 @@ def _lines(before: int | None, limit: int, **only: str) -> dict[str, Any]:
     return {"lines": lines, "only": only, "next": lines[-1]["seq"] if len(lines) == limit else None}
 
 
-def _verified(given: str | None) -> Checkpoint:
+def _verified(given: str | None) -> Verified:
     return service().trail.verify(Checkpoint.parse(given) if given else None)
