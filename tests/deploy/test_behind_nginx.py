@@ -57,7 +57,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     folder = tmp_path_factory.mktemp("front")
     service = Service.open({"DATA_FOLDER": str(folder / "data")})
     service.accounts.add("anna", role="administrator", password="a long password", actor=Actor("test"))
-    token, _ = service.accounts.add_token("anna", name="test", scopes=["read", "write"], actor=Actor("test"))
+    token, _ = service.tokens.add("anna", name="test", scopes=["read", "write"], actor=Actor("test"))
     service.close()
     inner, outer, plain = _free_port(), _free_port(), _free_port()
     environment = {**os.environ, "SECONDREAD_CONFIG": str(DEPLOY / "secondread.toml"), "SECONDREAD_GATE": "off"}
@@ -110,6 +110,18 @@ def test_the_address_in_the_trail_is_the_browsers_and_not_what_it_claims(front: 
     addresses = {line["address"] for line in service.trail.lines(actor="anna")}
     service.close()
     assert addresses == {BROWSER}
+
+
+def test_a_body_without_login_is_refused_before_it_is_sent(front: Front) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    head = f"POST /api/v1/readings HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 300000000\r\n\r\n"
+    with (
+        socket.create_connection(("127.0.0.1", front.port), timeout=20) as plain,
+        context.wrap_socket(plain) as connection,
+    ):
+        connection.sendall(head.encode())
+        assert connection.recv(65536).startswith(b"HTTP/1.1 401 ")
 
 
 def test_metrics_are_for_the_machine_itself(front: Front) -> None:

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+# What a page takes says more of the machine and of what runs beside than of the code: cards come when they come.
+expect.set_options(timeout=30_000)
 
 CHROMIUM = shutil.which("chromium")
 _QUIET = ["no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"]

@@ -245,7 +245,10 @@ def test_looking_and_printing_are_in_the_trail(client: FlaskClient, reading: int
     lines = client.get(f"/trail?subject=reading:{reading}").text
     assert "reading.seen" in lines
     assert "report.made" in lines
-    assert "The trail is whole" in client.post("/trail/verify").text
+    verified = client.post("/trail/verify").text
+    assert "The trail is whole" in verified
+    assert "What this cannot know:" in verified
+    assert "would not be seen" in verified
     assert client.post("/trail/verify", data={"checkpoint": "nonsense"}).status_code == 400
     assert client.post("/trail/verify", data={"checkpoint": "3:" + "0" * 64}).status_code == 409
 

@@ -2,19 +2,21 @@
 
 import logging
 import signal
-import sys
 from typing import Any
 
 import click
 
 from secondread.cli.options import service_options, service_settings
 
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; others need accounts.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--processes", type=click.IntRange(1), help="Processes that serve; default: the setting `processes`, 1.")
 @service_options
-def serve(host: str, port: int, **options: Any) -> None:
+def serve(host: str, port: int, processes: int | None, **options: Any) -> None:
     """Start the reading room: its pages, its API, and workers that read uploads.
 
     On this machine alone it works at once, without login. On any other address it starts once there is an
@@ -22,8 +24,10 @@ def serve(host: str, port: int, **options: Any) -> None:
     """
     from secondread.web import serve as serve_web
 
+    logging.basicConfig(format=_LOG_FORMAT)
     settings = service_settings(**options)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as Ctrl-C: what is being answered and read is finished
+    if processes is not None:
+        settings["PROCESSES"] = processes
     serve_web(host=host, port=port, config=settings, on_listening=lambda address: _say_ready(address, settings))
 
 
@@ -52,7 +56,7 @@ def work(until_empty: bool, **options: Any) -> None:
     """
     from secondread.service import Service, readers_of
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(format=_LOG_FORMAT)
     settings = service_settings(**options)
     service = Service.open(settings)
     worker = service.worker(readers_of(settings).get)

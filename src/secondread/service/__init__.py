@@ -1,12 +1,14 @@
 """What a reading room keeps: readings, opinions, accounts, the queue, the audit trail; in a database and a folder."""
 
-from secondread.service.accounts import Accounts, Token, User
+from secondread.service.accounts import Accounts
 from secondread.service.agreement import AgreementStatistics, AgreementTable, Judged
 from secondread.service.answers import Answer, Answers
 from secondread.service.backup import BackupFacts, back_up, restore
-from secondread.service.database import Database
+from secondread.service.checkpoints import Checkpoint
+from secondread.service.database import OF_REQUESTS, Database, wait_at_most
 from secondread.service.desk import HEAT_MAP_PIXELS, THUMBNAIL_PIXELS, Answered, ReadingDesk
 from secondread.service.drift import AGAINST, FIRST_DAYS, Drift, DriftTable, Sight, Window
+from secondread.service.erasure import Erasable, Erasing, Erasure, Left, read_erasings
 from secondread.service.exports import ReviewedExport, csv_text
 from secondread.service.image_store import ImageStore, heat_map_name
 from secondread.service.intake import Bounds, Intake, Staged
@@ -16,6 +18,7 @@ from secondread.service.prevalence import Local, Meaning, Prevalences, SitePreva
 from secondread.service.queue import STATES, Batch, Claim, Item, NewItem, Queue, ReadingRequest
 from secondread.service.readers import AnyReader, GetReader, Readers, readers_of
 from secondread.service.readings import Draft, Outcome, ReadingStore, StoredReading, check_shown
+from secondread.service.repair import Finding, Repair
 from secondread.service.report import (
     AnswerFacts,
     Measured,
@@ -28,27 +31,34 @@ from secondread.service.report import (
 from secondread.service.retention import Erased, Retention
 from secondread.service.reviews import VERDICTS, Review, Reviews
 from secondread.service.service import Service
+from secondread.service.sessions import DEVICE_LASTS, LONGEST_SESSION, Begun, LoginSession, Sessions
 from secondread.service.settings import SETTINGS, Setting, data_folder_of, settings_from
+from secondread.service.tokens import Token, Tokens
 from secondread.service.trail import (
     LOCAL,
     ROLES,
     SCOPES,
     Actor,
     AuditTrail,
-    Checkpoint,
+    Gap,
+    Verified,
     may_review,
     scopes_of,
 )
 from secondread.service.triage import REVIEW_STATES, triage_of, triage_reason
+from secondread.service.users import User
 from secondread.service.worker import Worker
 from secondread.service.worklist import BY_TIME, ORDERS, Filter, Page, Worklist
 
 __all__ = [
     "AGAINST",
     "BY_TIME",
+    "DEVICE_LASTS",
     "FIRST_DAYS",
     "HEAT_MAP_PIXELS",
     "LOCAL",
+    "LONGEST_SESSION",
+    "OF_REQUESTS",
     "ORDERS",
     "REVIEW_STATES",
     "ROLES",
@@ -70,6 +80,7 @@ __all__ = [
     "AuditTrail",
     "BackupFacts",
     "Batch",
+    "Begun",
     "Bounds",
     "Checkpoint",
     "Claim",
@@ -77,14 +88,21 @@ __all__ = [
     "Draft",
     "Drift",
     "DriftTable",
+    "Erasable",
     "Erased",
+    "Erasing",
+    "Erasure",
     "Filter",
+    "Finding",
+    "Gap",
     "GetReader",
     "ImageStore",
     "Intake",
     "Item",
     "Judged",
+    "Left",
     "Local",
+    "LoginSession",
     "Meaning",
     "Measured",
     "NewItem",
@@ -98,12 +116,14 @@ __all__ = [
     "ReadingDesk",
     "ReadingRequest",
     "ReadingStore",
+    "Repair",
     "ReportFacts",
     "Retention",
     "Review",
     "ReviewedExport",
     "Reviews",
     "Service",
+    "Sessions",
     "Setting",
     "Sight",
     "SitePoint",
@@ -111,7 +131,9 @@ __all__ = [
     "Staged",
     "StoredReading",
     "Token",
+    "Tokens",
     "User",
+    "Verified",
     "Window",
     "Worker",
     "Worklist",
@@ -124,6 +146,7 @@ __all__ = [
     "heat_map_name",
     "may_review",
     "operating_point_of",
+    "read_erasings",
     "readers_of",
     "regions_on",
     "report_facts",
@@ -132,4 +155,5 @@ __all__ = [
     "settings_from",
     "triage_of",
     "triage_reason",
+    "wait_at_most",
 ]

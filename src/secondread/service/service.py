@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +11,30 @@ from secondread.images import Limits
 from secondread.service.accounts import Accounts
 from secondread.service.agreement import AgreementStatistics
 from secondread.service.answers import Answers
+from secondread.service.checkpoints import CheckpointFile, CheckpointKeeper
 from secondread.service.clock import zone_of
 from secondread.service.database import Database
 from secondread.service.desk import ReadingDesk
 from secondread.service.drift import Drift
+from secondread.service.erasure import Erasure
 from secondread.service.exports import ReviewedExport
 from secondread.service.image_store import ImageStore
 from secondread.service.intake import Bounds, Intake
 from secondread.service.patient_lines import PatientLines
+from secondread.service.picture_cache import PictureCache
 from secondread.service.points import OperatingPoints
 from secondread.service.prevalence import Prevalences
+from secondread.service.private import close_to_others
 from secondread.service.queue import Queue
 from secondread.service.readers import GetReader
 from secondread.service.readings import ReadingStore
+from secondread.service.repair import Repair
 from secondread.service.retention import Retention
 from secondread.service.reviews import Reviews
+from secondread.service.sessions import Sessions
 from secondread.service.settings import SETTINGS, data_folder_of
-from secondread.service.trail import AuditTrail
+from secondread.service.tokens import Tokens
+from secondread.service.trail import AuditTrail, appended
 from secondread.service.worker import Worker
 from secondread.service.worklist import Worklist
 
@@ -39,6 +46,7 @@ class Service:
     folder: Path
     database: Database
     images: ImageStore
+    pictures: PictureCache
     readings: ReadingStore
     worklist: Worklist
     reviews: Reviews
@@ -46,13 +54,18 @@ class Service:
     drift: Drift
     exports: ReviewedExport
     accounts: Accounts
+    sessions: Sessions
+    tokens: Tokens
     answers: Answers
     trail: AuditTrail
+    checkpoints: CheckpointKeeper
     queue: Queue
     intake: Intake
     points: OperatingPoints
     prevalences: Prevalences
     retention: Retention
+    erasure: Erasure
+    repair: Repair
     patient_lines: PatientLines
     zone: tzinfo | None  # whose time reports show beside UTC; None: the machine's
 
@@ -69,7 +82,14 @@ class Service:
         database, images = Database.open(folder, str(use["DATABASE"])), ImageStore(folder)
         if upgrade:
             images.prepare()
+            close_to_others(folder)
             database.upgrade()
+        checkpoints = CheckpointFile.of(folder, str(use["TRAIL_CHECKPOINTS"]))
+        trail = AuditTrail(database, checkpoints)
+        keeper = CheckpointKeeper(checkpoints, end=trail.checkpoint, holds=trail.holds)
+        database.after_commit = lambda session: keeper.noted(appended(session))
+        if upgrade:
+            keeper.start()
         max_file = int(use["MAX_FILE_MB"]) * 10**6
         limits = Limits(
             max_pixels=int(use["MAX_MEGAPIXELS"]) * 10**6, max_bytes=max_file, max_frames=int(use["MAX_FRAMES"])
@@ -87,20 +107,26 @@ class Service:
             folder=folder,
             database=database,
             images=images,
+            pictures=PictureCache(images, max_bytes=int(use["PICTURES_MB"]) * 10**6, limits=limits),
             readings=readings,
             worklist=Worklist(database),
             reviews=Reviews(database, needed=int(use["REVIEWS_NEEDED"])),
             agreement=AgreementStatistics(database),
             drift=Drift(database),
             exports=ReviewedExport(database, images),
-            accounts=Accounts(database),
+            accounts=Accounts(database, secret=lambda: images.secret("names")),
+            sessions=Sessions(database, idle=timedelta(hours=int(use["SESSION_HOURS"]))),
+            tokens=Tokens(database),
             answers=Answers(database, lambda: images.secret("answers")),
-            trail=AuditTrail(database),
+            trail=trail,
+            checkpoints=keeper,
             queue=queue,
             intake=Intake(database, images, queue, bounds=bounds, limits=limits, keep_identifiers=keep),
             points=OperatingPoints(database),
             prevalences=Prevalences(database),
             retention=Retention(database, images),
+            erasure=Erasure(database, images),
+            repair=Repair(database, images, trail),
             patient_lines=PatientLines(database, images, str(use["PATIENT_LINE"])),
             zone=zone,
         )
@@ -119,5 +145,6 @@ class Service:
         return Worker(self.queue, self.desk(readers).look, poll_seconds=poll_seconds)
 
     def close(self) -> None:
-        """Give the database's connections back."""
+        """Write the last checkpoint of the trail, and give the database's connections back."""
+        self.checkpoints.close()
         self.database.close()

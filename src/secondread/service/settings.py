@@ -80,6 +80,12 @@ SETTINGS = (
         "folder of bundles of your own, laid out as task/name, beside those that come with the package; empty for none",
     ),
     Setting("database", "", "URL of a PostgreSQL database; empty takes SQLite in the data folder"),
+    Setting(
+        "trail_checkpoints",
+        "",
+        "file that checkpoints of the audit trail are added to, best on another machine's disk; empty takes "
+        "trail-checkpoints in the data folder",
+    ),
     Setting("reviews_needed", 1, "people who must review a reading; 2 is double reading"),
     Setting(
         "opinion_first",
@@ -119,8 +125,32 @@ SETTINGS = (
     Setting("max_files", 32, "most files in one request"),
     Setting("max_megapixels", 64, "largest image that is decoded, in millions of pixels of one frame"),
     Setting("max_frames", 2000, "most frames of a file that is read whole; beyond it one frame must be chosen"),
+    Setting("processes", 1, "processes of `serve`, which share out what is bounded; one that dies is started again"),
     Setting("threads", 6, "requests served at once; readings among them are bounded by parallel_readings"),
-    Setting("parallel_readings", 2, "images decoded and read at once; bounds the memory and suits two cores"),
+    Setting("waiting_requests", 100, "requests that wait for a thread; beyond it the answer is 503, come again"),
+    Setting("max_waiting_mb", 2000, "bodies of requests that are here or coming in, in MB; beyond it 503"),
+    Setting("connections", 1000, "open connections; beyond it the one that has been silent longest is closed"),
+    Setting(
+        "address_connections",
+        64,
+        "open connections of one address, or of one network /64 of IPv6; not counted where proxies is set",
+    ),
+    Setting("header_seconds", 15, "seconds in which the whole header of a request has to be here"),
+    Setting(
+        "least_kb_per_second",
+        16,
+        "least average, after ten seconds, of what is sent or of an answer that is read; slower connections are cut; "
+        "0 waits for ever",
+        least=0,
+    ),
+    Setting("parallel_readings", 2, "images decoded and read at once; as many as there are cores"),
+    Setting(
+        "decode_memory_mb",
+        1200,
+        "memory for decoding images, of all requests and workers together, in MB; who finds none free is answered 503, "
+        "and an image that takes more is refused",
+    ),
+    Setting("pictures_mb", 500, "drawn pictures kept in the data folder, in MB; 0 draws each anew", least=0),
     Setting("gate", "on", "'off' reads even what looks unlike anything learnt from; for research", words=("on", "off")),
     Setting("preview_pixels", 1024, "longest side of the preview sent with a reading"),
     Setting("heatmap_pixels", 512, "longest side of the heat map sent with a reading"),

@@ -180,6 +180,7 @@ class BatchRow(Base):
     created_by: Mapped[str] = mapped_column(String(100), default="", index=True)
     cancelled_at: Mapped[datetime | None]
     idempotency_key: Mapped[str | None] = mapped_column(String(200), unique=True)
+    request_sha256: Mapped[str] = mapped_column(String(64), default="")  # keyed; of what that key first came with
 
 
 class ItemRow(Base):
@@ -223,20 +224,48 @@ class UserRow(Base):
     role: Mapped[str] = mapped_column(String(16))
     password_hash: Mapped[str] = mapped_column(Text, default="")  # empty: signs in through the provider only
     subject: Mapped[str | None] = mapped_column(String(255), unique=True)  # issuer and subject of OpenID Connect
-    session_version: Mapped[int] = mapped_column(default=1)
+    session_version: Mapped[int] = mapped_column(default=1)  # how often its sessions were ended
+    opinion_first: Mapped[bool] = mapped_column(default=False)  # wants answers withheld until their own is given
     created_at: Mapped[datetime] = mapped_column(default=now)
     disabled_at: Mapped[datetime | None]
     last_login_at: Mapped[datetime | None]
 
 
+class SessionRow(Base):
+    """A browser that is logged in. The row is deleted when the session ends."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)  # of what the cookie holds
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    created_at: Mapped[datetime]
+    seen_at: Mapped[datetime]  # the last request, to a minute; see moments.Moment for the three
+    seen_ticks: Mapped[float] = mapped_column(Float(53))
+    boot: Mapped[str] = mapped_column(String(64), default="")
+    age: Mapped[float] = mapped_column(Float(53), default=0.0)  # seconds that it had lasted by then
+    address: Mapped[str] = mapped_column(String(64), default="")
+    browser: Mapped[str] = mapped_column(String(100), default="")  # as 'Firefox, Linux'
+
+
+class DeviceRow(Base):
+    """A browser in which an account logged in before: strangers' wrong guesses do not keep it out."""
+
+    __tablename__ = "devices"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)  # of what the cookie holds
+    seen_at: Mapped[datetime]  # the last login
+
+
 class AttemptRow(Base):
-    """Failed logins of late, by name and by address."""
+    """Failed logins of late: by a keyed hash of the name, by address, and by device."""
 
     __tablename__ = "login_attempts"
 
     key: Mapped[str] = mapped_column(String(200), primary_key=True)
     failures: Mapped[int] = mapped_column(default=0)
-    last_at: Mapped[datetime]
+    last_at: Mapped[datetime] = mapped_column(index=True)
     blocked_until: Mapped[datetime | None]
 
 
@@ -332,6 +361,18 @@ class ShownRow(Base):
     reading_id: Mapped[int] = mapped_column(ForeignKey("readings.id"), primary_key=True)
     person: Mapped[str] = mapped_column(String(100), primary_key=True)
     at: Mapped[datetime] = mapped_column(default=now)
+
+
+class ExportedRow(Base):
+    """That an image left in an export of reviewed images, so that an erasure can name where it went."""
+
+    __tablename__ = "exported_images"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    image_sha256: Mapped[str] = mapped_column(ForeignKey("images.sha256"), index=True)
+    kind: Mapped[str] = mapped_column(String(40))  # as the trail calls it: 'reviews.exported', 'scores.exported'
+    at: Mapped[datetime] = mapped_column(default=now)
+    by: Mapped[str] = mapped_column(String(100))
 
 
 class TrailRow(Base):

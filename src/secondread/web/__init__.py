@@ -1,7 +1,7 @@
-"""The reading room's pages and its HTTP API, served from one process."""
+"""The reading room's pages and its HTTP API, served by one process or several."""
 
 from secondread.service.settings import SETTINGS, Setting, settings_from
 from secondread.web.app import create_app
-from secondread.web.server import open_server, serve
+from secondread.web.serving import open_server, serve
 
 __all__ = ["SETTINGS", "Setting", "create_app", "open_server", "serve", "settings_from"]

@@ -1,7 +1,7 @@
 """Builds the application from its settings."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from apiflask import APIFlask
@@ -10,14 +10,16 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from secondread import __version__
 from secondread.errors import UnknownName, UsageError
-from secondread.service import SETTINGS, Service, readers_of, settings_from
+from secondread.service import OF_REQUESTS, SETTINGS, Service, readers_of, settings_from, wait_at_most
 from secondread.web import (
     account,
     accounts,
     auth,
     batches,
+    bodies,
     catalogue,
     document,
+    erasure,
     frame,
     health,
     language,
@@ -56,6 +58,7 @@ _API = (
     health.health,
     room.reports,
     report.patient_lines,
+    erasure.erasures,
 )
 _PAGES = (
     login.login,
@@ -70,6 +73,7 @@ _PAGES = (
     account.pages,
     accounts.pages,
     trail.pages,
+    erasure.pages,
     frame.site,
     document.viewer,
 )
@@ -101,11 +105,19 @@ def create_app(config: Mapping[str, Any] | None = None) -> APIFlask:
     _configure(app)
     app.extensions[SERVICE] = opened or Service.open(app.config)
     app.extensions["secondread"] = readers_of(app.config, ready=ready, load=load)
-    for part in (health, security, auth, problems, batches, document, login, language, frame):
+    app.before_request(lambda: wait_at_most(OF_REQUESTS))  # a locked database must not hold the threads
+    for part in (health, security, bodies, auth, problems, batches, document, login, language, frame):
         part.register(app)
+    app.before_request(bodies.check_json)  # who is not let in has nothing parsed
     for blueprint in (*_API, *_PAGES):
         app.register_blueprint(blueprint)
     return app
+
+
+def behind_proxies(app: APIFlask, inner: Callable[..., Any]) -> Callable[..., Any]:
+    """What is asked behind as many proxies as the setting `proxies` says: they tell the address of who asks."""
+    proxies = app.config["PROXIES"]
+    return ProxyFix(inner, x_for=proxies, x_proto=proxies, x_host=0) if proxies else inner
 
 
 def _configure(app: APIFlask) -> None:
@@ -113,8 +125,12 @@ def _configure(app: APIFlask) -> None:
         raise UnknownName.of("value of the setting 'login':", str(login), _LOGINS)
     if (first := app.config["OPINION_FIRST"]) not in ("on", "off"):
         raise UnknownName.of("value of the setting 'opinion_first':", str(first), ("on", "off"))
-    if proxies := app.config["PROXIES"]:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=0)  # type: ignore[method-assign]
+    if app.config["PROXIES"] and login == "off":
+        raise UsageError(
+            "login is 'off' and proxies is set: whoever the proxy lets through would be taken for somebody at this "
+            'machine; set login = "on", or proxies = 0 and stop the proxy'
+        )
+    app.wsgi_app = behind_proxies(app, app.wsgi_app)  # type: ignore[method-assign]
     app.config.update(
         MAX_CONTENT_LENGTH=app.config["MAX_BODY_MB"] * 10**6,
         MAX_FORM_PARTS=app.config["MAX_FILES"] + 16,

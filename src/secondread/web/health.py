@@ -1,23 +1,30 @@
 """Whether the server answers and can work, and what it counts for Prometheus, one registry an application."""
 
+import json
+import os
 import time
+from contextvars import copy_context
 from typing import Any
 
 from apiflask import APIBlueprint, APIFlask, Schema
 from apiflask.fields import String
 from flask import Response, current_app, g, request
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
 from secondread import __version__
-from secondread.errors import NotAllowed
+from secondread.errors import NotAllowed, SecondReadError
+from secondread.service.database import Patience, wait_at_most
 from secondread.web.auth import address, current_identity, is_loopback, public
 from secondread.web.context import service
 from secondread.web.document import other
+from secondread.web.problems import MEDIA_TYPE, problem_of
 from secondread.web.shapes import one_of
 
 health = APIBlueprint("health", __name__, tag="health")
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where the processes of one server count, for prometheus_client
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _KEY = "secondread.metrics"
+_PATIENCE = Patience(lock=2, statement=2)  # seconds
 _BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)  # seconds
 
 
@@ -26,6 +33,30 @@ class HealthOut(Schema):
 
     status = String(required=True, metadata=one_of(["ok"]))
     version = String(required=True)
+
+
+def alive() -> dict[str, Any]:
+    """What is answered as long as the server lives."""
+    return {"status": "ok", "version": __version__}
+
+
+def readiness(app: APIFlask) -> tuple[int, dict[str, Any]]:
+    """Status and body: whether it can work now."""
+    with app.app_context():
+        try:
+            copy_context().run(_check)
+        except SecondReadError as error:
+            answer = problem_of(error)
+            return answer.status_code, answer.get_json()
+    return 200, alive()
+
+
+def _check() -> None:
+    wait_at_most(_PATIENCE)
+    service().database.check()
+    with service().database.begin() as session:
+        session.connection()  # takes the writer's place: a database that is locked can be read, and stores nothing
+    service().images.check()
 
 
 class Metrics:
@@ -43,9 +74,22 @@ class Metrics:
             "secondread_readings", "Answers to images sent", ["task", "decision", "from_store"], registry=self.registry
         )
         self.waiting = Gauge(
-            "secondread_queue_waiting", "Images of uploads that wait or are being read", registry=self.registry
+            "secondread_queue_waiting",
+            "Images of uploads that wait or are being read",
+            registry=self.registry,
+            multiprocess_mode="mostrecent",
         )
-        self.streams = Gauge("secondread_event_streams", "Open streams of progress", registry=self.registry)
+        self.streams = Gauge(
+            "secondread_event_streams", "Open streams of progress", registry=self.registry, multiprocess_mode="livesum"
+        )
+
+    def text(self) -> bytes:
+        """As Prometheus reads it; of all processes together where several serve."""
+        if METRICS_FOLDER not in os.environ:
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        multiprocess.MultiProcessCollector(together)
+        return generate_latest(together)
 
 
 @health.get("/healthz")
@@ -53,8 +97,8 @@ class Metrics:
 @health.output(HealthOut)
 @health.doc(operation_id="health", summary="Tell whether the server answers")
 def healthz() -> Any:
-    """Answer without reading anything."""
-    return {"status": "ok", "version": __version__}
+    """Answer without reading anything. The server answers this by itself, in front of the application."""
+    return alive()
 
 
 @health.get("/readyz")
@@ -62,10 +106,12 @@ def healthz() -> Any:
 @health.output(HealthOut)
 @health.doc(operation_id="readiness", summary="Tell whether the server can work")
 def readyz() -> Any:
-    """Answer 200 where images can be kept, and the database be reached with the tables of this version, else 503."""
-    service().database.check()
-    service().images.check()
-    return {"status": "ok", "version": __version__}
+    """Answer 200 where images can be kept, and the database be written to with the tables of this version, else 503.
+
+    A database that does not answer is waited for two seconds. The server has a thread for this alone.
+    """
+    status, found = readiness(current_app._get_current_object())  # type: ignore[attr-defined]
+    return found if status == 200 else Response(json.dumps(found), status, content_type=MEDIA_TYPE)
 
 
 @health.get("/metrics")
@@ -77,10 +123,11 @@ def readyz() -> Any:
 )
 def metrics() -> Response:
     """Answer this machine, and from elsewhere who has the scope 'read'."""
-    if not (is_loopback(address()) and current_app.config["LOGIN"] != "on") and "read" not in current_identity().scopes:
+    here = is_loopback(address()) and current_app.config["LOGIN"] != "on" and not current_app.config["PROXIES"]
+    if not here and "read" not in current_identity().scopes:
         raise NotAllowed("metrics are for who may read")
     _metrics().waiting.set(service().queue.waiting())
-    return Response(generate_latest(_metrics().registry), content_type=_CONTENT_TYPE)
+    return Response(_metrics().text(), content_type=_CONTENT_TYPE)
 
 
 def register(app: APIFlask) -> None:

@@ -9,12 +9,12 @@ from flask import Request, Response, current_app, request
 from flask_limiter import Limiter
 
 from secondread.errors import LoginRefused, UsageError
-from secondread.web.auth import SAFE_METHODS, address, identity
+from secondread.web.auth import SAFE_METHODS, address, identity, is_loopback, without_login
 from secondread.web.problems import problem
 
 _UNCOUNTED = {"static", "health.healthz", "health.readyz", "health.metrics"}
 _FIELDS = 16  # of a form, besides its files
-_HEADERS = {
+HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -57,32 +57,53 @@ class UploadRequest(Request):
 
 def register(app: APIFlask) -> None:
     """Check every request before it is served: the browser's facts decide, before any login. Raises UsageError."""
-    app.before_request(_refuse_foreign_host)
-    app.before_request(_refuse_foreign_origin)
+    app.before_request(refusal_of_foreign)
     app.before_request(_refuse_large_body)
     app.after_request(_set_headers)
     _limit(app)
 
 
+def refusal_of_foreign() -> Response | None:
+    """What a request is refused with by where it comes from alone, before it is known who asks."""
+    return _refuse_foreign_host() or _refuse_foreign_origin()
+
+
 def _refuse_foreign_host() -> Response | None:
     """Another site's name that was made to point at this machine (DNS rebinding) arrives in the Host header."""
     name = urlsplit(f"//{request.host}").hostname or ""
-    if _is_address(name) or name == "localhost" or name in _own_names():
+    if is_loopback(name) or name in _own_names():
         return None
-    sentence = f"this server is not reached under the name '{name}'; use its address, or set SECONDREAD_HOSTS={name}"
+    if _is_address(name) and not (is_loopback(address()) and without_login()):
+        return None
+    if _is_address(name):
+        sentence = "without login this machine alone is served; open it as localhost"
+    else:
+        sentence = (
+            f"this server is not reached under the name '{name}'; use its address, or set SECONDREAD_HOSTS={name}"
+        )
     return problem(421, sentence, code="foreign_host")
 
 
 def _refuse_foreign_origin() -> Response | None:
-    """A page of another site must not make this browser's user send images or read answers."""
-    if request.method in SAFE_METHODS:
-        return None
+    """A page of another site must not make this browser's user send images or read answers.
+
+    Nor ask for them: a picture that it shows from here would be a line of the trail, and tell it by its size that it is
+    there. A link that a person follows comes as a page of its own, and is served.
+    """
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "none")
+    if request.method in SAFE_METHODS and _is_link():
+        return None
     if origin == "null" and site == "same-origin":
         origin = None  # a form of ours: without referrer the browser names no origin either
     if (origin is not None and not _is_own(origin)) or site not in ("same-origin", "none"):
         return problem(403, "requests from pages of other sites are not answered", code="cross_origin")
     return None
+
+
+def _is_link() -> bool:
+    """Whether a browser opens this address as a page of its own (Fetch Metadata Request Headers)."""
+    found = (request.headers.get("Sec-Fetch-Mode"), request.headers.get("Sec-Fetch-Dest"))
+    return found == ("navigate", "document")
 
 
 def _refuse_large_body() -> Response | None:
@@ -119,7 +140,7 @@ def _is_own(origin: str) -> bool:
 
 
 def _set_headers(response: Response) -> Response:
-    for name, value in _HEADERS.items():
+    for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     if request.endpoint != "static":
         response.headers["Cache-Control"] = "no-store"

@@ -1,0 +1,62 @@
+"""At the door: whether a request that brings a body may come in, decided by its header alone."""
+
+from io import BytesIO
+from typing import Any
+
+from apiflask import APIFlask
+from flask import Response, request
+from waitress.task import WSGITask
+
+from secondread.errors import LoginRefused, NotAllowed, SecondReadError
+from secondread.service.database import Patience, wait_at_most
+from secondread.web import auth, security
+from secondread.web.app import behind_proxies
+from secondread.web.problems import problem, problem_of
+from secondread.web.serving.refusal import Refusal, refusal_of
+
+_SMALL = 64_000  # bytes of a form: a name and a password, or a note whose writer's session has ended meanwhile
+_PATIENCE = Patience(lock=2, statement=2)  # seconds for the database
+
+
+class Door:
+    """Looks at headers as the application would, and again does when the body is there: this saves taking it in."""
+
+    def __init__(self, app: APIFlask):
+        self._app = app
+        self._look = behind_proxies(app, self._answer)
+
+    def refuses(self, channel: Any, asked: Any) -> Refusal | None:
+        """Why the body is not taken; None lets it in. In a thread of its own: accounts are looked up."""
+        wait_at_most(_PATIENCE)
+        environ = WSGITask(channel, asked).get_environment() | {"wsgi.input": BytesIO()}
+        size = asked.content_length
+        environ["CONTENT_LENGTH"] = "0"
+        environ["secondread.size"] = None if asked.chunked else size
+        found: list[Response | None] = []
+        self._look(environ, lambda answer: found.append(answer))
+        return refusal_of(found[0]) if found[0] is not None else None
+
+    def _answer(self, environ: dict[str, Any], tell: Any) -> list[bytes]:
+        with self._app.request_context(environ):
+            try:
+                tell(self._refusal(environ["secondread.size"]))
+            except SecondReadError as error:
+                tell(problem_of(error))
+        return []
+
+    def _refusal(self, size: int | None) -> Response | None:
+        foreign = security.refusal_of_foreign()
+        if foreign is not None:
+            return foreign
+        small = size is not None and size <= _SMALL
+        scope = auth.scope_of(self._app.view_functions[request.endpoint]) if request.endpoint else auth.PUBLIC
+        if scope == auth.PUBLIC or (small and not request.path.startswith("/api/")):
+            # Pages answer by themselves: the way to the login, and what was typed is kept.
+            sentence = f"what is sent without login holds at most {_SMALL // 1000} kB"
+            return None if small else problem(413, sentence, code="body_too_large")
+        found = auth.identity()
+        if found is None:
+            raise LoginRefused("log in, or send an API token as 'Authorization: Bearer sr_…'")
+        if scope not in found.scopes:
+            raise NotAllowed(f"{found.actor.name} may not send this; ask an administrator")
+        return None
