@@ -6,10 +6,12 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+HASHED := $(PIP) --require-hashes --no-deps --requirement
+ITSELF := $(PIP) --no-deps --no-build-isolation --editable .
 .DEFAULT_GOAL := help
 
-.PHONY: help run test test-peers check format bench load kill-nine gate bundles best leaderboard choices evidence paper translations data-folder clean
+.PHONY: help run test test-peers check lock sbom soak fuzz format bench load kill-nine gate bundles best leaderboard choices evidence paper translations data-folder clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
@@ -18,14 +20,18 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "secondread needs Python 3.11 or newer; found $$($(PYTHON) --version)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.reads: pyproject.toml constraints.txt | $(VENV)/bin/python
+# First what is locked, each file by its hash, then the package itself, which brings nothing along.
+$(VENV)/.reads: pyproject.toml requirements/serve.lock | $(VENV)/bin/python
 	@echo "Installing what reading and serving need …"
-	@$(PIP) --editable .
+	@$(HASHED) requirements/serve.lock
+	@$(ITSELF)
 	@touch $@
 
-$(VENV)/.develops: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.develops: pyproject.toml requirements/dev.lock requirements/apart.txt | $(VENV)/bin/python
 	@echo "Installing what training and the tests need …"
-	@$(PIP) --editable '.[dev]'
+	@$(HASHED) requirements/dev.lock
+	@$(PIP) --requirement requirements/apart.txt
+	@$(ITSELF)
 	@touch $@ $(VENV)/.reads
 
 run: $(VENV)/.reads  ## set everything up and start the web page (HOST, PORT)
@@ -44,6 +50,18 @@ check: $(VENV)/.develops  ## style, types, import order and dead code
 	@said=$$($(BIN)/lint-imports --no-cache) || { echo "$$said"; exit 1; }
 	@$(BIN)/vulture
 
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header $(UPGRADE)
+SERVING := --extra oidc --extra postgresql --extra redis
+lock: $(VENV)/.develops  ## write requirements/*.lock anew after a change of pyproject.toml (UPGRADE=--upgrade for newer releases)
+	@$(LOCK) --all-extras --excludes requirements/apart.txt pyproject.toml requirements/beside.in --output-file requirements/dev.lock
+	@$(LOCK) $(SERVING) --constraint requirements/dev.lock pyproject.toml requirements/build.in --output-file requirements/serve.lock
+
+sbom: $(VENV)/.develops  ## list what serving installs, and the shipped bundles, as CycloneDX: docs/sbom.cdx.json
+	@$(BIN)/python -m benchmarks.sbom
+
+soak: $(VENV)/.develops  ## twenty thousand requests of all kinds; is memory flat? benchmarks/results/soak.json
+	@$(BIN)/python -m benchmarks.soak
+
 format: $(VENV)/.develops  ## let ruff put the code in order
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
@@ -59,6 +77,10 @@ load: $(VENV)/.develops  ## fifty clients for two minutes, against a plain scrip
 
 kill-nine: $(VENV)/.develops  ## kill server and worker 20 times while 300 images come in, on SQLite and PostgreSQL
 	@$(BIN)/python -m benchmarks.kill_nine
+
+SECONDS ?= 600
+fuzz: $(VENV)/.develops  ## mutated images and archives for SECONDS (600): none may crash, hang or take a gigabyte; slices add up
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.fuzz --seconds $(SECONDS)
 
 gate: $(VENV)/.develops data-folder  ## train and measure the learned gate; bundles measured with another refuse it (SECONDREAD_DATA)
 	@$(BIN)/secondread gate train --data "$(SECONDREAD_DATA)" --out runs/gate --held-out benchmarks/results/gate_held_out.json

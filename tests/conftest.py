@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from tests.trained import write_phantom_data
@@ -44,26 +45,38 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def phantom_manifest(tmp_path_factory) -> Path:
-    """A manifest of 96 chest phantoms in three splits."""
-    return write_phantom_data(tmp_path_factory.mktemp("phantoms"))
+def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What all workers of this run share: whoever comes first makes it, under a lock of the folder."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own) / "phantoms"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def phantom_bundle(tmp_path_factory, phantom_manifest) -> Path:
+def phantom_manifest(phantom_folder: Path) -> Path:
+    """A manifest of 96 chest phantoms in three splits."""
+    with FileLock(phantom_folder / "manifest.lock"):
+        if (made := phantom_folder / "data" / "manifest.csv").exists():
+            return made
+        return write_phantom_data(phantom_folder / "data")
+
+
+@pytest.fixture(scope="session")
+def phantom_bundle(phantom_folder: Path, phantom_manifest: Path) -> Path:
     """A bundle trained on the phantoms for a few epochs, with its evidence; not to be changed."""
     from secondread.data import load_data
     from secondread.tasks import load_task
     from secondread.training import load_recipe
     from secondread.training.train import train_bundle
 
-    task = load_task("tuberculosis")
-    folder = tmp_path_factory.mktemp("bundle")
-    recipe = load_recipe("paper", task, epochs=16, batch_size=8, learning_rate=0.003)
-    manifest = load_data(phantom_manifest, task=task)
-    cache = tmp_path_factory.mktemp("cache")
-    train_bundle(
-        task, manifest, recipe, model_name="lenet", out=folder / "phantom", name="phantom", cache_folder=cache,
-        command="secondread train …",
-    )  # fmt: skip
-    return folder / "phantom"
+    made = phantom_folder / "bundle" / "phantom"
+    with FileLock(phantom_folder / "bundle.lock"):
+        if not made.exists():  # it is written whole
+            task = load_task("tuberculosis")
+            recipe = load_recipe("paper", task, epochs=16, batch_size=8, learning_rate=0.003)
+            train_bundle(
+                task, load_data(phantom_manifest, task=task), recipe, model_name="lenet", out=made, name="phantom",
+                cache_folder=phantom_folder / "cache", command="secondread train …",
+            )  # fmt: skip
+    return made

@@ -2,7 +2,7 @@
 
 import click
 import pytest
-from benchmarks import cold_read, drift_power, release, warm_read
+from benchmarks import cold_read, drift_power, release, soak, warm_read
 
 from secondread.cli.main import secondread
 from secondread.tasks import list_tasks
@@ -54,3 +54,21 @@ def test_the_power_table_sees_a_large_fall_and_does_not_cry(monkeypatch):
     assert (few["false_alarm_a_year"], many["false_alarm_a_year"]) == (0, 0)
     assert (few["one_week_sees_below"], few["falls"][0]["within_1"]) == (None, 0)
     assert many["falls"][0]["within_1"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("mb", "descriptors", "flat"),
+    [
+        (lambda n: 600 + n % 3, 30, True),
+        (lambda n: 600 + 2 * n / 1000, 30, False),  # 2 MB in 1,000 requests
+        (lambda n: 600 + n % 3 + 300 * (n > 4000), 30, True),  # taken once, while it warms
+        (lambda n: 600 + n % 3, lambda n: 30 + n // 1000, False),
+    ],
+)
+def test_a_soak_tells_what_grows_from_what_warms(mb, descriptors, flat):
+    count = descriptors if callable(descriptors) else lambda n: descriptors
+    held = [soak.Held(n, mb(n), count(n), 20) for n in range(250, 20_001, 250)]
+    found = soak.verdict(held, 20_000)
+    assert found["flat"] is flat
+    slope = found["mb_in_1000_requests"]
+    assert slope["low"] <= slope["value"] <= slope["high"]

@@ -9,6 +9,7 @@ SecondReadError
 │   ├── NotThere               no such reading, batch, account or token
 │   ├── NotAllowed             this account may not do that
 │   ├── Conflict               the state of things does not allow it any more
+│   ├── IdempotencyKeyReused   a key came with another request than the first time
 │   └── UploadRefused          an upload or archive is outside the bounds; `code` names why
 ├── CannotOpen                 a path does not exist or may not be read
 ├── CannotWrite                a file cannot be written where it should be
@@ -23,8 +24,10 @@ SecondReadError
 │   └── BundleForeign          not a bundle of ours, or of a version not known here
 ├── ServiceError               what the service keeps cannot be used
 │   ├── DatabaseUnusable       cannot be reached, or is of a version not known here
+│   │   └── DatabaseAway       does not answer now, or is locked; `retry_after` says when to ask again
 │   ├── TrailBroken            the audit trail is not as it was written
-│   └── BackupDamaged          an archive is not as it was written
+│   ├── BackupDamaged          an archive is not as it was written
+│   └── Busy                   no turn or no memory in time; `retry_after` says when to ask again
 ├── LoginRefused               name or password is wrong, or the account is disabled
 │   └── LoginThrottled         too many failures; `retry_after` says how long to wait
 ├── OneClassOnly               a measure needs both classes
@@ -34,6 +37,8 @@ SecondReadError
 
 import difflib
 from collections.abc import Iterable
+
+_LONGEST_NAME = 80  # characters of a name that is said back
 
 
 class SecondReadError(Exception):
@@ -51,6 +56,7 @@ class UnknownName(UsageError):
     def of(cls, kind: str, name: str, known: Iterable[str]) -> "UnknownName":
         """An error that suggests the nearest of the known names."""
         known = sorted(known)
+        name = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
         near = near or [k for k in known if name and (k.startswith(name) or _initials(k) == name)][:1]
         hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known) or 'none'}"
@@ -91,6 +97,13 @@ class Conflict(UsageError):
     """The state of things does not allow it any more, or not yet."""
 
 
+class IdempotencyKeyReused(UsageError):
+    """An Idempotency-Key came with another request than the first time."""
+
+    def __init__(self, message: str = "this Idempotency-Key came with another request; choose a new one"):
+        super().__init__(message)
+
+
 class UploadRefused(UsageError):
     """An upload or an archive is outside the bounds; `code` names why."""
 
@@ -107,12 +120,28 @@ class DatabaseUnusable(ServiceError):
     """The database cannot be reached, or is of a version not known here."""
 
 
+class DatabaseAway(DatabaseUnusable):
+    """It does not answer now, or another process keeps it locked: nothing was stored, and it passes."""
+
+    def __init__(self, message: str, *, retry_after: float):
+        super().__init__(message)
+        self.retry_after = retry_after  # seconds
+
+
 class TrailBroken(ServiceError):
     """The audit trail is not as it was written."""
 
 
 class BackupDamaged(ServiceError):
     """An archive is not as it was written."""
+
+
+class Busy(ServiceError):
+    """No turn, or no memory to decode in, was to be had in time."""
+
+    def __init__(self, message: str, *, retry_after: float):
+        super().__init__(message)
+        self.retry_after = retry_after  # seconds
 
 
 class LoginRefused(SecondReadError):

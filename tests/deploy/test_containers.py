@@ -57,7 +57,7 @@ def test_the_compose_file_follows_the_compose_specification() -> None:
 
 
 def test_the_store_of_the_counters_of_requests_can_be_made() -> None:
-    """With the version of redis that constraints.txt names; it is reached only when it counts."""
+    """With the version of redis that is locked; it is reached only when it counts."""
     pytest.importorskip("redis", reason="redis is not installed: the extra 'redis' brings it")
     address = _compose()["services"]["app"]["environment"]["SECONDREAD_RATE_LIMIT_STORAGE"]
     assert isinstance(storage_from_string(address), RedisStorage)

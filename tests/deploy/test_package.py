@@ -1,6 +1,5 @@
 """What is installed: every file that the program reads while it runs comes with the package."""
 
-import ast
 import re
 import subprocess
 import sys
@@ -14,12 +13,13 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.deploy.checks import ROOT
+from tests.deploy.test_supply_chain import APART, DEV, imports, pins
 
 PACKAGE = ROOT / "src" / "secondread"
 FOLDERS = ("tasks", "images", "reading", "service", "web")
 EXTRAS = ("dev", "train", "lab", "pretrained")  # what they bring must not be needed for serving
 # Brought by Flask and its kind; and what only the audit of a collection asks images/ for.
-PARTS = {"imagehash", "werkzeug", "markupsafe", "itsdangerous", "marshmallow"}
+PARTS = {"imagehash", "limits", "werkzeug", "markupsafe", "itsdangerous", "marshmallow"}
 
 
 def test_every_file_of_the_package_is_installed() -> None:
@@ -41,7 +41,7 @@ def test_every_package_that_reading_and_serving_import_is_asked_for() -> None:
     project = _project()
     extras = [one for name, extra in project["optional-dependencies"].items() if name not in EXTRAS for one in extra]
     asked = PARTS | {_plain(Requirement(one).name) for one in project["dependencies"] + extras}
-    imported = {name for folder in FOLDERS for path in (PACKAGE / folder).rglob("*.py") for name in _imports(path)}
+    imported = {name for folder in FOLDERS for path in (PACKAGE / folder).rglob("*.py") for name in imports(path)}
     owners = packages_distributions()
     third = {name: owners.get(name, [name]) for name in imported - set(sys.stdlib_module_names) - {"secondread"}}
     assert {name: found for name, found in third.items() if not asked & set(map(_plain, found))} == {}
@@ -53,9 +53,7 @@ def test_each_package_is_asked_for_once_and_has_a_version_that_was_tested() -> N
     names = [[_plain(Requirement(one).name) for one in wanted] for wanted in lists]
     assert [name for found in names for name in found if found.count(name) > 1] == []
     assert set(names[0]) & {name for found in names[1:] for name in found} == set(), "in an extra and without it"
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    tested = dict(line.split("==") for line in lines if not line.startswith("#"))
-    tested = {_plain(name): version for name, version in tested.items()}
+    tested = pins(DEV) | pins(APART)
     wanted = [Requirement(one) for found in lists for one in found if not one.startswith("secondread")]
     assert [str(one) for one in wanted if not one.specifier.contains(tested[_plain(one.name)])] == []
 
@@ -82,17 +80,6 @@ def test_the_oldest_onnxruntime_that_is_asked_for_reads_the_shipped_models() -> 
 
 def _project() -> dict[str, Any]:
     return dict(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"])
-
-
-def _imports(path: Path) -> set[str]:
-    """The top-level packages that a module imports, anywhere in it."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            names.add(str(node.module).partition(".")[0])
-    return names
 
 
 def _plain(name: str) -> str:

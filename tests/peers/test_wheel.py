@@ -31,7 +31,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = folder.glob("secondread-*.whl")
     venv.create(folder / "env", with_pip=True)
     programs = folder / "env" / "bin"
-    _run(programs / "python", "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", wheel)
+    pip = (programs / "python", "-m", "pip", "install", "--quiet", "--no-deps")
+    _run(*pip, "--require-hashes", "--requirement", ROOT / "requirements" / "serve.lock")
+    _run(*pip, wheel)
     return programs
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from secondread.service import Accounts, Actor, Database, Service
 from secondread.service.tables import Base
+from secondread.service.trail_guard import install
 from tests.service.stubs import image_bytes, stage
 
 SERVER = os.environ.get("SECONDREAD_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432/postgres")
@@ -75,11 +76,13 @@ def database_url(request: pytest.FixtureRequest) -> str:
     url: str = request.getfixturevalue("postgresql")
     database = Database.open(Path(), url)
     with database.engine.begin() as connection:
-        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # the trail forbids it otherwise
+        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # foreign keys forbid it otherwise
+        connection.exec_driver_sql("ALTER TABLE trail DISABLE TRIGGER USER")
         for table in Base.metadata.tables.values():  # few rows each: quicker than TRUNCATE
             connection.exec_driver_sql(f"DELETE FROM {table.name}")
             if "id" in table.columns:
                 connection.exec_driver_sql(f"ALTER SEQUENCE {table.name}_id_seq RESTART")
+        install(connection)
     database.close()
     return url
 
@@ -114,7 +117,8 @@ def service(tmp_path: Path, database_url: str, sqlite_file: Path) -> Iterator[Se
 @pytest.fixture
 def accounts(service: Service) -> Accounts:
     """Accounts whose passwords are hashed quickly."""
-    return Accounts(service.database, hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    return Accounts(service.database, secret=lambda: b"of this folder", hasher=quick)
 
 
 @pytest.fixture

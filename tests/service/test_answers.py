@@ -75,5 +75,17 @@ def test_neither_key_nor_request_can_be_found_in_the_table(service: Service) -> 
     with service.database.reading() as session:
         (row,) = session.scalars(select(AnswerRow)).all()
     other = answers.Answers(service.database, lambda: b"another site's")
-    assert row.request_sha256 == service.answers._digest(b'anna{"password": "easy"}')
-    assert row.request_sha256 != other._digest(b'anna{"password": "easy"}')
+    assert row.request_sha256 == service.answers.digest(b'anna{"password": "easy"}')
+    assert row.request_sha256 != other.digest(b'anna{"password": "easy"}')
+
+
+def test_a_clock_that_is_set_back_does_not_keep_a_request_waiting_for_a_day(service: Service, monkeypatch) -> None:
+    service.answers.begin("killed", b"")
+    service.answers.begin("answered", b"")
+    service.answers.end("answered", MADE)
+    start = answers.now()
+    monkeypatch.setattr(answers, "now", lambda: start - timedelta(hours=23))
+    assert service.answers.begin("killed", b"") == "new"
+    assert service.answers.begin("answered", b"") == MADE
+    monkeypatch.setattr(answers, "now", lambda: start - timedelta(hours=25))
+    assert service.answers.begin("answered", b"") == "new"

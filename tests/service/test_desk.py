@@ -23,7 +23,7 @@ from tests.service.conftest import ANNA
 
 FILM = chest_phantom((150, 128), random_state=3, lesion=True)
 ASKED = ReadingRequest("tuberculosis", "paper", source="ward 1")
-MAKER = {"Manufacturer": "Maker", "ManufacturerModelName": "M 1", "PatientName": "Doe^Jane", "Modality": "DX"}
+MAKER = {"Manufacturer": "SIEMENS", "ManufacturerModelName": "M 1", "PatientName": "Doe^Jane", "Modality": "DX"}
 
 
 def _turned() -> bytes:
@@ -40,7 +40,7 @@ FILES = {
     "TIFF": encode(FILM, "TIFF"),
     "DICOM": dicom_bytes(FILM, SOPClassUID="1.2.840.10008.5.1.4.1.1.1.1", **MAKER),
     "DICOM with text burned in": dicom_bytes(FILM, BurnedInAnnotation="YES", **MAKER),
-    "DICOM captured": dicom_bytes(FILM, ConversionType="WSD", Manufacturer="Maker"),
+    "DICOM captured": dicom_bytes(FILM, ConversionType="WSD", Manufacturer="SIEMENS"),
     "DICOM, implicit called explicit": relabelled(dicom(FILM, syntax=ImplicitVRLittleEndian), ExplicitVRLittleEndian),
     "DICOM, uncompressed called JPEG": relabelled(dicom(FILM), JPEGBaseline8Bit),
     "DICOM without a sign": dicom(FILM, PixelRepresentation=None),
@@ -107,10 +107,10 @@ def test_what_a_dicom_file_says_of_text_and_of_its_maker_is_kept_without_its_nam
     assert [text for text in found.warnings if "burned into the picture" in text]
     assert len(set(found.warnings)) == len(found.warnings)
     assert (found.facts["header"]["Manufacturer"], found.facts["header"]["Manufacturer's Model Name"]) == (
-        "Maker",
+        "SIEMENS",
         "M 1",
     )
-    assert b"Maker" not in service.images.image(found.image_sha256)
+    assert b"SIEMENS" not in service.images.image(found.image_sha256)
     assert "Doe" not in json.dumps(found.to_dict())
 
 

@@ -72,12 +72,12 @@ REFUSED: dict[str, tuple[str, bytes, str, str]] = {  # task, file, code, a word 
     "a lateral chest by its code": ("tuberculosis", chest(ViewCodeSequence=region("399198007")), "outside_use", "view"),
     "a chest on the side": ("tuberculosis", chest(ViewPosition="RLD"), "outside_use", "decubitus"),
     "rows to the front": ("tuberculosis", chest(PatientOrientation=["A", "F"]), "outside_use", "lateral"),
-    "a child of 3": ("tuberculosis", chest(PatientAge="003Y"), "outside_use", "3 years old"),
+    "a child of 3": ("tuberculosis", chest(PatientAge="003Y"), "outside_use", "younger than 15 years"),
     "a child by birth and study": (
         "tuberculosis",
         chest(PatientBirthDate="20200615", StudyDate="20211001"),
         "outside_use",
-        "1 year old",
+        "younger than 15 years",
     ),
     "raw values of a chest": (
         "tuberculosis",
