@@ -9,11 +9,19 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
+from secondread.images.budget import limit
 from tests.trained import write_phantom_data
 
 # What an example takes says more of the machine and of what runs beside than of the code.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_bound_on_decoding() -> Iterator[None]:
+    """An application sets one for its whole process: it must not hold for the next file's tests."""
+    yield
+    limit(None)
 
 
 @pytest.fixture(scope="session")

@@ -37,16 +37,18 @@ def _own_data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         yield
 
 
-@pytest.fixture(scope="session", autouse=True)
+_OPENED: dict[tuple[bytes, int], onnxruntime.InferenceSession] = {}
+
+
+@pytest.fixture(scope="package", autouse=True)
 def _quick_to_start() -> Iterator[None]:
-    """Applications of this process open each network once, and hash passwords quickly; servers do it in earnest."""
-    opened: dict[tuple[bytes, int], onnxruntime.InferenceSession] = {}
+    """Applications of these tests open each network once, and hash passwords quickly; servers do it in earnest."""
 
     def session(data: bytes, options: Any, **more: Any) -> onnxruntime.InferenceSession:
         key = (hashlib.sha256(data).digest(), options.intra_op_num_threads)
-        if key not in opened:
-            opened[key] = real(data, options, **more)
-        return opened[key]
+        if key not in _OPENED:
+            _OPENED[key] = real(data, options, **more)
+        return _OPENED[key]
 
     real = onnxruntime.InferenceSession
     hasher = partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)

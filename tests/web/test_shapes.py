@@ -58,6 +58,8 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "checkpointTrail": ("/api/v1/trail/checkpoint", {}),
     "health": ("/healthz", {}),
     "readiness": ("/readyz", {}),
+    "lookAtErasure": ("/api/v1/erasures?reading=1", {}),
+    "erasePerson": ("/api/v1/erasures", {"json": {"reading": 1}, "with_key": True}),
     "revokeToken": ("/api/v1/tokens/1", {}),
     "endSessionsOfUser": ("/api/v1/users/chief/sessions", {}),
     "logIn": ("/api/v1/session", {"json": {"name": "chief", "password": PASSWORD}}),
@@ -82,7 +84,7 @@ def test_every_shape_answered_is_the_shape_documented(app: Flask) -> None:
     document = closed(client.get("/api/v1/openapi.json").json)
     operations = {found["operationId"]: found for found in answering_json(document)}
     assert set(operations) == set(CALLS), "give each new address its call here"
-    token = ""
+    token, key = "", ""
     for name, (address, sent) in CALLS.items():
         sent = dict(sent)
         headers = {"X-CSRF-Token": client.get("/api/v1/session").json["csrf_token"] or ""}
@@ -90,9 +92,12 @@ def test_every_shape_answered_is_the_shape_documented(app: Flask) -> None:
             sent["data"], sent["content_type"] = multipart(FILM, task="tuberculosis")
         if sent.pop("with_token", False):
             headers["Authorization"] = f"Bearer {token}"
+        if sent.pop("with_key", False):
+            sent["json"] |= {"key": key}
         answer = client.open(address, method=operations[name]["method"], headers=headers, **sent)
         assert answer.status_code in (200, 201), f"{name}: {answer.text}"
         token = answer.json["token"] if name == "addToken" else token
+        key = answer.json["key"] if name == "lookAtErasure" else key
         content = operations[name]["responses"][str(answer.status_code)]["content"]
         schema = {"components": document["components"], **content["application/json"]["schema"]}
         wrong = [

@@ -38,6 +38,9 @@ def clean_tiff(data: bytes) -> bytes:
     link = 4  # where the offset of the next page belongs
     n = 0
     for tags in _pages(data, order):
+        if tags is None:  # a reader must learn that a page is missing: it is pointed to where nothing is
+            struct.pack_into(f"{order}I", out, link, len(out))
+            break
         n += 1
         link = _add_page(out, link, data, tags, order)
     if not n:
@@ -45,17 +48,18 @@ def clean_tiff(data: bytes) -> bytes:
     return bytes(out)
 
 
-def _pages(data: bytes, order: str) -> Iterator[dict[int, _Tag]]:
-    """Of each page its tags. A page that cannot be read after a good one ends the file, as it does for decoders."""
+def _pages(data: bytes, order: str) -> Iterator[dict[int, _Tag] | None]:
+    """Of each page its tags; None, and no more, for one that cannot be read after a good one."""
     (at,) = struct.unpack_from(f"{order}I", data, 4)
     seen: set[int] = set()
     while at and at not in seen and len(seen) < _MOST_PAGES:
         seen.add(at)
         try:
             tags, at = _page(data, at, order)
-        except struct.error:
+        except (struct.error, ValueError):
             if len(seen) == 1:
                 raise
+            yield None
             return
         yield tags
 

@@ -1,5 +1,6 @@
 """Runs the application: one process that serves, or a parent that keeps several of them going."""
 
+import ctypes
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from secondread.web.serving.signals import stopped_by_signals
 
 # The loop gives Python's lock away with every packet, and would wait 5 ms (the default) for a thread that calculates.
 _SWITCH_SECONDS = 0.0005
+_M_ARENA_MAX, _ARENAS = -8, 2  # of malloc.h
 
 
 def serve(
@@ -58,6 +60,7 @@ def open_server(app: APIFlask, *, host: str = "127.0.0.1", port: int = 8000) -> 
 def run(app: APIFlask, server: Server, on_ready: Callable[[], None]) -> None:
     """Serve until told to stop by a signal, then close everything. on_ready: called once, before the first request."""
     sys.setswitchinterval(_SWITCH_SECONDS)
+    _share_freed_memory()
     stopping = threading.Event()
     warm_up = threading.Thread(target=_warm_up, args=(app, stopping), name="warm-up")
     with stopped_by_signals(server.stop):
@@ -72,6 +75,13 @@ def run(app: APIFlask, server: Server, on_ready: Callable[[], None]) -> None:
             warm_up.join()  # a process that ends while a model is being loaded is aborted by the C++ library
             workers.stop()
             app.extensions[SERVICE].close()
+
+
+def _share_freed_memory() -> None:
+    """Else glibc keeps freed memory for each thread apart, and the process of many threads grows for hours."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, _ARENAS)
 
 
 def _warm_up(app: APIFlask, stopping: threading.Event) -> None:
