@@ -13,6 +13,7 @@ from secondread.errors import SecondReadError, UsageError
 
 COMMANDS = {  # name → module of this package, in the order of --help
     "read": "read",
+    "screen": "screen",
     "serve": "serve",
     "work": "serve",
     "user": "admin",

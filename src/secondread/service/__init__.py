@@ -3,6 +3,7 @@
 from secondread.service.accounts import Accounts
 from secondread.service.agreement import AgreementStatistics, AgreementTable, Judged
 from secondread.service.answers import Answer, Answers
+from secondread.service.archives import members
 from secondread.service.backup import BackupFacts, back_up, restore
 from secondread.service.checkpoints import Checkpoint
 from secondread.service.database import OF_REQUESTS, Database, wait_at_most
@@ -145,6 +146,7 @@ __all__ = [
     "data_folder_of",
     "heat_map_name",
     "may_review",
+    "members",
     "operating_point_of",
     "read_erasings",
     "readers_of",

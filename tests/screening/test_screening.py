@@ -1,0 +1,243 @@
+"""Archives read into one table: every source, bounds, kills in the middle, and nothing read twice."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import zipfile
+
+import pytest
+
+from secondread.errors import CannotOpen, Conflict, DataInvalid, UploadRefused, UsageError
+from secondread.reading import load
+from secondread.screening import screen
+from secondread.screening.table import COLUMNS
+from tests.cli.test_cli import call
+from tests.phantoms import chest_phantom, encode
+from tests.several import dicom_of, stack
+
+PAPER = "tuberculosis/paper"
+
+
+@pytest.fixture(scope="module")
+def films():
+    """Name → bytes: films, a file of three frames, a text and an empty file."""
+    found = {
+        f"{at:02d}.png": encode(chest_phantom(96, random_state=at, lesion=bool(at % 2)), "PNG") for at in range(12)
+    }
+    return found | {"20-three.dcm": dicom_of(stack(3)), "30.txt": b"a letter", "40 empty.png": b""}
+
+
+@pytest.fixture
+def folder(tmp_path, films):
+    here = tmp_path / "archive"
+    for name, data in films.items():
+        path = here / ("a" if name < "06" else "b") / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    (here / ".hidden.png").write_bytes(b"")
+    return here
+
+
+def rows_of(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def run(source, out, **more):
+    return screen(source, out=out, reference=PAPER, gate=False, workers=2, **more)
+
+
+def by_hand(folder):
+    """What the reader says of each file, by name."""
+    reader = load(PAPER, gate=False)
+    return {path.name: reader.read(path).to_dict(path=None) for path in files_of(folder)}
+
+
+def files_of(folder):
+    """What is not hidden, in the order of an archive's table."""
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name[0] != "."]
+
+
+def test_a_folder_becomes_one_row_a_file_and_says_what_the_reader_says(folder, tmp_path):
+    told = []
+    found = run(folder, tmp_path / "out.csv", progress=lambda done, total: told.append((done, total)))
+    rows = rows_of(tmp_path / "out.csv")
+    assert [row["path"] for row in rows] == sorted(row["path"] for row in rows)
+    assert tuple(rows[0]) == COLUMNS
+    expected = by_hand(folder)
+    for row in rows:
+        one = expected[row["path"].rpartition("/")[2]]
+        assert row["decision"] == (one["decision"] or "")
+        assert row["probability"] == ("" if one["probability"] is None else str(one["probability"]))
+        assert (json.loads(row["refusal"]) if row["refusal"] else None) == one["refusal"]
+        assert (json.loads(row["frames"]) if row["frames"] else None) == one.get("frames")
+    assert (found.n, found.decisions["refused"], found.resumed, found.not_opened) == (15, 2, 0, 0)
+    assert told == [(n, 15) for n in range(1, 16)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["archive", "out.csv"]
+
+
+def test_every_kind_of_source_gives_the_same_rows(folder, films, tmp_path):
+    with zipfile.ZipFile(tmp_path / "films.zip", "w") as archive:
+        for name, data in films.items():
+            archive.writestr(name, data)
+    with tarfile.open(tmp_path / "films.tar.gz", "w:gz") as archive:
+        for name, data in films.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+        link = tarfile.TarInfo("elsewhere.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/hostname"
+        archive.addfile(link)
+    lines = [
+        f"{path.relative_to(tmp_path)}" for path in sorted(folder.rglob("*")) if path.is_file() and path.name[0] != "."
+    ]
+    (tmp_path / "films.csv").write_text("\n".join(["path", *lines]))
+    answers = {}
+    for name in ("archive", "films.zip", "films.tar.gz", "films.csv"):
+        run(tmp_path / name, tmp_path / "out.csv")
+        answers[name] = [{**row, "path": row["path"].rpartition("/")[2]} for row in rows_of(tmp_path / "out.csv")]
+    assert len(answers["archive"]) == len(films)
+    assert all(found == answers["archive"] for found in answers.values())
+
+
+def test_parquet_holds_what_csv_holds(folder, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    run(folder, tmp_path / "out.csv")
+    run(folder, tmp_path / "out.parquet")
+    table = parquet.read_table(tmp_path / "out.parquet").to_pylist()
+    rows = rows_of(tmp_path / "out.csv")
+    assert [row["path"] for row in table] == [row["path"] for row in rows]
+    assert [row["decision"] or "" for row in table] == [row["decision"] for row in rows]
+    assert [str(row["probability"] or "") for row in table] == [row["probability"] for row in rows]
+    assert [row["refusal"] and row["refusal"]["code"] for row in table[-2:]] == ["not_an_image", "not_an_image"]
+    several = next(row for row in table if row["path"].endswith(".dcm"))
+    assert [one["frame"] for one in several["frames"]] == [1, 2, 3]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from secondread.screening import screen
+def told(done, total):
+    if done == 7:
+        os.kill(os.getpid(), signal.SIGKILL)
+screen(Path(sys.argv[1]), out=Path(sys.argv[2]), reference="tuberculosis/paper", gate=False, workers=1, progress=told)
+"""
+
+
+def test_a_killed_run_goes_on_and_reads_nothing_twice(folder, tmp_path, monkeypatch):
+    out = tmp_path / "out.csv"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(folder), str(out)], env=environment, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    journal = tmp_path / "out.csv.journal"
+    assert not out.exists()
+    assert len(journal.read_text().splitlines()) == 1 + 7
+    journal.write_bytes(journal.read_bytes() + b'{"path": "a/0')  # what a kill leaves of a line
+    read = []
+    from secondread.reading.reader import Reader
+
+    real = Reader.read
+    monkeypatch.setattr(Reader, "read", lambda self, source, **more: read.append(source) or real(self, source, **more))
+    found = run(folder, out)
+    assert (found.n, found.resumed, len(read)) == (15, 7, 8)
+    assert not journal.exists()
+    rows = rows_of(out)
+    monkeypatch.undo()
+    run(folder, tmp_path / "whole.csv")
+    assert rows == rows_of(tmp_path / "whole.csv")
+
+
+def test_the_journal_of_another_run_is_never_gone_on_with(folder, tmp_path):
+    def stop(done, total):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "out.csv"
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, out, progress=stop)
+    with pytest.raises(Conflict, match="asked something else"):
+        run(folder, out, operating_point="confirm")
+    (folder / "a" / "00.png").rename(folder / "a" / "00-other.png")
+    with pytest.raises(Conflict, match="has changed since"):
+        run(folder, out)
+    (tmp_path / "out.csv.journal").write_bytes(b"\x89PNG\n\xff\n")
+    with pytest.raises(CannotOpen, match="no journal"):
+        run(folder, out)
+    assert not out.exists()
+
+
+def test_two_runs_do_not_write_one_table(folder, tmp_path):
+    def another(done, total):
+        with pytest.raises(Conflict, match="another run"):
+            run(folder, tmp_path / "out.csv")
+
+    run(folder, tmp_path / "out.csv", progress=another)
+
+
+def test_what_cannot_be_read_says_what_to_do(folder, tmp_path, films):
+    with pytest.raises(UsageError, match=r"\.parquet or \.csv"):
+        run(folder, tmp_path / "out.xlsx")
+    with pytest.raises(CannotOpen, match="neither a folder nor a file"):
+        run(tmp_path / "gone", tmp_path / "out.csv")
+    (tmp_path / "table.csv").write_text("file\na.png\n")
+    with pytest.raises(DataInvalid, match="no column 'path'"):
+        run(tmp_path / "table.csv", tmp_path / "out.csv")
+    with tarfile.open(tmp_path / "films.tar", "w") as archive:
+        for name, data in films.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    whole = (tmp_path / "films.tar").read_bytes()
+    (tmp_path / "films.tar").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UploadRefused, match="damaged or cut short"):
+        run(tmp_path / "films.tar", tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_damaged_member_is_a_row(films, tmp_path):
+    with zipfile.ZipFile(tmp_path / "films.zip", "w") as archive:
+        for name, data in films.items():
+            archive.writestr(name, data)
+    data = bytearray((tmp_path / "films.zip").read_bytes())
+    data[data.index(films["03.png"]) + 500] ^= 0xFF
+    (tmp_path / "films.zip").write_bytes(data)
+    run(tmp_path / "films.zip", tmp_path / "out.csv")
+    rows = {row["path"]: row for row in rows_of(tmp_path / "out.csv")}
+    assert json.loads(rows["03.png"]["refusal"])["code"] == "archive_damaged"
+    assert rows["04.png"]["decision"]
+
+
+def test_no_cell_of_the_table_is_a_formula(folder, tmp_path, films):
+    (folder / "=cmd()").mkdir()
+    (folder / "=cmd()" / "1.png").write_bytes(films["00.png"])
+    run(folder, tmp_path / "out.csv")
+    assert "'=cmd()/1.png" in [row["path"] for row in rows_of(tmp_path / "out.csv")]
+
+
+def test_the_command(folder, tmp_path, capsys):
+    asked = (
+        "screen",
+        folder,
+        "--task",
+        "tuberculosis",
+        "--bundle",
+        "paper",
+        "--no-gate",
+        "--out",
+        tmp_path / "out.csv",
+    )
+    code, out, _ = call(capsys, *asked)
+    assert code == 0
+    assert "15 pictures" in out
+    assert "2 refused" in out
+    (tmp_path / "table.csv").write_text("path\narchive/a/00.png\ngone.png\n")
+    code, out, _ = call(capsys, "screen", tmp_path / "table.csv", *asked[2:])
+    assert code == 1
+    assert json.loads(rows_of(tmp_path / "out.csv")[1]["refusal"])["code"] == "cannot_open"
+    assert call(capsys, "screen", folder, "--out", tmp_path / "out.txt")[0] == 2
