@@ -160,10 +160,11 @@ def tiff_claiming(width: int, height: int, *, extra: list[tuple[int, int, int]] 
     return b"II*\x00\x08\x00\x00\x00" + struct.pack("<H", len(tags)) + entries + bytes(64)
 
 
-def webp_canvas(width: int, height: int) -> bytes:
+def webp_canvas(width: int, height: int, *, animated: bool = False) -> bytes:
     """An extended WebP file of that canvas with no picture in it."""
     body = (
-        b"WEBPVP8X\x0a\x00\x00\x00\x00\x00\x00\x00"
+        b"WEBPVP8X\x0a\x00\x00\x00"
+        + bytes([2 * animated, 0, 0, 0])
         + (width - 1).to_bytes(3, "little")
         + (height - 1).to_bytes(3, "little")
     )

@@ -26,6 +26,7 @@ HUGE = {
     "TIFF": lambda: tiff_claiming(100_000, 100_000),
     "BMP": lambda: bmp_claiming(100_000, 100_000),
     "WebP": lambda: webp_canvas(16_384, 16_384),
+    "animated WebP": lambda: webp_canvas(8000, 8000, animated=True),
     "DICOM": lambda: dicom_bytes(PICTURE, Rows=65_535, Columns=65_535),
 }
 

@@ -12,7 +12,7 @@ import zipfile
 
 import pytest
 
-from secondread.errors import CannotOpen, Conflict, DataInvalid, UploadRefused, UsageError
+from secondread.errors import CannotOpen, Conflict, DataInvalid, UsageError
 from secondread.reading import load
 from secondread.screening import screen
 from secondread.screening.table import COLUMNS
@@ -180,7 +180,7 @@ def test_two_runs_do_not_write_one_table(folder, tmp_path):
     run(folder, tmp_path / "out.csv", progress=another)
 
 
-def test_what_cannot_be_read_says_what_to_do(folder, tmp_path, films):
+def test_what_cannot_be_read_says_what_to_do(folder, tmp_path):
     with pytest.raises(UsageError, match=r"\.parquet or \.csv"):
         run(folder, tmp_path / "out.xlsx")
     with pytest.raises(CannotOpen, match="neither a folder nor a file"):
@@ -188,16 +188,29 @@ def test_what_cannot_be_read_says_what_to_do(folder, tmp_path, films):
     (tmp_path / "table.csv").write_text("file\na.png\n")
     with pytest.raises(DataInvalid, match="no column 'path'"):
         run(tmp_path / "table.csv", tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_tar_file_that_is_cut_ends_with_a_row_that_says_so(tmp_path, films):
     with tarfile.open(tmp_path / "films.tar", "w") as archive:
         for name, data in films.items():
             member = tarfile.TarInfo(name)
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
     whole = (tmp_path / "films.tar").read_bytes()
-    (tmp_path / "films.tar").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UploadRefused, match="damaged or cut short"):
-        run(tmp_path / "films.tar", tmp_path / "out.csv")
-    assert not (tmp_path / "out.csv").exists()
+    (tmp_path / "films.tar").write_bytes(whole[: whole.index(films["05.png"]) + 100])
+    run(tmp_path / "films.tar", tmp_path / "out.csv")
+    *before, last = rows_of(tmp_path / "out.csv")
+    assert [row["path"] for row in before] == [f"{at:02d}.png" for at in range(5)]
+    assert json.loads(last["refusal"])["code"] == "archive_damaged"
+
+
+def test_a_table_in_the_folder_that_is_read_is_none_of_its_pictures(folder):
+    told = []
+    for _ in range(2):
+        run(folder, folder / "a" / "out.csv", progress=lambda done, total: told.append((done, total)))
+        assert len(rows_of(folder / "a" / "out.csv")) == 15
+    assert told[-1] == (15, 15)
 
 
 def test_a_damaged_member_is_a_row(films, tmp_path):

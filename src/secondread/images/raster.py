@@ -266,11 +266,19 @@ def _orientation(picture: Any) -> int:
     return value if value in range(1, 9) else 1
 
 
+_ANIMATED = 0x02  # the decoder holds several canvases of an animation: 25 bytes a pixel were measured
+
+
 def _check_webp_canvas(data: bytes, kind: str, limits: Limits) -> None:
     """The decoder allocates the canvas when it is created, so the size is read first (RFC 9649, 2.7)."""
     if kind == "WebP" and data[12:16] == b"VP8X" and len(data) >= 30:
         width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
         limits.check_size(width, height)
+        if data[20] & _ANIMATED and width * height > (most := limits.max_pixels // 4):
+            raise ImageTooLarge(
+                f"the animation has {width} × {height} pixels, more than the {most / 1e6:.0f} million that one "
+                "may have; save its pictures as PNG"
+            )
 
 
 def _translate(error: Exception, kind: str) -> ImageError:

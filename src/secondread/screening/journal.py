@@ -2,15 +2,16 @@
 
 import fcntl
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from secondread.errors import CannotOpen, Conflict
 from secondread.files import shown, writing
 
 Row = dict[str, Any]
+_SYNCED_EVERY = 1000  # rows
 
 
 class Journal:
@@ -23,6 +24,7 @@ class Journal:
         """
         self.path = path
         self._asked = dict(asked)
+        self._added = 0
         try:
             with writing(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,14 +43,15 @@ class Journal:
     def __enter__(self) -> "Journal":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *ended: object) -> None:
         self._file.close()
 
     def add(self, row: Row) -> None:
-        """One picture's row; it outlives the process from now on."""
+        """One picture's row; it outlives the process from now on, and a cut of power within the next thousand."""
         self._line(row)
+        self._added += 1
+        if self._added % _SYNCED_EVERY == 0:
+            os.fsync(self._file.fileno())
 
     def rows(self) -> Iterator[Row]:
         """All rows so far, in their order, one at a time."""
@@ -59,8 +62,8 @@ class Journal:
 
     def remove(self) -> None:
         """The table is there: this is not needed any more."""
+        self.path.unlink(missing_ok=True)  # first: with the file its lock ends
         self._file.close()
-        self.path.unlink(missing_ok=True)
 
     def _line(self, value: Mapping[str, Any]) -> None:
         with writing(self.path):

@@ -62,9 +62,10 @@ def screen(
         "gate": gate,
         "version": __version__,
     }
-    found = pictures(source, limits=limits)
-    total = count(source)
-    with Journal(out.with_name(f"{out.name}.journal"), asked) as journal:
+    beside = out.with_name(f"{out.name}.journal")
+    found = pictures(source, limits=limits, but=(out, beside))
+    total = count(source, but=(out, beside))
+    with Journal(beside, asked) as journal:
         resumed = journal.n_known
         done = resumed
         for row in _rows(reader, _behind(found, journal), workers=workers):

@@ -3,7 +3,7 @@
 import os
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,13 +25,15 @@ class Picture:
     content: Path | bytes | UploadRefused
 
 
-def pictures(source: Path, *, limits: Limits) -> Iterator[Picture]:
+def pictures(source: Path, *, limits: Limits, but: Iterable[Path] = ()) -> Iterator[Picture]:
     """What is to be read, in the same order each time; hidden files are left out.
+
+    but: files in the folder that are none of it: the table that is being made.
 
     Raises CannotOpen, DataInvalid for a table that is none, UploadRefused for an archive that cannot be read at all.
     """
     if source.is_dir():
-        return _of_folder(source)
+        return _of_folder(source, but)
     if not source.is_file():
         raise CannotOpen(f"'{shown(source)}' is neither a folder nor a file; name a folder, an archive or a table")
     with source.open("rb") as file:
@@ -45,21 +47,24 @@ def pictures(source: Path, *, limits: Limits) -> Iterator[Picture]:
     return iter([Picture(shown(source), source)])
 
 
-def count(source: Path) -> int | None:
+def count(source: Path, *, but: Iterable[Path] = ()) -> int | None:
     """How many there are, for the time left; None where only reading all of it would tell."""
     if source.is_dir():
-        return sum(1 for _ in _of_folder(source))
+        return sum(1 for _ in _of_folder(source, but))
     if source.suffix.lower() in (".csv", ".tsv"):
         return sum(1 for _ in _of_table(source))
     return None
 
 
-def _of_folder(source: Path) -> Iterator[Picture]:
+def _of_folder(source: Path, but: Iterable[Path]) -> Iterator[Picture]:
+    left_out = {path.absolute() for path in but}
     for folder, folders, files in os.walk(source):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             path = Path(folder, name)
-            if not name.startswith(".") and not path.is_fifo():  # which would be waited for
+            if name.startswith(".") or path.absolute() in left_out:
+                continue
+            if not path.is_fifo():  # which would be waited for
                 yield Picture(shown(path.relative_to(source)), path)
 
 
@@ -79,7 +84,10 @@ def _of_zip(source: Path, limits: Limits) -> Iterator[Picture]:
 
 
 def _of_tar(source: Path, limits: Limits) -> Iterator[Picture]:
-    """Member by member as it comes, without a list; links, devices and folders are left out."""
+    """Member by member as it comes, without a list; links, devices and folders are left out.
+
+    What is behind a place that is damaged cannot be found: one row says so, in place of all that would follow.
+    """
     try:
         with tarfile.open(source, "r|*") as archive:
             for member in archive:
@@ -91,8 +99,6 @@ def _of_tar(source: Path, limits: Limits) -> Iterator[Picture]:
                     continue
                 file = archive.extractfile(member)
                 yield Picture(member.name, b"" if file is None else file.read())
-    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
-        raise UploadRefused(
-            f"the archive '{shown(source)}' is damaged or cut short; what came before is kept: get it again, and go on",
-            code="archive_damaged",
-        ) from error
+    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError):
+        damaged = "the archive is damaged or cut short here, and what follows is not read; get it again"
+        yield Picture(shown(source.name), UploadRefused(damaged, code="archive_damaged"))
