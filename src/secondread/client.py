@@ -7,6 +7,7 @@ print(room.read("film.png", task="tuberculosis")[0]["decision"])
 batch = room.wait(room.upload(Path("films").glob("*.dcm"))["id"])
 """
 
+import http.client
 import json
 import time
 import urllib.error
@@ -211,7 +212,7 @@ class Client:
                 if error.code not in _AGAIN or tries <= 1:
                     raise _refused(error) from error
                 pause = max(pause, _seconds(error.headers.get("Retry-After", "")))
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
             if tries <= 1:
                 reason = getattr(error, "reason", error)
                 if request.data is not None and isinstance(reason, ConnectionError):
@@ -233,7 +234,7 @@ def _seconds(retry_after: str) -> float:
 def _refused(error: urllib.error.HTTPError) -> Refused:
     try:
         body = json.loads(error.read())
-    except ValueError:
+    except (ValueError, http.client.HTTPException, OSError):  # broken off, or of a proxy that speaks no JSON
         body = {}
     message = str(body.get("detail") or f"the server answered {error.code} {error.reason}")
     return Refused(message, status=error.code, code=str(body.get("code", "")), body=body)

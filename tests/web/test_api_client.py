@@ -3,6 +3,8 @@
 import csv
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,26 @@ def test_files_of_several_frames_are_read_whole_or_at_one(room: Client) -> None:
 )
 def test_a_pause_that_a_server_asks_for_is_bounded_and_needs_no_clock(said: str, seconds: float) -> None:
     assert _seconds(said) == seconds
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again_and_then_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("secondread.client._FIRST_PAUSE", 0.01)
+    asked = []
+
+    class Breaking(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"{")
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Breaking) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(CannotOpen, match="cannot be reached"):
+            Client(f"http://127.0.0.1:{server.server_port}").batch(1)
+        server.shutdown()
+    assert len(asked) == 4

@@ -156,6 +156,16 @@ def test_the_client_says_why_a_large_upload_was_refused(here: Here, monkeypatch:
     assert told.value.status == 401
 
 
+def test_who_sends_on_after_a_refusal_is_not_cut_at_once(here: Here) -> None:
+    with here.connect() as connection:  # as a proxy does, which would say 502 after a write that failed
+        connection.sendall(POST + LARGE + b"\r\n")
+        assert answer_on(connection)[0] == 401
+        for _ in range(300):
+            connection.sendall(b"x" * 100_000)
+        here.later(4)
+        assert is_closed(connection)
+
+
 def test_headers_of_refusals_are_set_once(here: Here) -> None:
     _, head, _ = here.ask(POST + LARGE + b"\r\n")
     names = [line.partition(b":")[0].lower() for line in head.split(b"\r\n")[1:]]

@@ -5,14 +5,17 @@ from contextlib import suppress
 from typing import Any
 
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import WSGITask
 
+from secondread.web.serving import framing
 from secondread.web.serving.deadlines import Watch
 from secondread.web.serving.health import HealthTask, is_of_health
 from secondread.web.serving.refusal import Refusal, RefusalTask, refusal
 
-_LINGER_BYTES = 1_000_000  # thrown away at most of what a refused client still sends
+# Thrown away at most of what a refused client still sends, for two seconds at most. A proxy that was cut while it
+# writes says 502 instead of passing on why: there has to be room until it has looked at the answer.
+_LINGER_BYTES = 50_000_000
 
 
 class Parser(HTTPRequestParser):
@@ -22,6 +25,7 @@ class Parser(HTTPRequestParser):
     early = b""  # of the body, what came in the same packet as the header
     asked_to_continue = False
     error: Any
+    body_rcv: Any
     expect_continue: bool
 
     def received(self, data: bytes) -> int:
@@ -36,6 +40,16 @@ class Parser(HTTPRequestParser):
             self.asked_to_continue, self.expect_continue = self.expect_continue, False
             self.held = not self.completed
         return n
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Read first line and fields. Raises ParsingError, also for what waitress itself would stumble over."""
+        framing.check(header_plus)
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # an address that cannot be split, for one
+            raise ParsingError("the first line of the request is invalid") from error
+        if self.chunked:
+            self.body_rcv = framing.Chunks(self.body_rcv.getbuf())
 
     def let_in(self) -> bytes:
         """Take the body from now on; gives what of it is here already."""
@@ -140,8 +154,7 @@ class Channel(HTTPChannel):
         if not self._lingering:
             super().handle_read()
             return
-        data = self.recv(self.adj.recv_bytes)  # closes at the end
-        self._drained += len(data)
+        self._drained += len(self.recv(self.adj.recv_bytes))  # closes at the end
         if self._drained > _LINGER_BYTES:
             self.handle_close()
 
