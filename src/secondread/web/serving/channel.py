@@ -13,8 +13,8 @@ from secondread.web.serving.deadlines import Watch
 from secondread.web.serving.health import HealthTask, is_of_health
 from secondread.web.serving.refusal import Refusal, RefusalTask, refusal
 
-# Thrown away at most of what a refused client still sends, for two seconds at most. A proxy that was cut while it
-# writes says 502 instead of passing on why: there has to be room until it has looked at the answer.
+# Thrown away at most of what a refused client still sends, for two seconds at most. A proxy that is cut while it writes
+# says 502 instead of passing on why; with this much room it still does so now and then.
 _LINGER_BYTES = 50_000_000
 
 
