@@ -90,7 +90,7 @@ def _package(name: str, version: str, hashes: list[str]) -> Component:
     except ValueError:
         named = License(name=said)
     return Component(
-        name=name, version=version, type=ComponentType.LIBRARY, bom_ref=f"{name}=={version}", licenses=[named],
+        name=name, version=version, type=ComponentType("library"), bom_ref=f"{name}=={version}", licenses=[named],
         purl=PackageURL("pypi", name=name, version=version),
         external_references=[
             ExternalReference(

@@ -69,10 +69,10 @@ def written_aside(path: Path, *, durable: bool = False) -> Iterator[Path]:
         try:
             yield aside
             if durable:
-                _sync(aside)
+                sync(aside)
             aside.replace(path)
             if durable:
-                _sync(path.parent)
+                sync(path.parent)
         finally:
             aside.unlink(missing_ok=True)
 
@@ -148,7 +148,8 @@ def _swap(aside: Path, folder: Path) -> None:
     shutil.rmtree(old)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk: a renamed file survives a power cut only then."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -49,6 +49,34 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def question_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--task, --bundle and --operating-point: what is asked of images, and what decides."""
+    for option in (
+        click.option(
+            "--operating-point",
+            metavar="NAME",
+            default=None,
+            help="Which threshold decides; default: the bundle's first.",
+        ),
+        click.option(
+            "--bundle",
+            metavar="NAME|PATH",
+            default=None,
+            shell_complete=complete_bundles,
+            help="A shipped bundle's name or a folder; default: the task's best.",
+        ),
+        click.option(
+            "--task",
+            metavar="NAME|auto",
+            default=None,
+            shell_complete=complete_tasks,
+            help="The question; auto (the default) takes it from DICOM facts.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def bundle_reference(task: str | None, bundle: str | None) -> str:
     """What --task and --bundle together name, for `load`. Raises UsageError."""
     if bundle is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from secondread.cli.answers import answer_in_words, bundle_of, decided_by
-from secondread.cli.options import bundle_reference, complete_bundles, complete_tasks, limit_options
+from secondread.cli.options import bundle_reference, limit_options, question_options
 
 if TYPE_CHECKING:
     from secondread.reading import AutoReader, Reader, Reading
@@ -18,23 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--task",
-    metavar="NAME|auto",
-    default=None,
-    shell_complete=complete_tasks,
-    help="The question; auto (the default) takes it from DICOM facts.",
-)
-@click.option(
-    "--bundle",
-    metavar="NAME|PATH",
-    default=None,
-    shell_complete=complete_bundles,
-    help="A shipped bundle's name or a folder; default: the task's best.",
-)
-@click.option(
-    "--operating-point", metavar="NAME", default=None, help="Which threshold decides; default: the bundle's first."
-)
+@question_options
 @click.option(
     "--frame",
     metavar="N",

@@ -5,28 +5,12 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from secondread.cli.options import bundle_reference, complete_bundles, complete_tasks, limit_options
+from secondread.cli.options import bundle_reference, limit_options, question_options
 
 
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option(
-    "--task",
-    metavar="NAME|auto",
-    default=None,
-    shell_complete=complete_tasks,
-    help="The question; auto (the default) takes it from DICOM facts.",
-)
-@click.option(
-    "--bundle",
-    metavar="NAME|PATH",
-    default=None,
-    shell_complete=complete_bundles,
-    help="A shipped bundle's name or a folder; default: the task's best.",
-)
-@click.option(
-    "--operating-point", metavar="NAME", default=None, help="Which threshold decides; default: the bundle's first."
-)
+@question_options
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="….parquet or ….csv")
 @click.option("--workers", type=click.IntRange(1), default=None, help="Threads that read; default: one for each core.")
 @click.option("--no-gate", is_flag=True, help="Read even what looks unlike anything learnt from; for research.")

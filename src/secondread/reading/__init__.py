@@ -6,16 +6,13 @@ from secondread.reading.bundle import (
     OperatingPoint,
     add_card,
     add_to_bundle,
-    default_bundles,
-    list_bundles,
     load_bundle,
     named_bundle,
-    own_folder,
-    use_own_bundles,
     write_bundle,
 )
 from secondread.reading.gate import Gate, check_image, load_gate, shipped_gate, write_gate
 from secondread.reading.heatmap import HeatMap, Region, drawn_over, overlay_of, regions_of
+from secondread.reading.lookup import default_bundles, list_bundles, own_folder, use_own_bundles
 from secondread.reading.own import OwnBundles, own_bundles
 from secondread.reading.reader import Reader, decide
 from secondread.reading.reading import Decision, FrameAnswer, Reading, Refusal

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from secondread.errors import ImageError
 from secondread.images import Frames, Image, Limits
-from secondread.reading.bundle import default_bundles, named_bundle
+from secondread.reading.bundle import named_bundle
 from secondread.reading.gate import Verdict, shipped_gate
+from secondread.reading.lookup import default_bundles
 from secondread.reading.reader import DEFAULT_LIMITS, Reader, Source, alone, open_source, read_in_order
 from secondread.reading.reading import Reading, Refusal
 from secondread.reading.series import read_series

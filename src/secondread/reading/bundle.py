@@ -2,16 +2,16 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from secondread.errors import BundleDamaged, BundleForeign, CannotOpen, UnknownName
+from secondread.errors import BundleDamaged, BundleForeign, UnknownName
 from secondread.files import write_folder, write_json, write_text
 from secondread.images import PrepareSpec
+from secondread.reading.lookup import RECORD, SHIPPED, find_bundle, folder_of, unknown_bundle
 from secondread.reading.onnx_file import MOST_BYTES, check_network
 from secondread.reading.record import (
     MOST_TEXT,
@@ -28,8 +28,7 @@ from secondread.stats.promises import Guarantee
 from secondread.tasks import Task, load_task, task_named
 
 FORMAT, VERSION = "secondread-bundle", 1
-_SHIPPED = Path(__file__).parents[1] / "bundles"
-_MODEL, _RECORD, _EVIDENCE, _CARD, _TASK = "model.onnx", "bundle.json", "evidence.json", "card.md", "task.toml"
+_MODEL, _EVIDENCE, _CARD, _TASK = "model.onnx", "evidence.json", "card.md", "task.toml"
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ class Bundle:
     @property
     def shipped(self) -> bool:
         """Whether it comes with the package."""
-        return self.folder.is_relative_to(_SHIPPED)
+        return self.folder.is_relative_to(SHIPPED)
 
     @property
     def model_path(self) -> Path:
@@ -266,103 +265,14 @@ class Bundle:
         return read_bytes(path, most=MOST_TEXT).decode("utf-8", "replace") if path.is_file() else ""
 
 
-def list_bundles() -> list[str]:
-    """The shipped bundles as 'task/name', sorted."""
-    return sorted(f"{path.parent.parent.name}/{path.parent.name}" for path in _SHIPPED.glob(f"*/*/{_RECORD}"))
-
-
-OWN_VARIABLE = "SECONDREAD_BUNDLES"
-_own: list[str] = []  # what a program said in place of the environment; one entry at most
-
-
-def use_own_bundles(folder: str | None) -> None:
-    """Find bundles of the user's own in this folder from now on, in the whole process; '' for none.
-
-    None goes back to the environment variable SECONDREAD_BUNDLES.
-    """
-    _own[:] = [] if folder is None else [folder]
-
-
-def own_folder() -> Path | None:
-    """The folder of bundles of the user's own, laid out as task/name; None where there is none.
-
-    Raises CannotOpen if what is named is no folder.
-    """
-    named = _own[0] if _own else os.environ.get(OWN_VARIABLE, "")
-    if not named:
-        return None
-    folder = Path(named).expanduser()
-    if not _is_folder(folder):
-        raise CannotOpen(
-            f"{OWN_VARIABLE} names '{named}', which is no folder; give one laid out as task/name, or unset it"
-        )
-    return folder
-
-
-def records_in(folder: Path) -> list[Path]:
-    """Where bundles seem to lie in a folder that is laid out as task/name, sorted."""
-    return sorted(path for path in folder.glob(f"*/*/{_RECORD}") if not path.parent.name.startswith("."))
-
-
-def _under(folder: Path, name: str) -> Path | None:
-    task, slash, rest = name.partition("/")
-    plain = slash and rest and "/" not in rest and not {task, rest} & {"", ".", ".."} and not rest.startswith(".")
-    return folder / task / rest if plain and (folder / task / rest / _RECORD).is_file() else None
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # a name that no disk can have
-        return False
-
-
-def find_bundle(reference: str | Path) -> Path:
-    """The folder of a task's default bundle ('fracture'), a shipped or own one ('fracture/paper') or a path.
-
-    Of one name a shipped bundle goes before one of the folder of own bundles. Raises CannotOpen or UnknownName.
-    """
-    name = str(reference)
-    if (here := _by_name(name)) is not None:
-        return here
-    if _is_folder(Path(name)):
-        return Path(name)
-    if Path(name).suffix or name.startswith((".", "/")):
-        raise CannotOpen(f"no bundle at '{name}'; give the folder that holds its {_RECORD}")
-    raise _unknown(name)
-
-
-def _by_name(name: str) -> Path | None:
-    """The folder of a shipped bundle, of a task's own choice, or of one of the site's own; None for any other name."""
-    if name in list_bundles():
-        return _SHIPPED / name
-    if name in (default := default_bundles()):
-        return _SHIPPED / name / default[name]
-    own = own_folder()
-    return None if own is None else _under(own, name)
-
-
-def _unknown(name: str) -> UnknownName:
-    if "/" not in name:
-        return UnknownName.of("task", name, default_bundles())
-    own = own_folder()
-    kept = [] if own is None else [f"{path.parent.parent.name}/{path.parent.name}" for path in records_in(own)]
-    return UnknownName.of("bundle", name, [*list_bundles(), *kept])
-
-
-def default_bundles() -> dict[str, str]:
-    """Task → the shipped bundle that reads for it when none is named."""
-    return json.loads((_SHIPPED / "default.json").read_text(encoding="utf-8"))
-
-
 def named_bundle(name: str) -> Bundle:
     """As `load_bundle`, of names alone: a path is none, so what a request says may be given as it came.
 
     Raises UnknownName, BundleForeign or BundleDamaged.
     """
-    folder = _by_name(name)
+    folder = folder_of(name)
     if folder is None:
-        raise _unknown(name)
+        raise unknown_bundle(name)
     return load_bundle(folder)
 
 
@@ -372,13 +282,11 @@ def load_bundle(reference: str | Path) -> Bundle:
     Raises CannotOpen, UnknownName, BundleForeign or BundleDamaged.
     """
     folder = find_bundle(reference)
-    record = read_record(folder / _RECORD, format_name=FORMAT, version=VERSION)
+    record = read_record(folder / RECORD, format_name=FORMAT, version=VERSION)
     try:
         check_record(record)
     except ValueError as error:
-        raise BundleForeign(
-            f"{folder / _RECORD} cannot be used: {error}; train the bundle with this program"
-        ) from error
+        raise BundleForeign(f"{folder / RECORD} cannot be used: {error}; train the bundle with this program") from error
     model = read_bytes(folder / _MODEL, most=MOST_BYTES)
     if hashlib.sha256(model).hexdigest() != record["model"]["sha256"]:
         raise BundleDamaged(f"{folder / _MODEL} is not the file that was written; copy the bundle again")
@@ -410,7 +318,7 @@ def _check_facts(bundle: Bundle, model: bytes) -> None:
         spec = bundle.prepare_spec
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleForeign(
-            f"{bundle.folder / _RECORD} lacks something that a reader needs; train the bundle with this program"
+            f"{bundle.folder / RECORD} lacks something that a reader needs; train the bundle with this program"
         ) from error
     if bundle.shipped:
         return
@@ -430,10 +338,10 @@ def write_bundle(folder: Path, *, record: Mapping[str, Any], model: bytes, task_
     full["model"] = {**record["model"], "sha256": hashlib.sha256(model).hexdigest()}
     full["sha256"] = record_hash(full)
     text = json.dumps(full, indent=1, ensure_ascii=False) + "\n"
-    files = {_MODEL: model, _RECORD: text.encode()}
+    files = {_MODEL: model, RECORD: text.encode()}
     if task_file is not None:
         files[_TASK] = task_file.read_bytes()
-    write_folder(folder, files, marker=_RECORD)
+    write_folder(folder, files, marker=RECORD)
     return load_bundle(folder)
 
 

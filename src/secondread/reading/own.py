@@ -7,7 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from secondread.errors import SecondReadError
-from secondread.reading.bundle import list_bundles, load_bundle, own_folder, records_in
+from secondread.reading.bundle import load_bundle
+from secondread.reading.lookup import list_bundles, own_folder, records_in
 from secondread.reading.reader import gate_of, session_of
 from secondread.tasks import list_tasks
 

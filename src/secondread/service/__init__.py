@@ -16,7 +16,7 @@ from secondread.service.intake import Bounds, Intake, Staged
 from secondread.service.patient_lines import PatientLine
 from secondread.service.points import SITE, OperatingPoints, SitePoint, operating_point_of
 from secondread.service.prevalence import Local, Meaning, Prevalences, SitePrevalence
-from secondread.service.queue import STATES, Batch, Claim, Item, NewItem, Queue, ReadingRequest
+from secondread.service.queue import Queue
 from secondread.service.readers import AnyReader, GetReader, Readers, readers_of
 from secondread.service.readings import Draft, Outcome, ReadingStore, StoredReading, check_shown
 from secondread.service.repair import Finding, Repair
@@ -47,6 +47,7 @@ from secondread.service.trail import (
     scopes_of,
 )
 from secondread.service.triage import REVIEW_STATES, triage_of, triage_reason
+from secondread.service.uploads import STATES, Batch, Claim, Item, NewItem, ReadingRequest
 from secondread.service.users import User
 from secondread.service.worker import Worker
 from secondread.service.worklist import BY_TIME, ORDERS, Filter, Page, Worklist

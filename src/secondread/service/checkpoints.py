@@ -19,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 
 from secondread.errors import CannotWrite, SecondReadError, UsageError
+from secondread.files import sync
 from secondread.service.tables import iso, now
 
 START = "0" * 64  # before the first line
@@ -114,7 +115,7 @@ class CheckpointFile:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             if new:
-                _sync_folder(self.path.parent)
+                sync(self.path.parent)
             yield handle
         finally:
             os.close(handle)
@@ -247,11 +248,3 @@ def _tail(handle: int) -> tuple[bytes, Kept | None]:
     tail = os.pread(handle, _TAIL, max(0, size - _TAIL))
     kept = (_kept(line) for line in reversed(tail.decode("utf-8", "replace").splitlines()))
     return tail, next((one for one in kept if one is not None), None)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

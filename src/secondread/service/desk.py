@@ -13,10 +13,10 @@ from secondread.reading import FrameAnswer, HeatMap, OperatingPoint, Reader, Rea
 from secondread.service.image_store import HEAT_MAPS, ImageStore
 from secondread.service.intake import Intake, Sent, Staged
 from secondread.service.points import OperatingPoints
-from secondread.service.queue import ReadingRequest
 from secondread.service.readers import GetReader
 from secondread.service.readings import Draft, Outcome, ReadingStore, StoredReading
 from secondread.service.trail import Actor
+from secondread.service.uploads import ReadingRequest
 from secondread.stats.scale import score_of
 from secondread.tasks import Task, modality_said, part_said
 

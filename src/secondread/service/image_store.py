@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from secondread.errors import CannotWrite, Conflict, DiskFull, NotThere, ServiceError
-from secondread.files import private_file, private_folder, write_bytes, writing
+from secondread.files import private_file, private_folder, sync, write_bytes, writing
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[0-9a-f]{64}(-[0-9a-z]{1,32})?")
@@ -77,9 +77,7 @@ class ImageStore:
         if not path.is_file():
             self._write(path, data)
         else:
-            _sync_folder(
-                path.parent
-            )  # another process may have renamed it this moment, and be killed before it does so
+            sync(path.parent)  # another process may have renamed it this moment, and be killed before it does so
         return sha256
 
     def image(self, sha256: str) -> bytes:
@@ -111,7 +109,7 @@ class ImageStore:
             path.unlink()
         except FileNotFoundError:
             return False
-        _sync_folder(path.parent)
+        sync(path.parent)
         return True
 
     def forget(self, sha256: str) -> int:
@@ -124,7 +122,7 @@ class ImageStore:
             for path in found:
                 path.unlink(missing_ok=True)
             if found:
-                _sync_folder(folder)
+                sync(folder)
             n += len(found)
         return n
 
@@ -155,7 +153,7 @@ class ImageStore:
             pass
         finally:
             Path(aside).unlink()
-        _sync_folder(self.folder)
+        sync(self.folder)
 
     def _path(self, kind: str, name: str) -> Path:
         pattern = _SHA256 if kind == IMAGES else _NAME
@@ -174,7 +172,7 @@ class ImageStore:
             new = not path.parent.is_dir()
             write_bytes(path, data, durable=True, private=True)
             if new:
-                _sync_folder(path.parent.parent)
+                sync(path.parent.parent)
         except OSError as error:  # but for a full disk, which has an error of its own
             raise CannotWrite(f"cannot write to the data folder '{self.folder}': {error.strerror}") from error
 
@@ -187,12 +185,3 @@ def heat_map_name(image_sha256: str, bundle_sha256: str, frame: int = 0) -> str:
 def thumbnail_name(image_sha256: str, frame: int = 0) -> str:
     """One for each image and frame."""
     return image_sha256 + (f"-f{frame}" if frame else "")
-
-
-def _sync_folder(folder: Path) -> None:
-    """A renamed file survives a power cut only once its folder is written too."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

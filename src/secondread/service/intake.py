@@ -14,9 +14,10 @@ from secondread.images.budget import budget
 from secondread.service.archives import Bounds, file_too_large, is_archive, members, too_large
 from secondread.service.database import Database
 from secondread.service.image_store import ImageStore
-from secondread.service.queue import NewItem, Queue, ReadingRequest
+from secondread.service.queue import Queue
 from secondread.service.tables import ImageRow, now
 from secondread.service.trail import Actor, record
+from secondread.service.uploads import NewItem, ReadingRequest
 
 Sent = bytes | IO[bytes]  # or an open file that can seek
 _COPIES = 3  # of a file while it is de-identified: as it came, parsed, and written anew

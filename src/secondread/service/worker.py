@@ -22,8 +22,9 @@ from secondread.errors import (
     SecondReadError,
     UsageError,
 )
-from secondread.service.queue import Claim, Queue, ReadingRequest
+from secondread.service.queue import Queue
 from secondread.service.readings import Draft, StoredReading
+from secondread.service.uploads import Claim, ReadingRequest
 
 _RENEWALS = 90  # thirds of a lease: what takes longer than thirty of them hangs, and is another's to try
 _OUTAGES = (DatabaseUnusable, CannotWrite, Busy)
