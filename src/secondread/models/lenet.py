@@ -6,6 +6,9 @@ The pool reads 4 of every 25 activations; the plain form computes the other 21 a
 at stride 5 of tanh(conv 5×5) is the mean of four tanh(conv at stride 5) whose kernels are shifted by one pixel.
 The four shifted kernels fit in 6×6 windows, so one 6×6 convolution of stride 5 with four zero-padded copies of
 the kernel, tanh, and a mean over the copies is the same function with the same parameters.
+
+Two more things make a training step faster on a processor: tanh(x) is 2 sigmoid(2x) - 1, whose vector form takes a
+tenth of the time, and where a gradient must reach the input the windows are laid side by side for one matrix product.
 """
 
 from typing import Literal
@@ -84,9 +87,21 @@ def _plain_stage(x: Tensor, conv: nn.Conv2d) -> Tensor:
 
 def _fast_stage(x: Tensor, conv: nn.Conv2d) -> Tensor:
     kernels, biases = _shifted(_kernels(x, conv)), conv.bias.repeat(4)  # type: ignore[union-attr]  # our convolutions have one
-    activations = torch.tanh(F.conv2d(x, kernels, biases, stride=_STRIDE))  # (B, 4·out, rows, columns)
-    batch, _, rows, columns = activations.shape
-    return activations.view(batch, 4, conv.out_channels, rows, columns).mean(dim=1)
+    before = (
+        _as_product(x, 2 * kernels, 2 * biases)
+        if x.requires_grad
+        else F.conv2d(x, 2 * kernels, 2 * biases, stride=_STRIDE)
+    )
+    batch, _, rows, columns = before.shape  # (B, 4·out, rows, columns)
+    return 2 * torch.sigmoid(before).view(batch, 4, conv.out_channels, rows, columns).mean(dim=1) - 1
+
+
+def _as_product(x: Tensor, kernels: Tensor, biases: Tensor) -> Tensor:
+    """What conv2d gives as fast; its gradient for x in a fifth of the time, as these windows hardly overlap."""
+    rows, columns = ((side - kernels.shape[2]) // _STRIDE + 1 for side in x.shape[2:])
+    windows = F.unfold(x, kernels.shape[2], stride=_STRIDE)  # (B, in·6·6, rows·columns)
+    product = torch.baddbmm(biases[:, None], kernels.flatten(1).expand(len(x), -1, -1), windows)
+    return product.view(len(x), -1, rows, columns)
 
 
 def _kernels(x: Tensor, conv: nn.Conv2d) -> Tensor:
