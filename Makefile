@@ -11,7 +11,7 @@ HASHED := $(PIP) --require-hashes --no-deps --requirement
 ITSELF := $(PIP) --no-deps --no-build-isolation --editable .
 .DEFAULT_GOAL := help
 
-.PHONY: help run test test-peers check lock sbom soak fuzz format bench load kill-nine gate bundles best leaderboard choices evidence paper translations data-folder clean
+.PHONY: help run test test-peers check lock sbom soak fuzz format bench growth kill-nine gate bundles best leaderboard choices evidence paper translations data-folder clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
@@ -51,7 +51,7 @@ check: $(VENV)/.develops  ## style, types, import order and dead code
 	@$(BIN)/vulture
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header $(UPGRADE)
-SERVING := --extra oidc --extra postgresql --extra redis
+SERVING := --extra oidc --extra postgresql --extra redis --extra s3 --extra telemetry
 lock: $(VENV)/.develops  ## write requirements/*.lock anew after a change of pyproject.toml (UPGRADE=--upgrade for newer releases)
 	@$(LOCK) --all-extras --excludes requirements/apart.txt pyproject.toml requirements/beside.in --output-file requirements/dev.lock
 	@$(LOCK) $(SERVING) --constraint requirements/dev.lock pyproject.toml requirements/build.in --output-file requirements/serve.lock
@@ -65,15 +65,12 @@ soak: $(VENV)/.develops  ## twenty thousand requests of all kinds; is memory fla
 format: $(VENV)/.develops  ## let ruff put the code in order
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-bench: $(VENV)/.develops  ## training, cold and warm reading against a plain script; results in benchmarks/results
-	@$(BIN)/python -m benchmarks.cold_read
-	@$(BIN)/python -m benchmarks.warm_read
-	@$(BIN)/python -m benchmarks.training
-	@$(BIN)/python -m benchmarks.audit_growth
+QUICK ?=
+bench: $(VENV)/.develops  ## everything that is measured of speed, in one table: benchmarks/results/latest.md; 20 minutes (QUICK=--quick for 2)
+	@$(BIN)/python -m benchmarks.bench $(QUICK)
 
-load: $(VENV)/.develops  ## fifty clients for two minutes, against a plain script; and ten thousand readings in the worklist
-	@$(BIN)/python -m benchmarks.load
-	@$(BIN)/python -m benchmarks.worklist_time
+growth: $(VENV)/.develops  ## time and memory by images, their size, clients and rows: docs/scale.md; an hour (QUICK=--quick for 5 minutes)
+	@$(BIN)/python -m benchmarks.growth $(QUICK)
 
 kill-nine: $(VENV)/.develops  ## kill server and worker 20 times while 300 images come in, on SQLite and PostgreSQL
 	@$(BIN)/python -m benchmarks.kill_nine
