@@ -93,7 +93,7 @@ def files() -> dict[str, Callable[[], bytes]]:
             film(4000), bits=12, WindowCenter=2000, WindowWidth=3000, PixelPaddingValue=0
         ),
         "DICOM, JPEG 2000, 16 bits": lambda: dicom(deep, syntax=JPEG2000Lossless),
-        "DICOM, JPEG-LS, 16 bits": lambda: jpeg_ls(dicom(deep)),
+        "DICOM, JPEG-LS, 16 bits": lambda: by_gdcm(dicom(deep), "JPEGLSLossless"),
         "DICOM, RGB": lambda: dicom(rgb),
         "PNG, 8 bits": lambda: picture(grey, "PNG", compress_level=1),
         "PNG, 16 bits": lambda: picture(deep, "PNG", compress_level=1),
@@ -108,8 +108,8 @@ def files() -> dict[str, Callable[[], bytes]]:
     }
 
 
-def jpeg_ls(data: bytes) -> bytes:
-    """The same file in JPEG-LS, by GDCM."""
+def by_gdcm(data: bytes, syntax: str) -> bytes:
+    """The same DICOM file in a transfer syntax by GDCM's name, which pydicom cannot write: 'JPEGLSLossless'."""
     import gdcm
 
     with tempfile.TemporaryDirectory() as name:
@@ -119,7 +119,7 @@ def jpeg_ls(data: bytes) -> bytes:
         reader.SetFileName(str(path))
         reader.Read()
         change = gdcm.ImageChangeTransferSyntax()
-        change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLSLossless))
+        change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, syntax)))
         change.SetInput(reader.GetImage())
         change.Change()
         writer = gdcm.ImageWriter()

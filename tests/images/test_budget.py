@@ -99,6 +99,47 @@ def test_who_waits_goes_on_as_soon_as_there_is_room() -> None:
     assert budget.used == 0
 
 
+def test_nobody_new_begins_before_a_large_image_that_has_waited_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AGED", 0.0)
+    budget, order = Budget(100, patience=60.0), []
+
+    def one(name: str, n_bytes: int, share: float) -> None:
+        with budget.reserve(n_bytes, share=share):
+            order.append(name)
+
+    small, large = ("small", 10, 0.9), ("large", 100, 1.0)
+    threads = [threading.Thread(target=one, args=arguments) for arguments in (large, small)]
+    with budget.reserve(60):
+        for n, thread in enumerate(threads, start=1):
+            thread.start()
+            while len(budget._waiting) < n:
+                threading.Event().wait(0.001)
+        with budget.reserve(10, share=0.9, inside=True):  # who is in already goes on, or nobody would ever end
+            assert order == []
+    for thread in threads:
+        thread.join(timeout=30)
+    assert order == ["large", "small"]
+    assert budget.used == 0
+
+
+def test_until_then_small_images_pass_a_large_one() -> None:
+    budget, used = Budget(100, patience=60.0), []
+
+    def all_of_it() -> None:
+        with budget.reserve(100):
+            used.append(budget.used)
+
+    large = threading.Thread(target=all_of_it)
+    with budget.reserve(60):
+        large.start()
+        while not budget._waiting:
+            threading.Event().wait(0.001)
+        with budget.reserve(10, share=0.9):
+            assert budget.used == 70
+    large.join(timeout=30)
+    assert used == [100]
+
+
 def test_many_threads_never_pass_the_bound_and_leave_nothing() -> None:
     budget, most = Budget(100, patience=60.0), []
 

@@ -123,6 +123,21 @@ def test_exif_goes_and_the_picture_stays_upright(kind: str, orientation: int) ->
     assert np.array_equal(decode(data).pixels, decode(found.data).pixels)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_an_orientation_that_stands_where_it_seldom_does_is_kept(kind: str) -> None:
+    exif = PillowImage.Exif()
+    exif[0x0112] = 6
+    data = encode(FILM[:, :64].copy(), kind, exif=exif)
+    if kind == "PNG":  # behind the pixels
+        at = data.index(b"eXIf") - 4
+        chunk = data[at : at + 12 + int.from_bytes(data[at : at + 4], "big")]
+        data = data.replace(chunk, b"").replace(data[-12:], chunk + data[-12:])
+    else:  # behind padding
+        data = data.replace(b"\xff\xe1", b"\xff\xff\xff\xe1", 1)
+    assert decode(data).pixels.shape == (64, 96)
+    assert decode(deidentify(data, key=KEY).data).pixels.shape == (64, 96)
+
+
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}, {"quality": 100}])
 def test_jpeg_scans_are_copied_as_they_are(options: dict[str, int]) -> None:
     data = encode(np.dstack([FILM] * 3), "JPEG", comment=b"Doe", **options)

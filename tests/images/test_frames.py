@@ -1,6 +1,5 @@
 """The pictures of one file, one at a time: each as it is by itself, whatever becomes of the others."""
 
-import gc
 import io
 import logging
 from typing import Any
@@ -14,7 +13,7 @@ from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import JPEGBaseline8Bit
 
 from secondread.errors import ImageTooLarge, TruncatedImage, UnsupportedImage
-from secondread.images import Frames, Image, Limits, codecs, decode, open_frames, open_picture
+from secondread.images import Frames, Image, Limits, decode, gdcm_process, open_frames, open_picture
 from tests.phantoms import encode
 from tests.several import dicom_of, raster_of, stack
 
@@ -66,19 +65,23 @@ def test_one_process_decodes_all_frames_of_a_file(
 ) -> None:
     # pydicom logs an exception with all that led to it, and pytest keeps what is logged.
     monkeypatch.setattr(logging.getLogger("pydicom.pixels.decoders.base"), "disabled", True)
-    started = []
-    start = codecs.Helper._started
-    monkeypatch.setattr(codecs.Helper, "_started", lambda helper: started.append(start(helper)) or started[-1])
+    started: list[gdcm_process._AtHand] = []
+    start = gdcm_process._AtHand.__init__
+    monkeypatch.setattr(gdcm_process, "_idle", [])
+    monkeypatch.setattr(gdcm_process._AtHand, "__init__", lambda one: started.append(one) or start(one))
     data = _of_streams(damaged=damaged)
     kinds, last = [], None
-    for last in open_frames(data):  # an error would hold all that led to it
+    for last in open_frames(data):
         kinds.append(type(last))
     assert kinds == [TruncatedImage if index == damaged else Image for index in range(6)]
     assert isinstance(last, Image)
     np.testing.assert_array_equal(last.pixels, decode(_of_streams(), frame=5).pixels)
-    gc.collect()
-    assert len(started) - 1 == starts
-    assert all(process.poll() is not None for process in started)
+    assert len(started) == starts
+    *damaged_ones, at_hand = started
+    assert all(one._process.poll() is not None for one in damaged_ones)
+    assert gdcm_process._idle == [at_hand]
+    at_hand._ended()
+    assert at_hand._process.poll() is not None
 
 
 def test_limits_hold_for_frames() -> None:

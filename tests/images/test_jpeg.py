@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from secondread.images.jpeg import CODED, EOI, frame_sizes, segments
+from secondread.errors import UnsupportedImage
+from secondread.images.jpeg import CODED, EOI, check_scans, frame_sizes, segments
 from tests.phantoms import chest_phantom, encode
 
 FILM = np.dstack([chest_phantom((60, 90), random_state=0)] * 3)
@@ -52,3 +53,16 @@ def test_a_frame_header_behind_damage_is_found_as_decoders_find_it(damage: bytes
 def test_a_file_that_ends_early_is_told(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"marker|scan"):
         list(segments(data))
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_scans_are_counted_wherever_they_lie(shift: int) -> None:
+    scans = b"\xff\xda" + bytes(10)
+    data = b"\xff\xd8" + bytes(shift) + 50 * scans + 50 * (scans + b"\0")
+    most = 1_200_000_000 // 100
+    check_scans(data, most)
+    with pytest.raises(UnsupportedImage, match="scans"):
+        check_scans(data, most + 1)
+    with pytest.raises(UnsupportedImage, match="scans"):
+        check_scans(data + b"\xff\xda", most)
+    check_scans(b"\0" + data, 10 * most)  # no JPEG

@@ -1,19 +1,9 @@
-"""Compressed frames: checked before a decoder sees them, and decoded by GDCM in a process of its own."""
+"""Compressed frames: checked before a decoder sees them, and what GDCM needs to know of one."""
 
-import json
-import os
-import selectors
 import struct
-import subprocess
-import sys
-import time
-import weakref
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from contextvars import ContextVar
 from importlib.util import find_spec
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from pydicom import uid
@@ -23,6 +13,7 @@ from pydicom.pixels.decoders.base import DecodeRunner
 from pydicom.uid import RLELossless
 
 from secondread.errors import TruncatedImage, UnsupportedImage
+from secondread.images.gdcm_process import decoded
 from secondread.images.jpeg import check_scans, frame_sizes
 
 _MAX_FRAGMENTS = 65_536
@@ -39,11 +30,6 @@ class Streams:
         self._rest: Iterator[bytes] | None = None
         self._next = 0  # the frame that `_rest` gives next
         self._lookups = 0
-        self._helper = Helper() if n_frames > 1 and os.name == "posix" else None  # elsewhere no pipe can be waited for
-
-    def helped(self) -> AbstractContextManager[None]:
-        """While this lasts, frames that GDCM decodes share a process where there are several."""
-        return nullcontext() if self._helper is None else self._helper.at_hand()
 
     def stream(self, frame: int) -> bytes:
         """The compressed bytes of a frame, from 0. Raises UnsupportedImage, or as pydicom for what is damaged."""
@@ -107,9 +93,7 @@ def _sizes(stream: bytes) -> Iterator[tuple[int, int]]:
 
 _SYNTAXES = (uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1, uid.JPEGLSLossless, uid.JPEGLSNearLossless)
 DECODER_DEPENDENCIES = dict.fromkeys(_SYNTAXES, ("python-gdcm>=3.0.24",))  # asked for by pydicom
-_WORKER = Path(__file__).with_name("gdcm_worker.py")
 _PIXELS_IN_A_SECOND = 2_000_000  # of processor time, beside one second for the start; GDCM is ten times faster
-_PATIENCE = 60  # seconds on the clock, since a busy machine may let a process wait
 
 
 def is_available(syntax: str) -> bool:
@@ -117,7 +101,7 @@ def is_available(syntax: str) -> bool:
     return find_spec("gdcm") is not None and syntax in _SYNTAXES
 
 
-def decode_frame(stream: bytes, runner: DecodeRunner) -> bytes:
+def decode_frame(stream: bytes, runner: DecodeRunner) -> bytes | bytearray:
     """The decoded bytes of one frame. Raises TruncatedImage where GDCM fails, dies or takes too long."""
     bits_stored = runner.bits_stored
     if runner.transfer_syntax in uid.JPEGLSTransferSyntaxes:
@@ -138,89 +122,4 @@ def decode_frame(stream: bytes, runner: DecodeRunner) -> bytes:
         "signed": runner.pixel_representation,
         "seconds": 1 + runner.rows * runner.columns // _PIXELS_IN_A_SECOND,
     }
-    helper = _HELPER.get()
-    return _ask(stream, facts) if helper is None else helper.ask(stream, facts)
-
-
-class Helper:
-    """One process of GDCM for all frames of a file: to start it takes longer than to decode a frame."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @contextmanager
-    def at_hand(self) -> Iterator[None]:
-        """While this lasts, `decode_frame` asks it instead of starting a process."""
-        token = _HELPER.set(self)
-        try:
-            yield
-        finally:
-            _HELPER.reset(token)
-
-    def ask(self, stream: bytes, facts: dict[str, Any]) -> bytes:
-        """As `_ask`. After a frame that it fails at, the next one gets a new process."""
-        process, self._process = self._process or self._started(), None
-        try:
-            head = json.dumps(facts | {"n_bytes": len(stream)}) + "\n"
-            process.stdin.write(head.encode() + stream)  # type: ignore[union-attr]
-            process.stdin.flush()  # type: ignore[union-attr]
-            end = time.monotonic() + _PATIENCE
-            n = int.from_bytes(_received(process, 8, end), "big")
-            if n > 4 * facts["rows"] * facts["columns"] * facts["samples"] * 8:
-                raise OSError("more than a frame's pixels")
-            pixels = _received(process, n, end)
-        except OSError as error:
-            _stop(process)
-            raise TruncatedImage("a compressed DICOM frame is damaged; send the file again") from error
-        self._process = process
-        return pixels
-
-    def _started(self) -> "subprocess.Popen[bytes]":
-        process = subprocess.Popen(
-            [sys.executable, "-P", str(_WORKER), "--many"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        weakref.finalize(self, _stop, process)
-        return process
-
-
-_HELPER: ContextVar[Helper | None] = ContextVar("helper", default=None)
-
-
-def _received(process: "subprocess.Popen[bytes]", n: int, end: float) -> bytes:
-    """So many bytes of its answer. Raises OSError where it ends, or `end` is reached before they are there."""
-    found = bytearray()
-    handle = process.stdout.fileno()  # type: ignore[union-attr]
-    with selectors.DefaultSelector() as waiting:
-        waiting.register(handle, selectors.EVENT_READ)
-        while len(found) < n:
-            if not waiting.select(max(0.0, end - time.monotonic())):
-                raise TimeoutError
-            chunk = os.read(handle, min(n - len(found), 1 << 20))
-            if not chunk:
-                raise OSError("the process ended")
-            found += chunk
-    return bytes(found)
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.kill()
-    with suppress(OSError), process:  # closes its pipes and waits for it
-        pass
-
-
-def _ask(stream: bytes, facts: dict[str, Any]) -> bytes:
-    try:
-        answer = subprocess.run(
-            [sys.executable, "-P", str(_WORKER), json.dumps(facts)],
-            input=stream,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=_PATIENCE,
-            check=True,
-        )
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        raise TruncatedImage("a compressed DICOM frame is damaged; send the file again") from error
-    return answer.stdout
+    return decoded(stream, facts)

@@ -133,7 +133,7 @@ def _is_directory(ds: Dataset) -> bool:
     return kind == uids.MediaStorageDirectoryStorage or ("DirectoryRecordSequence" in ds and "PixelData" not in ds)
 
 
-# GDCM ends the process on some damaged frames, so it is asked last and from a process of its own (gdcm_worker.py).
+# GDCM ends the process on some damaged frames, so it is asked last and from a process of its own (gdcm_process.py).
 _PLUGINS = {
     uids.JPEGBaseline8Bit: "pillow",
     uids.JPEGExtended12Bit: "pillow",
@@ -198,7 +198,8 @@ def _parsed(data: bytes, limits: Limits) -> tuple[Dataset, tuple[str, ...], Stre
     n_bytes = 2 * len(data)  # to read a long value takes it twice for a moment
     if file_meta(data)[0] == DeflatedExplicitVRLittleEndian.encode():
         n_bytes = 3 * min(_MOST_DEFLATED * len(data), limits.max_bytes)
-    with budget().reserve(n_bytes, share=0.5) as memory:  # decoding needs more than the other half less often
+    # Decoding needs more than the other half less often.
+    with budget().reserve(n_bytes, share=0.5, inside=True) as memory:
         ds, said = translating(lambda: _opened(data, limits))
         streams = Streams(ds, translating(lambda: _n_frames(ds)))
         memory.keep(streams, sum(len(ds.get(name, b"")) for name in _PIXELS))
@@ -368,8 +369,7 @@ def _decoded(ds: Dataset, frame: int, streams: Streams) -> np.ndarray:
     if plugin in _OURS:
         _add_ours(plugin, syntax)
     single = one_frame(ds, streams.stream(frame))
-    with streams.helped():
-        return pixel_array(single, index=0, decoding_plugin=plugin)
+    return pixel_array(single, index=0, decoding_plugin=plugin)
 
 
 _OURS = {"gdcm-apart": "secondread.images.codecs", "within-bounds": "secondread.images.rle"}

@@ -1,29 +1,51 @@
-"""Run as a script by codecs.py: one compressed frame on standard input, its pixels on standard output.
+"""Run as a script by gdcm_process.py: one compressed frame on standard input, its pixels on standard output.
 
-With `--many`, one frame after the other: each a line of facts and so many bytes, answered by a length and the pixels.
+With `--fork HANDLE` it waits for frames, each a line of facts and so many bytes, and forks a process for each: that one
+answers with a length and the pixels, and when it has ended well, a byte is written to the handle. It goes when nothing
+comes for a while, and with a status when a frame has ended its process.
 """
 
 import json
+import os
+import select
 import sys
 
 import gdcm
 
+_WAITS = 30.0  # seconds without a frame
+
 
 def main() -> None:
-    if sys.argv[1] == "--many":
-        return _many()
+    if sys.argv[1] == "--fork":
+        return _fork_for_each(int(sys.argv[2]))
     facts = json.loads(sys.argv[1])
     _limit(facts)
     sys.stdout.buffer.write(_pixels(sys.stdin.buffer.read(), facts))
 
 
-def _many() -> None:
-    while line := sys.stdin.buffer.readline():
-        facts = json.loads(line)
-        _limit(facts)
-        pixels = _pixels(sys.stdin.buffer.read(facts["n_bytes"]), facts)
-        sys.stdout.buffer.write(len(pixels).to_bytes(8, "big") + pixels)
-        sys.stdout.buffer.flush()
+def _fork_for_each(told: int) -> None:
+    while select.select([sys.stdin], [], [], _WAITS)[0]:
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                os.close(told)
+                _answer_one()
+                status = 0
+            finally:
+                os._exit(status)
+        if os.waitpid(child, 0)[1]:
+            sys.exit(1)
+        os.write(told, b".")
+
+
+def _answer_one() -> None:
+    facts = json.loads(sys.stdin.buffer.readline())
+    _limit(facts)
+    pixels = _pixels(sys.stdin.buffer.read(facts["n_bytes"]), facts)
+    sys.stdout.buffer.write(len(pixels).to_bytes(8, "big"))
+    sys.stdout.buffer.write(pixels)
+    sys.stdout.buffer.flush()
 
 
 def _pixels(stream: bytes, facts: dict) -> bytes:
@@ -31,18 +53,15 @@ def _pixels(stream: bytes, facts: dict) -> bytes:
 
 
 def _limit(facts: dict) -> None:
-    """Bounds on memory and on the processor time of this frame, where the system knows them."""
+    """Bounds on memory and on processor time, where the system knows them; of this process, which has one frame."""
     try:
         import resource
     except ImportError:  # not on Windows
         return
     size = facts["columns"] * facts["rows"] * facts["samples"] * facts["bits_allocated"] // 8
     limit = 10 * size + 1_000_000_000
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = int(used.ru_utime + used.ru_stime) + 1 + facts["seconds"]
-    # The soft bounds alone, which end the process as well and can be set anew for the next frame.
-    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CPU, (facts["seconds"], facts["seconds"]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

@@ -143,16 +143,34 @@ def _meets(function: Function, facts: Dataset, inside: Values) -> bool:
     not so where it is far wider than all that the file could hold.
     """
     some = inside.every(max(1, inside.n // _SAMPLE))
-    levels, counts = np.unique(some, return_counts=True)
-    if 2 * counts.max() > some.size and len(levels) > 1:
-        some = some[some != levels[counts.argmax()]]
-    shown = function(_modality(facts, np.percentile(some, [0.5, 99.5], method="nearest")))
+    shown = function(_modality(facts, np.array(_all_but_the_last(some, inside))))
     low, high = sorted(map(float, shown))
     bits, signed = int(facts.get("BitsStored") or 8 * inside.dtype.itemsize), facts.get("PixelRepresentation") == 1
     lowest = -(2 ** (bits - 1)) if signed else 0
     whole = function(_modality(facts, np.array([lowest, lowest + 2**bits - 1], dtype=np.int64)))
     made_for_it = low > 0 and high < 1 and abs(float(whole[1]) - float(whole[0])) > _LEAST_OF_ALL
     return high - low >= (_LEAST_UNCLIPPED if made_for_it else _LEAST_CONTRAST)
+
+
+def _all_but_the_last(some: np.ndarray, inside: Values) -> tuple[float, float]:
+    """Between which values nearly all of these lie, without the one that more than half of them have: background.
+
+    some: of the picture's. The percentiles 0.5 and 99.5, each the nearest value.
+    """
+    shares = np.array([0.005, 0.995])
+    if not inside.has_levels:
+        levels, counts = np.unique(some, return_counts=True)
+        if 2 * counts.max() > some.size and len(levels) > 1:
+            some = some[some != levels[counts.argmax()]]
+        low, high = np.percentile(some, 100 * shares, method="nearest")
+        return low, high
+    # Counting takes a fifth of the time of sorting.
+    counts = np.bincount(some.astype(np.intp) - int(inside.low))
+    if some.size < 2 * counts.max() < 2 * some.size:
+        counts[counts.argmax()] = 0
+    up_to = np.cumsum(counts)
+    low, high = np.searchsorted(up_to, np.rint((up_to[-1] - 1) * shares), side="right") + int(inside.low)
+    return low, high
 
 
 def _asked(facts: Dataset, signed: bool) -> tuple[Function, tuple[str, ...]] | None:

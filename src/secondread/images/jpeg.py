@@ -4,8 +4,11 @@ import contextlib
 import hashlib
 import re
 import struct
+import sys
 from collections.abc import Iterator
 from typing import NamedTuple
+
+import numpy as np
 
 from secondread.errors import UnsupportedImage
 
@@ -82,14 +85,6 @@ def frame_facts(data: bytes) -> Iterator[tuple[int, int, int]]:
             yield marker, data[start + 4], data[start + 9]
 
 
-_SOF_PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
-
-
-def is_progressive(data: bytes) -> bool:
-    """Whether a decoder must hold the coefficients of the whole picture (T.81 annex G)."""
-    return any(marker in _SOF_PROGRESSIVE for marker, _, _ in frame_facts(data))
-
-
 def quantisation(data: bytes) -> str:
     """A short hash of a JPEG's quantisation tables, which tell one encoder or quality from another; '' without any.
 
@@ -99,12 +94,20 @@ def quantisation(data: bytes) -> str:
     return hashlib.blake2b(b"".join(tables), digest_size=4).hexdigest() if tables else ""
 
 
+_LEAST_SCAN = 10  # bytes: the header of a scan of one component, its marker among them (B.2.3)
+_SOS_AS_READ = int.from_bytes(bytes((0xFF, _SOS)), sys.byteorder)
+
+
 def check_scans(data: bytes, n_pixels: int) -> None:
     """Raise UnsupportedImage if the JPEG's scans (B.2.3) times its pixels are beyond reason.
 
     Counted without following the segments, so that no damage hides a scan.
     """
-    if data[:2] == b"\xff\xd8" and data.count(b"\xff\xda") * n_pixels > _MAX_SCAN_PIXELS:
+    if data[:2] != b"\xff\xd8" or len(data) // _LEAST_SCAN * n_pixels <= _MAX_SCAN_PIXELS:
+        return
+    # Pairs of bytes as numbers, from the even and from the odd places: ten times as fast as bytes.count.
+    pairs = (np.frombuffer(data, np.uint16, (len(data) - odd) // 2, odd) for odd in (0, 1))
+    if sum(np.count_nonzero(some == _SOS_AS_READ) for some in pairs) * n_pixels > _MAX_SCAN_PIXELS:
         raise UnsupportedImage(
             "this JPEG holds far more scans than an image needs; save it again as a plain JPEG or PNG"
         )

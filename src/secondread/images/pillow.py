@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from secondread.images.jpeg import frame_facts, is_progressive
+from secondread.images.jpeg import frame_facts
 from secondread.images.values import Values, mapped
 from secondread.images.white import ends_of, white_of
 
@@ -49,7 +49,8 @@ def memory_of(picture: Any, data: bytes, kind: str) -> int:
     decoder: float = 0
     if kind == "JPEG":
         held = 0 if mode in ("L", "RGB") else held
-        decoder = 2 * sum(samples for _, _, samples in frame_facts(data)) if is_progressive(data) else 0
+        # Pillow reads every header before the first scan too, and has said already whether one is progressive.
+        decoder = 2 * sum(samples for _, _, samples in frame_facts(data)) if "progressive" in picture.info else 0
     elif kind == "WebP":
         decoder = 9  # two canvases, and a third copy of one on its way to Pillow
     elif kind == "TIFF":

@@ -102,9 +102,12 @@ def _trim_box(image: Image) -> tuple[int, int, int, int]:
     small = image.pixels[::step, ::step]
     if small.ndim == 3:  # ten times faster than small.max(axis=2)
         small = np.maximum(np.maximum(small[:, :, 0], small[:, :, 1]), small[:, :, 2])
-    bright = small > 0.04 * image.full_scale
-    rows = np.flatnonzero(bright.mean(axis=1) > 0.01)
-    columns = np.flatnonzero(bright.mean(axis=0) > 0.01)
+    # Whole numbers are above a limit where they are above its whole part; comparing them with a fraction takes longer.
+    bright = (small > int(0.04 * image.full_scale)).view(np.uint8)
+    rows, columns = (
+        np.flatnonzero(cv2.reduce(bright, axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel() / bright.shape[axis] > 0.01)
+        for axis in (1, 0)
+    )
     if len(rows) < 8 or len(columns) < 8:
         return 0, 0, image.width, image.height
     x1, y1 = min(image.width, (columns[-1] + 1) * step), min(image.height, (rows[-1] + 1) * step)
@@ -181,7 +184,7 @@ def _enlarge(pixels: np.ndarray, size: int) -> np.ndarray:
 def _to_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
     if channels == 1:
         return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
+    return pixels if pixels.ndim == 3 else cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)  # a tenth of np.repeat
 
 
 def _to_uint8(pixels: np.ndarray, full_scale: int, window: tuple[float, float] | None) -> np.ndarray:
@@ -190,7 +193,12 @@ def _to_uint8(pixels: np.ndarray, full_scale: int, window: tuple[float, float] |
     black, white = (0.0, float(full_scale)) if window is None else np.percentile(pixels, window)
     if white <= black:
         black, white = 0.0, float(full_scale)
-    return np.round(np.clip((pixels.astype(np.float32) - black) / (white - black), 0, 1) * 255).astype(np.uint8)
+    share: np.ndarray = pixels.astype(np.float32 if window is None else np.float64)
+    share -= black
+    share /= white - black
+    np.clip(share, 0, 1, out=share)
+    share *= 255
+    return np.rint(share, out=share).astype(np.uint8)
 
 
 def _equalise(levels: np.ndarray, clip_limit: float) -> np.ndarray:

@@ -1,8 +1,9 @@
 """PNG, JPEG, TIFF, WebP and BMP through Pillow, which checks as it decodes."""
 
+import io
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
 from typing import Any, Protocol, TypeVar
@@ -200,7 +201,9 @@ def _open(data: bytes, kind: str) -> Any:
     plugin = import_module(module)
     if kind == "TIFF":  # Pillow knows it with the other order of bytes; `_pixels` turns it round
         plugin.OPEN_INFO.setdefault((plugin.MM, 0, (1,), 1, (16,), ()), ("I;16B", "I;16B"))
-    return getattr(plugin, name)(BoundedReads(data, max_reads=_MAX_READS))
+    # Of a JPEG every read is of bytes further on, so that one of fewer bytes than reads needs no counting.
+    few = kind == "JPEG" and len(data) <= _MAX_READS
+    return getattr(plugin, name)(io.BytesIO(data) if few else BoundedReads(data, max_reads=_MAX_READS))
 
 
 def _n_frames(picture: Any, kind: str) -> int:
@@ -234,12 +237,34 @@ def _pages_before_damage(picture: Any) -> int:
 
 def orientation_of(data: bytes, kind: str) -> int:
     """The EXIF orientation that the file is turned upright by, 1–8; 1 where its header is damaged."""
-    if not any(name in data for name in (b"Exif", b"eXIf", b"exif", b"EXIF")):
+    if not any(name in part for part in _beside_pixels(data, kind) for name in (b"Exif", b"eXIf", b"exif", b"EXIF")):
         return 1
     try:
         return _orientation(_open(data, kind))
     except Exception:  # Pillow's own, too, for a header that claims too much: decoding it says what is wrong
         return 1
+
+
+_WITHOUT_LENGTH = (0x01, *range(0xD0, 0xDA), 0xFF)  # markers of JPEG that no segment follows, and padding
+
+
+def _beside_pixels(data: bytes, kind: str) -> Iterator[bytes]:
+    """The parts of a file that can hold an EXIF block: of PNG and JPEG not the pixels, which are nearly all of it."""
+    at = 8 if kind == "PNG" else 2
+    while kind == "PNG" and at + 8 <= len(data):
+        length, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if name not in (b"IDAT", b"fdAT"):
+            yield data[at : at + 12 + length]
+        at += 12 + length
+    while kind == "JPEG" and data[at : at + 1] == b"\xff" and at + 4 <= len(data):
+        if data[at + 1] in _WITHOUT_LENGTH:
+            break
+        if data[at + 1] == 0xDA:  # the pixels begin
+            yield data[:at]
+            return
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    if kind != "PNG":  # of another kind, or a JPEG that is not as usual: anywhere
+        yield data
 
 
 def _quick_jpeg(data: bytes, mode: str) -> np.ndarray | None:

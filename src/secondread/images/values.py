@@ -1,9 +1,10 @@
 """The values of a picture gone through in pieces, so that nothing as large as the picture is made beside it."""
 
 from collections.abc import Callable, Iterator
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
+import cv2
 import numpy as np
 
 _PIECE = 1 << 18  # pixels worked on at once: the temporary arrays of one piece stay within the processor's cache
@@ -36,6 +37,15 @@ def mapped(
 
 def table_of(levels: np.ndarray, low: int) -> Callable[[np.ndarray], np.ndarray]:
     """The function that looks up integers in `levels`, whose first one is for the value `low`."""
+    if levels.dtype == np.uint16 and 0 <= low <= low + len(levels) <= _ALL_OF_16_BITS and _looks_up_16_bits():
+        whole = np.zeros(_ALL_OF_16_BITS, np.uint16)
+        whole[low : low + len(levels)] = levels
+
+        def at_once(piece: np.ndarray) -> np.ndarray:
+            shorts = piece if piece.dtype == np.uint16 else piece.astype(np.uint16)
+            return np.asarray(cv2.LUT(shorts, whole)).reshape(piece.shape)
+
+        return at_once
 
     def looked_up(piece: np.ndarray) -> np.ndarray:
         index = piece.astype(np.intp)
@@ -43,6 +53,19 @@ def table_of(levels: np.ndarray, low: int) -> Callable[[np.ndarray], np.ndarray]
         return levels.take(index)
 
     return looked_up
+
+
+_ALL_OF_16_BITS = 1 << 16
+
+
+@cache
+def _looks_up_16_bits() -> bool:
+    """Whether this OpenCV has tables for 16 bits, which take half the time of NumPy's."""
+    table = np.arange(_ALL_OF_16_BITS, dtype=np.uint16)
+    try:
+        return bool((cv2.LUT(table[::-1].copy(), table).ravel() == table[::-1]).all())
+    except cv2.error:
+        return False
 
 
 def _can_hold(pixels: np.ndarray, dtype: type[np.generic]) -> bool:

@@ -2,12 +2,13 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from secondread.errors import ImageError
 from secondread.images import Frames, Image, Limits
+from secondread.images.steps import step
 from secondread.reading.bundle import named_bundle
 from secondread.reading.gate import Verdict, shipped_gate
 from secondread.reading.lookup import default_bundles
@@ -54,7 +55,12 @@ class AutoReader:
         self._operating_point = operating_point
         self._readers: dict[str, Reader] = {}
         self._gate = gate
+        self._reader_of: Callable[[str], Reader | AutoReader] | None = None
         self.limits = limits
+
+    def take_readers_from(self, reader_of: Callable[[str], "Reader | AutoReader"]) -> None:
+        """Read with these, by task, from now on: whoever has loaded them need not have them twice."""
+        self._reader_of = reader_of
 
     def read(
         self, source: Source, *, operating_point: str | None = None, frame: int | None = None, keep_image: bool = False
@@ -99,7 +105,8 @@ class AutoReader:
         learned = shipped_gate() if self._gate else None
         if task is not None or learned is None:
             return task, None
-        verdict = learned.judge(image)
+        with step("gate"):
+            verdict = learned.judge(image)
         return learned.task_of(verdict), verdict
 
     def _read_as(
@@ -143,7 +150,10 @@ class AutoReader:
 
     def _reader(self, task: str) -> Reader:
         if task not in self._readers:
-            self._readers[task] = Reader.load(task, limits=self.limits, gate=self._gate)
+            found = self._reader_of(task) if self._reader_of is not None else None
+            if not isinstance(found, Reader):
+                found = Reader.load(task, limits=self.limits, gate=self._gate)
+            self._readers[task] = found
         return self._readers[task]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, Any, Protocol
 
 import numpy as np
 
@@ -24,16 +24,14 @@ from secondread.images import (
     open_picture,
     prepare,
 )
+from secondread.images.steps import step
 from secondread.reading.bundle import Bundle, OperatingPoint, load_bundle
 from secondread.reading.gate import Gate, Verdict, check_image, check_prepared, header_warnings, shipped_gate
 from secondread.reading.heatmap import HeatMap
 from secondread.reading.reading import Decision, Reading, Refusal
 from secondread.reading.series import read_series
-from secondread.reading.session import open_session, try_once
+from secondread.reading.session import Runtime, Session, give_memory_back, open_session, runtime_asked_for, try_once
 from secondread.tasks import N_
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
 
 Source = str | os.PathLike[str] | bytes | np.ndarray | Image | Picture | IO[bytes]
 DEFAULT_LIMITS = Limits()
@@ -49,11 +47,12 @@ def open_source(source: Source, *, frame: int | None = None, limits: Limits = DE
         return source
     if isinstance(source, np.ndarray):
         return Image.from_array(source)
-    frames = _frames_of(source, limits)
-    if frame is not None:
-        return frames.frame(frame)
-    if frames.n == 1:
-        return frames.frame(0)
+    with step("decode"):
+        frames = _frames_of(source, limits)
+        if frame is not None:
+            return frames.frame(frame)
+        if frames.n == 1:
+            return frames.frame(0)
     limits.check_frames(frames.n)
     return frames
 
@@ -72,9 +71,14 @@ def _frames_of(source: Any, limits: Limits) -> Frames:
 
 def _read_file(path: Path, limits: Limits) -> bytes:
     try:
-        limits.check_bytes(path.stat().st_size)  # a huge file is refused before it is read
         with path.open("rb") as file:
-            data = file.read(limits.max_bytes + 1)  # a device or a pipe says nothing of its size
+            n_bytes = os.fstat(file.fileno()).st_size
+            limits.check_bytes(n_bytes)  # a huge file is refused before it is read
+            # As much as it says first: to ask for all that is allowed takes that much memory for a moment. A device or
+            # a pipe says nothing of its size, and a file may grow.
+            data = file.read(n_bytes + 1)
+            if len(data) > n_bytes:
+                data += file.read(limits.max_bytes + 1 - len(data))
     except OSError as error:
         raise CannotOpen(f"cannot open '{shown(path)}': {error.strerror or error}") from error
     limits.check_bytes(len(data))
@@ -165,7 +169,7 @@ class Reader:
     def __init__(
         self,
         bundle: Bundle,
-        session: "InferenceSession",
+        session: Session,
         *,
         operating_point: OperatingPoint,
         limits: Limits,
@@ -187,12 +191,16 @@ class Reader:
         operating_point: str | None = None,
         limits: Limits = DEFAULT_LIMITS,
         gate: bool = True,
+        runtime: Runtime | None = None,
     ) -> "Reader":
-        """Load and check a bundle. Raises CannotOpen, UnknownName, BundleForeign or BundleDamaged."""
+        """Load and check a bundle. Raises CannotOpen, UnknownName, BundleForeign, BundleDamaged or ExtraMissing.
+
+        runtime: what runs the bundle's network; by default what SECONDREAD_RUNTIME names, else ONNX Runtime.
+        """
         bundle = reference if isinstance(reference, Bundle) else load_bundle(reference)
         return cls(
             bundle,
-            session_of(bundle),
+            session_of(bundle, runtime=runtime),
             operating_point=bundle.operating_point(operating_point),
             limits=limits,
             gate=gate_of(bundle) if gate else None,
@@ -237,6 +245,11 @@ class Reader:
             self, sources, operating_point=operating_point, frame=frame, keep_image=keep_image, workers=workers
         )
 
+    def give_memory_back(self) -> None:
+        """What its answers took, before it is let go; takes as long as an answer."""
+        spec = self.bundle.prepare_spec
+        give_memory_back(self._session, size=spec.size, channels=spec.channels)
+
     def _read_image(
         self, image: Image, point: OperatingPoint, started: float, keep_image: bool, verdict: Verdict | None = None
     ) -> Reading:
@@ -247,10 +260,12 @@ class Reader:
             prepared = prepare(image, self.bundle.prepare_spec)
             refusal = check_prepared(prepared)
         if refusal is None and self.gate is not None:
-            refusal = self.gate.refusal(verdict or self.gate.judge(image), self.task)
+            with step("gate"):
+                refusal = self.gate.refusal(verdict or self.gate.judge(image), self.task)
         if refusal is not None:
             return Reading(self.task.name, refusal=refusal, elapsed=time.perf_counter() - started, image=kept)
-        probability, values = self._run(prepared)
+        with step("network"):
+            probability, values = self._run(prepared)
         decision = decide(probability, point)
         return Reading(
             task=self.task.name,
@@ -294,12 +309,13 @@ def _full_strength(bundle: Bundle) -> float | None:
     return max(0.0, float(bundle.calibration.undo(np.array([_FULL]))[0]) - bundle.heatmap.zero)
 
 
-def session_of(bundle: Bundle) -> "InferenceSession":
+def session_of(bundle: Bundle, *, runtime: Runtime | None = None) -> Session:
     """Its network, bounded; one that does not come with the package has answered an empty picture before.
 
-    Raises BundleDamaged.
+    runtime: as of `Reader.load`. Raises BundleDamaged, ExtraMissing, or UnknownName for a runtime in the environment.
     """
-    session = open_session(bundle.model_path, bounded=True)
+    runtime = runtime or runtime_asked_for(shipped=bundle.shipped)
+    session = open_session(bundle.model_path, bounded=True, runtime=runtime)
     if not bundle.shipped:
         try_once(session, size=bundle.prepare_spec.size, channels=bundle.prepare_spec.channels)
     return session

@@ -1,31 +1,82 @@
-"""Opens ONNX files: the only place that imports onnxruntime."""
+"""Opens ONNX files, with ONNX Runtime or what somebody asks for in its place: the only place that imports it."""
 
 import os
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
-from secondread.errors import BundleDamaged
+from secondread.errors import BundleDamaged, ExtraMissing, UnknownName
 
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
-
+Runtime = Literal["onnxruntime", "openvino"]
+RUNTIME_VARIABLE = "SECONDREAD_RUNTIME"
+THREADS_VARIABLE = "SECONDREAD_THREADS"
 _LARGE = 1_000_000  # bytes of a network that two threads answer a third sooner; a small one loses by waiting for them
 # Bytes that all networks which answer may hold at once, beside each other; one answer takes 20 to 60 MB of them.
 MOST_MEMORY = 1_500_000_000
 _lock = Lock()
 
 
-def open_session(model: Path | bytes, *, threads: int | None = None, bounded: bool = False) -> "InferenceSession":
-    """A session of a file or its bytes. Raises BundleDamaged for what cannot be run.
+class Session(Protocol):
+    """A network that answers: ONNX Runtime's InferenceSession, or what stands in its place."""
+
+    def run(self, names: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """The outputs of these names, for inputs by name. Safe to call from several threads at once."""
+        ...
+
+    def get_outputs(self) -> list[Any]:
+        """What it answers with: each with its name and shape."""
+        ...
+
+
+def runtime_asked_for(*, shipped: bool) -> Runtime:
+    """What SECONDREAD_RUNTIME names: 'onnxruntime', as by default, or 'openvino'. Raises UnknownName.
+
+    shipped: whether the network comes with the package. One that does not stays with ONNX Runtime, which alone bounds
+    the memory that a network takes.
+    """
+    named = os.environ.get(RUNTIME_VARIABLE, "") or "onnxruntime"
+    for known in get_args(Runtime):
+        if named == known:
+            return known if shipped else "onnxruntime"
+    raise UnknownName.of(f"runtime in {RUNTIME_VARIABLE}", named, get_args(Runtime))
+
+
+def open_session(
+    model: Path | bytes, *, threads: int | None = None, bounded: bool = False, runtime: Runtime = "onnxruntime"
+) -> Session:
+    """A session of a file or its bytes. Raises BundleDamaged for what cannot be run, ExtraMissing.
 
     bounded: what asks for more than MOST_MEMORY fails before it gets any; for networks that anybody may have made.
-    threads: of one answer; by default as many as its size gains by, and no more than two: images that come together
-    run side by side.
+    OpenVINO knows no such bound.
+    threads: of one answer; by default what SECONDREAD_THREADS says, or as many as its size gains by, and no more than
+    two: images that come together run side by side.
     """
+    try:
+        data = model if isinstance(model, bytes) else model.read_bytes()
+        large = len(data) > _LARGE and (os.cpu_count() or 1) > 1
+        threads = threads or _threads_asked_for() or (2 if large else 1)
+        if runtime == "openvino":
+            from secondread.reading.openvino import OpenVinoSession
+
+            return OpenVinoSession(data, threads=threads)
+        return _of_onnxruntime(data, threads=threads, bounded=bounded)
+    except ExtraMissing:
+        raise
+    except Exception as error:  # both libraries raise bare RuntimeErrors of their own
+        what = "the network" if isinstance(model, bytes) else model
+        raise BundleDamaged(f"{what} cannot be run: {error}") from error
+
+
+def _threads_asked_for() -> int | None:
+    """For a process that has one core of several, as a worker of a cluster: others have the rest."""
+    named = os.environ.get(THREADS_VARIABLE, "")
+    return int(named) if named.isdigit() and int(named) else None
+
+
+def _of_onnxruntime(data: bytes, *, threads: int, bounded: bool) -> Session:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -37,14 +88,9 @@ def open_session(model: Path | bytes, *, threads: int | None = None, bounded: bo
         with _lock:
             _set_bound()
         options.add_session_config_entry("session.use_env_allocators", "1")
-    try:
-        data = model if isinstance(model, bytes) else model.read_bytes()
-        large = len(data) > _LARGE and (os.cpu_count() or 1) > 1
-        options.intra_op_num_threads = threads or (2 if large else 1)
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises bare RuntimeErrors of its own
-        what = "the network" if isinstance(model, bytes) else model
-        raise BundleDamaged(f"{what} cannot be run: {error}") from error
+    options.intra_op_num_threads = threads
+    session: Session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    return session
 
 
 @cache
@@ -58,7 +104,21 @@ def _set_bound() -> None:
     ort.create_and_register_allocator(ort.OrtMemoryInfo("Cpu", kind, 0, device), bound)
 
 
-def try_once(session: "InferenceSession", *, size: int, channels: int) -> None:
+def give_memory_back(session: Session, *, size: int, channels: int) -> None:
+    """By one more answer, to an empty picture, after which ONNX Runtime gives back what answers took until then.
+
+    For a session that is about to be closed: its share of the common store would stay in it.
+    """
+    import onnxruntime
+
+    if not isinstance(session, onnxruntime.InferenceSession):
+        return
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    session.run(["logit"], {"image": np.zeros((1, size, size, channels), np.uint8)}, options)
+
+
+def try_once(session: Session, *, size: int, channels: int) -> None:
     """One answer to an empty picture. Raises BundleDamaged where it is none: of another shape, or not finite."""
     pixels = np.zeros((1, size, size, channels), np.uint8)
     try:

@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -74,7 +74,13 @@ class Task:
 
 def list_tasks() -> list[str]:
     """The names of the tasks that come with the package, sorted."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+    return list(_names(FOLDER, FOLDER.stat().st_mtime_ns))
+
+
+@lru_cache(maxsize=4)
+def _names(folder: Path, _changed: int) -> tuple[str, ...]:
+    """_changed: when a file came or went, in ns: names are looked up several times in a request."""
+    return tuple(sorted(path.stem for path in folder.glob("*.toml")))
 
 
 def task_named(name: str) -> Task:
