@@ -25,6 +25,7 @@ SecondReadError
 ├── ServiceError               what the service keeps cannot be used
 │   ├── DatabaseUnusable       cannot be reached, or is of a version not known here
 │   │   └── DatabaseAway       does not answer now, or is locked; `retry_after` says when to ask again
+│   ├── StorageAway            where images are kept does not answer now; `retry_after` says when to ask again
 │   ├── TrailBroken            the audit trail is not as it was written
 │   ├── BackupDamaged          an archive is not as it was written
 │   └── Busy                   no turn or no memory in time; `retry_after` says when to ask again
@@ -37,12 +38,23 @@ SecondReadError
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 _LONGEST_NAME = 80  # characters of a name that is said back
 
 
 class SecondReadError(Exception):
     """A mistake that the user can mend; the message says how."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """From one process to another: some are made of more than their sentence."""
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[SecondReadError], args: tuple[Any, ...], facts: dict[str, Any]) -> SecondReadError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(facts)
+    return error
 
 
 class UsageError(SecondReadError):
@@ -122,6 +134,14 @@ class DatabaseUnusable(ServiceError):
 
 class DatabaseAway(DatabaseUnusable):
     """It does not answer now, or another process keeps it locked: nothing was stored, and it passes."""
+
+    def __init__(self, message: str, *, retry_after: float):
+        super().__init__(message)
+        self.retry_after = retry_after  # seconds
+
+
+class StorageAway(ServiceError):
+    """Where images are kept does not answer now: nothing was stored, and it passes."""
 
     def __init__(self, message: str, *, retry_after: float):
         super().__init__(message)

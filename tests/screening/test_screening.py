@@ -9,13 +9,18 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from secondread.errors import CannotOpen, Conflict, DataInvalid, UsageError
-from secondread.reading import load
+from secondread.reading import Decision, FrameAnswer, Reading, load
 from secondread.screening import screen
-from secondread.screening.table import COLUMNS
+from secondread.screening.engine import read_here
+from secondread.screening.journal import Journal
+from secondread.screening.picture import Picture
+from secondread.screening.source import count
+from secondread.screening.table import COLUMNS, FRAME_KEYS
 from tests.cli.test_cli import call
 from tests.phantoms import chest_phantom, encode
 from tests.several import dicom_of, stack
@@ -82,9 +87,7 @@ def test_a_folder_becomes_one_row_a_file_and_says_what_the_reader_says(folder, t
 
 
 def test_every_kind_of_source_gives_the_same_rows(folder, films, tmp_path):
-    with zipfile.ZipFile(tmp_path / "films.zip", "w") as archive:
-        for name, data in films.items():
-            archive.writestr(name, data)
+    pack(films, tmp_path / "films.zip")
     with tarfile.open(tmp_path / "films.tar.gz", "w:gz") as archive:
         for name, data in films.items():
             member = tarfile.TarInfo(name)
@@ -122,54 +125,132 @@ def test_parquet_holds_what_csv_holds(folder, tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from secondread.reading.reader import Reader
 from secondread.screening import screen
+from secondread.screening.engine import read_here
+real, log = Reader.read, os.open(sys.argv[3], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+def read(self, source, **more):
+    os.write(log, f"{source}\\n".encode())
+    return real(self, source, **more)
+Reader.read = read
 def told(done, total):
-    if done == 7:
+    if done == int(sys.argv[4]):
         os.kill(os.getpid(), signal.SIGKILL)
-screen(Path(sys.argv[1]), out=Path(sys.argv[2]), reference="tuberculosis/paper", gate=False, workers=1, progress=told)
+screen(Path(sys.argv[1]), out=Path(sys.argv[2]), reference="tuberculosis/paper", gate=False, workers=2, progress=told)
 """
 
 
-def test_a_killed_run_goes_on_and_reads_nothing_twice(folder, tmp_path, monkeypatch):
-    out = tmp_path / "out.csv"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(folder), str(out)], env=environment, check=False)
-    assert killed.returncode == -signal.SIGKILL
+def test_a_killed_run_goes_on_and_reads_nothing_twice_that_has_a_row(folder, tmp_path):
+    """Killed three times: what is read again are the pictures that were being read, one a thread at most."""
+    out, log = tmp_path / "out.csv", tmp_path / "log"
     journal = tmp_path / "out.csv.journal"
-    assert not out.exists()
-    assert len(journal.read_text().splitlines()) == 1 + 7
-    journal.write_bytes(journal.read_bytes() + b'{"path": "a/0')  # what a kill leaves of a line
-    read = []
-    from secondread.reading.reader import Reader
-
-    real = Reader.read
-    monkeypatch.setattr(Reader, "read", lambda self, source, **more: read.append(source) or real(self, source, **more))
+    begun_in_all = rows_before = 0
+    for at in (2, 6, 11):
+        command = [sys.executable, "-c", KILLED, str(folder), str(out), str(log), str(at)]
+        killed = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+        if killed.returncode == 0:  # the readers were done before it was told
+            break
+        assert killed.returncode == -signal.SIGKILL
+        assert not out.exists()
+        rows = len(journal.read_text().splitlines()) - 1
+        begun = len(log.read_text().splitlines()) - begun_in_all
+        assert rows - rows_before <= begun <= rows - rows_before + 2
+        begun_in_all, rows_before = begun_in_all + begun, rows
+        with journal.open("ab") as file:
+            file.write(b'[14,"", {"path": "a/0')  # what a kill leaves of a line
     found = run(folder, out)
-    assert (found.n, found.resumed, len(read)) == (15, 7, 8)
+    assert (found.n, found.resumed) == (15, rows_before)
     assert not journal.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["archive", "log", "out.csv"]
     rows = rows_of(out)
-    monkeypatch.undo()
     run(folder, tmp_path / "whole.csv")
     assert rows == rows_of(tmp_path / "whole.csv")
 
 
-def test_the_journal_of_another_run_is_never_gone_on_with(folder, tmp_path):
+def test_rows_that_overtook_others_are_not_read_again(folder, tmp_path, monkeypatch):
+    """A journal with holes: the pictures in them are read, and the table is in order all the same."""
+    whole = tmp_path / "whole.csv"
+    kept = []
+    real_add = Journal.add
+    monkeypatch.setattr(Journal, "add", lambda self, *row: kept.append(row) or real_add(self, *row))
+    run(folder, whole)
+    kept.sort(key=lambda row: row[0])
+    out = tmp_path / "out.csv"
+    first = interrupted(folder, out, at=1)
+    (tmp_path / "out.csv.journal").write_text(
+        "\n".join([first, *(json.dumps(kept[number]) for number in (5, 0, 1, 9, 3, 14)), ""])
+    )
+    kept.clear()
+    found = run(folder, out)
+    assert sorted(row[0] for row in kept) == [2, 4, 6, 7, 8, 10, 11, 12, 13]
+    assert (found.n, found.resumed) == (15, 6)
+    assert rows_of(out) == rows_of(whole)
+
+
+def interrupted(folder, out, *, at):
+    """Stop a run at its Nth picture; gives the first line of its journal."""
+
     def stop(done, total):
-        if done == 3:
+        if done == at:
             raise KeyboardInterrupt
 
-    out = tmp_path / "out.csv"
     with pytest.raises(KeyboardInterrupt):
         run(folder, out, progress=stop)
+    return out.with_name(f"{out.name}.journal").read_text().splitlines()[0]
+
+
+def test_the_journal_of_another_run_is_never_gone_on_with(folder, tmp_path):
+    out = tmp_path / "out.csv"
+    interrupted(folder, out, at=3)
     with pytest.raises(Conflict, match="asked something else"):
         run(folder, out, operating_point="confirm")
+    with pytest.raises(Conflict, match="asked something else"):
+        run(folder, out, frame=1)
     (folder / "a" / "00.png").rename(folder / "a" / "00-other.png")
-    with pytest.raises(Conflict, match="has changed since"):
+    with pytest.raises(Conflict, match=r"'a/00.png' is not where it was"):
         run(folder, out)
     (tmp_path / "out.csv.journal").write_bytes(b"\x89PNG\n\xff\n")
     with pytest.raises(CannotOpen, match="no journal"):
         run(folder, out)
     assert not out.exists()
+
+
+def test_a_file_that_was_written_anew_is_another(folder, films, tmp_path):
+    interrupted(folder, tmp_path / "out.csv", at=3)
+    (folder / "a" / "01.png").write_bytes(films["05.png"])
+    with pytest.raises(Conflict, match=r"'a/01.png' has another size or date"):
+        run(folder, tmp_path / "out.csv")
+    pack(films, tmp_path / "films.zip")
+    interrupted(tmp_path / "films.zip", tmp_path / "zipped.csv", at=3)
+    pack(dict(reversed(films.items())), tmp_path / "films.zip")
+    with pytest.raises(Conflict, match="has changed since"):
+        run(tmp_path / "films.zip", tmp_path / "zipped.csv")
+
+
+def pack(films, path):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in films.items():
+            archive.writestr(name, data)
+
+
+def test_one_frame_alone(folder, tmp_path):
+    run(folder, tmp_path / "out.csv", frame=2)
+    rows = {row["path"]: row for row in rows_of(tmp_path / "out.csv")}
+    assert rows["b/20-three.dcm"]["decision"]
+    assert not rows["b/20-three.dcm"]["frames"]
+    assert "only frame 2 of 3 was read" in rows["b/20-three.dcm"]["warnings"]
+    assert (
+        json.loads(rows["a/00.png"]["refusal"])["code"]
+        == load(PAPER, gate=False).read(folder / "a" / "00.png", frame=1).refusal.code
+    )
+
+
+def test_every_key_of_a_reading_has_its_column():
+    """One that has none would be lost in Parquet without a word."""
+    answers = (FrameAnswer(1, 0.5, 50, Decision.NEGATIVE),)
+    row = Reading("tuberculosis", probability=0.5, frames=answers, worst_frame=1).to_dict(path="x")
+    assert set(row) <= set(COLUMNS)
+    assert set(row["frames"][0]) == set(FRAME_KEYS)
 
 
 def test_two_runs_do_not_write_one_table(folder, tmp_path):
@@ -214,9 +295,7 @@ def test_a_table_in_the_folder_that_is_read_is_none_of_its_pictures(folder):
 
 
 def test_a_damaged_member_is_a_row(films, tmp_path):
-    with zipfile.ZipFile(tmp_path / "films.zip", "w") as archive:
-        for name, data in films.items():
-            archive.writestr(name, data)
+    pack(films, tmp_path / "films.zip")
     data = bytearray((tmp_path / "films.zip").read_bytes())
     data[data.index(films["03.png"]) + 500] ^= 0xFF
     (tmp_path / "films.zip").write_bytes(data)
@@ -254,3 +333,27 @@ def test_the_command(folder, tmp_path, capsys):
     assert code == 1
     assert json.loads(rows_of(tmp_path / "out.csv")[1]["refusal"])["code"] == "cannot_open"
     assert call(capsys, "screen", folder, "--out", tmp_path / "out.txt")[0] == 2
+
+
+def test_a_few_pictures_are_held_at_a_time():
+    """Whatever the number: those that were taken from the source and have not come out as rows."""
+    taken = most = 0
+
+    def found():
+        nonlocal taken
+        for taken in range(1, 4001):
+            yield taken, Picture(str(taken), b"x" if taken > 2000 else Path("x"))
+
+    for number, _ in read_here(lambda picture: {"path": picture.name}, found(), keep=lambda *row: None, workers=2):
+        most = max(most, taken - number)
+    assert taken == 4000
+    assert most <= 4 * 32 + 1
+
+
+def test_the_time_left_is_known_of_what_can_be_counted(folder, films, tmp_path):
+    pack(films, tmp_path / "films.zip")
+    (tmp_path / "films.csv").write_text("path\n\n" + "\n".join(films) + "\n")
+    for source in ("archive", "films.zip", "films.csv"):
+        assert count(str(tmp_path / source)) == 15, source
+    (tmp_path / "films.tar").write_bytes(b"")
+    assert count(str(tmp_path / "films.tar")) is None

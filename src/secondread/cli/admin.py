@@ -165,8 +165,7 @@ def upgrade(**options: Any) -> None:
     """Make the tables, or bring them to this version; safe while others do the same."""
     with open_service(upgrade=False, **options) as service:
         before, needed = service.database.versions() if service.folder.is_dir() else ("", "")
-        service.images.prepare()
-        service.database.upgrade()
+        service.upgrade()
         needed = service.database.versions()[1]
         name = service.database.name
     click.echo(f"{name}: version {needed}" + ("" if before == needed else f", was {before or 'empty'}"))
@@ -207,14 +206,16 @@ def backup(file: Path, **options: Any) -> None:
 )
 @service_options
 def restore(file: Path, erasures: Path | None, **options: Any) -> None:
-    """Check FILE, made by `secondread backup`, and put it into an empty data folder (and database)."""
-    from secondread.service import data_folder_of, read_erasings
+    """Check FILE, made by `secondread backup`, and put it into an empty data folder (and database, and storage)."""
+    from secondread.service import data_folder_of, read_erasings, storage_of
     from secondread.service import restore as restore_backup
 
     settings = service_settings(**options)
     folder = data_folder_of(settings)
     erasings = read_erasings(erasures) if erasures else []
-    found = restore_backup(file, folder, url=str(settings["DATABASE"]), erasings=erasings, actor=who())
+    storage = storage_of(folder, str(settings["IMAGES"]), endpoint=str(settings["S3_ENDPOINT"]))
+    url = str(settings["DATABASE"])
+    found = restore_backup(file, folder, url=url, storage=storage, erasings=erasings, actor=who())
     click.echo(f"{folder}: {found.n_files} files of {found.created}; audit trail up to {found.trail}")
     if erasures:
         click.echo(f"{len(erasings)} erasures were done again: {found.erased} images went")

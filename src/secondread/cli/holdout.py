@@ -92,7 +92,8 @@ def pack(data: Path, task: str, out: Path, longest_side: int, quality: int) -> N
 @click.option(
     "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Where the .safetensors files go."
 )
-def fit(plan: str, data: Path, out: Path) -> None:
+@click.option("--without", default="", metavar="SOURCE", help="Leave a hospital out, to be measured on it.")
+def fit(plan: str, data: Path, out: Path, without: str) -> None:
     """Train the networks of a recipe file and write their weights alone, for `secondread build --trained`.
 
     On a GPU where there is one. No test row is read and no bundle is made.
@@ -102,7 +103,7 @@ def fit(plan: str, data: Path, out: Path) -> None:
     from secondread.cli.progress import bars
     from secondread.data import load_data
     from secondread.errors import ExtraMissing
-    from secondread.lab.pack import packed_fingerprint
+    from secondread.lab.pack import packed_fingerprint, without_source
 
     try:
         from secondread.training.apart import fit_apart
@@ -111,7 +112,9 @@ def fit(plan: str, data: Path, out: Path) -> None:
         raise ExtraMissing.of("training", "train") from error
     chosen = load_plan(plan)
     manifest = load_data(data, task=chosen.task)
-    fingerprint = packed_fingerprint(manifest)
+    fingerprint = packed_fingerprint(manifest, without=without)
+    if without:
+        manifest = without_source(manifest, without)
     for member in chosen.members:
         path = out / weights_name(chosen, member)
         with bars(Console(stderr=True)) as progress:

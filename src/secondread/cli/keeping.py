@@ -37,7 +37,7 @@ def erase(patient: str, reading: int | None, dry_run: bool, yes: bool, **options
             click.confirm("Erase all this for good?", abort=True, err=True)
         service.erasure.erase(patient=patient, reading=reading, key=found.key, actor=who())
         click.echo(f"erased; the trail says so under erasure:{found.key}")
-        click.echo(f"keep a copy of {service.erasure.list} where the backups are: they still hold this person")
+        click.echo(f"keep a copy of {service.erasure.list_name} where the backups are: they still hold this person")
 
 
 def _tell(found: "Erasable") -> None:

@@ -8,7 +8,15 @@ import click
 from secondread.cli.compare import compare
 from secondread.cli.compare_paper import compare_paper
 from secondread.cli.holdout import fit, holdout, pack
-from secondread.cli.options import chosen_recipe, command_line, seeds_of, set_option, subject_options, weights_options
+from secondread.cli.options import (
+    chosen_recipe,
+    command_line,
+    engine_options,
+    seeds_of,
+    set_option,
+    subject_options,
+    weights_options,
+)
 
 if TYPE_CHECKING:
     from secondread.training.fit import Epoch
@@ -111,6 +119,8 @@ def study(
 )
 @click.option("--epochs", type=click.IntRange(1), default=None, help="Instead of the recipe's.")
 @click.option("--random-state", default=0, show_default=True, help="Of the search and of every training.")
+@click.option("--workers", type=click.IntRange(1), default=None, help="Trials at a time on a cluster; default: cores.")
+@engine_options
 @set_option
 @weights_options
 def search(
@@ -124,6 +134,9 @@ def search(
     leave_source_out: bool,
     epochs: int | None,
     random_state: int,
+    workers: int | None,
+    engine: str,
+    address: str | None,
     changes: tuple[str, ...],
     weights: str | None,
     weights_sha256: str | None,
@@ -146,6 +159,7 @@ def search(
 
         from secondread.lab.runs import Runs
         from secondread.lab.search import search as run_search
+        from secondread.lab.search_on_ray import on_ray
     except ModuleNotFoundError as error:
         raise ExtraMissing.of("searching", "lab") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -166,6 +180,7 @@ def search(
             random_state=random_state,
             command=command_line(),
             on_epoch=tell,
+            run=on_ray(address=address, workers=workers) if engine == "ray" else None,
         )
     if best := table["best"]:
         click.echo(f"best of {table['n_trials']}: trial {best['number']}, AUC {best['value']:.4f}")

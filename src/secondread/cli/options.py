@@ -153,6 +153,23 @@ def set_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--engine and --address: where the work is done."""
+    command = click.option(
+        "--address",
+        metavar="ADDRESS",
+        default=None,
+        help="Of the cluster; default: RAY_ADDRESS, or a cluster of its own on this machine.",
+    )(command)
+    return click.option(
+        "--engine",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help="Where the work is done: on this machine, or on a Ray cluster.",
+    )(command)
+
+
 def weights_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--weights and --weights-sha256."""
     command = click.option(

@@ -14,7 +14,11 @@ _LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; others need accounts.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
-@click.option("--processes", type=click.IntRange(1), help="Processes that serve; default: the setting `processes`, 1.")
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    help="Processes that serve; default: the setting `processes`, by which there are as many as cores.",
+)
 @service_options
 def serve(host: str, port: int, processes: int | None, **options: Any) -> None:
     """Start the reading room: its pages, its API, and workers that read uploads.
@@ -38,6 +42,8 @@ def _say_ready(address: str, settings: dict[str, Any]) -> None:
 
     click.echo(f"secondread is ready: open {address} in a browser (Ctrl-C stops it)")
     click.echo(f"kept in the data folder {data_folder_of(settings).absolute()}")
+    if settings["IMAGES"]:
+        click.echo(f"images are kept in {settings['IMAGES']}")
     own = own_bundles()
     if own.names:
         click.echo(f"bundles of your own: {', '.join(own.names)}")
@@ -54,11 +60,12 @@ def work(until_empty: bool, **options: Any) -> None:
     Any number may run, on any machine that reaches the database and the data folder. It ends after the image at hand
     when told to (SIGTERM, Ctrl-C); killed, its image is read by another once the lease has run out.
     """
-    from secondread.service import Service, readers_of
+    from secondread.service import Service, Telemetry, readers_of
 
     logging.basicConfig(format=_LOG_FORMAT)
     settings = service_settings(**options)
     service = Service.open(settings)
+    telemetry = Telemetry.open(settings)
     worker = service.worker(readers_of(settings).get)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
@@ -69,3 +76,5 @@ def work(until_empty: bool, **options: Any) -> None:
             worker.run()
     finally:
         service.close()
+        if telemetry is not None:
+            telemetry.close()

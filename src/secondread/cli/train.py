@@ -1,5 +1,7 @@
 """`secondread train`, `merge` and `build`: from a manifest to a bundle."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ from secondread.cli.options import (
     command_line,
     complete_bundles,
     complete_tasks,
+    engine_options,
     point_in_words,
     set_option,
     weights_options,
@@ -70,6 +73,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Which threshold decides where none is named; paper: the network's own probability above 0.7.",
 )
+@engine_options
 def train(
     task: str,
     model: str,
@@ -90,6 +94,8 @@ def train(
     no_measure: bool,
     gate: bool,
     operating_point: str,
+    engine: str,
+    address: str | None,
 ) -> None:
     """Train a network and write a bundle, with its evidence.
 
@@ -118,13 +124,19 @@ def train(
     console = Console(stderr=True)
     try:
         from secondread.training.train import train_bundle
+
+        run: Callable[..., Bundle] = train_bundle
+        if engine == "ray":
+            from secondread.lab.train_on_ray import train_on_ray
+
+            run = partial(train_on_ray, address=address)
     except ModuleNotFoundError as error:
         raise ExtraMissing.of("training", "train") from error
     with training_progress(console) as progress:
-        bundle = train_bundle(
-            chosen,
-            manifest,
-            plan,
+        bundle = run(
+            task=chosen,
+            manifest=manifest,
+            recipe=plan,
             model_name=model,
             out=out,
             name=name or out.name,

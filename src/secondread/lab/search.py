@@ -5,46 +5,39 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from secondread.data import Manifest, Row
+from secondread.data import Manifest
 from secondread.errors import DataInvalid, TrainingError
 from secondread.files import write_bytes, write_json, write_text
 from secondread.images import PrepareSpec
 from secondread.lab.pages import search_page
 from secondread.lab.runs import Runs
 from secondread.lab.study import search_plot
-from secondread.stats.delong import auc_interval
+from secondread.lab.trials import (
+    SPREADS,
+    STARTUP,
+    Going,
+    OnEpoch,
+    Part,
+    Trials,
+    finished,
+    one_by_one,
+    recipe_of,
+    rounded,
+)
 from secondread.stats.measures import HOW_INTERVALS_ARE_MADE
-from secondread.stats.metrics import roc_auc
-from secondread.training.fit import Epoch, predict_logits
 from secondread.training.prepare import new_network, recorded_recipe
 from secondread.training.recipe import Recipe, changes_between, prepare_spec_of
 from secondread.training.train import recipe_for
 
 _STORAGE = "trials.sqlite"  # its transactions survive a kill; of a journal a half-written line would stay
-_SPREADS = ("zoom", "gamma")  # searched as one strength s, which stands for the factors from 1 / (1 + s) to 1 + s
-_STARTUP = 5  # trials drawn at random before TPE and pruning have something to go by
-
-OnEpoch = Callable[[int, Epoch, int], None]  # trial, epoch, epochs
-
-
-@dataclass(frozen=True)
-class Part:
-    """One network of a trial: what it learns from, what chooses its epoch, and what it is measured on."""
-
-    name: str
-    train: tuple[Row, ...]
-    val: tuple[Row, ...]
-    measured: tuple[Row, ...]
 
 
 def search_space(recipe: Recipe, model: Any) -> dict[str, BaseDistribution]:
@@ -69,21 +62,12 @@ def search_space(recipe: Recipe, model: Any) -> dict[str, BaseDistribution]:
     return space
 
 
-def recipe_of(recipe: Recipe, params: dict[str, float]) -> Recipe:
-    """The recipe with a trial's values."""
-    changes: dict[str, Any] = {name: _rounded(value) for name, value in params.items()}
-    for name in set(_SPREADS) & set(changes):
-        wide = 1 + changes[name]
-        changes[name] = (_rounded(1 / wide), _rounded(wide)) if wide > 1 else None
-    return replace(recipe, **changes)
-
-
 def start_of(recipe: Recipe, space: dict[str, BaseDistribution]) -> dict[str, float]:
     """The point of the space that is nearest to the recipe: the first trial."""
     point = {}
     for name, kind in space.items():
         value = getattr(recipe, name)
-        if name in _SPREADS:
+        if name in SPREADS:
             value = value[1] - 1 if value else 0.0
         assert isinstance(kind, FloatDistribution | IntDistribution), "the space has numbers alone"
         point[name] = min(max(value, kind.low), kind.high)
@@ -129,12 +113,14 @@ def search(
     random_state: int = 0,
     command: str = "",
     on_epoch: OnEpoch | None = None,
+    run: Callable[[Going, Trials], None] | None = None,
 ) -> dict[str, Any]:
     """Search until `out` holds that many trials, and write search.json, search.md and search.png to it.
 
     The value of a trial is the ROC AUC on validation images, or its mean over the sources left out; no test split is
     read. Calling again goes on: a trial that was cut off is done again, from its start, as if nothing had happened.
-    timeout_minutes: no trial starts later. Akiba et al. 2019 (Optuna); Bergstra et al. 2011 (TPE).
+    timeout_minutes: no trial starts later. run: does the trials; if not said, one after the other, here.
+    Akiba et al. 2019 (Optuna); Bergstra et al. 2011 (TPE).
     Raises as `fit`, DataInvalid, or TrainingError where `out` holds a search with other data or settings.
     """
     recipe = recipe_for(recipe, runs.model_name)
@@ -151,64 +137,14 @@ def search(
         "random_state": random_state,
     }
     found = _open(out, settings, spec, patience=recipe.epochs // 4)
-    trials = _Trials(runs, recipe, parts, random_state, on_epoch)
     end = math.inf if timeout_minutes is None else time.monotonic() + 60 * timeout_minutes
-    while (done := len(_finished(found))) < n_trials and time.monotonic() < end:
-        # A generator for each trial, so that a search that was stopped goes the same way as one that was not.
-        found.sampler = optuna.samplers.TPESampler(seed=1000 * random_state + done, n_startup_trials=_STARTUP)
-        if not done and not found.get_trials(states=[TrialState.WAITING]):
-            found.enqueue_trial(start_of(recipe, space))
-        trials.do(found, found.ask(space))
+    going = Going(found, space, start_of(recipe, space), random_state, n_trials, end, on_epoch)
+    (run or one_by_one)(going, Trials(runs, recipe, parts, random_state))
     table = {**settings, "date": date.today().isoformat(), "command": command, **_summary(found, recipe, parts)}
     write_json(out / "search.json", table)
     write_bytes(out / "search.png", _plot(table))
     write_text(out / "search.md", search_page(table, measure=_measure_name(table)))
     return table
-
-
-@dataclass(frozen=True)
-class _Trials:
-    """How a trial is done."""
-
-    runs: Runs
-    recipe: Recipe
-    parts: tuple[Part, ...]
-    random_state: int
-    on_epoch: OnEpoch | None
-
-    def do(self, found: optuna.Study, trial: optuna.Trial) -> None:
-        """Train its networks and tell the search what came of it."""
-        recipe = recipe_of(self.recipe, trial.params)
-        areas = {}
-        try:
-            for number, part in enumerate(self.parts):
-                areas[part.name] = self._measure(trial, recipe, part, number)
-        except optuna.TrialPruned:
-            found.tell(trial, state=TrialState.PRUNED)
-        except TrainingError as error:  # a learning rate that is too high ends this trial, not the search
-            trial.set_user_attr("failed", str(error))
-            found.tell(trial, -math.inf, state=TrialState.COMPLETE)
-        else:
-            trial.set_user_attr("areas", areas)
-            found.tell(trial, float(np.mean([area["value"] for area in areas.values()])))
-
-    def _measure(self, trial: optuna.Trial, recipe: Recipe, part: Part, number: int) -> dict[str, Any]:
-        def tell(epoch: Epoch, epochs: int) -> None:
-            if self.on_epoch is not None:
-                self.on_epoch(trial.number, epoch, epochs)
-            trial.report(epoch.val_auc, number * epochs + epoch.epoch)
-            at_the_end = epoch.epoch == epochs and number == len(self.parts) - 1
-            if not at_the_end and trial.should_prune():
-                raise optuna.TrialPruned
-
-        result = self.runs.fit(part.train, part.val, recipe, random_state=self.random_state, on_epoch=tell)
-        rows = Manifest(part.measured, self.runs.manifest.folder)
-        logits = result.val_logits
-        if part.measured is not part.val or logits is None:
-            images = self.runs.prepared(part.measured, recipe).images
-            logits = predict_logits(result.model, images, bfloat16=recipe.bfloat16)
-        area = auc_interval(rows.labels, logits, groups=rows.groups).to_dict()
-        return {**area, "value": roc_auc(rows.labels, logits), "n": len(rows), "n_positive": int(rows.labels.sum())}
 
 
 def _open(out: Path, settings: dict[str, Any], spec: PrepareSpec, *, patience: int) -> optuna.Study:
@@ -223,7 +159,7 @@ def _open(out: Path, settings: dict[str, Any], spec: PrepareSpec, *, patience: i
         storage=f"sqlite:///{out / _STORAGE}",
         study_name="search",
         direction="maximize",
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=_STARTUP, n_warmup_steps=patience),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=patience),
         load_if_exists=True,
     )
     if found.user_attrs.setdefault("fingerprint", fingerprint) != fingerprint:
@@ -234,12 +170,8 @@ def _open(out: Path, settings: dict[str, Any], spec: PrepareSpec, *, patience: i
     return found
 
 
-def _finished(found: optuna.Study) -> list[FrozenTrial]:
-    return found.get_trials(deepcopy=False, states=[TrialState.COMPLETE, TrialState.PRUNED])
-
-
 def _summary(found: optuna.Study, recipe: Recipe, parts: tuple[Part, ...]) -> dict[str, Any]:
-    trials = [_as_row(number, trial, recipe) for number, trial in enumerate(_finished(found))]
+    trials = [_as_row(number, trial, recipe) for number, trial in enumerate(finished(found))]
     whole = [row for row in trials if row["state"] == "complete"]
     best = max(whole, key=lambda row: (row["value"], -row["number"]), default=None)
     return {
@@ -263,7 +195,7 @@ def _as_row(number: int, trial: FrozenTrial, recipe: Recipe) -> dict[str, Any]:
         "value": None if failed or value is None else round(value, 6),
         "areas": trial.user_attrs.get("areas", {}),
         "set": changes_between(recipe, recipe_of(recipe, trial.params)),
-        "params": {name: _rounded(value) for name, value in trial.params.items()},
+        "params": {name: rounded(value) for name, value in trial.params.items()},
         **({"failed": failed} if failed else {}),
     }
 
@@ -271,15 +203,10 @@ def _as_row(number: int, trial: FrozenTrial, recipe: Recipe) -> dict[str, Any]:
 def _importances(found: optuna.Study) -> dict[str, float]:
     """Field → share (Watanabe et al. 2023, PED-ANOVA); nothing where there are too few different trials."""
     values = {trial.value for trial in found.get_trials(states=[TrialState.COMPLETE])}
-    if len(values) < _STARTUP or not all(value is not None and math.isfinite(value) for value in values):
+    if len(values) < STARTUP or not all(value is not None and math.isfinite(value) for value in values):
         return {}
     shares = optuna.importance.get_param_importances(found)
     return {name: round(share, 4) for name, share in shares.items() if math.isfinite(share)}
-
-
-def _rounded(value: float) -> float:
-    """Four significant digits: no training can tell more apart."""
-    return value if isinstance(value, int) else float(f"{value:.4g}")
 
 
 def _measure_name(table: dict[str, Any]) -> str:

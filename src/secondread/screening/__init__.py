@@ -1,5 +1,6 @@
 """A whole archive read into one table: bounded in memory, and gone on with after a kill."""
 
-from secondread.screening.run import Progress, Screened, screen
+from secondread.screening.run import ENGINES, Progress, Screened, screen
+from secondread.screening.store import Store, store_of
 
-__all__ = ["Progress", "Screened", "screen"]
+__all__ = ["ENGINES", "Progress", "Screened", "Store", "screen", "store_of"]

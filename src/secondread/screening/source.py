@@ -1,104 +1,118 @@
-"""Where the pictures of an archive come from: a folder, a zip or tar file, or a table of paths. Always in one order."""
+"""Where the pictures of an archive come from: a folder, a zip or tar file, a table of paths; here or in S3.
 
-import os
+Always in one order, one picture after the other: what is held does not grow with the archive, but for the names of one
+folder and the list of a zip file.
+"""
+
 import tarfile
-import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from threading import Thread
+from typing import IO
 
-from secondread.data.table import read_table
-from secondread.errors import CannotOpen, DataInvalid, UploadRefused
+from secondread.errors import CannotOpen, SecondReadError
 from secondread.files import shown
 from secondread.images import Limits
-from secondread.service import Bounds, members
-
-_MOST_MEMBERS = 10_000_000
-_ALL_BYTES = 2**63  # of an archive's files together: each alone is bounded, and one is held at a time
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A file to be read. name: as it stands in the table. content: its path or bytes, or why it is not read."""
-
-    name: str
-    content: Path | bytes | UploadRefused
+from secondread.screening.archives import ZIP_SIGNATURES, count_lines, is_table, of_table, of_tar, of_zip
+from secondread.screening.folder import count_folder, of_folder
+from secondread.screening.objects import Place, is_remote
+from secondread.screening.picture import Picture, Remote, stamp_of
+from secondread.service.archives import n_listed
 
 
-def pictures(source: Path, *, limits: Limits, but: Iterable[Path] = ()) -> Iterator[Picture]:
+def pictures(source: str, *, limits: Limits, but: Iterable[Path] = ()) -> Iterator[Picture]:
     """What is to be read, in the same order each time; hidden files are left out.
 
-    but: files in the folder that are none of it: the table that is being made.
-
+    source: a path, or s3://bucket/prefix or s3://bucket/archive. but: files in the folder that are none of it: the
+    table that is being made.
     Raises CannotOpen, DataInvalid for a table that is none, UploadRefused for an archive that cannot be read at all.
     """
-    if source.is_dir():
-        return _of_folder(source, but)
-    if not source.is_file():
-        raise CannotOpen(f"'{shown(source)}' is neither a folder nor a file; name a folder, an archive or a table")
-    with source.open("rb") as file:
-        start = file.read(4)
-    if start[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
-        return _of_zip(source, limits)
-    if tarfile.is_tarfile(source):
-        return _of_tar(source, limits)
-    if source.suffix.lower() in (".csv", ".tsv"):
-        return _of_table(source)
-    return iter([Picture(shown(source), source)])
+    with ExitStack() as stack:
+        if is_remote(source):
+            place = Place.of(source)
+            found = place.found()
+            if found is None:
+                yield from place.pictures()
+                return
+            file, name = stack.enter_context(place.open(found)), place.name
+            alone = Picture(source, Remote(source, found.n_bytes), found.stamp)
+        else:
+            path = Path(source)
+            if path.is_dir():
+                yield from of_folder(path, but)
+                return
+            file, name = stack.enter_context(_opened(path)), path.name
+            alone = Picture(shown(path), path, stamp_of(path.stat()))
+        yield from _inside(file, source, name, limits) or [alone]
 
 
-def count(source: Path, *, but: Iterable[Path] = ()) -> int | None:
-    """How many there are, for the time left; None where only reading all of it would tell."""
-    if source.is_dir():
-        return sum(1 for _ in _of_folder(source, but))
-    if source.suffix.lower() in (".csv", ".tsv"):
-        return sum(1 for _ in _of_table(source))
-    return None
+def count(source: str, *, but: Iterable[Path] = ()) -> int | None:
+    """How many there are, or about as many, for the time left; None where only reading all of it would tell.
 
-
-def _of_folder(source: Path, but: Iterable[Path]) -> Iterator[Picture]:
-    left_out = {path.absolute() for path in but}
-    for folder, folders, files in os.walk(source):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            path = Path(folder, name)
-            if name.startswith(".") or path.absolute() in left_out:
-                continue
-            if not path.is_fifo():  # which would be waited for
-                yield Picture(shown(path.relative_to(source)), path)
-
-
-def _of_table(source: Path) -> Iterator[Picture]:
-    header, lines = read_table(source.read_bytes(), where=source, known=("path",))
-    if "path" not in header:
-        raise DataInvalid(f"'{shown(source)}' has no column 'path'; its first line names the columns")
-    for _, cells in lines:
-        yield Picture(cells["path"], source.parent / cells["path"])
-
-
-def _of_zip(source: Path, limits: Limits) -> Iterator[Picture]:
-    bounds = Bounds(max_files=_MOST_MEMBERS, max_bytes=_ALL_BYTES, max_file_bytes=limits.max_bytes)
-    with source.open("rb") as file:
-        for name, content in members(file, bounds):
-            yield Picture(name, content)
-
-
-def _of_tar(source: Path, limits: Limits) -> Iterator[Picture]:
-    """Member by member as it comes, without a list; links, devices and folders are left out.
-
-    What is behind a place that is damaged cannot be found: one row says so, in place of all that would follow.
+    A prefix in S3 is listed for it, a thousand keys a request. Raises as `pictures`.
     """
+    with ExitStack() as stack:
+        if is_remote(source):
+            place = Place.of(source)
+            found = place.found()
+            if found is None:
+                return sum(1 for _ in place.pictures())
+            file, name = stack.enter_context(place.open(found)), place.name
+        else:
+            path = Path(source)
+            if path.is_dir():
+                return count_folder(path, but)
+            file, name = stack.enter_context(_opened(path)), path.name
+        start = file.read(4)
+        file.seek(0)
+        if start in ZIP_SIGNATURES:
+            return n_listed(file)
+        return count_lines(file) if is_table(name) else None
+
+
+class Total:
+    """How many pictures there are: known at once of what lies here, some time later of what lies in S3."""
+
+    def __init__(self, source: str, *, but: Iterable[Path] = ()):
+        self.n: int | None = None
+        if is_remote(source):
+            Thread(target=self._count, args=(source, ()), daemon=True).start()
+        else:
+            self._count(source, but)
+
+    def _count(self, source: str, but: Iterable[Path]) -> None:
+        with suppress(SecondReadError):  # whoever reads it will say so
+            self.n = count(source, but=but)
+
+
+def stamp(source: str) -> str:
+    """That of an archive or table as a whole; '' of a folder, whose files have their own. Raises CannotOpen."""
+    if is_remote(source):
+        found = Place.of(source).found()
+        return "" if found is None else found.stamp
+    path = Path(source)
+    with _opened(path) if not path.is_dir() else ExitStack():
+        return "" if path.is_dir() else stamp_of(path.stat())
+
+
+def _inside(file: IO[bytes], source: str, name: str, limits: Limits) -> Iterator[Picture] | None:
+    """The pictures in an archive or a table; None where the file is a picture itself."""
+    start = file.read(4)
+    file.seek(0)
+    if start in ZIP_SIGNATURES:
+        return of_zip(file, limits)
+    if is_table(name):
+        return of_table(file, source)
+    tar = tarfile.is_tarfile(file)
+    file.seek(0)
+    return of_tar(file, name, limits) if tar else None
+
+
+def _opened(path: Path) -> IO[bytes]:
+    if not path.is_file():
+        raise CannotOpen(f"'{shown(path)}' is neither a folder nor a file; name a folder, an archive or a table")
     try:
-        with tarfile.open(source, "r|*") as archive:
-            for member in archive:
-                if not member.isreg() or Path(member.name).name.startswith("."):
-                    continue
-                if member.size > limits.max_bytes:
-                    too_large = f"this file has more than the {limits.max_bytes / 1e6:.0f} MB allowed"
-                    yield Picture(member.name, UploadRefused(too_large, code="too_large"))
-                    continue
-                file = archive.extractfile(member)
-                yield Picture(member.name, b"" if file is None else file.read())
-    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError):
-        damaged = "the archive is damaged or cut short here, and what follows is not read; get it again"
-        yield Picture(shown(source.name), UploadRefused(damaged, code="archive_damaged"))
+        return path.open("rb")
+    except OSError as error:
+        raise CannotOpen(f"cannot open '{shown(path)}': {error.strerror}") from error
