@@ -222,10 +222,10 @@ def all_there(service: Service, told: Told, run: Callable[..., subprocess.Comple
             wrong.append(f"reading {reading} has {n} opinions, of one that was given")
     for reading in told.erased:
         sha256 = readings[reading].image_sha256
-        if images[sha256].erased_at is None or service.images.exists("images", sha256):
+        if images[sha256].erased_at is None or service.images.exists(sha256):
             wrong.append(f"reading {reading} was erased and its image is there")
     for row in images.values():
-        there = service.images.exists("images", row.sha256)
+        there = service.images.exists(row.sha256)
         if there == (row.erased_at is not None):
             wrong.append(f"image {row.sha256[:12]} is {'kept and erased' if there else 'lost'}")
     wrong += [f"'{path.name}' is no one's" for path in _files(service.folder) if path.name[:64] not in images]

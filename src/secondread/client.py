@@ -60,13 +60,16 @@ class Client:
         operating_point: str = "",
         source: str = "",
         frame: int | None = None,
+        pictures: str = "links",
     ) -> list[dict[str, Any]]:
         """Have images read at once; gives one entry each, in order, refusals among them.
 
         sources: paths, or (name, bytes). source: where the images come from, kept with them. frame: of files of several
-        frames this one alone, from 1; without it all are read, and `worst_frame` says which answers.
+        frames this one alone, from 1; without it all are read, and `worst_frame` says which answers. pictures: 'links',
+        so that `heatmap` and `display.image` are addresses and nothing is drawn before `picture` asks for it; or
+        'inline', so that they are pictures, as data: URIs.
         """
-        form = _form(task, bundle, operating_point, source, frame)
+        form = _form(task, bundle, operating_point, source, frame) | {"pictures": pictures}
         body, content_type = _multipart(sources, form)
         try:
             answer = self._ask("POST", "/readings", body=body, content_type=content_type)
@@ -126,14 +129,21 @@ class Client:
         """One reading."""
         return self._ask("GET", f"/readings/{reading_id}")
 
-    def picture(self, reading_id: int, what: str = "image", *, frame: int | None = None) -> bytes:
-        """A PNG: 'image', 'thumbnail' or 'heatmap'; or the 'file' as it is kept.
+    def picture(
+        self, reading_id: int | None, what: str = "image", *, frame: int | None = None, colours: str | None = None
+    ) -> bytes:
+        """A PNG: 'image', 'thumbnail' or 'heatmap'; or the 'file' as it is kept. It is drawn now, if it is not yet.
 
-        frame: of a file of several frames, from 1; without it the one that answered.
+        frame: of a file of several frames, from 1; without it the one that answered. colours: of a heat map: 'grey',
+        its strength, or 'inferno', to lay over the image. Raises UsageError without a number: an entry of `read` has
+        none where the image was refused and not kept; and Refused (404, `not_there`) where the reading was deleted, its
+        image erased, or there is no such picture of it.
         """
         if what not in ("image", "thumbnail", "heatmap", "file"):
             raise UsageError(f"'{what}' is no picture; ask for image, thumbnail, heatmap or file")
-        return self._ask("GET", f"/readings/{reading_id}/{what}", query=None if frame is None else {"frame": frame})
+        if reading_id is None:
+            raise UsageError("this image was refused and is not kept, so it has no picture; its `refusal` says why")
+        return self._ask("GET", f"/readings/{reading_id}/{what}", query={"frame": frame, "colours": colours})
 
     def regions(self, reading_id: int) -> list[dict[str, Any]]:
         """The places that the bundle's lesion map names: box, outline, peak, area. Empty where it names none."""

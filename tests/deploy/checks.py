@@ -38,7 +38,7 @@ def commands_in(text: str) -> list[list[str]]:
 
 def variables_in(text: str) -> set[str]:
     """Names of settings as environment variables."""
-    return set(re.findall(r"\bSECONDREAD_[A-Z_]+", text))
+    return set(re.findall(r"\bSECONDREAD_[A-Z0-9_]+", text))
 
 
 def _begins(before: list[str], word: str) -> bool:

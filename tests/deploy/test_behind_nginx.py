@@ -1,86 +1,51 @@
 """The real server behind a real nginx with the file that is shipped: TLS, the browser's address, requests as large."""
 
-import http.client
 import json
 import os
-import re
-import shutil
 import socket
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from secondread.service import Actor, Service
 from tests.deploy.checks import DEPLOY
-from tests.deploy.test_proxies import make_certificate
+from tests.deploy.fronts import BROWSER, NAME, PROGRAM, Front, free_port, nginx_before
 from tests.phantoms import chest_phantom, encode
 from tests.web.conftest import multipart
 
-NAME, BROWSER = "reading-room.example", "127.0.0.2"
-PROGRAM = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="nginx is not installed")
 
 
-class Front:
+@dataclass(frozen=True)
+class Room(Front):
     """Where nginx listens, the service's data folder, and a token for it."""
 
-    def __init__(self, port: int, folder: Path, token: str):
-        self.port = port
-        self.folder = folder
-        self.token = token
-
-    def ask(
-        self, method: str, path: str, body: bytes = b"", **headers: str
-    ) -> tuple[int, http.client.HTTPMessage, bytes]:
-        """Status, headers and body of the answer over TLS; the certificate is one made here."""
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.port, timeout=20, context=context, source_address=(BROWSER, 0)
-        )
-        try:
-            connection.request(method, path, body or None, {"Host": NAME, **headers})
-            answer = connection.getresponse()
-            return answer.status, answer.headers, answer.read()
-        finally:
-            connection.close()
+    folder: Path
+    token: str
 
 
 @pytest.fixture(scope="module")
-def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     """nginx with deploy/proxy/nginx.conf, on free ports, before `secondread serve` with deploy/secondread.toml."""
     folder = tmp_path_factory.mktemp("front")
     service = Service.open({"DATA_FOLDER": str(folder / "data")})
     service.accounts.add("anna", role="administrator", password="a long password", actor=Actor("test"))
     token, _ = service.tokens.add("anna", name="test", scopes=["read", "write"], actor=Actor("test"))
     service.close()
-    inner, outer, plain = _free_port(), _free_port(), _free_port()
+    inner = free_port()
     environment = {**os.environ, "SECONDREAD_CONFIG": str(DEPLOY / "secondread.toml"), "SECONDREAD_GATE": "off"}
     environment["SECONDREAD_DATA_FOLDER"] = str(folder / "data")
     serve = [sys.executable, "-m", "secondread.cli", "serve", "--port", str(inner)]
-    site = (DEPLOY / "proxy" / "nginx.conf").read_text(encoding="utf-8").replace("/etc/ssl/secondread", str(folder))
-    site = re.sub(r"^\s*listen \[::\].*$", "", site, flags=re.MULTILINE).replace("127.0.0.1:8000", f"127.0.0.1:{inner}")
-    site = site.replace("listen 443", f"listen 127.0.0.1:{outer}").replace("listen 80", f"listen 127.0.0.1:{plain}")
-    (folder / "site.conf").write_text(site, encoding="utf-8")
-    temporary = " ".join(
-        f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    (folder / "nginx.conf").write_text(
-        f"daemon off; pid {folder}/pid; error_log stderr; events {{}}\n"
-        f"http {{ access_log off; {temporary} include {folder}/site.conf; }}",
-        encoding="utf-8",
-    )
-    make_certificate(folder)
-    nginx = [str(PROGRAM), "-p", str(folder), "-c", str(folder / "nginx.conf")]
+    before, nginx = nginx_before(folder, [inner])
     processes = [subprocess.Popen(serve, env=environment, stdout=subprocess.DEVNULL), subprocess.Popen(nginx)]
     try:
-        found = Front(outer, folder / "data", token)
-        _wait(found)
+        found = Room(before.port, folder / "data", token)
+        found.wait()
         yield found
     finally:
         for process in processes:
@@ -88,19 +53,19 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
             process.wait(timeout=20)
 
 
-def test_it_answers_over_tls_and_asks_browsers_to_stay_there(front: Front) -> None:
+def test_it_answers_over_tls_and_asks_browsers_to_stay_there(front: Room) -> None:
     status, headers, body = front.ask("GET", "/healthz")
     assert (status, json.loads(body)["status"]) == (200, "ok")
     assert headers["Strict-Transport-Security"].startswith("max-age=")
 
 
-def test_nobody_is_let_in_as_if_they_sat_at_the_server(front: Front) -> None:
+def test_nobody_is_let_in_as_if_they_sat_at_the_server(front: Room) -> None:
     """The server listens on the loopback address, and so does nginx: that must not count as being there."""
     status, _, _ = front.ask("GET", "/api/v1/tasks", Accept="application/json")
     assert status == 401
 
 
-def test_the_address_in_the_trail_is_the_browsers_and_not_what_it_claims(front: Front) -> None:
+def test_the_address_in_the_trail_is_the_browsers_and_not_what_it_claims(front: Room) -> None:
     film = ("film.png", encode(chest_phantom(64, random_state=0), "PNG"))
     body, content_type = multipart(film, task="tuberculosis")
     claims = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9", "X-Real-IP": "203.0.113.9"}
@@ -112,7 +77,7 @@ def test_the_address_in_the_trail_is_the_browsers_and_not_what_it_claims(front: 
     assert addresses == {BROWSER}
 
 
-def test_a_body_without_login_is_refused_before_it_is_sent(front: Front) -> None:
+def test_a_body_without_login_is_refused_before_it_is_sent(front: Room) -> None:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     head = f"POST /api/v1/readings HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 300000000\r\n\r\n"
@@ -124,27 +89,9 @@ def test_a_body_without_login_is_refused_before_it_is_sent(front: Front) -> None
         assert connection.recv(65536).startswith(b"HTTP/1.1 401 ")
 
 
-def test_metrics_are_for_the_machine_itself(front: Front) -> None:
+def test_metrics_are_for_the_machine_itself(front: Room) -> None:
     assert front.ask("GET", "/metrics")[0] == 403
 
 
-def test_a_name_that_is_not_the_servers_is_refused(front: Front) -> None:
+def test_a_name_that_is_not_the_servers_is_refused(front: Room) -> None:
     assert front.ask("GET", "/api/v1/readings", Host="evil.example")[0] in (401, 421)
-
-
-def _wait(front: Front) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            if front.ask("GET", "/healthz")[0] == 200:
-                return
-        except OSError:
-            pass
-        assert time.monotonic() < deadline, "it does not answer"
-        time.sleep(0.2)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

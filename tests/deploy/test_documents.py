@@ -1,4 +1,4 @@
-"""docs/deployment.md: every command, setting and file that it names is there."""
+"""docs/deployment.md and docs/scaling-out.md: every command, setting and file that they name is there."""
 
 import importlib
 import re
@@ -10,8 +10,10 @@ from secondread.service import SETTINGS
 from tests.deploy.checks import DEPLOY, ROOT, VARIABLES, check_command, commands_in, variables_in
 
 PAGE = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+OTHER = (ROOT / "docs" / "scaling-out.md").read_text(encoding="utf-8")
+BOTH = f"{PAGE}\n{OTHER}"
 LISTINGS = "\n".join(line[4:] for line in PAGE.splitlines() if line.startswith("    "))
-INLINE = list(re.findall(r"`(secondread [^`]*)`", PAGE))
+INLINE = sorted(set(re.findall(r"`(secondread [^`]*)`", BOTH)))
 
 
 def test_listings_run_commands_that_there_are() -> None:
@@ -27,19 +29,24 @@ def test_a_command_in_the_text_is_one_that_there_is(code: str) -> None:
 
 
 def test_settings_that_it_names_are_there() -> None:
-    assert variables_in(PAGE) <= VARIABLES
+    assert variables_in(BOTH) - {"SECONDREAD_"} <= VARIABLES
     names = {row.name for row in SETTINGS}
     assert {"max_body_mb", "hosts", "retention_days", "data_folder"} <= names
     assert {"max_body_mb", "hosts", "retention_days", "data_folder"} <= set(re.findall(r"`([a-z_]+)`", PAGE))
 
 
 def test_files_that_it_names_are_there() -> None:
-    named = re.findall(r"\bdeploy/[\w./*-]+\w", PAGE)
+    named = re.findall(r"\b(?:deploy|tests)/[\w./*-]+\w", BOTH)
     assert named
     assert all(list(ROOT.glob(name)) for name in named if name != "deploy/.env")
     table = re.findall(r"^\| `([^|]+)` \|", PAGE.partition("## ")[0], flags=re.MULTILINE)
     for name in ", ".join(table).replace("`", "").split(", "):
         assert (DEPLOY / name).exists(), name
+
+
+def test_manifests_have_a_line_each() -> None:
+    told = re.findall(r"^\| `(\d-[a-z]+\.yaml)` \|", OTHER, flags=re.MULTILINE)
+    assert told == sorted(path.name for path in (DEPLOY / "kubernetes").iterdir())
 
 
 def test_metrics_that_it_and_the_alerts_name_are_counted() -> None:

@@ -13,7 +13,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
-from secondread.service import Accounts, Actor, Database, Service
+from secondread.images import Limits, decode
+from secondread.service import Accounts, Actor, Database, Service, picture_cache
 from secondread.service.tables import Base
 from secondread.service.trail_guard import install
 from tests.service.stubs import image_bytes, stage
@@ -125,3 +126,16 @@ def accounts(service: Service) -> Accounts:
 def image(service: Service) -> str:
     """The hash of a staged image."""
     return stage(service, image_bytes(0))
+
+
+@pytest.fixture
+def draws(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The frame of each decode for a picture to look at."""
+    found: list[int] = []
+
+    def counted(data: bytes, *, frame: int, limits: Limits) -> object:
+        found.append(frame)
+        return decode(data, frame=frame, limits=limits)
+
+    monkeypatch.setattr(picture_cache, "decode", counted)
+    return found

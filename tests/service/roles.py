@@ -1,10 +1,12 @@
-"""What the test of killed processes starts: one that takes an upload in, one that reads the queue.
+"""What the test of killed processes starts: to take an upload in, to read the queue, to store many images at once.
 
-python -m tests.service.roles upload|work DATA_FOLDER DATABASE N
+python -m tests.service.roles upload|work|store DATA_FOLDER DATABASE N
 """
 
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from secondread.service import Actor, Draft, ReadingRequest, Service
 from tests.service.stubs import image_bytes, read, worker_of
@@ -19,6 +21,8 @@ def main() -> None:
     service = Service.open({"DATA_FOLDER": folder, "DATABASE": database, "LEASE_SECONDS": 1})
     if role == "upload":
         _upload(service, int(n))
+    elif role == "store":
+        _store(service, int(n))
     else:
         print("ready", flush=True)  # noqa: T201
         worker_of(service, _read, poll_seconds=0.05).run()
@@ -32,6 +36,23 @@ def _upload(service: Service, n: int) -> None:
             files, ReadingRequest("tuberculosis"), actor=Actor("anna"), idempotency_key=f"part {first}"
         )
         print(batch, flush=True)  # noqa: T201
+
+
+def _store(service: Service, n: int) -> None:
+    """As the desk does for many who wait: each says so when its image is stored."""
+
+    def one(number: int) -> None:
+        staged = service.intake.receive(image_bytes(number))
+        service.images.keep(staged.sha256, staged.data)
+        taking_in = partial(service.intake.keep_within, staged=staged, actor=Actor("anna"))
+        kept, _ = service.readings.add(
+            read(staged.data), image_sha256=staged.sha256, name="a.png", actor=Actor("anna"), before=taking_in
+        )
+        sys.stdout.write(f"{staged.sha256} {kept.id}\n")
+        sys.stdout.flush()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(one, range(n)))
 
 
 def _read(data: bytes) -> Draft:

@@ -5,10 +5,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from secondread.reading import HeatMap
 from secondread.service import Actor, Draft, Service, Worker
+from secondread.service.map_cells import pack
 from tests.phantoms import encode
 
 BUNDLE_SHA = "b" * 64
+MAP = HeatMap(np.float32([[0, 1], [2, -1]]), (0, 0, 16, 16), 16, 16)
 
 
 def image_bytes(number: int) -> bytes:
@@ -27,7 +30,7 @@ def draft(probability: float | None = 0.8, *, low: float | None = None, refusal:
     if refusal:
         return Draft(
             task="tuberculosis", bundle="tuberculosis/stub@bbbbbbbb", bundle_sha256=BUNDLE_SHA,
-            refusal_code=refusal, refusal_message="it cannot be read", thumbnail=b"png",
+            refusal_code=refusal, refusal_message="it cannot be read", has_thumbnail=True,
         )  # fmt: skip
     assert probability is not None
     decision = "positive" if probability > 0.5 else "negative"
@@ -43,8 +46,8 @@ def draft(probability: float | None = 0.8, *, low: float | None = None, refusal:
         "high": None if low is None else 0.5,
         "probability": probability,
         "decision": decision,
-        "thumbnail": b"png",
-        "heat_map": b"map",
+        "has_thumbnail": True,
+        "map_cells": pack(MAP),
         "facts": {"width": 16, "height": 16, "format": "PNG"},
     }
     return Draft(**(values | more))  # type: ignore[arg-type]

@@ -156,7 +156,10 @@ def test_a_second_time_it_is_answered_from_the_store_but_a_refusal_is_looked_at_
 
 def test_images_and_the_pictures_made_of_them_are_the_owners_alone(service: Service, reader: Reader) -> None:
     service.desk(lambda *_: reader).answer(FILES["PNG"], ASKED, actor=ANNA)
-    kept = [path for kind in ("images", "thumbnails", "heatmaps") for path in (service.folder / kind).glob("*/*")]
+    stored = service.worklist.page(actor=ANNA).rows[0]
+    service.readings.thumbnails([stored.id], actor=ANNA)
+    service.readings.heat_map(stored.id, actor=ANNA)
+    kept = [path for kind in ("images", "pictures") for path in (service.folder / kind).glob("*/*")]
     assert len(kept) == 3
     assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
 
@@ -172,6 +175,6 @@ def test_another_bundle_reads_what_is_kept_and_not_what_was_erased(service: Serv
     assert first is not None
     other = desk.read_again(first, replace(ASKED, operating_point="screening"), actor=ANNA)
     assert (other.image_sha256, other.name, other.facts) == (first.image_sha256, "film", first.facts)
-    service.images.erase("images", first.image_sha256)
+    service.images.forget(first.image_sha256)
     with pytest.raises(NotThere):
         desk.read_again(first, ASKED, actor=ANNA)

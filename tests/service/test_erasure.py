@@ -8,8 +8,10 @@ import pytest
 from sqlalchemy import select, update
 
 from secondread.errors import Conflict, DataInvalid, NotThere, UsageError
+from secondread.files import write_bytes
 from secondread.service import Answer, PatientLine, ReadingRequest, Service, back_up, read_erasings, restore
-from secondread.service.image_store import ImageStore, heat_map_name
+from secondread.service.image_store import ERASURES, ImageStore
+from secondread.service.outcomes import heat_map_name
 from secondread.service.patient_lines import PatientLines
 from secondread.service.tables import AnswerRow, BatchRow, ImageRow, ItemRow, ReadingRow, ReviewRow, now
 from tests.phantoms import chest_phantom, dicom_bytes
@@ -33,7 +35,8 @@ def read_all_over(service: Service, person: str = "4711") -> list[int]:
             image_sha256=sha, name=f"{SECRET} {number}.dcm", source=f"{SECRET} ward", actor=ANNA,
         )  # fmt: skip
         service.reviews.add(reading.id, verdict="agree", note=f"{SECRET} again", actor=ANNA, role="reviewer")
-        service.images.add_picture("heatmaps", heat_map_name(sha, "c" * 64), SECRET.encode())  # of a bundle that went
+        of_before = service.folder / "heatmaps" / sha[:2] / f"{heat_map_name(sha, 'c' * 64)}.png"
+        write_bytes(of_before, SECRET.encode(), private=True)  # of a bundle that went, by an earlier version
         service.pictures.shown(sha, 0, longest_side=64)  # as the viewer drew it
         ids.append(reading.id)
     files = [(f"{SECRET}.dcm", film(person, 0)), (f"{SECRET}.txt", b"no image")]
@@ -183,8 +186,8 @@ def test_a_restored_backup_is_told_who_was_erased_since(service: Service, tmp_pa
     out = tmp_path / "one.tar.gz"
     back_up(service.database, service.images, out, actor=ANNA)
     service.erasure.erase(reading=ids[0], actor=ANNA)
-    erasings = read_erasings(service.erasure.list)
-    assert SECRET not in service.erasure.list.read_text()
+    erasings = read_erasings(service.folder / ERASURES)
+    assert SECRET not in (service.folder / ERASURES).read_text()
     url = "" if service.database.is_sqlite else request.getfixturevalue("empty_postgresql")
     facts = restore(out, tmp_path / "restored", url=url, erasings=erasings, actor=ANNA)
     assert facts.erased == 2
@@ -194,7 +197,7 @@ def test_a_restored_backup_is_told_who_was_erased_since(service: Service, tmp_pa
         assert SECRET.encode() not in bytes_kept(tmp_path / "restored")
         assert len(list(again.trail.lines(action="person.erased"))) == 1
         again.trail.verify()
-        assert read_erasings(again.erasure.list) == erasings
+        assert read_erasings(again.folder / ERASURES) == erasings
     finally:
         again.close()
 
@@ -245,7 +248,7 @@ def test_retention_leaves_no_picture_of_another_bundle_and_no_answer_behind(serv
         session.execute(update(ImageRow).values(received_at=now() - timedelta(days=31)))
         session.execute(update(BatchRow).values(created_at=now() - timedelta(days=31)))
     service.retention.apply(30, actor=ANNA)
-    assert not [path for kind in ("images", "thumbnails", "heatmaps") for path in (service.folder / kind).glob("*/*")]
+    assert not [path for kind in ("images", "heatmaps", "pictures") for path in (service.folder / kind).glob("*/*")]
     with service.database.reading() as session:
         assert not session.scalars(select(ItemRow.name).where(ItemRow.name != "")).all()
         assert not session.scalars(select(ReviewRow.note).where(ReviewRow.note != "")).all()

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from sqlalchemy import select
 
@@ -11,6 +12,7 @@ from secondread.service import Actor, Filter, Service, StoredReading, report_fac
 from secondread.service.tables import ShownRow
 from tests.service.conftest import ANNA
 from tests.service.stubs import draft, image_bytes, stage
+from tests.several import raster_of
 
 BERT = Actor("bert", opinion_first=True)
 QUEUE = Actor("clinic", "worker", scopes=frozenset({"read", "write"}))
@@ -117,8 +119,38 @@ def test_of_a_file_of_several_frames_no_frame_is_told(service: Service) -> None:
         for at in (1, 2, 3)
     )
     sha = stage(service, image_bytes(6))
-    made = service.readings.add(replace(draft(0.3), frame=2, frames=frames), image_sha256=sha, name="a", actor=QUEUE)[0]
+    facts = {"width": 16, "height": 16, "frame": 2, "n_frames": 3}
+    read = replace(draft(0.3), frame=2, frames=frames, facts=facts)
+    made = service.readings.add(read, image_sha256=sha, name="a", actor=QUEUE)[0]
     hidden = service.readings.get(made.id, actor=BERT)
     assert [one["frame"] for one in hidden.frames] == [1, 2, 3]
     assert {one["score"] for one in hidden.frames} == {None}
-    assert hidden.frame == 0
+    assert (hidden.frame, hidden.facts["frame"]) == (0, 0)
+
+
+def _pages(service: Service) -> tuple[str, list[bytes]]:
+    """A file of three pages in the store, and the small picture of each."""
+    sha = stage(service, raster_of(np.stack([np.full((16, 16), level, np.uint8) for level in (30, 90, 200)]), "TIFF"))
+    return sha, [service.pictures.thumbnail(sha, frame) for frame in range(3)]
+
+
+def test_the_small_picture_tells_no_frame_before_the_opinion(service: Service) -> None:
+    sha, small = _pages(service)
+    frames = tuple(
+        {"frame": at, "probability": 0.1 * at, "score": 10 * at, "decision": "negative", "refusal": None}
+        for at in (1, 2, 3)
+    )
+    made = service.readings.add(replace(draft(0.3), frame=2, frames=frames), image_sha256=sha, name="a", actor=QUEUE)[0]
+    assert service.readings.thumbnails([made.id], actor=BERT) == {made.id: small[0]}
+    service.reviews.add(made.id, verdict="agree", finding=0, actor=BERT, role="reviewer")
+    assert service.readings.thumbnails([made.id], actor=BERT) == {made.id: small[2]}
+
+
+def test_of_one_page_that_was_asked_for_that_page_is_shown(service: Service) -> None:
+    """An opinion on another page than the one that was read would be worse than none."""
+    sha, small = _pages(service)
+    facts = {"width": 16, "height": 16, "frame": 1, "n_frames": 3}
+    made = service.readings.add(draft(0.3, frame=1, facts=facts), image_sha256=sha, name="a", actor=QUEUE)[0]
+    hidden = service.readings.get(made.id, actor=BERT)
+    assert (hidden.hidden, hidden.frame, hidden.facts["frame"]) == (True, 1, 1)
+    assert service.readings.thumbnails([made.id], actor=BERT) == {made.id: small[1]}

@@ -114,7 +114,7 @@ def test_pictures_are_of_their_frame_and_retention_erases_all(service: Service, 
     with service.database.begin() as session:
         session.execute(update(ImageRow).values(received_at=now() - timedelta(days=31)))
     assert service.retention.apply(30, actor=ANNA).readings == 2
-    left = [path for kind in ("images", "thumbnails", "heatmaps") for path in (service.folder / kind).glob("*/*")]
+    left = [path for kind in ("images", "pictures") for path in (service.folder / kind).glob("*/*")]
     assert left == []
     assert service.readings.get(whole.id, actor=ANNA).frames == whole.frames  # what was measured stays
 

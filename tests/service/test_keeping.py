@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from secondread.errors import BackupDamaged, CannotOpen, Conflict, NotThere, UsageError
 from secondread.service import Service, back_up, restore
-from secondread.service.backup import maintenance
+from secondread.service.maintenance import maintenance
 from secondread.service.tables import ImageRow, now
 from tests.service.conftest import ANNA
 from tests.service.stubs import draft, image_bytes, stage
@@ -31,7 +31,7 @@ def _age(service: Service, days: int) -> None:
 
 
 def _files(service: Service) -> list[str]:
-    kinds = ("images", "thumbnails", "heatmaps")
+    kinds = ("images", "pictures")
     return sorted(path.name for kind in kinds for path in (service.folder / kind).glob("*/*"))
 
 
@@ -82,13 +82,14 @@ def test_a_backup_comes_back_whole_and_the_trail_with_it(service: Service, tmp_p
     ids = _fill(service)
     out = tmp_path / "backups" / "one.tar.gz"
     made = back_up(service.database, service.images, out, actor=ANNA)
-    assert made.n_files == 1 + 1 + 3 * 3
+    assert made.n_files == 1 + 1 + 3
     url = "" if service.database.is_sqlite else request.getfixturevalue("empty_postgresql")
     target = tmp_path / "restored"
     assert restore(out, target, url=url).trail == made.trail
     again = Service.open({"DATA_FOLDER": str(target), "DATABASE": url})
     try:
         assert again.readings.image(ids[0], actor=ANNA) == image_bytes(0)
+        assert again.readings.heat_map(ids[0], actor=ANNA) == service.readings.heat_map(ids[0], actor=ANNA)
         assert [row.id for row in again.worklist.page(actor=ANNA).rows] == ids
         assert again.images.secret("x") == service.images.secret("x")
         again.trail.verify()
@@ -143,5 +144,5 @@ def test_an_archive_that_points_outside_is_refused(tmp_path) -> None:
 
 
 def test_backup_and_retention_never_run_beside_each_other(service: Service, tmp_path) -> None:
-    with maintenance(service.folder), pytest.raises(Conflict, match="running"):
+    with maintenance(service.database, service.folder), pytest.raises(Conflict, match="running"):
         service.retention.apply(1, actor=ANNA)

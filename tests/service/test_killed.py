@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from sqlalchemy import select
 
 from secondread.service import Service
+from secondread.service.tables import ImageRow, ReadingRow
 from tests.service.roles import PART
 
 N_IMAGES = 30
@@ -68,4 +70,31 @@ def test_upload_and_worker_killed_three_times_read_every_image_once(service: Ser
     )
     assert set(made.values()) == {1}
     assert len(made) == N_IMAGES
+    service.trail.verify()
+
+
+def test_what_was_said_to_be_stored_at_once_is_there_whole_after_a_kill(service: Service, place: list[str]) -> None:
+    """Eight threads store together; what a kill stops has neither row nor line, or all of them."""
+    said: dict[str, int] = {}
+    many = [*place[:2], "400"]
+    for kill in range(4):
+        with _process("store", many) as process:
+            assert process.stdout is not None
+            for _ in range(3 + 11 * kill):
+                sha256, number = process.stdout.readline().split()
+                said[sha256] = int(number)
+            process.kill()
+            for line in process.stdout:  # what it had said by then
+                if line.endswith("\n"):
+                    sha256, number = line.split()
+                    said[sha256] = int(number)
+    with service.database.reading() as session:
+        rows = {row.image_sha256: row.id for row in session.scalars(select(ReadingRow))}
+        images = set(session.scalars(select(ImageRow.sha256)))
+    assert said.items() <= rows.items()
+    assert len(said) >= 3
+    assert set(rows) == images  # no image without its reading, no reading without its image
+    assert all(service.images.image(sha256) for sha256 in images)
+    made = [json.loads(line["detail"])["image"] for line in service.trail.lines(action="reading.made")]
+    assert sorted(made) == sorted(rows)
     service.trail.verify()

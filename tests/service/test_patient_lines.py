@@ -21,7 +21,7 @@ LINE = PatientLine("Doe, Jane", "A-17", "2026-03-01")
 
 def _reading(service: Service, number: int = 0) -> int:
     sha = stage(service, image_bytes(number))
-    return service.readings.add(draft(0.9, heat_map=None), image_sha256=sha, name="film.png", actor=ANNA)[0].id
+    return service.readings.add(draft(0.9, map_cells=None), image_sha256=sha, name="film.png", actor=ANNA)[0].id
 
 
 def _lines(service: Service, mode: str = "typed") -> PatientLines:

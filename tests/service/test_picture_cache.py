@@ -11,7 +11,7 @@ from secondread.errors import Busy, NotThere
 from secondread.images import Limits, budget, decode, encode_depth, encode_png, to_display, whole_range
 from secondread.images import decode as decode_image
 from secondread.service import picture_cache
-from secondread.service.image_store import IMAGES, PICTURES, ImageStore
+from secondread.service.image_store import PICTURES, ImageStore
 from secondread.service.picture_cache import PictureCache
 from tests.phantoms import chest_phantom, encode
 
@@ -32,25 +32,12 @@ def cache(store: ImageStore) -> PictureCache:
     return PictureCache(store, max_bytes=10**7, limits=Limits())
 
 
-@pytest.fixture
-def decodes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The frame of each decode that the cache asks for."""
-    found: list[int] = []
-
-    def counted(data: bytes, *, frame: int, limits: Limits) -> object:
-        found.append(frame)
-        return decode_image(data, frame=frame, limits=limits)
-
-    monkeypatch.setattr(picture_cache, "decode", counted)
-    return found
-
-
 def files(store: ImageStore) -> list[Path]:
     return sorted((store.folder / PICTURES).glob("??/*"))
 
 
 def test_a_picture_is_drawn_once_and_is_the_same_each_time(
-    store: ImageStore, cache: PictureCache, decodes: list[int]
+    store: ImageStore, cache: PictureCache, draws: list[int]
 ) -> None:
     sha256 = store.add(FILM)
     first = cache.shown(sha256, 0, longest_side=80)
@@ -58,9 +45,9 @@ def test_a_picture_is_drawn_once_and_is_the_same_each_time(
     assert cache.shown(sha256, 0, longest_side=80) == first
     again = PictureCache(store, max_bytes=10**7, limits=Limits())  # the next start, or another process
     assert again.shown(sha256, 0, longest_side=80) == first
-    assert decodes == [0]
+    assert draws == [0]
     assert cache.shown(sha256, 0, longest_side=40) != first
-    assert decodes == [0, 0]
+    assert draws == [0, 0]
 
 
 def test_depth_comes_with_its_facts(store: ImageStore, cache: PictureCache) -> None:
@@ -82,7 +69,7 @@ def test_that_there_is_no_depth_is_kept_too(
     assert cache.depth(sha256, 0, longest_side=100) is None
 
 
-def test_many_who_ask_at_once_decode_once(store: ImageStore, cache: PictureCache, decodes: list[int]) -> None:
+def test_many_who_ask_at_once_decode_once(store: ImageStore, cache: PictureCache, draws: list[int]) -> None:
     sha256, pictures, together = store.add(FILM), [], threading.Barrier(8)
 
     def ask() -> None:
@@ -94,7 +81,7 @@ def test_many_who_ask_at_once_decode_once(store: ImageStore, cache: PictureCache
         thread.start()
     for thread in threads:
         thread.join()
-    assert decodes == [0]
+    assert draws == [0]
     assert len(set(pictures)) == 1
     assert len(pictures) == 8
 
@@ -108,7 +95,7 @@ def test_who_waits_too_long_for_another_is_told_to_come_again(store: ImageStore)
     assert not cache._making
 
 
-def test_the_least_recently_used_go_first(store: ImageStore, decodes: list[int]) -> None:
+def test_the_least_recently_used_go_first(store: ImageStore, draws: list[int]) -> None:
     shas = [store.add(encode(GREY + number, "PNG")) for number in range(6)]
     one = len(encode_png(GREY))
     cache = PictureCache(store, max_bytes=4 * one, limits=Limits())
@@ -125,10 +112,10 @@ def test_the_least_recently_used_go_first(store: ImageStore, decodes: list[int])
     assert sum(path.stat().st_size for path in files(store)) <= 4 * one
 
 
-def test_nothing_is_kept_where_nothing_may_be(store: ImageStore, decodes: list[int]) -> None:
+def test_nothing_is_kept_where_nothing_may_be(store: ImageStore, draws: list[int]) -> None:
     cache, sha256 = PictureCache(store, max_bytes=0, limits=Limits()), store.add(FILM)
     assert cache.shown(sha256, 0, longest_side=80) == cache.shown(sha256, 0, longest_side=80)
-    assert decodes == [0, 0]
+    assert draws == [0, 0]
     assert files(store) == []
 
 
@@ -151,7 +138,7 @@ def test_an_image_that_is_erased_while_it_is_drawn_leaves_no_picture(
     sha256 = store.add(FILM)
 
     def erasing(data: bytes, *, frame: int, limits: Limits) -> object:
-        store.erase(IMAGES, sha256)
+        store.storage.delete(f"images/{sha256[:2]}/{sha256}")
         return decode_image(data, frame=frame, limits=limits)
 
     monkeypatch.setattr(picture_cache, "decode", erasing)
@@ -159,7 +146,7 @@ def test_an_image_that_is_erased_while_it_is_drawn_leaves_no_picture(
     assert files(store) == []
 
 
-def test_a_damaged_file_is_drawn_anew(store: ImageStore, cache: PictureCache, decodes: list[int]) -> None:
+def test_a_damaged_file_is_drawn_anew(store: ImageStore, cache: PictureCache, draws: list[int]) -> None:
     sha256 = store.add(FILM)
     first = cache.shown(sha256, 0, longest_side=80)
     [path] = files(store)
@@ -167,7 +154,7 @@ def test_a_damaged_file_is_drawn_anew(store: ImageStore, cache: PictureCache, de
     for damaged in (b"", whole[:-9], whole[:10], b"[]\n" + whole, bytes(len(whole))):
         path.write_bytes(damaged)
         assert cache.shown(sha256, 0, longest_side=80) == first
-    assert len(decodes) == 6
+    assert len(draws) == 6
 
 
 def test_files_are_the_owners_alone(store: ImageStore, cache: PictureCache) -> None:

@@ -10,7 +10,7 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from secondread.errors import NotThere, UsageError
 from secondread.service import Actor, NewItem, ReadingRequest, Service
@@ -217,11 +217,3 @@ def test_a_running_worker_stops_when_told(service: Service) -> None:
     thread.join(timeout=10)
     assert not thread.is_alive()
     assert service.queue.batch(batch).counts["done"] == 2
-
-
-def test_claiming_uses_the_small_index(service: Service) -> None:
-    if not service.database.is_sqlite:
-        pytest.skip("PostgreSQL takes a scan of a small table, rightly")
-    with service.database.reading() as session:
-        sql = "EXPLAIN QUERY PLAN SELECT id FROM items WHERE state IN ('queued', 'running') ORDER BY id LIMIT 1"
-        assert "ix_items_waiting" in str(session.execute(text(sql)).all())

@@ -2,12 +2,17 @@
 
 import threading
 
+import numpy as np
 import pytest
+from sqlalchemy.orm import Session
 
 from secondread.errors import NotThere
+from secondread.images import decode
 from secondread.service import Service
+from secondread.service.retention import erase_image
+from secondread.service.tables import ImageRow
 from tests.service.conftest import ANNA
-from tests.service.stubs import BUNDLE_SHA, draft, image_bytes, stage
+from tests.service.stubs import BUNDLE_SHA, MAP, draft, image_bytes, stage
 
 
 def _add(service: Service, image: str, probability: float = 0.8, **more):
@@ -65,14 +70,17 @@ def test_a_deleted_reading_is_out_of_sight_until_it_is_brought_back_or_sent_agai
 def test_pictures_are_found_by_reading_and_every_look_is_in_the_trail(service: Service, image: str) -> None:
     reading, _ = _add(service, image)
     assert service.readings.image(reading.id, actor=ANNA) == service.images.image(image)
-    assert service.readings.heat_map(reading.id, actor=ANNA) == b"map"
-    assert service.readings.thumbnails([reading.id, 12345], actor=ANNA) == {reading.id: b"png"}
+    grey = decode(service.readings.heat_map(reading.id, actor=ANNA)).pixels
+    np.testing.assert_array_equal(grey, MAP.levels(longest_side=512))
+    small = service.readings.thumbnails([reading.id, 12345], actor=ANNA)
+    assert list(small) == [reading.id]
+    np.testing.assert_array_equal(decode(small[reading.id]).pixels, decode(image_bytes(0)).pixels)
     seen = [line["action"] for line in service.trail.lines()]
     assert seen == ["image.received", "reading.made", "image.seen", "heat_map.seen", "thumbnails.seen"]
 
 
 def test_a_damaged_or_missing_file_is_an_error_of_ours_and_a_name_is_never_a_path(service: Service, image: str) -> None:
-    path = service.images.path("images", image)
+    path = service.folder / "images" / image[:2] / image
     path.write_bytes(b"else")
     with pytest.raises(Exception, match="damaged"):
         service.images.image(image)
@@ -90,3 +98,16 @@ def test_names_lose_what_cannot_be_shown(service: Service) -> None:
     sha = stage(service, image_bytes(5))
     reading, _ = service.readings.add(draft(), image_sha256=sha, name="a\0b\nc\u202e.png", actor=ANNA)
     assert reading.name == "abc.png"
+
+
+def test_what_is_erased_just_before_it_is_answered_from_the_store_is_read_anew(service: Service, image: str) -> None:
+    kept, _ = service.readings.add(draft(), image_sha256=image, name="a.png", actor=ANNA)
+
+    def erased(session: Session) -> None:
+        """PostgreSQL lets an erasure in until the image's row is ours."""
+        row = session.get_one(ImageRow, image)
+        erase_image(session, service.images, row, "in between", ANNA)
+
+    assert not service.readings.tell_from_store(kept, actor=ANNA, before=erased)
+    assert list(service.trail.lines(action="reading.answered_from_store")) == []
+    assert service.readings.tell_from_store(kept, actor=ANNA)

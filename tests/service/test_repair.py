@@ -92,7 +92,7 @@ def test_an_upload_that_comes_as_its_old_orphan_is_removed_keeps_its_file(
     sha = stage(service, data)
     with service.database.begin() as session:
         session.execute(text("DELETE FROM images"))
-    path = service.images.path("images", sha)
+    path = service.folder / "images" / sha[:2] / sha
     aged(path, path.read_bytes())
     remove = Repair._remove
 
@@ -106,19 +106,19 @@ def test_an_upload_that_comes_as_its_old_orphan_is_removed_keeps_its_file(
 
 
 def test_rows_that_lead_nowhere_are_told_and_those_that_can_be_are_mended(service: Service, read: int) -> None:
-    with service.database.reading() as session:
+    with service.database.begin() as session:
         row = session.get_one(ReadingRow, read)
-    service.images.erase("thumbnails", row.image_sha256)
-    service.images.erase("images", row.image_sha256)
+        row.map_cells = None
+    service.images.forget(row.image_sha256)
     batch = service.intake.take([("a.png", image_bytes(3))], ReadingRequest("auto"), actor=ANNA)
     with service.database.begin() as session:
         waits = session.scalar(select(ItemRow.image_sha256).where(ItemRow.batch_id == batch)) or ""
         session.execute(update(ImageRow).where(ImageRow.sha256 == waits).values(erased_at=now()))
-    aged(service.images.path("images", waits), b"x")
+    aged(service.folder / "images" / waits[:2] / waits, b"x")
     assert told(service, repair=True) == {
         "image files that no row names": (1, 1),
         "images whose file is missing": (1, 0),
-        "readings whose thumbnail or heat map is missing": (1, 1),
+        "readings whose heat map is missing": (1, 1),
         "items of uploads that lead nowhere": (1, 1),
     }
     assert service.readings.thumbnails([read], actor=ANNA) == {}  # the list is shown all the same
@@ -131,7 +131,7 @@ def test_a_look_at_the_start_finds_what_a_kill_struck(
 ) -> None:
     aged(service.folder / ".key-x")
     with service.database.reading() as session:
-        service.images.erase("images", session.get_one(ReadingRow, read).image_sha256)
+        service.images.forget(session.get_one(ReadingRow, read).image_sha256)
     with caplog.at_level(logging.WARNING, "secondread.service"):
         service.repair.warn()
     assert "files that were never finished: 1" in caplog.text
@@ -160,3 +160,29 @@ def test_a_killed_backup_leaves_no_copy_for_long(service: Service, tmp_path: Pat
     back_up(service.database, service.images, tmp_path / "out" / "one.tar.gz", actor=ANNA)
     assert not left.exists()
     assert at_work.exists()
+
+
+def test_what_another_host_erased_goes_from_this_one(service: Service, read: int) -> None:
+    kept = aged(service.folder / "pictures" / stored(service, read)[:2] / f"{stored(service, read)}-image-f0-4096-v1")
+    gone = aged(service.folder / "pictures" / "0a" / f"{ORPHAN}-image-f0-4096-v1")
+    assert service.repair.forget_pictures() == 1
+    assert (kept.exists(), gone.exists()) == (True, False)
+
+
+def stored(service: Service, reading: int) -> str:
+    """The hash of a reading's image."""
+    return service.readings.get(reading, actor=ANNA).image_sha256
+
+
+def test_left_over_bytes_that_come_in_again_stay(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their upload has found the file there, and its row comes a moment later."""
+    path = aged(service.folder / "images" / "0a" / ORPHAN)
+    remove = Repair._remove
+
+    def meanwhile(repair: Repair, *arguments: object) -> object:
+        service.images.storage.write_many({f"images/0a/{ORPHAN}": b"x"}, once=True)
+        return remove(repair, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Repair, "_remove", meanwhile)
+    assert told(service, repair=True) == {"image files that no row names": (1, 0)}
+    assert path.exists()

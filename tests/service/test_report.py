@@ -30,11 +30,10 @@ def _add(service: Service, stored: Draft, *, name: str = "film.png", number: int
 
 
 def _draft(probability: float = 0.9, **more: object) -> Draft:
-    """A reading of a shipped bundle, with a heat map that can be decoded."""
+    """A reading of a shipped bundle."""
     bundle = load_bundle("tuberculosis/paper")
     known = {"bundle": bundle.id, "bundle_sha256": str(bundle.record["sha256"]), "operating_point": "paper"}
-    heat_map = encode(chest_phantom((45, 35), random_state=9), "PNG")
-    return replace(draft(probability, low=0.3), threshold=0.7, high=0.7, heat_map=heat_map, **known, **more)
+    return replace(draft(probability, low=0.3), threshold=0.7, high=0.7, **known, **more)
 
 
 def _pages(pdf: bytes) -> int:
@@ -53,7 +52,7 @@ def test_every_decision_is_one_page_with_its_pictures(service: Service, decision
 
 
 def test_a_refusal_has_its_reason_and_no_probability(service: Service) -> None:
-    reading = _add(service, replace(draft(refusal="blank"), thumbnail=None))
+    reading = _add(service, replace(draft(refusal="blank"), has_thumbnail=False))
     facts = report_facts(service, reading, actor=ANNA)
     assert facts.overlay is None
     assert facts.measured == ()
@@ -76,7 +75,7 @@ def test_other_hospitals_come_first_and_the_images_the_threshold_was_chosen_on_l
 
 
 def test_a_bundle_that_is_gone_is_told_and_the_task_gives_the_limits(service: Service) -> None:
-    facts = report_facts(service, _add(service, draft(heat_map=None)), actor=ANNA)
+    facts = report_facts(service, _add(service, draft(map_cells=None)), actor=ANNA)
     assert not facts.bundle_is_here
     assert facts.measured == ()
     assert facts.task is not None

@@ -117,21 +117,6 @@ def test_triage_puts_first_what_needs_a_person_and_says_why(service: Service) ->
     assert "no one has judged" in rows[3].reason
 
 
-def test_ten_thousand_rows_page_by_an_index(service: Service) -> None:
-    fill(service, 10_000)
-    for order in ORDERS:
-        _check_plan(service, order)
-
-
-def _check_plan(service: Service, order: str) -> None:
-    plan = service.worklist.explain(order=order).lower()
-    assert "index" in plan, plan
-    assert "temp b-tree" not in plan, plan
-    assert not plan.lstrip().startswith("limit") or "sort" not in plan, plan
-    after = service.worklist.page(order=order, limit=500, actor=ANNA).next
-    assert len(service.worklist.page(order=order, after=after, limit=50, actor=ANNA).rows) == 50
-
-
 def test_a_cursor_of_another_list_is_refused(service: Service) -> None:
     fill(service, 10)
     cursor = service.worklist.page(order="newest", limit=3, actor=ANNA).next

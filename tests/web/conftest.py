@@ -21,6 +21,7 @@ from werkzeug.test import TestResponse, encode_multipart
 from secondread.web import create_app
 from secondread.web.cookies import csrf_of
 from tests.service.conftest import database_url as database_url
+from tests.service.conftest import draws as draws
 from tests.service.conftest import new_postgresql
 from tests.service.conftest import postgresql as postgresql
 from tests.web.chromium import chromium, opened

@@ -52,6 +52,22 @@ def test_a_reading_has_the_keys_of_the_contract_in_order_and_says_what_the_reade
     assert (entry["probability"] > display["threshold"]) == (entry["decision"] == "positive")
 
 
+def test_with_links_an_answer_has_the_addresses_of_the_same_pictures(client: FlaskClient) -> None:
+    big = encode(chest_phantom((2400, 1800), random_state=1), "JPEG")
+    (inline,) = post(client, ("a.jpg", big), task="tuberculosis").json["readings"]
+    (linked,) = post(client, ("a.jpg", big), task="tuberculosis", pictures="links").json["readings"]
+    for kind, address in (("image", linked["display"]["image"]), ("heatmap", linked["heatmap"])):
+        assert address.startswith(f"/api/v1/readings/{inline['id']}/{kind}")
+        drawn = inline["heatmap"] if kind == "heatmap" else inline["display"]["image"]
+        shown = cv2.imdecode(np.frombuffer(client.get(address).data, np.uint8), cv2.IMREAD_UNCHANGED)
+        assert np.array_equal(shown, picture(drawn)), kind
+    answer = post(client, ("a.txt", b"text"), ("b.png", REFUSED["blank"]), task="tuberculosis", pictures="links")
+    no_image, blank = answer.json["readings"]
+    assert no_image["heatmap"] is no_image["display"]["image"] is blank["heatmap"] is None
+    assert client.get(blank["display"]["image"]).mimetype == "image/png"
+    assert post(client, ("a.jpg", big), task="tuberculosis", pictures="many").status_code == 400
+
+
 def test_preview_and_heat_map_lie_over_each_other(client: FlaskClient) -> None:
     big = encode(chest_phantom((2400, 1800), random_state=1), "JPEG")
     (entry,) = post(client, ("a.jpg", big), task="tuberculosis").json["readings"]

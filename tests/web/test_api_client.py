@@ -4,6 +4,7 @@ import csv
 import subprocess
 import sys
 import threading
+import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -43,6 +44,21 @@ def test_images_are_read_reviewed_deleted_and_brought_back(room: Client, tmp_pat
     room.export_csv(tmp_path / "readings.csv", source="client")
     with (tmp_path / "readings.csv").open(encoding="utf-8") as file:
         assert str(number) in [row["id"] for row in csv.DictReader(file)]
+
+
+def test_pictures_are_fetched_when_they_are_asked_for_and_one_that_is_gone_says_so(room: Client) -> None:
+    film, no_image = room.read(("film.png", FILMS[1]), ("b.txt", b"text"), task="tuberculosis")
+    assert film["heatmap"] == f"/api/v1/readings/{film['id']}/heatmap?colours=inferno"
+    with urllib.request.urlopen(room._base.removesuffix("/api/v1") + film["heatmap"]) as answer:
+        assert room.picture(film["id"], "heatmap", colours="inferno") == answer.read()
+    (inline,) = room.read(("film.png", FILMS[1]), task="tuberculosis", pictures="inline")
+    assert inline["heatmap"].startswith("data:image/png;base64,")
+    with pytest.raises(UsageError, match="not kept"):
+        room.picture(no_image["id"])
+    room.delete(film["id"])
+    with pytest.raises(Refused, match="may have been deleted") as error:
+        room.picture(film["id"])
+    assert (error.value.status, error.value.code) == (404, "not_there")
 
 
 def test_an_upload_is_read_by_the_servers_own_worker(room: Client) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from secondread.errors import (
     BackupDamaged,
@@ -16,6 +17,7 @@ from secondread.errors import (
     DatabaseUnusable,
     DiskFull,
     ServiceError,
+    StorageAway,
 )
 from secondread.service import Actor, Service
 from secondread.service.database import Patience
@@ -37,6 +39,7 @@ def own(tmp_path: Path) -> FlaskClient:
     [
         DatabaseAway(SECRET, retry_after=5),
         DatabaseUnusable(SECRET),
+        StorageAway(SECRET, retry_after=5),
         DiskFull(SECRET),
         CannotWrite(SECRET),
         BundleDamaged(SECRET),
@@ -50,7 +53,7 @@ def test_no_answer_holds_an_address_a_path_or_a_statement(client: FlaskClient, e
         answer = problem_of(error)  # type: ignore[arg-type]
     assert answer.status_code >= 500
     assert not any(word in answer.get_data(as_text=True) for word in SECRET.split())
-    assert ("Retry-After" in answer.headers) == isinstance(error, DatabaseAway)
+    assert ("Retry-After" in answer.headers) == isinstance(error, (DatabaseAway, StorageAway))
 
 
 def test_a_locked_database_is_told_soon_and_holds_no_thread(
@@ -76,6 +79,9 @@ def test_an_upload_is_not_said_to_be_stored_before_it_is_on_the_disk(
     """The image, its name in its folder, and the folder's own name are on the disk before the row speaks of it."""
     service: Service = own.application.extensions["secondread.service"]
     order: list[str] = []
+    monkeypatch.setattr(
+        "secondread.service.storage.sync_filesystem", lambda place: False
+    )  # each by itself, by its name
     monkeypatch.setattr("os.fsync", lambda handle: order.append(Path(f"/proc/self/fd/{handle}").readlink().name))
     after = service.database.after_commit
 
@@ -87,7 +93,8 @@ def test_an_upload_is_not_said_to_be_stored_before_it_is_on_the_disk(
     monkeypatch.setattr(service.database, "after_commit", committed)
     sha256 = service.intake.stage(image_bytes(1), actor=_anna()).sha256
     file = next(name for name in order if name.startswith(f".{sha256}"))
-    assert order[: order.index("commit")] == [file, sha256[:2], "images"]
+    before = order[: order.index("commit")]
+    assert (before[0], sorted(before[1:])) == (file, [sha256[:2], "images"])  # the bytes, and then the names
     order.clear()
     service.intake.stage(image_bytes(1), actor=_anna())  # sent again: who wrote it may not have ended yet
     assert order[: order.index("commit")] == [sha256[:2]]
@@ -103,3 +110,31 @@ def test_sqlite_waits_for_the_disk_before_a_commit_is_said(own: FlaskClient) -> 
 
 def _anna() -> Actor:
     return Actor("anna", "test")
+
+
+def test_storage_that_is_away_is_told_soon_and_nothing_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("s3fs", reason="s3fs is not installed: the extra 's3' brings it")
+    (tmp_path / "site.key").write_bytes(b"k" * 32)
+    shared = {"IMAGES": "memory://away/images", "SITE_KEY": str(tmp_path / "site.key")}
+    app = create_app({"GATE": "off", "DATA_FOLDER": str(tmp_path / "data"), **shared})
+    service: Service = app.extensions["secondread.service"]
+    client = app.test_client()
+
+    def sent() -> TestResponse:
+        return client.post("/api/v1/readings", data={"image": (BytesIO(image_bytes(5)), "x.png"), "task": "fracture"})
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fsspec.implementations.memory.MemoryFileSystem.pipe_file", _broken)
+        told, ready = sent(), client.get("/readyz")
+        assert service.worklist.page(actor=Actor("test")).rows == ()
+    assert (told.status_code, told.json["code"], told.headers["Retry-After"]) == (503, "storage_away", "5")
+    assert (ready.status_code, ready.json["code"]) == (503, "storage_away")
+    assert "memory" not in told.text + ready.text
+    assert sent().json["readings"][0]["id"]  # kept, a refusal or not
+    assert client.get("/readyz").status_code == 200
+
+
+def _broken(*_: object, **__: object) -> None:
+    raise TimeoutError("no answer from memory://away")

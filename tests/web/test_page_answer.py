@@ -107,8 +107,8 @@ def test_what_is_kept_is_drawn_again_as_it_was(client: FlaskClient) -> None:
         assert again[key] == first[key], key
     assert again["drawn"] == first["drawn"]
     assert again["display"].keys() == first["display"].keys()
-    assert {key for key, value in first["display"].items() if value != again["display"][key]} <= {"image", "elapsed_ms"}
-    for address in again["pictures"].values():
+    assert {key for key, value in first["display"].items() if value != again["display"][key]} <= {"elapsed_ms"}
+    for address in (again["display"]["image"], again["heatmap"]):
         assert client.get(address).mimetype == "image/png"
 
 
@@ -136,7 +136,7 @@ def test_a_point_that_confirms_nothing_says_so(client: FlaskClient) -> None:
 
 
 def test_the_page_is_answered_as_programs_are(client: FlaskClient) -> None:
-    body, kind = multipart(("film.png", FILM), ("text.png", b"text"), task="tuberculosis")
+    body, kind = multipart(("film.png", FILM), ("text.png", b"text"), task="tuberculosis", pictures="links")
     page, api = (client.post(path, data=body, content_type=kind) for path in ("/read", "/api/v1/readings"))
     assert page.status_code == api.status_code
     for drawn, plain in zip(page.json["readings"], api.json["readings"], strict=True):  # type: ignore[index]

@@ -44,7 +44,7 @@ def client(app: Flask) -> FlaskClient:
     ],
 )
 def test_a_page_of_ten_thousand_shows_fifty_at_most(client: FlaskClient, query: str) -> None:
-    """How long that takes, `make load` measures."""
+    """How long that takes, `python -m benchmarks.worklist_time` measures."""
     answer = client.get(f"/worklist?{query}")
     assert answer.status_code == 200
     assert 0 < len(ROW.findall(answer.text)) <= 50

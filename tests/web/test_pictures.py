@@ -8,10 +8,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from secondread.errors import Busy
-from secondread.images import Limits, budget, decode
-from secondread.images import decode as decode_image
+from secondread.images import budget, decode
 from secondread.reading import Reader
-from secondread.service import Readers, picture_cache, report_facts
+from secondread.service import Readers, report_facts
 from secondread.service.readers import Turn
 from secondread.service.trail import Actor
 from secondread.web import create_app
@@ -35,19 +34,6 @@ def client(tmp_path: Path, reader: Reader) -> Iterator[FlaskClient]:
     assert post(client, ("film.png", FILM), task="tuberculosis").status_code == 200
     yield client
     app.extensions["secondread.service"].close()
-
-
-@pytest.fixture
-def draws(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The frame of each decode for a picture."""
-    found: list[int] = []
-
-    def counted(data: bytes, *, frame: int, limits: Limits) -> object:
-        found.append(frame)
-        return decode_image(data, frame=frame, limits=limits)
-
-    monkeypatch.setattr(picture_cache, "decode", counted)
-    return found
 
 
 def looks(client: FlaskClient) -> int:

@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from secondread import Client
-from secondread.errors import UsageError
+from secondread.errors import ServiceError, UsageError
 from secondread.service import SETTINGS, Actor, Service, settings_from
 from secondread.web import serve
 from secondread.web.serving.counts import SharedCounts
-from secondread.web.serving.processes import TOTALS, share_of
+from secondread.web.serving.shares import TOTALS, processes_for, share_of
 from tests.phantoms import chest_phantom, encode
 
 IN_TIME = 90.0  # seconds
@@ -148,6 +148,21 @@ def test_one_that_is_killed_is_started_again_and_nothing_is_lost(several: Severa
     assert len(set(answered)) == len(answered)
 
 
+def test_at_rest_all_together_take_little_memory_and_none_outlives_its_parent(tmp_path: Path) -> None:
+    environment = {**os.environ, "SECONDREAD_DATA_FOLDER": str(tmp_path), "SECONDREAD_PROCESSES": "2"}
+    command = [sys.executable, "-m", "secondread.cli", "serve", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        assert parent.stdout is not None
+        assert "ready" in parent.stdout.readline()
+        children = Several(tmp_path, parent, "", "").processes()
+        shares = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in (parent.pid, *children)]
+        parent.kill()
+    wait(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
+    kilobytes = sum(int(found[1]) for text in shares if (found := re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)))
+    assert len(children) == 2
+    assert 0 < kilobytes < 250_000, "networks are loaded when an image is read, and what is imported is there once"
+
+
 def test_of_what_is_bounded_each_has_its_share() -> None:
     settings = {row.key: row.default for row in SETTINGS} | {"PROCESSES": 3, "WORKERS": 2, "PARALLEL_READINGS": 4}
     shares = [share_of(settings, 3, at) for at in range(3)]
@@ -155,16 +170,28 @@ def test_of_what_is_bounded_each_has_its_share() -> None:
     assert [share["PARALLEL_READINGS"] for share in shares] == [2, 1, 1]
     assert {share["PROCESSES"] for share in shares} == {1}
     assert set(settings) >= set(TOTALS)
-    for name in ("CONNECTIONS", "THREADS", "DECODE_MEMORY_MB", "WAITING_REQUESTS", "MAX_WAITING_MB"):
+    for name in ("CONNECTIONS", "WAITING_REQUESTS", "MAX_WAITING_MB"):
         assert sum(int(share[name]) for share in shares) == settings[name]
+    assert {share["DECODE_MEMORY_MB"] for share in shares} == {settings["DECODE_MEMORY_MB"]}, "shared, not shared out"
+
+
+def test_as_many_processes_as_there_are_cores_and_memory_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"DECODE_MEMORY_MB": 1200}
+    found = {}
+    for gigabytes in (1, 2, 2.6, 4, 64):
+        monkeypatch.setattr("secondread.web.serving.shares.cores", lambda: 4)
+        monkeypatch.setattr("secondread.web.serving.shares.memory_bytes", lambda n=gigabytes: int(n * 10**9))
+        found[gigabytes] = processes_for(settings)
+    assert found == {1: 1, 2: 1, 2.6: 2, 4: 4, 64: 4}
 
 
 def test_processes_that_cannot_start_stop_the_start(tmp_path: Path) -> None:
     config = {"DATA_FOLDER": str(tmp_path), "DATABASE": "", "PROCESSES": 2, "RATE_LIMIT_STORAGE": "memory://"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.executable", "/bin/false")
-        with pytest.raises(Exception, match="did not start"):
-            serve(port=0, config=config)
+        for code, kind in ((1, ServiceError), (2, UsageError)):
+            patch.setattr("secondread.web.serving.processes.become_child", lambda _, code=code: os._exit(code))
+            with pytest.raises(kind, match=rf"did not start \(exit code {code}\)"):
+                serve(port=0, config=config)
 
 
 class TestSharedCounts:
@@ -199,7 +226,7 @@ class TestSharedCounts:
 
 def test_the_number_of_processes_is_a_number() -> None:
     with pytest.raises(UsageError, match="PROCESSES"):
-        settings_from({"SECONDREAD_PROCESSES": "0"})
+        settings_from({"SECONDREAD_PROCESSES": "-1"})
 
 
 def film(number: int) -> bytes:

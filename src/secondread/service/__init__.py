@@ -7,18 +7,22 @@ from secondread.service.archives import members
 from secondread.service.backup import BackupFacts, back_up, restore
 from secondread.service.checkpoints import Checkpoint
 from secondread.service.database import OF_REQUESTS, Database, wait_at_most
-from secondread.service.desk import HEAT_MAP_PIXELS, THUMBNAIL_PIXELS, Answered, ReadingDesk
+from secondread.service.desk import Answered, ReadingDesk
 from secondread.service.drift import AGAINST, FIRST_DAYS, Drift, DriftTable, Sight, Window
 from secondread.service.erasure import Erasable, Erasing, Erasure, Left, read_erasings
 from secondread.service.exports import ReviewedExport, csv_text
-from secondread.service.image_store import ImageStore, heat_map_name
+from secondread.service.filters import Filter
+from secondread.service.image_store import ImageStore
 from secondread.service.intake import Bounds, Intake, Staged
+from secondread.service.object_storage import storage_of
+from secondread.service.outcomes import Draft, Outcome, StoredReading, heat_map_name
 from secondread.service.patient_lines import PatientLine
+from secondread.service.picture_cache import HEAT_MAP_PIXELS, THUMBNAIL_PIXELS
 from secondread.service.points import SITE, OperatingPoints, SitePoint, operating_point_of
 from secondread.service.prevalence import Local, Meaning, Prevalences, SitePrevalence
 from secondread.service.queue import Queue
 from secondread.service.readers import AnyReader, GetReader, Readers, readers_of
-from secondread.service.readings import Draft, Outcome, ReadingStore, StoredReading, check_shown
+from secondread.service.readings import ReadingStore, check_shown
 from secondread.service.repair import Finding, Repair
 from secondread.service.report import (
     AnswerFacts,
@@ -34,6 +38,7 @@ from secondread.service.reviews import VERDICTS, Review, Reviews
 from secondread.service.service import Service
 from secondread.service.sessions import DEVICE_LASTS, LONGEST_SESSION, Begun, LoginSession, Sessions
 from secondread.service.settings import SETTINGS, Setting, data_folder_of, settings_from
+from secondread.service.telemetry import Telemetry
 from secondread.service.tokens import Token, Tokens
 from secondread.service.trail import (
     LOCAL,
@@ -50,7 +55,7 @@ from secondread.service.triage import REVIEW_STATES, triage_of, triage_reason
 from secondread.service.uploads import STATES, Batch, Claim, Item, NewItem, ReadingRequest
 from secondread.service.users import User
 from secondread.service.worker import Worker
-from secondread.service.worklist import BY_TIME, ORDERS, Filter, Page, Worklist
+from secondread.service.worklist import BY_TIME, ORDERS, Page, Worklist
 
 __all__ = [
     "AGAINST",
@@ -132,6 +137,7 @@ __all__ = [
     "SitePrevalence",
     "Staged",
     "StoredReading",
+    "Telemetry",
     "Token",
     "Tokens",
     "User",
@@ -156,6 +162,7 @@ __all__ = [
     "restore",
     "scopes_of",
     "settings_from",
+    "storage_of",
     "triage_of",
     "triage_reason",
     "wait_at_most",

@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import select
 
 from secondread.service.database import Database
+from secondread.service.filters import Filter, conditions_of
 from secondread.service.reviews import REVIEW
 from secondread.service.tables import ImageRow, ReviewRow
-from secondread.service.worklist import Filter, conditions_of
 from secondread.stats.agreement import Agreement, agreement
 
 _FINDING_OF = {"positive": 1, "negative": 0}

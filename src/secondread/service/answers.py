@@ -12,6 +12,7 @@ from sqlalchemy import delete, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from secondread.service.commits import GroupCommit
 from secondread.service.database import Database
 from secondread.service.tables import AnswerRow, now
 
@@ -60,6 +61,7 @@ class Answers:
     def __init__(self, database: Database, secret: Callable[[], bytes]):
         self._database = database
         self._secret = secret
+        self._together = GroupCommit(database)
 
     def begin(self, key: str, request: bytes) -> Answer | Literal["new", "other_request", "in_progress"]:
         """Whether this request is the first with its key, and what the first was answered with.
@@ -70,7 +72,8 @@ class Answers:
         name, body, moment = self.digest(key.encode()), self.digest(key.encode() + request), now()
         insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
         fresh = {"key": name, "request_sha256": body, "status": None, "content_type": "", "body": "", "at": moment}
-        with self._database.begin() as session:
+
+        def first(session: Session) -> Answer | Literal["new", "other_request", "in_progress"]:
             forget_answers(session)
             long_ago = or_(AnswerRow.at < moment - _ABANDONED, AnswerRow.at > moment + _ODD)
             session.execute(delete(AnswerRow).where(AnswerRow.key == name, AnswerRow.status.is_(None), long_ago))
@@ -84,14 +87,20 @@ class Answers:
                 return "other_request"
             return "in_progress" if row.status is None else Answer(row.status, row.content_type, row.body)
 
+        return self._together(name, first)
+
     def end(self, key: str, answer: Answer | None) -> None:
         """Keep the answer; without one, forget the request, so that it can be tried again."""
-        with self._database.begin() as session:
-            row = session.get(AnswerRow, self.digest(key.encode()), with_for_update=True)
+        name = self.digest(key.encode())
+
+        def last(session: Session) -> None:
+            row = session.get(AnswerRow, name, with_for_update=True)
             if row is not None and answer is None:
                 session.delete(row)
             elif row is not None and answer is not None:
                 row.status, row.content_type, row.body, row.at = answer.status, answer.content_type, answer.body, now()
+
+        self._together(name, last)
 
     def digest(self, data: bytes) -> str:
         """A hash of a request that nobody can guess at without this site's secret. Hexadecimal digits."""

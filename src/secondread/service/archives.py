@@ -48,7 +48,7 @@ class Bounds:
     max_ratio: int = 100  # unpacked to packed, of a member
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there may be a million of them
 class _Entry:
     """A file as the archive's list describes it."""
 
@@ -91,6 +91,11 @@ def members(file: IO[bytes], bounds: Bounds) -> Iterator[tuple[str, bytes | Uplo
         except UploadRefused as error:
             content = error
         yield entry.name, content
+
+
+def n_listed(file: IO[bytes]) -> int:
+    """How many entries its list is said to have, folders among them. Raises UploadRefused where there is no list."""
+    return _end_record(file)[0]
 
 
 # --- the list --------------------------------------------------------------------------------------------------------

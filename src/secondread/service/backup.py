@@ -6,26 +6,33 @@ import io
 import json
 import os
 import shutil
-import sqlite3
-import subprocess
 import tarfile
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sqlalchemy import inspect
-
 from secondread import __version__
-from secondread.errors import BackupDamaged, CannotOpen, Conflict, DatabaseUnusable, ServiceError
+from secondread.errors import (
+    BackupDamaged,
+    CannotOpen,
+    Conflict,
+    NotThere,
+    SecondReadError,
+)
 from secondread.files import PRIVATE_FILE, private_folder
 from secondread.service.database import FILE_NAME, Database
+from secondread.service.dumps import copy_database, end_of_trail, restore_postgresql
 from secondread.service.erasure import Erasing, Erasure
-from secondread.service.image_store import ERASURES, KEY_FILE, KINDS, ImageStore, maintenance
+from secondread.service.image_store import ERASURES, IMAGES, KEY_FILE, OF_BEFORE, ImageStore
+from secondread.service.maintenance import maintenance
 from secondread.service.sessions import end_everywhere
+from secondread.service.storage import LocalStorage, Storage
 from secondread.service.tables import iso, now
 from secondread.service.trail import LOCAL, Actor, AuditTrail
 
@@ -59,9 +66,9 @@ def back_up(database: Database, images: ImageStore, out: Path, *, actor: Actor) 
     AuditTrail(database).record(actor, "backup.made", "backup")
     private_folder(out.parent)
     remove_abandoned(out.parent, BACKING_UP)
-    with maintenance(images.folder), tempfile.TemporaryDirectory(dir=out.parent, prefix=BACKING_UP) as aside:
+    with maintenance(database, images.folder), tempfile.TemporaryDirectory(dir=out.parent, prefix=BACKING_UP) as aside:
         copy = Path(aside) / (FILE_NAME if database.is_sqlite else _DUMP)
-        (_copy_sqlite if database.is_sqlite else _dump_postgresql)(database, copy)
+        copy_database(database, copy)
         archive = Path(aside) / "archive"
         facts = _write(archive, copy, database, images)
         archive.replace(out)
@@ -69,17 +76,29 @@ def back_up(database: Database, images: ImageStore, out: Path, *, actor: Actor) 
 
 
 def restore(
-    archive: Path, folder: Path, *, url: str = "", erasings: Sequence[Erasing] = (), actor: Actor = LOCAL
+    archive: Path,
+    folder: Path,
+    *,
+    url: str = "",
+    storage: Storage | None = None,
+    erasings: Sequence[Erasing] = (),
+    actor: Actor = LOCAL,
 ) -> BackupFacts:
     """Put a backup into an empty data folder (and an empty PostgreSQL database, where it was made of one).
 
-    Every checksum and the audit trail are verified before anything is in place. erasings: of people who were erased
-    since it was made, and are erased again before it is in place.
+    Every checksum and the audit trail are verified before anything is in place. storage: where the images go, if not
+    into the folder; it has to be empty, too. erasings: of people who were erased since it was made, and are erased
+    again before it is in place.
     Raises CannotOpen, BackupDamaged, or Conflict where the target holds something.
     """
     folder = folder.absolute()
     if folder.exists() and any(folder.iterdir()):
         raise Conflict(f"'{folder}' is not empty; restore into a new folder, so that nothing is lost")
+    elsewhere = None if isinstance(storage, LocalStorage) else storage
+    if elsewhere is not None:
+        elsewhere.prepare()
+        if next(elsewhere.list(""), None) is not None:
+            raise Conflict(f"{elsewhere.name} is not empty; restore into a new place, so that nothing is lost")
     private_folder(folder.parent)
     remove_abandoned(folder.parent, RESTORING)
     aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=RESTORING))
@@ -87,7 +106,7 @@ def restore(
     try:
         manifest = _unpack(archive, aside)
         if manifest["database"] == "postgresql":
-            _restore_postgresql(aside / _DUMP, folder, url)
+            restore_postgresql(aside / _DUMP, folder, url)
             (aside / _DUMP).unlink()
         elif url:
             raise Conflict("this backup was made of SQLite; leave --database out, it comes back into the folder")
@@ -96,9 +115,11 @@ def restore(
             found = AuditTrail(database).verify_lines()
             if str(found) != manifest["trail"]:
                 raise BackupDamaged(f"the audit trail in '{archive}' is not the one that was backed up")
+            if elsewhere is not None:
+                _put_elsewhere(aside, elsewhere)
             if erasings:
                 database.upgrade()
-                n_erased = Erasure(database, ImageStore(aside)).repeat(erasings, actor=actor)
+                n_erased = Erasure(database, ImageStore(aside, elsewhere)).repeat(erasings, actor=actor)
             end_everywhere(database)
         finally:
             database.close()
@@ -109,6 +130,21 @@ def restore(
         shutil.rmtree(aside, ignore_errors=True)
     sizes = _sizes(manifest)
     return BackupFacts(archive, manifest["created"], manifest["database"], *sizes, manifest["trail"], n_erased)
+
+
+def _put_elsewhere(aside: Path, storage: Storage) -> None:
+    """Move the images of an unpacked backup into the storage, and its list of erasures; all of them, or none."""
+    put: list[str] = []
+    try:
+        for one in chain(LocalStorage(aside).list(f"{IMAGES}/"), LocalStorage(aside).list(ERASURES)):
+            put.append(one.key)
+            storage.write(one.key, (aside / one.key).read_bytes())
+    except SecondReadError:
+        with suppress(SecondReadError):
+            storage.delete(*put)
+        raise
+    shutil.rmtree(aside / IMAGES, ignore_errors=True)
+    (aside / ERASURES).unlink(missing_ok=True)
 
 
 def remove_abandoned(place: Path, prefix: str) -> int:
@@ -142,13 +178,15 @@ def _write(archive: Path, copy: Path, database: Database, images: ImageStore) ->
     ):
         for name, path in [(copy.name, copy), *_files(images.folder)]:
             files[name] = _add(tar, name, path)
+        for name, data in _images(images.storage):
+            files[name] = _add_bytes(tar, name, data)
         manifest = {
             "format": FORMAT,
             "version": VERSION,
             "secondread": __version__,
             "created": iso(now()),
             "database": "sqlite" if database.is_sqlite else "postgresql",
-            "trail": _trail_of(copy, database),
+            "trail": end_of_trail(copy, database),
             "files": files,
         }
         text = json.dumps(manifest, indent=1).encode()
@@ -161,13 +199,25 @@ def _write(archive: Path, copy: Path, database: Database, images: ImageStore) ->
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    for path in [
-        folder / KEY_FILE,
-        folder / ERASURES,
-        *(path for kind in KINDS for path in sorted((folder / kind).glob("??/*"))),
-    ]:
+    """What lies beside the images; of earlier versions their pictures too, where they are yet to be taken over."""
+    before = (path for kind in OF_BEFORE for path in sorted((folder / kind).glob("??/*")))
+    for path in (folder / KEY_FILE, *before):
         if path.is_file() and not path.name.startswith("."):
             yield path.relative_to(folder).as_posix(), path
+
+
+def _images(storage: Storage) -> Iterator[tuple[str, bytes]]:
+    """(key, bytes) of every image, one at a time, and of the list of erasures; what is erased meanwhile is left out."""
+    for key in chain([ERASURES], (one.key for one in storage.list(f"{IMAGES}/"))):
+        with suppress(NotThere):
+            yield key, storage.read(key)
+
+
+def _add_bytes(tar: tarfile.TarFile, name: str, data: bytes) -> dict[str, Any]:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(data), PRIVATE_FILE
+    tar.addfile(entry, io.BytesIO(data))
+    return {"sha256": hashlib.sha256(data).hexdigest(), "n_bytes": len(data)}
 
 
 def _add(tar: tarfile.TarFile, name: str, path: Path) -> dict[str, Any]:
@@ -191,67 +241,6 @@ class _Hashing(io.RawIOBase):
         data = bytes(self._file.read(size))
         self.digest.update(data)
         return data
-
-
-def _copy_sqlite(database: Database, copy: Path) -> None:
-    """SQLite's own backup: one consistent moment, while others write."""
-    with closing(sqlite3.connect(str(database.url.database))) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
-        target.execute("PRAGMA journal_mode = DELETE").close()  # one file, without a log beside it
-
-
-def _trail_of(copy: Path, database: Database) -> str:
-    """Where the trail ends in the copy; of a dump, where it ended in the database just before (see _dump)."""
-    if not database.is_sqlite:
-        return (copy.parent / "trail").read_text(encoding="utf-8")
-    with closing(sqlite3.connect(copy)) as connection:
-        row = connection.execute("SELECT seq, hash FROM trail ORDER BY seq DESC LIMIT 1").fetchone()
-    return f"{row[0]}:{row[1]}"
-
-
-def _dump_postgresql(database: Database, copy: Path) -> None:
-    """pg_dump of one snapshot, which is also asked where the trail ends."""
-    with database.engine.connect() as connection:
-        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        snapshot = connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
-        seq, digest = connection.exec_driver_sql("SELECT seq, hash FROM trail ORDER BY seq DESC LIMIT 1").one()
-        (copy.parent / "trail").write_text(f"{seq}:{digest}", encoding="utf-8")
-        _run("pg_dump", database, "--format=custom", f"--snapshot={snapshot}", "--no-owner", f"--file={copy}")
-
-
-def _restore_postgresql(dump: Path, folder: Path, url: str) -> None:
-    if not url:
-        raise Conflict("this backup was made of PostgreSQL; name an empty database with --database")
-    database = Database.open(folder, url)
-    try:
-        if inspect(database.engine).get_table_names():
-            raise Conflict(f"the database {database.name} is not empty; restore into a new one")
-        _run(
-            "pg_restore",
-            database,
-            "--no-owner",
-            "--no-privileges",
-            "--exit-on-error",
-            "--single-transaction",
-            str(dump),
-        )
-    finally:
-        database.close()
-
-
-def _run(program: str, database: Database, *arguments: str) -> None:
-    """A program of PostgreSQL on this database; the password goes by its environment, where nobody sees it."""
-    if shutil.which(program) is None:
-        raise ServiceError(f"{program} is not installed; it comes with PostgreSQL's client package")
-    url = database.url
-    where = [f"--dbname={url.database}", "--no-password"]
-    where += [f"--host={url.host}"] if url.host else []
-    where += [f"--port={url.port}"] if url.port else []
-    where += [f"--username={url.username}"] if url.username else []
-    environment = {**os.environ, **({"PGPASSWORD": str(url.password)} if url.password else {})}
-    done = subprocess.run([program, *where, *arguments], env=environment, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise DatabaseUnusable(f"{program} failed on {database.name}: {' '.join(done.stderr.split())[:400]}")
 
 
 def _unpack(archive: Path, aside: Path) -> dict[str, Any]:
@@ -297,9 +286,12 @@ def _extract(content: Any, path: Path) -> dict[str, Any]:
 @contextmanager
 def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
     try:
-        with archive.open("rb") as raw, tarfile.open(fileobj=raw, mode="r|gz") as tar:
-            yield tar
+        with archive.open("rb") as raw, gzip.GzipFile(fileobj=raw) as packed:
+            with tarfile.open(fileobj=packed, mode="r|") as tar:
+                yield tar
+            while packed.read(_CHUNK):  # what follows the last file belongs to the checksum of the whole
+                pass
     except FileNotFoundError as error:
         raise CannotOpen(f"there is no backup at '{archive}'") from error
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
         raise BackupDamaged(f"'{archive}' is damaged or cut short ({error}); take another backup") from error

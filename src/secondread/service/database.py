@@ -1,8 +1,9 @@
 """The database: SQLite in the data folder, or PostgreSQL by its URL; short transactions and migrations."""
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from sqlalchemy.orm import Session
 from secondread.errors import DatabaseUnusable, ExtraMissing, UsageError
 from secondread.files import private_file
 from secondread.service.outages import told
+from secondread.service.writers import Writers
 
 FILE_NAME = "secondread.sqlite"
 _POOL_SECONDS = 5  # how long a thread waits for a connection that is free
@@ -68,6 +70,8 @@ class Database:
         self.engine = _engine(url)
         self._writing = self.engine.execution_options(begin="BEGIN IMMEDIATE")
         self._reading = self.engine.execution_options(begin="BEGIN")
+        is_file = self.is_sqlite and url.database not in (None, "", ":memory:")
+        self._writers = Writers(Path(f"{url.database}-writers")) if is_file else None
         self.after_commit: Callable[[Session], None] | None = None
 
     @classmethod
@@ -86,7 +90,8 @@ class Database:
 
         What was noted for the audit trail is appended in the same transaction.
         """
-        with self._translating(), Transaction(self._writing, expire_on_commit=False) as session, session.begin():
+        turn = self._writers.one_at_a_time(_patience.get().lock) if self._writers is not None else nullcontext()
+        with self._translating(), turn, Transaction(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
         if self.after_commit is not None:
             self.after_commit(session)
@@ -146,9 +151,15 @@ class Database:
             finally:
                 connection.close()
 
+    def told(self, error: SQLAlchemyError) -> Exception:
+        """What is raised in place of an error: one that says what to do, or itself where it is a mistake of ours."""
+        return told(error, self.name) or error
+
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+        if self._writers is not None:
+            self._writers.close()
 
     @contextmanager
     def _alone(self) -> Iterator[Connection]:
@@ -168,7 +179,7 @@ class Database:
         try:
             yield
         except SQLAlchemyError as error:
-            if (instead := told(error, self.name)) is None:
+            if (instead := self.told(error)) is error:
                 raise
             raise instead from error
 
@@ -190,7 +201,14 @@ def _engine(url: URL) -> Engine:
     try:
         if url.get_backend_name() == "sqlite":
             connect: dict[str, Any] = {"timeout": _OF_OTHERS.lock, "check_same_thread": False}
-            engine = create_engine(url, connect_args=connect, pool_size=10, max_overflow=20, pool_timeout=_POOL_SECONDS)
+            engine = create_engine(
+                url,
+                connect_args=connect,
+                json_serializer=_compact,
+                pool_size=10,
+                max_overflow=20,
+                pool_timeout=_POOL_SECONDS,
+            )
             event.listen(engine, "connect", _set_up_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
@@ -198,6 +216,7 @@ def _engine(url: URL) -> Engine:
         engine = create_engine(
             url,
             connect_args=connect,
+            json_serializer=_compact,
             pool_pre_ping=True,  # a connection that died while it was idle is replaced, and nobody sees it
             pool_size=10,
             max_overflow=20,
@@ -207,6 +226,11 @@ def _engine(url: URL) -> Engine:
         return engine
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise ExtraMissing.of("PostgreSQL", "postgresql") from error
+
+
+def _compact(value: Any) -> str:
+    """JSON without spaces: there are columns of it in every one of a million rows."""
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _: Any) -> None:

@@ -3,25 +3,29 @@
 Pages, API and queue come here and show what comes out; so does whatever takes images in later.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from secondread.errors import ImageError, NotThere
-from secondread.images import Image, decode, encode_png, to_display
+from secondread.images import Image, decode
+from secondread.images.steps import step
 from secondread.reading import FrameAnswer, HeatMap, OperatingPoint, Reader, Reading, Refusal, check_image, decide
-from secondread.service.image_store import HEAT_MAPS, ImageStore
+from secondread.service.image_store import ImageStore
 from secondread.service.intake import Intake, Sent, Staged
+from secondread.service.map_cells import pack
+from secondread.service.outcomes import Draft, Outcome, StoredReading
 from secondread.service.points import OperatingPoints
 from secondread.service.readers import GetReader
-from secondread.service.readings import Draft, Outcome, ReadingStore, StoredReading
+from secondread.service.readings import ReadingStore
 from secondread.service.trail import Actor
 from secondread.service.uploads import ReadingRequest
 from secondread.stats.scale import score_of
 from secondread.tasks import Task, modality_said, part_said
-
-THUMBNAIL_PIXELS = 256  # longest side
-HEAT_MAP_PIXELS = 512
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Answered:
     outcome: Outcome  # a StoredReading, or a Draft of a refusal that is not kept
     task: Task | None = None
     image: Image | None = field(default=None, repr=False)
-    heatmap: HeatMap | Image | None = field(default=None, repr=False)  # an Image: its strength, out of the store
+    heatmap: HeatMap | None = field(default=None, repr=False)
     from_store: bool = False
 
     @property
@@ -72,11 +76,14 @@ class ReadingDesk:
     def answer(self, sent: Sent, asked: ReadingRequest, *, name: str = "", actor: Actor) -> Answered:
         """The stored reading of one file, or a refusal.
 
-        Every answer is kept but for those on bytes that are no image, or that hold names which cannot be taken out.
+        The image's file is written first, then its row and the reading's in one transaction, both together with those
+        of other threads. Every answer is kept but for those on bytes that are no image, or that hold names which cannot
+        be taken out.
         Raises UnknownName and the errors of loading a bundle.
         """
         try:
-            staged = self._intake.stage(sent, actor=actor)
+            with step("receive"):
+                staged = self._intake.receive(sent)
         except ImageError as error:
             reader = self._readers(asked.task, asked.bundle)
             task = reader.task if isinstance(reader, Reader) else None
@@ -103,8 +110,9 @@ class ReadingDesk:
         asked = replace(asked, frame=first.frame + 1 if several else None)
         self._readings.look_at_image(first.id, actor=actor)
         draft = self._read(self._intake.staged(first.image_sha256), asked)[0]
-        where = {"image_sha256": first.image_sha256, "name": first.name, "source": first.source}
-        return self._readings.add(draft, **where, actor=actor)[0]
+        return self._readings.add(
+            draft, image_sha256=first.image_sha256, name=first.name, source=first.source, actor=actor
+        )[0]
 
     def map_of(self, reading: StoredReading, frame: int, *, actor: Actor) -> HeatMap:
         """The heat map of any frame of a file that was read whole, by the bundle that read it. frame: from 0.
@@ -127,7 +135,16 @@ class ReadingDesk:
 
     def _read_and_store(self, staged: Staged, asked: ReadingRequest, name: str, actor: Actor) -> Answered:
         draft, reading, used = self._read(staged, asked)
-        stored, _ = self._readings.add(draft, image_sha256=staged.sha256, name=name, source=asked.source, actor=actor)
+        with step("store"):
+            self._images.keep(staged.sha256, staged.data)
+            stored, _ = self._readings.add(
+                draft,
+                image_sha256=staged.sha256,
+                name=name,
+                source=asked.source,
+                actor=actor,
+                before=self._taking_in(staged, actor),
+            )
         return Answered(stored, used.task if used else None, reading.image, reading.heatmap)
 
     def _from_store(self, staged: Staged, asked: ReadingRequest, actor: Actor) -> Answered | None:
@@ -136,15 +153,18 @@ class ReadingDesk:
             return None
         try:
             image = self._image(staged, known)
-            with self._turn:
-                heatmap = decode(self._images.picture(HEAT_MAPS, known.heat_map)) if known.heat_map else None
-        except (ImageError, NotThere):  # beyond a limit that was lowered, or erased
+        except ImageError:  # beyond a limit that was lowered
             return None
         if not self._still_read(image, asked):
             return None
-        self._readings.tell_from_store(known, actor=actor)
+        heatmap = self._readings.cells(known)
+        if not self._readings.tell_from_store(known, actor=actor, before=self._taking_in(staged, actor)):
+            return None
         reader = self._readers(asked.task, asked.bundle)
         return Answered(known, reader.task if isinstance(reader, Reader) else None, image, heatmap, from_store=True)
+
+    def _taking_in(self, staged: Staged, actor: Actor) -> Callable[[Session], None]:
+        return partial(self._intake.keep_within, staged=staged, actor=actor)
 
     def _image(self, staged: Staged, known: StoredReading) -> Image:
         with self._turn:
@@ -200,7 +220,7 @@ def _draft(reading: Reading, staged: Staged, reader: Reader | None, point: Opera
         frame=image.frame if image else 0,
         frames=tuple(_frame(one, None) for one in reading.frames),
         facts=_facts(image, staged) if image else {},
-        thumbnail=encode_png(to_display(image, longest_side=THUMBNAIL_PIXELS)) if image else None,
+        has_thumbnail=image is not None,
     )
     if refusal is not None:
         return replace(draft, refusal_code=refusal.code, refusal_message=refusal.message)
@@ -222,7 +242,7 @@ def _draft(reading: Reading, staged: Staged, reader: Reader | None, point: Opera
         frames=tuple(_frame(one, point) for one in reading.frames),
         decision_text=reader.task.words[decision],
         warnings=tuple(dict.fromkeys((*reading.warnings, *staged.notes))),
-        heat_map=None if heat_map is None else encode_png(heat_map.levels(longest_side=HEAT_MAP_PIXELS)),
+        map_cells=None if heat_map is None else pack(heat_map),
         facts=draft.facts | ({} if heat_map is None else {"map_cell": [round(side, 1) for side in heat_map.cell]}),
     )
 

@@ -6,7 +6,6 @@ with retention; what names them goes, at once and wherever it is kept.
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,9 +17,9 @@ from sqlalchemy import String, and_, cast, func, select, update
 from sqlalchemy.orm import Session
 
 from secondread.errors import CannotOpen, Conflict, DataInvalid, NotThere, UsageError
-from secondread.files import private_file
 from secondread.service.database import Database
-from secondread.service.image_store import ERASURES, ImageStore, maintenance
+from secondread.service.image_store import ERASURES, ImageStore
+from secondread.service.maintenance import maintenance
 from secondread.service.retention import WAITING_STATES, erase_image
 from secondread.service.tables import (
     BatchRow,
@@ -97,9 +96,9 @@ class Erasure:
         self._images = images
 
     @property
-    def list(self) -> Path:
-        """The file that remembers erasures; keep a copy of it where the backups are."""
-        return self._images.folder / ERASURES
+    def list_name(self) -> str:
+        """What remembers erasures, and where it lies; a copy of it belongs to the backups."""
+        return f"{ERASURES} in {self._images.storage.name}"
 
     def look(self, *, patient: str = "", reading: int | None = None, actor: Actor) -> Erasable:
         """What `erase` would take, noted in the trail. Raises UsageError, or NotThere where nothing is kept."""
@@ -115,14 +114,14 @@ class Erasure:
         is being read or a backup runs, else as `look`. Files go first, the trail says so after, all rows in one
         transaction: an erasure that is killed is ended by doing it again.
         """
-        with maintenance(self._images.folder):
+        with maintenance(self._database, self._images.folder):
             with self._database.begin() as session:
                 found = self._found(session, patient, reading)
                 if key and key != found.key:
                     raise Conflict("what is kept of this person has changed since it was looked at; look again")
                 if found.being_read:
                     raise Conflict("an image of this person is being read now; try again in a minute")
-                _remember(self.list, Erasing(iso(now()), found.mark, found.images))
+                self._remember(Erasing(iso(now()), found.mark, found.images))
                 self._take(session, found, actor)
             self._database.settle()
         return found
@@ -130,17 +129,21 @@ class Erasure:
     def repeat(self, erasings: Iterable[Erasing], *, actor: Actor) -> int:
         """Do erasures again, on a database that was restored from before them; how many images went."""
         n = 0
-        with maintenance(self._images.folder):
+        with maintenance(self._database, self._images.folder):
             for one in erasings:
                 with self._database.begin() as session:
                     found = self._again(session, one)
                     if found is None:
                         continue
-                    _remember(self.list, one)
+                    self._remember(one)
                     self._take(session, found, actor)
                     n += len(found.images)
             self._database.settle()
         return n
+
+    def _remember(self, one: Erasing) -> None:
+        """Before the rows go: an erasure that is written down and was then killed is done again to no harm."""
+        self._images.storage.append(ERASURES, f"{json.dumps(asdict(one))}\n".encode())
 
     def _found(self, session: Session, patient: str, reading: int | None) -> Erasable:
         if bool(patient) == (reading is not None):
@@ -239,15 +242,6 @@ def mark_of(patient: str) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _remember(path: Path, one: Erasing) -> None:
-    """Before the rows go: an erasure that is written down and was then killed is done again to no harm."""
-    private_file(path)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(one)) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _of_patient(session: Session, patient: str) -> tuple[str, Sequence[ImageRow]]:

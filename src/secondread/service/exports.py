@@ -14,11 +14,11 @@ from secondread.data import Manifest, Row, safe, write_manifest
 from secondread.errors import CannotOpen, DataInvalid
 from secondread.service.database import Database
 from secondread.service.erasure import note_exported
+from secondread.service.filters import Filter, conditions_of
 from secondread.service.image_store import ImageStore
-from secondread.service.readings import WHOLE
+from secondread.service.outcomes import WHOLE
 from secondread.service.tables import ImageRow
 from secondread.service.trail import Actor, record
-from secondread.service.worklist import Filter, conditions_of
 
 _SUFFIXES = {"DICOM": ".dcm", "PNG": ".png", "JPEG": ".jpg", "TIFF": ".tiff", "WebP": ".webp", "BMP": ".bmp"}
 _CHUNK = 1 << 15  # characters

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from secondread.service.statements import insert_shown
 from secondread.service.tables import ReviewRow, ShownRow, now
 from secondread.service.trail import Actor
 
@@ -25,8 +25,7 @@ def note_shown(session: Session, reading_ids: Iterable[int], actor: Actor) -> No
     """Note that these answers were shown to the actor, for those whose opinion would count."""
     rows = [{"reading_id": one, "person": actor.name, "at": now()} for one in sorted(set(reading_ids))]
     if rows and actor.may("review"):
-        insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-        session.execute(insert(ShownRow).values(rows).on_conflict_do_nothing())
+        insert_shown(session, rows)
 
 
 def owed(session: Session, reading_ids: Iterable[int], person: str) -> frozenset[int]:

@@ -1,13 +1,14 @@
-"""What comes in: files, folders and archives, de-identified and staged before they are queued."""
+"""What comes in: files, folders and archives, de-identified, and kept before a row speaks of them."""
 
+import hashlib
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import IO
+from typing import IO, Any
 
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
 
-from secondread.errors import ImageError, UploadRefused
+from secondread.errors import Conflict, ImageError, UploadRefused
 from secondread.files import on_a_line
 from secondread.images import Deidentified, Limits, deidentify
 from secondread.images.budget import budget
@@ -15,6 +16,7 @@ from secondread.service.archives import Bounds, file_too_large, is_archive, memb
 from secondread.service.database import Database
 from secondread.service.image_store import ImageStore
 from secondread.service.queue import Queue
+from secondread.service.statements import write_image
 from secondread.service.tables import ImageRow, now
 from secondread.service.trail import Actor, record
 from secondread.service.uploads import NewItem, ReadingRequest
@@ -27,12 +29,15 @@ _LONGEST_NAME = 1000  # characters of a file's name that are kept
 
 @dataclass(frozen=True)
 class Staged:
-    """An image in the store, with what is known of it beside its bytes."""
+    """An image as it is kept, with what is known of it beside its bytes."""
 
     sha256: str
-    data: bytes = field(repr=False)  # as they are kept
+    data: bytes = field(repr=False)
     notes: tuple[str, ...] = ()  # what should be known of how it is kept
     header: dict[str, str] = field(default_factory=dict)  # DICOM: how it was taken, as the file said when it was sent
+    format: str = ""
+    patient: str = ""  # a pseudonym
+    changed: bool = False  # de-identified
 
 
 class Intake:
@@ -70,46 +75,65 @@ class Intake:
         with the reason. Raises UploadRefused where the upload as a whole is outside the bounds or empty, and as
         `Queue.submit`.
         """
-        items = [self._item(name, content, actor) for name, content in self._unpacked(files)]
-        if not items:
+        found = [self._item(name, content) for name, content in self._unpacked(files)]
+        if not found:
             raise UploadRefused("the upload holds no files; choose images or an archive of them", code="upload_empty")
+        rows = [row for _, row in found if row is not None]
+
+        def take_in(session: Session) -> None:
+            for row in sorted(rows, key=lambda row: str(row["sha256"])):
+                if self._write_row(session, row, actor):
+                    raise Conflict("an image of this upload was erased while it came in; send it again")
+
         return self._queue.submit(
-            asked, items, actor=actor, idempotency_key=idempotency_key, request_sha256=request_sha256
+            asked,
+            [item for item, _ in found],
+            actor=actor,
+            idempotency_key=idempotency_key,
+            request_sha256=request_sha256,
+            before=take_in,
         )
 
-    def stage(self, sent: Sent, *, actor: Actor) -> Staged:
-        """Put one image into the store. Raises an ImageError; a file that is too large is not held in memory."""
+    def receive(self, sent: Sent) -> Staged:
+        """One image as it will be kept, in memory alone. Raises an ImageError; what is too large is not read."""
         n_bytes = len(sent) if isinstance(sent, bytes) else sent.seek(0, io.SEEK_END)
         self.limits.check_bytes(n_bytes)
         with budget().reserve(_COPIES * n_bytes, share=_SHARE) as memory:
-            staged = self._stage(sent, actor)
+            if not isinstance(sent, bytes):
+                sent.seek(0)
+                sent = sent.read()
+            found = self._clean(sent)
+            facts = {"header": dict(found.header), "format": found.format, "patient": found.patient}
+            sha256 = hashlib.sha256(found.data).hexdigest()
+            staged = Staged(sha256, found.data, found.warnings, changed=found.changed, **facts)  # type: ignore[arg-type]
             memory.keep(staged, len(staged.data))
         return staged
 
-    def _stage(self, sent: Sent, actor: Actor) -> Staged:
-        if not isinstance(sent, bytes):
-            sent.seek(0)
-            sent = sent.read()
-        found = self._clean(sent)
-        sha256 = self._images.add(found.data)
-        row = {
-            "sha256": sha256,
-            "n_bytes": len(found.data),
-            "format": found.format,
-            "patient": found.patient,
-            "deidentified": found.changed,
-            "warnings": list(found.warnings),
-            "header": dict(found.header),
-            "received_at": now(),
-        }
-        insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
-        again = row | {"erased_at": None}  # sent again: its time to live begins anew
+    def keep_within(self, session: Session, staged: Staged, *, actor: Actor) -> None:
+        """The image's row, in the caller's transaction; its file is in the store before this is called.
+
+        Sent again, its time to live begins anew; a file that was erased in between is written once more.
+        """
+        if self._write_row(session, _row_of(staged), actor):  # nobody erases it now: the row is ours until the commit
+            self._images.keep(staged.sha256, staged.data)
+
+    def stage(self, sent: Sent, *, actor: Actor) -> Staged:
+        """Take one image in, without reading it. Raises as `receive`."""
+        staged = self.receive(sent)
+        self._images.keep(staged.sha256, staged.data)
         with self._database.begin() as session:
-            session.execute(insert(ImageRow).values(**row).on_conflict_do_update(index_elements=["sha256"], set_=again))
-            record(session, actor, "image.received", f"image:{sha256}", format=found.format, n_bytes=len(found.data))
-        if not self._images.exists("images", sha256):  # retention erased it in between
-            self._images.add(found.data)
-        return Staged(sha256, found.data, found.warnings, dict(found.header))
+            self.keep_within(session, staged, actor=actor)
+        return staged
+
+    def _write_row(self, session: Session, row: dict[str, Any], actor: Actor) -> bool:
+        """Whether the file that was written a moment ago is gone: it was erased, or removed as one that no row named.
+
+        Shared storage is not asked about an image of which there was no row: it was written anew, and is too young.
+        """
+        new = write_image(session, row)
+        told = {"format": row["format"], "n_bytes": row["n_bytes"]}
+        record(session, actor, "image.received", f"image:{row['sha256']}", **told)
+        return not (new and self._images.is_shared) and not self._images.exists(str(row["sha256"]))
 
     def staged(self, sha256: str) -> Staged:
         """An image that is in the store. Raises NotThere where it was erased meanwhile."""
@@ -120,15 +144,17 @@ class Intake:
             memory.keep(staged, len(staged.data))
         return staged
 
-    def _item(self, name: str, content: bytes | UploadRefused, actor: Actor) -> NewItem:
-        """What becomes of one file of an upload: staged, or refused with the reason."""
+    def _item(self, name: str, content: bytes | UploadRefused) -> tuple[NewItem, dict[str, Any] | None]:
+        """What becomes of one file of an upload: kept, with the row to write, or refused with the reason."""
         name = on_a_line(name)[:_LONGEST_NAME]
         try:
             if isinstance(content, UploadRefused):
                 raise content
-            return NewItem(name, self.stage(content, actor=actor).sha256)
+            staged = self.receive(content)
+            self._images.keep(staged.sha256, staged.data)
+            return NewItem(name, staged.sha256), _row_of(staged)
         except (ImageError, UploadRefused) as error:
-            return NewItem(name, code=error.code, message=str(error))
+            return NewItem(name, code=error.code, message=str(error)), None
 
     def _clean(self, data: bytes) -> Deidentified:
         found = deidentify(data, key=self._images.secret("deidentify"), limits=self.limits)
@@ -156,6 +182,19 @@ class Intake:
                 if left < 0:
                     raise too_large(self.bounds)
                 yield member, content
+
+
+def _row_of(staged: Staged) -> dict[str, Any]:
+    return {
+        "sha256": staged.sha256,
+        "n_bytes": len(staged.data),
+        "format": staged.format,
+        "patient": staged.patient,
+        "deidentified": staged.changed,
+        "warnings": list(staged.notes),
+        "header": staged.header,
+        "received_at": now(),
+    }
 
 
 def _signature(file: IO[bytes]) -> bytes:

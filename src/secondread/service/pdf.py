@@ -16,6 +16,7 @@ from reportlab.platypus.doctemplate import BaseDocTemplate
 
 from secondread import __version__
 from secondread.service import pdf_style as styles
+from secondread.service.outcomes import StoredReading
 from secondread.service.pdf_style import (
     BODY,
     BULLET,
@@ -31,7 +32,6 @@ from secondread.service.pdf_style import (
     is_complete,
     paragraph,
 )
-from secondread.service.readings import StoredReading
 from secondread.service.report import MOST_LETTERS, ReportFacts, report_facts, short
 from secondread.service.reviews import Review
 from secondread.service.service import Service

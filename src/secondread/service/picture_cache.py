@@ -1,8 +1,9 @@
-"""Pictures for the viewer and for reports, made once: files in the data folder that are bounded and may go at any time.
+"""Pictures for lists, the viewer and reports, drawn when they are first looked at: bounded, and may go at any time.
 
 pictures/ab/abcd…-image-f0-4096-v1: the SHA-256 of the image, what it shows of which frame, how large, and the version
-of the drawing. Each is a line of facts (JSON) and a PNG. The least recently used go first, and with an image all of
-its own. Who may look, and the line in the trail for it, is settled before anything is asked for here.
+of the drawing. Heat maps are drawn from the cells that lie beside their reading (see map_cells). Each
+picture is a line of facts (JSON) and a PNG. The least recently used go first, and with an image all of its own. Who may
+look, and the line in the trail for it, is settled before anything is asked for here.
 """
 
 import hashlib
@@ -20,8 +21,12 @@ from secondread.errors import Busy, SecondReadError
 from secondread.files import private_folder, write_bytes
 from secondread.images import Limits, decode, encode_depth, encode_png, to_display, whole_range
 from secondread.images.budget import PATIENCE, budget
-from secondread.service.image_store import IMAGES, PICTURES, ImageStore
+from secondread.reading import HeatMap, overlay_of
+from secondread.service.image_store import PICTURES, ImageStore
 
+THUMBNAIL_PIXELS = 256  # longest side
+HEAT_MAP_PIXELS = 512
+GREY, INFERNO = "grey", "inferno"  # a map's strength, and the same coloured to lay over the image
 _DRAWING = 1  # raise it when the same image is drawn otherwise
 _FULL_TO = 0.9  # of the bound, once it was passed
 _LOOK_AFTER = 0.05  # of the bound: so much is written by one process before it counts all files again
@@ -56,12 +61,17 @@ class PictureCache:
     def shown(self, sha256: str, frame: int, *, longest_side: int) -> bytes:
         """A PNG of 8 bits of that frame, from 0. Raises NotThere, Busy, and as `images.decode`."""
 
-        def draw(data: bytes) -> Kept:
-            image = decode(data, frame=frame, limits=self._limits)
+        def draw() -> Kept:
+            with self._bytes_of(sha256) as data:
+                image = decode(data, frame=frame, limits=self._limits)
             with budget().reserve(_to_draw(image.pixels.shape, longest_side)):
                 return Kept(encode_png(to_display(image, longest_side=longest_side)))
 
         return self._picture(sha256, f"image-f{frame}-{longest_side}", draw).png
+
+    def thumbnail(self, sha256: str, frame: int) -> bytes:
+        """The small picture for lists, as `shown`."""
+        return self.shown(sha256, frame, longest_side=THUMBNAIL_PIXELS)
 
     def depth(self, sha256: str, frame: int, *, longest_side: int) -> Kept | None:
         """All grey values of that frame (see `images.whole_range`); facts: black, white, centre, width, unit.
@@ -69,8 +79,9 @@ class PictureCache:
         None where there are no more than 8 bits. Raises NotThere, Busy, and as `images.decode`.
         """
 
-        def draw(data: bytes) -> Kept:
-            found = whole_range(data, frame=frame, limits=self._limits)
+        def draw() -> Kept:
+            with self._bytes_of(sha256) as data:
+                found = whole_range(data, frame=frame, limits=self._limits)
             if found is None:
                 return Kept(b"")
             facts = {name: getattr(found, name) for name in ("black", "white", "centre", "width", "unit")}
@@ -80,6 +91,18 @@ class PictureCache:
         kept = self._picture(sha256, f"depth-f{frame}-{longest_side}", draw)
         return kept if kept.png else None
 
+    def heat_map(self, sha256: str, name: str, heatmap: HeatMap, *, colours: str = GREY) -> bytes:
+        """A PNG of a reading's map, 0 nothing, 255 strongest; or in colours, opaque where it is strong.
+
+        name: what tells it from other maps of that image. Raises NotThere, Busy.
+        """
+
+        def draw() -> Kept:
+            levels = heatmap.levels(longest_side=HEAT_MAP_PIXELS)
+            return Kept(encode_png(levels) if colours == GREY else overlay_of(levels))
+
+        return self._picture(sha256, f"map-{name}-{HEAT_MAP_PIXELS}-{colours}", draw).png
+
     def forget(self, sha256: str) -> int:
         """Delete every picture of an image; how many there were."""
         paths = list((self._folder / sha256[:2]).glob(f"{sha256}-*"))
@@ -87,23 +110,25 @@ class PictureCache:
             path.unlink(missing_ok=True)
         return len(paths)
 
-    def _picture(self, sha256: str, what: str, draw: Callable[[bytes], Kept]) -> Kept:
+    def _picture(self, sha256: str, what: str, draw: Callable[[], Kept]) -> Kept:
         path = self._folder / sha256[:2] / f"{sha256}-{what}-v{_DRAWING}"
-        if not self._images.exists(IMAGES, sha256):  # erased
+        if not self._images.exists(sha256):  # erased
             self.forget(sha256)
             self._images.size(sha256)  # raises NotThere
         with self._one_at_a_time(path.name):
             found = _read(path)
             if found is None:
-                found = self._drawn(sha256, draw)
+                found = draw()
                 self._keep(path, found)
-                if not self._images.exists(IMAGES, sha256):  # erased in between
+                if not self._images.exists(sha256):  # erased in between
                     self.forget(sha256)
         return found
 
-    def _drawn(self, sha256: str, draw: Callable[[bytes], Kept]) -> Kept:
+    @contextmanager
+    def _bytes_of(self, sha256: str) -> Iterator[bytes]:
+        """The image's file, counted while it is at hand."""
         with budget().reserve(self._images.size(sha256), share=0.5):
-            return draw(self._images.image(sha256))
+            yield self._images.image(sha256)
 
     @contextmanager
     def _one_at_a_time(self, name: str) -> Iterator[None]:

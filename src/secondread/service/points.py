@@ -1,5 +1,7 @@
 """A site's own operating points: a threshold chosen here for one bundle, recorded, reversible, bound to its hash."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +14,7 @@ from secondread.evidence.evidence import Prediction, Scored
 from secondread.evidence.measured import measured_predictions
 from secondread.reading import Bundle, OperatingPoint
 from secondread.service.database import Database
+from secondread.service.shortly import Shortly
 from secondread.service.tables import ImageRow, PointRow, ReadingRow, now, record_of
 from secondread.service.trail import Actor, record
 from secondread.stats.operating_points import measure_operating_point
@@ -59,10 +62,17 @@ class SitePoint:
 
 
 class OperatingPoints:
-    """One active point at most for each bundle; without one, the bundle's own default decides."""
+    """One active point at most for each bundle; without one, the bundle's own default decides.
+
+    What `active`, `history` and `named` say is remembered for a second (see shortly): a choice made here holds at once,
+    one made by another process within that time.
+    """
 
     def __init__(self, database: Database):
         self._database = database
+        self._active: Shortly[SitePoint | None] = Shortly()
+        self._history: Shortly[list[SitePoint]] = Shortly()
+        self._named: Shortly[SitePoint | None] = Shortly()
 
     def choose(
         self,
@@ -89,7 +99,7 @@ class OperatingPoints:
         else:
             scored, data = Scored.of(measured_predictions(bundle, split)), f"{split} of the bundle's evidence"
         measured = _measured(bundle, threshold, low, scored, data, actor) | {"split": split}
-        with self._database.begin() as session:
+        with self._changing() as session:
             self._end(session, bundle, actor)
             row = PointRow(
                 task=bundle.task.name,
@@ -110,7 +120,7 @@ class OperatingPoints:
 
     def revert(self, bundle: Bundle, *, actor: Actor) -> SitePoint | None:
         """Undo the last choice: the one before it decides again, or the bundle's default (None). Raises Conflict."""
-        with self._database.begin() as session:
+        with self._changing() as session:
             ended = self._end(session, bundle, actor)
             if ended is None:
                 raise Conflict(f"{bundle.id} has no operating point of this site; its own default decides")
@@ -129,9 +139,13 @@ class OperatingPoints:
 
     def active(self, bundle: Bundle) -> SitePoint | None:
         """The choice that decides for this very bundle now."""
-        with self._database.reading() as session:
-            row = _active(session, bundle.sha256)
-            return _site_point(row) if row is not None else None
+
+        def look() -> SitePoint | None:
+            with self._database.reading() as session:
+                row = _active(session, bundle.sha256)
+                return _site_point(row) if row is not None else None
+
+        return self._active.get(bundle.sha256, look)
 
     def active_point(self, bundle: Bundle) -> OperatingPoint | None:
         """As `active`, in the form that readers decide with."""
@@ -141,22 +155,26 @@ class OperatingPoints:
     def history(self, bundle: Bundle) -> list[SitePoint]:
         """Every choice for bundles of this name, the newest first; also those for earlier trainings of it."""
         name = bundle.id.partition("@")[0]
-        with self._database.reading() as session:
-            rows = session.scalars(
-                select(PointRow)
-                .where(PointRow.bundle.startswith(f"{name}@", autoescape=True))
-                .order_by(PointRow.id.desc())
-            )
-            return [_site_point(row) for row in rows]
+
+        def look() -> list[SitePoint]:
+            of_it = select(PointRow).where(PointRow.bundle.startswith(f"{name}@", autoescape=True))
+            with self._database.reading() as session:
+                return [_site_point(row) for row in session.scalars(of_it.order_by(PointRow.id.desc()))]
+
+        return list(self._history.get(name, look))
 
     def named(self, name: str) -> SitePoint | None:
         """The choice that readings call so; None where it is no site's."""
         number = name.removeprefix("site-")
         if number == name or not number.isascii() or not number.isdigit() or len(number) > 9:
             return None
-        with self._database.reading() as session:
-            row = session.get(PointRow, int(number))
-            return None if row is None else _site_point(row)
+
+        def look() -> SitePoint | None:
+            with self._database.reading() as session:
+                row = session.get(PointRow, int(number))
+                return None if row is None else _site_point(row)
+
+        return self._named.get(number, look)
 
     def left_behind(self, bundle: Bundle) -> SitePoint | None:
         """The choice for an earlier training of this bundle that does not hold for this one, to say so on its page."""
@@ -165,6 +183,16 @@ class OperatingPoints:
             return None
         open_ones = (point for point in self.history(bundle) if point.ended_at is None)
         return next((point for point in open_ones if point.bundle_sha256 != sha256), None)
+
+    @contextmanager
+    def _changing(self) -> Iterator[Session]:
+        """A transaction, after which nothing that was remembered of before counts any more."""
+        try:
+            with self._database.begin() as session:
+                yield session
+        finally:
+            for remembered in (self._active, self._history, self._named):
+                remembered.forget()
 
     def _reviewed_here(self, bundle: Bundle) -> Scored:
         """What the bundle said of each image whose finding was concluded here; one of several frames is left out."""

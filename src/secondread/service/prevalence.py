@@ -14,7 +14,8 @@ from secondread.errors import Conflict, SecondReadError
 from secondread.evidence.likelihood import NOT_MEASURED, AnswerLikelihood, calibrated_at, likelihood_of
 from secondread.reading import Bundle, named_bundle
 from secondread.service.database import Database
-from secondread.service.readings import Outcome
+from secondread.service.outcomes import Outcome
+from secondread.service.shortly import Shortly
 from secondread.service.tables import PrevalenceRow, now, record_of
 from secondread.service.trail import Actor, record
 from secondread.stats.prevalence import at_prevalence
@@ -65,6 +66,7 @@ class Prevalences:
 
     def __init__(self, database: Database):
         self._database = database
+        self._counting: Shortly[dict[str, float]] = Shortly()  # a change of another process is seen within a second
 
     def choose(self, task: str, *, prevalence: float, note: str = "", actor: Actor) -> SitePrevalence:
         """Set how common disease is; what was set before ends. Raises UnknownName, or UsageError for no share."""
@@ -78,7 +80,8 @@ class Prevalences:
             session.add(row)
             session.flush()
             record(session, actor, "prevalence.chosen", f"task:{name}", prevalence=prevalence)
-            return record_of(SitePrevalence, row)
+        self._counting.forget()
+        return record_of(SitePrevalence, row)
 
     def clear(self, task: str, *, actor: Actor) -> None:
         """Let none count any more. Raises UnknownName, or Conflict where none does."""
@@ -87,6 +90,7 @@ class Prevalences:
             if not self._end(session, name, actor):
                 raise Conflict(f"no prevalence is set for {name}")
             record(session, actor, "prevalence.cleared", f"task:{name}")
+        self._counting.forget()
 
     def active(self, task: str) -> SitePrevalence | None:
         """The one that counts now."""
@@ -106,9 +110,13 @@ class Prevalences:
 
     def counting(self) -> dict[str, float]:
         """Task → prevalence, where one counts now."""
-        with self._database.reading() as session:
-            rows = session.scalars(select(PrevalenceRow).where(PrevalenceRow.ended_at.is_(None)))
-            return {row.task: row.prevalence for row in rows}
+
+        def look() -> dict[str, float]:
+            with self._database.reading() as session:
+                rows = session.scalars(select(PrevalenceRow).where(PrevalenceRow.ended_at.is_(None)))
+                return {row.task: row.prevalence for row in rows}
+
+        return dict(self._counting.get("all", look))
 
     def meaning_of(self, outcome: Outcome, *, counting: Mapping[str, float] | None = None) -> Meaning:
         """What an answer says beyond its score. Nothing of a file of several frames: no evidence was made of such.
@@ -121,7 +129,8 @@ class Prevalences:
         here = (self.counting() if counting is None else counting).get(outcome.task)
         likelihood, share = None, None
         with suppress(SecondReadError):
-            bundle = _bundle(name, sha256)
+            if (bundle := _bundle(name, sha256)) is None:
+                return NO_MEANING
             likelihood = likelihood_of(bundle, threshold=outcome.threshold, low=outcome.low).get(outcome.decision)
             share = calibrated_at(bundle)
         if here is None or share is None:
@@ -140,9 +149,11 @@ class Prevalences:
 
 
 @lru_cache(maxsize=32)
-def _bundle(name: str, sha256: str) -> Bundle:
-    """The very bundle that answered; loading one reads its weights, so it is kept."""
+def _bundle(name: str, sha256: str) -> Bundle | None:
+    """The very bundle that answered; None where that name is another training now.
+
+    Loading one reads its weights, so what was found is kept, of those that are another as well: a list may hold
+    hundreds of readings of the training before.
+    """
     found = named_bundle(name)
-    if found.sha256 != sha256:
-        raise Conflict(f"{name} is another training now than the one that answered")
-    return found
+    return found if found.sha256 == sha256 else None

@@ -6,14 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from secondread.errors import IdempotencyKeyReused, NotAllowed, NotThere
 from secondread.service.database import Database
-from secondread.service.readings import Draft, ReadingStore, StoredReading, clean_name
-from secondread.service.tables import BatchRow, ItemRow, now, record_of
+from secondread.service.fairness import Rotation
+from secondread.service.outcomes import Draft, StoredReading
+from secondread.service.readings import ReadingStore, check_kept, clean_name
+from secondread.service.tables import WAITING, BatchRow, ItemRow, now, record_of
 from secondread.service.trail import Actor, record
 from secondread.service.uploads import Batch, Claim, Item, NewItem, ReadingRequest
 
@@ -48,6 +50,7 @@ class Queue:
         self._readings = readings
         self._clock = clock
         self.lease = timedelta(seconds=lease_seconds)
+        self._turns = Rotation()
 
     def submit(
         self,
@@ -57,10 +60,12 @@ class Queue:
         actor: Actor,
         idempotency_key: str | None = None,
         request_sha256: str = "",
+        before: Callable[[Session], None] | None = None,
     ) -> int:
         """Put an upload into the queue, whole or not at all; gives its number.
 
-        The images are in the store already. idempotency_key: of two submissions with one key, the second gives the
+        The images are in the store already. before: called in the same transaction, before the items are: it writes
+        their images' rows. idempotency_key: of two submissions with one key, the second gives the
         number of the first. It is the account's own: others may use the same. request_sha256: of all that was sent;
         '' where that is not known. Raises IdempotencyKeyReused where the first with that key was another.
         """
@@ -69,6 +74,8 @@ class Queue:
             with self._database.begin() as session:
                 if key is not None and (known := _by_key(session, key, request_sha256)) is not None:
                     return known
+                if before is not None:
+                    before(session)
                 wanted = asdict(asked) | {"source": asked.source.replace("\0", "")[:200]}
                 batch = BatchRow(**wanted, created_by=actor.name, idempotency_key=key, request_sha256=request_sha256)
                 session.add(batch)
@@ -105,16 +112,11 @@ class Queue:
             never = moment + max(_LONGEST_LEASE, 2 * self.lease)
             over = or_(ItemRow.lease_until < moment, ItemRow.lease_until > never)
             overdue = and_(ItemRow.state == "running", over)
-            row = session.scalar(
-                select(ItemRow)
-                .where(ItemRow.state.in_(("queued", "running")), or_(ItemRow.state == "queued", overdue))
-                .order_by(ItemRow.id)
-                .limit(1)
-                .with_for_update(skip_locked=True)
-            )
-            if row is None:
+            found = self._next(session, or_(ItemRow.state == "queued", overdue))
+            if found is None:
                 return None
-            batch = session.get_one(BatchRow, row.batch_id)
+            row, batch = found
+            self._turns.served(batch.created_by)
             if row.attempts >= _MOST_ATTEMPTS:
                 # Who reads it dies of it, or of something else every time: the others must not wait for it.
                 message = f"reading it ended the worker {row.attempts} times; send it again or report it"
@@ -127,6 +129,27 @@ class Queue:
                 asked = record_of(ReadingRequest, batch)
                 return record_of(Claim, row, batch=batch.id, asked=asked, asked_by=batch.created_by)
         return self.claim()
+
+    def _next(self, session: Session, free: ColumnElement[bool]) -> tuple[ItemRow, BatchRow] | None:
+        """The item whose turn it is: accounts take turns, and of each the first upload goes first. None waits: None.
+
+        free: whether an item may be taken.
+        """
+        uploads = _waiting_uploads(session)
+        for account in self._turns.order({upload.created_by for upload in uploads}):
+            for upload in uploads:
+                if upload.created_by != account:
+                    continue
+                row = session.scalar(
+                    select(ItemRow)
+                    .where(ItemRow.batch_id == upload.id, text(WAITING), free)
+                    .order_by(ItemRow.id)
+                    .limit(1)
+                    .with_for_update(skip_locked=True)
+                )
+                if row is not None:
+                    return row, upload
+        return None
 
     def renew(self, claim: Claim) -> bool:
         """Prolong the lease of a slow reading; False where it has been lost."""
@@ -146,16 +169,14 @@ class Queue:
         worker reads the image: only one of them can finish.
         """
         actor = Actor(claim.asked_by, "worker")
-        if isinstance(found, Draft):
-            self._readings.keep_pictures(found, claim.image_sha256)
         with self._database.begin() as session:
             row = _held(session, claim)
             if row is None:
                 return None
             if isinstance(found, Draft):
                 what = {"image_sha256": claim.image_sha256, "name": claim.name, "source": claim.asked.source}
-                kept, _ = self._readings.add_within(session, found, **what, actor=actor)
-                found = StoredReading.of(kept)
+                check_kept(session, claim.image_sha256)
+                found, _ = self._readings.add_within(session, found, **what, actor=actor)
             else:
                 record(session, actor, "reading.answered_from_store", f"reading:{found.id}", item=row.id)
             row.reading_id = found.id
@@ -258,6 +279,16 @@ class Queue:
         """How many images wait or are being read now."""
         with self._database.reading() as session:
             return session.scalar(select(func.count()).where(ItemRow.state.in_(("queued", "running")))) or 0
+
+
+def _waiting_uploads(session: Session) -> Sequence[BatchRow]:
+    """Uploads of which an item waits or is being read, in their order: found from one to the next, not item by item."""
+    # In the order of the small index, or SQLite would go through what was read long ago by another one.
+    lowest = select(ItemRow.batch_id).where(text(WAITING)).order_by(ItemRow.batch_id, ItemRow.id).limit(1)
+    first = select(lowest.scalar_subquery().label("id")).cte("waiting", recursive=True)
+    after = lowest.where(ItemRow.batch_id > first.c.id).scalar_subquery()
+    waiting = first.union_all(select(after).where(first.c.id.is_not(None)))
+    return session.scalars(select(BatchRow).join(waiting, waiting.c.id == BatchRow.id).order_by(BatchRow.id)).all()
 
 
 def _held(session: Session, claim: Claim) -> ItemRow | None:

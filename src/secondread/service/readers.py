@@ -1,49 +1,38 @@
-"""The readers that a service has loaded: by name alone, once, shared between threads."""
+"""The readers that a service has loaded: by name alone, once, at first use, shared between threads."""
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
-from secondread.errors import Busy, CannotOpen, SecondReadError, UnknownName, UsageError
+from secondread.errors import CannotOpen, SecondReadError, UnknownName, UsageError
 from secondread.images import Limits, budget
 from secondread.reading import (
     AutoReader,
+    Bundle,
     OwnBundles,
     Reader,
     default_bundles,
     list_bundles,
     load_named,
+    named_bundle,
     own_bundles,
     own_folder,
     use_own_bundles,
 )
+from secondread.service.fairness import Turn
+from secondread.service.freed import give_back_freed_memory
+from secondread.service.machine import cores
 from secondread.tasks import list_tasks
 
 AnyReader = Reader | AutoReader
 GetReader = Callable[[str, str], AnyReader]  # (task or 'auto', bundle or '') → its reader, loaded once
 AUTO = "auto"
 Load = Callable[..., AnyReader]
+T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
-
-
-class Turn:
-    """So many images are read at once. A block takes a turn; Busy where there is none within `patience` seconds.
-
-    Who waits for a turn takes a thread of the server from others, so nobody waits for long.
-    """
-
-    def __init__(self, parallel: int, *, patience: float = budget.PATIENCE):
-        self.patience = patience
-        self._free = threading.BoundedSemaphore(parallel)
-
-    def __enter__(self) -> None:
-        if not self._free.acquire(timeout=self.patience):
-            raise Busy("as many images as may be are being read; send it again in a moment", retry_after=self.patience)
-
-    def __exit__(self, *_: object) -> None:
-        self._free.release()
 
 
 class Readers:
@@ -58,22 +47,39 @@ class Readers:
         self.limits = limits
         self._load = load
         self._ready: dict[str, AnyReader] = dict(ready or {})
+        self._given = frozenset(self._ready)
+        self._bundles: dict[str, Bundle] = {}
+        self._trouble: dict[str, SecondReadError] = {}  # what could not be loaded when it was last tried, and why
         self._lock = threading.Lock()
-        self.turn = Turn(parallel)  # held while an image is read
+        self._used_at = time.monotonic()
+        self.turn = Turn(parallel, patience=budget.PATIENCE)  # held while an image is read
 
     def get(self, task: str, bundle: str = "") -> AnyReader:
         """The reader for a task, 'auto' included, and the named or the default bundle. Raises UnknownName.
 
         Names only: a path is never taken from a request.
         """
-        name = _reference(task, bundle)
+        name = self._name(task, bundle)
+        self._used_at = time.monotonic()
+        if (found := self._ready.get(name)) is not None:
+            return found
         with self._lock:
             if name not in self._ready:
-                if name != AUTO and name not in self.names():
-                    kind = "bundle" if bundle else "trained task"
-                    raise UnknownName.of(kind, name, self.names())
-                self._ready[name] = self._load(name, limits=self.limits)
+                self._check_name(name, bundle)
+                self._ready[name] = self._loaded(name)
             return self._ready[name]
+
+    def bundle(self, task: str, bundle: str = "") -> Bundle | None:
+        """What a reader's bundle says of itself, without loading its network; None for 'auto'. Raises as `get`."""
+        name = self._name(task, bundle)
+        if (reader := self._ready.get(name)) is not None:
+            return reader.bundle if isinstance(reader, Reader) else None
+        self._check_name(name, bundle)
+        if name == AUTO:
+            return None
+        if name not in self._bundles:
+            self._bundles[name] = self._noting(name, lambda: named_bundle(name))
+        return self._bundles[name]
 
     def names(self) -> list[str]:
         """What can be asked for besides 'auto', sorted."""
@@ -87,21 +93,99 @@ class Readers:
             _LOG.error("bundles of the site's own cannot be read: %s", error)
             return OwnBundles()
 
-    def bundled(self) -> list[Reader]:
-        """One reader for each bundle, loaded where it is not yet; the site's own that cannot be loaded are left out."""
+    def bundled(self) -> list[Bundle]:
+        """Every bundle that can be asked for, once; the site's own that cannot be loaded are left out."""
         own = self.own().names
-        unique: dict[str, Reader] = {}
+        unique: dict[str, Bundle] = {}
         for name in self.names():
             try:
-                reader = self.get(*name.split("/", 1))
+                found = self.bundle(*name.split("/", 1))
             except SecondReadError as error:
                 if name not in own:
                     raise
                 _LOG.error("the bundle %s cannot be loaded: %s", name, error)
                 continue
-            if isinstance(reader, Reader):
-                unique[reader.bundle.id] = reader
+            if found is not None:
+                unique[found.id] = found
         return list(unique.values())
+
+    def look_at_all(self) -> None:
+        """Look whether every bundle is whole, without loading networks: what is not is told by `check` from now on."""
+        for name in self.names():
+            try:
+                self.bundle(*name.split("/", 1))
+            except SecondReadError as error:
+                _LOG.error("the bundle %s cannot be loaded: %s", name, error)
+
+    def load_all(self, stopping: threading.Event) -> None:
+        """Load every bundle, so that the first reading is as fast as the next. What cannot be loaded is noted."""
+        for name in self.names():
+            if stopping.is_set():
+                return
+            try:
+                self.get(*name.split("/", 1))
+            except SecondReadError as error:
+                _LOG.error("the bundle %s cannot be loaded: %s", name, error)
+
+    def check(self) -> None:
+        """Raise the error of a bundle that comes with the package and could not be loaded when it was last tried."""
+        own = self.own().names
+        for name, error in list(self._trouble.items()):
+            if name not in own:
+                raise error
+
+    def let_go(self, *, idle: float) -> bool:
+        """Free what was loaded, where nothing was asked for in so many seconds. Whether there was something to free."""
+        if time.monotonic() - self._used_at < idle:
+            return False
+        with self._lock:
+            loaded = [self._ready.pop(name) for name in list(self._ready) if name not in self._given]
+        if not loaded:
+            return False
+        _give_back(loaded)  # who reads with one now has it until the end
+        give_back_freed_memory()
+        return True
+
+    @cached_property
+    def _chosen(self) -> dict[str, str]:
+        return default_bundles()
+
+    def _name(self, task: str, bundle: str) -> str:
+        """Under which it is kept: a task's own choice is that bundle, which is not loaded twice."""
+        name = _reference(task, bundle)
+        if name in self._given or name == AUTO or "/" in name:
+            return name
+        chosen = self._chosen.get(name)
+        return name if chosen is None else f"{name}/{chosen}"
+
+    def _check_name(self, name: str, bundle: str) -> None:
+        if name != AUTO and name not in self.names():
+            kind = "bundle" if bundle else "trained task"
+            raise UnknownName.of(kind, name, self.names())
+
+    def _loaded(self, name: str) -> AnyReader:
+        reader = self._noting(name, lambda: self._load(name, limits=self.limits))
+        if isinstance(reader, AutoReader):
+            reader.take_readers_from(self.get)
+        give_back_freed_memory()  # loading a network takes twice its size for a moment
+        return reader
+
+    def _noting(self, name: str, load: Callable[[], T]) -> T:
+        try:
+            found = load()
+        except SecondReadError as error:
+            self._trouble[name] = error
+            raise
+        self._trouble.pop(name, None)
+        return found
+
+
+def _give_back(loaded: list[AnyReader]) -> None:
+    """Close readers that nobody else holds, and their memory with them."""
+    while loaded:
+        reader = loaded.pop()
+        if isinstance(reader, Reader):
+            reader.give_memory_back()
 
 
 def readers_of(
@@ -121,7 +205,8 @@ def readers_of(
     use_own_bundles(str(settings.get("BUNDLES", "")))
     own_folder()  # one that is none stops the start
     load = load or partial(load_named, gate=settings["GATE"] != "off")
-    return Readers(limits=limits, parallel=settings["PARALLEL_READINGS"], ready=ready, load=load)
+    parallel = int(settings["PARALLEL_READINGS"]) or cores()
+    return Readers(limits=limits, parallel=parallel, ready=ready, load=load)
 
 
 def _reference(task: str, bundle: str) -> str:

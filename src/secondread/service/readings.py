@@ -1,175 +1,39 @@
 """The store of readings: each kept once, found again, deleted with undo, every access in the trail."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import fields
+from types import SimpleNamespace
+from typing import Any, TypeVar
 
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, undefer
 
-from secondread.errors import Conflict, NotAllowed, NotThere
+from secondread.errors import Conflict, ImageError, NotAllowed, NotThere
+from secondread.reading import HeatMap
+from secondread.service import statements
+from secondread.service.commits import GroupCommit
 from secondread.service.database import Database
 from secondread.service.first_opinion import note_shown, owed
-from secondread.service.image_store import HEAT_MAPS, THUMBNAILS, ImageStore, heat_map_name, thumbnail_name
-from secondread.service.tables import ImageRow, ReadingRow, now, record_of
+from secondread.service.image_store import ImageStore
+from secondread.service.map_cells import unpack
+from secondread.service.outcomes import CELLS, WHOLE, Draft, Outcome, StoredReading
+from secondread.service.picture_cache import GREY, PictureCache
+from secondread.service.tables import ImageRow, ReadingRow, now
 from secondread.service.trail import Actor, record
-from secondread.service.triage import OPEN, WAITING, triage_of, triage_reason
-from secondread.stats.scale import score_of
+from secondread.service.triage import OPEN, WAITING, triage_of
 
-WHOLE = "all:"  # begins the point_key of a file of several frames that was read whole
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What came out for an image, under the names of the table's columns.
-
-    frame: the one that answered, from 0. frames: of a file of several that was read whole, each one's number (from 1),
-    probability, score, decision and refusal code.
-    """
-
-    frame: int = 0
-    frames: tuple[dict[str, Any], ...] = ()
-    task: str = ""  # '' where none was found
-    bundle: str = ""  # task/name@hash
-    bundle_sha256: str = ""
-    operating_point: str = ""
-    threshold: float | None = None
-    low: float | None = None
-    high: float | None = None
-    probability: float | None = None
-    decision: str = ""  # 'positive', 'negative', 'uncertain', or '' where refused
-    decision_text: str = ""
-    refusal_code: str = ""
-    refusal_message: str = ""
-    warnings: tuple[str, ...] = ()
-    facts: dict[str, Any] = field(default_factory=dict)
-    elapsed: float = 0.0  # seconds
-
-    @property
-    def score(self) -> int | None:
-        """0 to 100, on its decision's side of the operating point."""
-        return None if self.probability is None else score_of(self.probability, self.threshold, self.low)
-
-    @property
-    def band(self) -> list[float | None] | None:
-        """The bounds between which a probability is uncertain, where the operating point has them."""
-        return None if self.low is None else [self.low, self.high]
-
-    @property
-    def point_key(self) -> str:
-        """Tells operating points apart, also two of one name; '' for a refusal, which hangs on none.
-
-        A file of several frames that was read whole is another reading than one of its frames.
-        """
-        whole = WHOLE if self.frames else ""
-        if self.refusal_code or self.threshold is None:
-            return whole
-        band = "" if self.low is None else f"[{self.low!r},{self.high!r}]"
-        return f"{whole}{self.operating_point}@{self.threshold!r}{band}"[:120]
-
-    @property
-    def worst_frame(self) -> int | None:
-        """Which of several frames answered, from 1; None where there is but one, or none could be read."""
-        return self.frame + 1 if self.frames and self.decision else None
-
-    def contract(self, *, path: str | None, heatmap: str | None) -> dict[str, Any]:
-        """The fixed shape of `secondread read --json` and of the API (see Reading.to_dict)."""
-        refused = bool(self.refusal_code)
-        row: dict[str, Any] = {
-            "path": path,
-            "task": None if refused else self.task,
-            "bundle": None if refused else self.bundle,
-            "probability": self.probability,
-            "score": self.score,
-            "decision": self.decision or None,
-            "operating_point": self.operating_point or None,
-            "warnings": None if refused else list(self.warnings),
-            "heatmap": heatmap,
-            "refusal": {"code": self.refusal_code, "message": self.refusal_message} if refused else None,
-        }
-        if self.frames:
-            frames = [{key: one[key] for key in ("frame", "score", "decision", "refusal")} for one in self.frames]
-            row |= {"frames": frames, "worst_frame": self.worst_frame}
-        return row
-
-
-@dataclass(frozen=True, kw_only=True)
-class Draft(Outcome):
-    """A reading as it will be stored, with its pictures; who asked and when comes with storing."""
-
-    thumbnail: bytes | None = None  # PNG
-    heat_map: bytes | None = None  # PNG, grey: 0 nothing, 255 strongest; coloured where it is shown
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredReading(Outcome):
-    """A reading out of the store, with the reason for its place in triage order."""
-
-    id: int
-    image_sha256: str
-    name: str
-    source: str
-    has_thumbnail: bool
-    heat_map: str  # its name in the image store; '' where there is none
-    created_at: datetime
-    created_by: str
-    triage: float
-    review_state: str
-    finding: int | None
-    n_reviews: int
-    deleted_at: datetime | None
-    erased_at: datetime | None
-    hidden: bool = False  # the answer is withheld from the one who asks, until they have given their own opinion
-
-    @property
-    def reason(self) -> str:
-        """Why it stands where it does in triage order."""
-        return triage_reason(self.triage, self.score, self.n_reviews)
-
-    @classmethod
-    def of(cls, row: ReadingRow) -> "StoredReading":
-        """From its row."""
-        return record_of(cls, row, hidden=False)
-
-    def withheld(self) -> "StoredReading":
-        """The same without its answer and all that tells of it: which frame, how urgent, what others concluded."""
-        frames = tuple({name: one[name] if name == "frame" else None for name in one} for one in self.frames)
-        nothing = dict.fromkeys(("threshold", "low", "high", "probability", "finding"))
-        empty = dict.fromkeys(("decision", "decision_text", "operating_point", "heat_map"), "")
-        return replace(self, hidden=True, frame=0, frames=frames, triage=0.0, warnings=(), **nothing, **empty)  # type: ignore[arg-type]
-
-    def to_dict(self) -> dict[str, Any]:
-        """For CSV and JSON: the contract of `secondread read --json` first, then what the store adds."""
-        return self.contract(path=self.name, heatmap=self.heat_map or None) | {
-            "id": self.id,
-            "image": self.image_sha256,
-            "frame": self.frame,
-            "source": self.source,
-            "asked_task": self.task or None,
-            "threshold": self.threshold,
-            "band": self.band,
-            "facts": self.facts,
-            "elapsed_ms": round(1000 * self.elapsed, 1),
-            "created_at": self.created_at.isoformat(),
-            "created_by": self.created_by,
-            "review_state": self.review_state,
-            "finding": self.finding,
-            "n_reviews": self.n_reviews,
-            "reason": self.reason,
-            "hidden": self.hidden,
-            "deleted": self.deleted_at is not None,
-            "erased": self.erased_at is not None,
-        }
+_Found = TypeVar("_Found")
 
 
 class ReadingStore:
-    """Readings in the database, their pictures in the folder."""
+    """Readings in the database. Their pictures are drawn when they are looked at (see picture_cache)."""
 
-    def __init__(self, database: Database, images: ImageStore):
+    def __init__(self, database: Database, images: ImageStore, pictures: PictureCache):
         self._database = database
         self._images = images
+        self._pictures = pictures
+        self._together = GroupCommit(database)
 
     def find(
         self, image_sha256: str, *, bundle_sha256: str, point_keys: Sequence[str], frame: int | None = None
@@ -179,70 +43,55 @@ class ReadingStore:
         frame: of one frame alone, from 0; None: of the whole file, for which one frame of several never stands.
         """
         keys = [*point_keys, *(WHOLE + key for key in point_keys)] if frame is None else list(point_keys)
-        statement = select(ReadingRow).where(
-            ReadingRow.image_sha256 == image_sha256,
-            ReadingRow.bundle_sha256 == bundle_sha256,
-            ReadingRow.point_key.in_(keys),
-            ReadingRow.deleted_at.is_(None),
-            ReadingRow.erased_at.is_(None),
-        )
-        if frame is not None:
-            statement = statement.where(ReadingRow.frame == frame)
+        wanted = {"image_sha256": image_sha256, "bundle_sha256": bundle_sha256, "keys": keys}
         with self._database.reading() as session:
-            rows = session.scalars(statement.order_by(ReadingRow.id)).all()
-            found = (row for row in rows if frame is not None or row.frames or (row.facts.get("n_frames") or 1) == 1)
-            row = next(found, None)
-            return StoredReading.of(row) if row else None
+            rows = session.connection().execute(statements.FIND, wanted).all()
+        for row in rows:
+            whole = row.frames or (row.facts.get("n_frames") or 1) == 1
+            if whole if frame is None else row.frame == frame:
+                return StoredReading.of(row)
+        return None
 
     def add(
-        self, draft: Draft, *, image_sha256: str, name: str, source: str = "", actor: Actor
+        self,
+        draft: Draft,
+        *,
+        image_sha256: str,
+        name: str,
+        source: str = "",
+        actor: Actor,
+        before: Callable[[Session], None] | None = None,
     ) -> tuple[StoredReading, bool]:
         """Store a reading, or fetch the one that is there already; True where it is new.
 
-        Of two processes that store the same at once, one inserts and both get that row.
+        Of two processes that store the same at once, one inserts and both get that row. What several threads store at
+        once is committed together. before: called in the same transaction, first: it takes the image in; without it
+        the image is there, or was erased since: then NotThere is raised.
         """
-        self.keep_pictures(draft, image_sha256)
-        try:
-            with self._database.begin() as session:
-                what = {"image_sha256": image_sha256, "name": name, "source": source}
-                row, new = self.add_within(session, draft, **what, actor=actor)
-                if row.decision:
-                    note_shown(session, [row.id], actor)
-                return StoredReading.of(row), new
-        except NotThere:  # erased while it was read: no picture of it may come after
-            self._images.forget(image_sha256)
-            raise
 
-    def keep_pictures(self, draft: Draft, image_sha256: str) -> None:
-        """Write thumbnail and heat map, before the row that speaks of them."""
-        if draft.thumbnail is not None:
-            self._images.add_picture(THUMBNAILS, thumbnail_name(image_sha256, draft.frame), draft.thumbnail)
-        if draft.heat_map is not None:
-            name = heat_map_name(image_sha256, draft.bundle_sha256, draft.frame)
-            self._images.add_picture(HEAT_MAPS, name, draft.heat_map)
+        def store(session: Session) -> tuple[StoredReading, bool]:
+            what = {"image_sha256": image_sha256, "name": name, "source": source}
+            if before is None:
+                check_kept(session, image_sha256)
+            else:
+                before(session)
+            kept, new = self.add_within(session, draft, **what, actor=actor)
+            if kept.decision:
+                note_shown(session, [kept.id], actor)
+            return kept, new
+
+        return self._together(image_sha256, store)
 
     def add_within(
         self, session: Session, draft: Draft, *, image_sha256: str, name: str, source: str, actor: Actor
-    ) -> tuple[ReadingRow, bool]:
-        """As `add`, inside the caller's transaction; the pictures are there already.
-
-        Raises NotThere where the image was erased since it was taken in.
-        """
-        erased = select(ImageRow.erased_at).where(ImageRow.sha256 == image_sha256).with_for_update(read=True)
-        if session.scalar(erased) is not None:
-            raise NotThere("the image was erased while it was read; nothing of it is kept")
+    ) -> tuple[StoredReading, bool]:
+        """As `add`, inside the caller's transaction, which has seen to the image's own row."""
         values = _values(draft, image_sha256=image_sha256, name=name, source=source, actor=actor)
-        insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
-        inserted = session.execute(
-            insert(ReadingRow)
-            .values(**values)
-            .on_conflict_do_nothing(index_elements=["image_sha256", "frame", "bundle_sha256", "point_key"])
-            .returning(ReadingRow.id)
-        ).scalar()
+        inserted = statements.insert_reading(session, values)
         if inserted is not None:
-            row = session.get_one(ReadingRow, inserted)
-            record(session, actor, "reading.made", f"reading:{row.id}", **_proof(row))
-            return row, True
+            kept = StoredReading.of(SimpleNamespace(**values, id=inserted))
+            record(session, actor, "reading.made", f"reading:{inserted}", **_proof(kept))
+            return kept, True
         row = session.scalars(
             select(ReadingRow)
             .where(
@@ -252,42 +101,60 @@ class ReadingStore:
                 ReadingRow.point_key == draft.point_key,
             )
             .with_for_update()
+            .execution_options(populate_existing=True)
         ).one()
         if row.deleted_at is not None or row.erased_at is not None:
             # Sent again: what was deleted or erased comes back, with the name it has now.
             row.deleted_at, row.erased_at, row.deleted_by = None, None, ""
-            row.name, row.source = values["name"], values["source"]
-            row.has_thumbnail, row.heat_map = values["has_thumbnail"], values["heat_map"]
-            row.facts = values["facts"]
-            record(session, actor, "reading.sent_again", f"reading:{row.id}", **_proof(row))
+            for name in ("name", "source", "has_thumbnail", "heat_map", "map_cells", "facts"):
+                setattr(row, name, values[name])
+            action = "reading.sent_again"
         elif row.refusal_code != draft.refusal_code:  # refused again, but for another reason: settings have changed
             row.refusal_code, row.refusal_message = draft.refusal_code, draft.refusal_message
             row.frames = list(draft.frames)
-            record(session, actor, "reading.refused_anew", f"reading:{row.id}", **_proof(row))
+            action = "reading.refused_anew"
         else:
-            record(session, actor, "reading.answered_from_store", f"reading:{row.id}", **_proof(row))
-        return row, False
+            action = "reading.answered_from_store"
+        kept = StoredReading.of(row)
+        record(session, actor, action, f"reading:{row.id}", **_proof(kept))
+        return kept, False
 
-    def tell_from_store(self, reading: StoredReading, *, actor: Actor) -> None:
-        """Note in the trail that an image was answered with a reading that was there."""
-        with self._database.begin() as session:
+    def tell_from_store(
+        self, reading: StoredReading, *, actor: Actor, before: Callable[[Session], None] | None = None
+    ) -> bool:
+        """Note in the trail that an image was answered with a reading that was there; False, and nothing is noted,
+        where it is not there any more. before: as of `add`.
+        """
+
+        def tell(session: Session) -> None:
+            if before is not None:
+                before(session)  # first: from here on nobody erases the image
+            if session.connection().execute(statements.IS_LIVE, {"reading": reading.id}).first() is None:
+                raise NotThere(f"reading {reading.id} is not there any more")
             record(session, actor, "reading.answered_from_store", f"reading:{reading.id}")
             if reading.decision:
                 note_shown(session, [reading.id], actor)
+
+        try:
+            self._together(reading.image_sha256, tell)
+        except NotThere:
+            return False
+        return True
 
     def get(self, reading_id: int, *, actor: Actor, deleted: bool = False, answer: bool = True) -> StoredReading:
         """One reading, noted in the trail as seen. deleted: also one that was deleted. Raises NotThere.
 
         answer: False where only the image is shown: the answer does not count as shown by it.
         """
-        with self._database.begin() as session:
-            row = _one(session, reading_id, deleted=deleted)
-            found = StoredReading.of(row)
+
+        def look(session: Session) -> StoredReading:
+            found = StoredReading.of(_one(session, reading_id, deleted=deleted))
             [shown] = show(session, [found], actor) if answer or actor.opinion_first else [found]
-            record(
-                session, actor, "reading.seen", f"reading:{row.id}", **({"answer": "withheld"} if shown.hidden else {})
-            )
+            told = {"answer": "withheld"} if shown.hidden else {}
+            record(session, actor, "reading.seen", f"reading:{found.id}", **told)
             return shown
+
+        return self._looking(reading_id, look)
 
     def image(self, reading_id: int, *, actor: Actor) -> bytes:
         """The image's bytes as they are kept, noted in the trail. Raises NotThere."""
@@ -295,33 +162,65 @@ class ReadingStore:
 
     def look_at_image(self, reading_id: int, *, actor: Actor) -> str:
         """The image's SHA-256, to show a picture of it; noted in the trail. Raises NotThere."""
-        with self._database.begin() as session:
+
+        def look(session: Session) -> str:
             row = _one(session, reading_id)
             record(session, actor, "image.seen", f"image:{row.image_sha256}", reading=row.id)
             return row.image_sha256
 
-    def heat_map(self, reading_id: int, *, actor: Actor) -> bytes:
-        """The heat map's strength as a grey PNG, noted in the trail. Raises NotThere."""
-        with self._database.begin() as session:
-            row = _one(session, reading_id)
-            if not row.heat_map:
+        return self._looking(reading_id, look)
+
+    def heat_map(self, reading_id: int, *, actor: Actor, colours: str = GREY) -> bytes:
+        """The heat map as a PNG, noted in the trail: grey, its strength; inferno, to lay over the image.
+
+        Raises as `map_of`.
+        """
+        reading, heatmap = self._map_of(reading_id, actor)
+        name = reading.heat_map.partition("-")[2]
+        return self._pictures.heat_map(reading.image_sha256, name, heatmap, colours=colours)
+
+    def map_of(self, reading_id: int, *, actor: Actor) -> HeatMap:
+        """The heat map itself, noted in the trail as seen. Raises NotThere, and NotAllowed as `check_shown`."""
+        return self._map_of(reading_id, actor)[1]
+
+    def cells(self, reading: StoredReading) -> HeatMap | None:
+        """The heat map of a reading that is at hand, to answer with; None where it has none, or was erased."""
+        with self._database.reading() as session:
+            cells = session.connection().execute(statements.CELLS_OF, {"reading": reading.id}).scalar()
+        return None if cells is None else unpack(cells)
+
+    def _map_of(self, reading_id: int, actor: Actor) -> tuple[StoredReading, HeatMap]:
+        def look(session: Session) -> tuple[StoredReading, HeatMap]:
+            row = _one(session, reading_id, more=[undefer(ReadingRow.map_cells)])
+            if row.map_cells is None:
                 raise NotThere("this reading has no heat map")
-            check_shown(show(session, [StoredReading.of(row)], actor)[0])
+            reading = StoredReading.of(row)
+            check_shown(show(session, [reading], actor)[0])
             record(session, actor, "heat_map.seen", f"image:{row.image_sha256}", reading=row.id)
-        return self._images.picture(HEAT_MAPS, row.heat_map)
+            return reading, unpack(row.map_cells)
+
+        return self._looking(reading_id, look)
+
+    def _looking(self, reading_id: int, look: Callable[[Session], _Found]) -> _Found:
+        """What is only looked at is in the trail too, so that looks at many pictures are committed together as well."""
+        return self._together(f"reading:{reading_id:020}", look)
 
     def thumbnails(self, reading_ids: Iterable[int], *, actor: Actor) -> dict[int, bytes]:
-        """Small PNGs for a list, one line in the trail for all of them; those without one are left out."""
+        """Small PNGs for a list, one line in the trail for all of them; those without one are left out. Raises Busy."""
         wanted = list(reading_ids)
         with self._database.begin() as session:
-            rows = session.execute(
-                select(ReadingRow.id, ReadingRow.image_sha256, ReadingRow.frame).where(
+            rows = session.scalars(
+                select(ReadingRow).where(
                     ReadingRow.id.in_(wanted), ReadingRow.has_thumbnail, ReadingRow.deleted_at.is_(None)
                 )
             ).all()
-            record(session, actor, "thumbnails.seen", "worklist", readings=sorted(row.id for row in rows))
-        names = {row.id: thumbnail_name(row.image_sha256, row.frame) for row in rows}
-        return {reading_id: self._images.picture(THUMBNAILS, name) for reading_id, name in names.items()}
+            shown = _withhold(session, [StoredReading.of(row) for row in rows], actor)
+            record(session, actor, "thumbnails.seen", "worklist", readings=sorted(one.id for one in shown))
+        found = {}
+        for one in shown:
+            with suppress(ImageError, NotThere):  # beyond a limit that was lowered, or erased
+                found[one.id] = self._pictures.thumbnail(one.image_sha256, one.frame)
+        return found
 
     def delete(self, reading_ids: Iterable[int], *, actor: Actor) -> list[int]:
         """Take readings out of sight; `undelete` brings them back. Gives those that were there."""
@@ -353,15 +252,29 @@ class ReadingStore:
             return ids
 
 
+def check_kept(session: Session, image_sha256: str) -> None:
+    """Hold an image's row until the transaction ends. Raises NotThere where it was erased since it was taken in."""
+    erased = select(ImageRow.erased_at).where(ImageRow.sha256 == image_sha256).with_for_update(read=True)
+    if session.scalar(erased) is not None:
+        raise NotThere("the image was erased while it was read; nothing of it is kept")
+
+
 def show(session: Session, readings: Sequence[StoredReading], actor: Actor) -> list[StoredReading]:
     """What of these the actor may see: with `opinion_first`, answers on which they owe an opinion are withheld.
 
     All that is not withheld is noted as shown, for those whose opinion would count.
     """
-    answered = [one for one in readings if one.decision]
-    waiting = [one.id for one in answered if one.review_state in (OPEN, WAITING)]
-    hidden = owed(session, waiting, actor.name) if actor.opinion_first and actor.may("review") else frozenset()
-    note_shown(session, (one.id for one in answered if one.id not in hidden), actor)
+    shown = _withhold(session, readings, actor)
+    note_shown(session, (one.id for one in shown if one.decision), actor)
+    return shown
+
+
+def _withhold(session: Session, readings: Sequence[StoredReading], actor: Actor) -> list[StoredReading]:
+    """As `show`, without a note: for what tells no more of an answer than which frame it came from."""
+    if not (actor.opinion_first and actor.may("review")):
+        return list(readings)
+    waiting = [one.id for one in readings if one.decision and one.review_state in (OPEN, WAITING)]
+    hidden = owed(session, waiting, actor.name)
     return [one.withheld() if one.id in hidden else one for one in readings]
 
 
@@ -371,8 +284,9 @@ def check_shown(reading: StoredReading) -> None:
         raise NotAllowed("your own opinion comes first: give it, and the answer is shown")
 
 
-def _one(session: Session, reading_id: int, *, deleted: bool = False) -> ReadingRow:
-    row = session.get(ReadingRow, reading_id) if abs(reading_id) < 2**31 else None
+def _one(session: Session, reading_id: int, *, deleted: bool = False, more: Sequence[Any] = ()) -> ReadingRow:
+    """more: options of the statement."""
+    row = session.get(ReadingRow, reading_id, options=more) if abs(reading_id) < 2**31 else None
     if row is None or (row.deleted_at is not None and not deleted):
         raise NotThere(f"there is no reading {reading_id}; it may have been deleted")
     return row
@@ -381,23 +295,37 @@ def _one(session: Session, reading_id: int, *, deleted: bool = False) -> Reading
 def _values(draft: Draft, *, image_sha256: str, name: str, source: str, actor: Actor) -> dict[str, Any]:
     """The row: what came out under its own names, and what follows from it."""
     came_out = {column.name: getattr(draft, column.name) for column in fields(Outcome)}
-    return came_out | {
-        "warnings": list(draft.warnings),
-        "frames": list(draft.frames),
-        "image_sha256": image_sha256,
-        "name": clean_name(name),
-        "source": source.replace("\0", "")[:200],
-        "point_key": draft.point_key,
-        "sort_score": -1.0 if draft.probability is None else draft.probability,
-        "has_thumbnail": draft.thumbnail is not None,
-        "heat_map": "" if draft.heat_map is None else heat_map_name(image_sha256, draft.bundle_sha256, draft.frame),
-        "created_at": now(),
-        "created_by": actor.name,
-        "triage": triage_of(decision=draft.decision, probability=draft.probability, review_state=OPEN),
-    }
+    return (
+        _AT_FIRST
+        | came_out
+        | {
+            "warnings": list(draft.warnings),
+            "frames": list(draft.frames),
+            "image_sha256": image_sha256,
+            "name": clean_name(name),
+            "source": source.replace("\0", "")[:200],
+            "point_key": draft.point_key,
+            "sort_score": -1.0 if draft.probability is None else draft.probability,
+            "has_thumbnail": draft.has_thumbnail,
+            "heat_map": "" if draft.map_cells is None else CELLS,
+            "map_cells": draft.map_cells,
+            "created_at": now(),
+            "created_by": actor.name,
+            "triage": triage_of(decision=draft.decision, probability=draft.probability, review_state=OPEN),
+        }
+    )
 
 
-def _proof(row: ReadingRow) -> dict[str, Any]:
+_AT_FIRST: dict[str, Any] = {
+    "review_state": OPEN,
+    "finding": None,
+    "n_reviews": 0,
+    "deleted_at": None,
+    "erased_at": None,
+}
+
+
+def _proof(row: StoredReading) -> dict[str, Any]:
     """What the trail keeps of a reading: nothing that identifies."""
     return {
         "image": row.image_sha256,

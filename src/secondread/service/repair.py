@@ -1,11 +1,11 @@
 """Whether database and folder say the same: what kills and full disks left, found, told, and on request mended.
 
 Files are written before the row that speaks of them, so a kill between the two leaves a file that no row names: no
-reading is lost by it, but retention and erasure, which go by rows, would never reach it.
+reading is lost by it, but retention and erasure, which go by rows, would never reach it. Pictures can be drawn again,
+so that one too few is no fault; but one of an image that is gone must not stay.
 """
 
 import logging
-import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
@@ -19,16 +19,9 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from secondread.errors import TrailBroken
 from secondread.service.backup import RESTORING, is_abandoned, remove_abandoned
 from secondread.service.database import Database
-from secondread.service.image_store import (
-    HEAT_MAPS,
-    IMAGES,
-    KINDS,
-    PICTURES,
-    THUMBNAILS,
-    ImageStore,
-    maintenance,
-    thumbnail_name,
-)
+from secondread.service.image_store import IMAGES, OF_BEFORE, PICTURES, ImageStore
+from secondread.service.maintenance import maintenance
+from secondread.service.outcomes import CELLS
 from secondread.service.private import open_to_others, shut
 from secondread.service.retention import WAITING_STATES
 from secondread.service.tables import ImageRow, ItemRow, ReadingRow, now
@@ -71,7 +64,7 @@ class Repair:
         repair: remove files that no row names (but for young ones), and close or correct rows that lead nowhere; noted
         in the trail. What only a backup can bring back is told. Raises Conflict while a backup or retention runs.
         """
-        with maintenance(self._images.folder) if repair else nullcontext():
+        with maintenance(self._database, self._images.folder) if repair else nullcontext():
             return [
                 *self._of_files(self._used(), repair, actor),
                 self._aside(repair),
@@ -85,9 +78,23 @@ class Repair:
 
     def tidy(self, *, actor: Actor) -> int:
         """Remove files that no row names: retention goes by rows and would keep them for ever. How many went."""
-        with maintenance(self._images.folder):
+        with maintenance(self._database, self._images.folder):
             found = [*self._of_files(self._used(), True, actor), self._aside(True), self._restores(True)]
         return sum(one.mended for one in found)
+
+    def forget_pictures(self) -> int:
+        """Remove pictures on this host of images that another has erased since; how many."""
+        n = 0
+        for prefix in _PREFIXES:
+            paths = list(self._pictures(prefix))
+            names = {path.name[:64] for path in paths}
+            if not names:
+                continue
+            kept = select(ImageRow.sha256).where(ImageRow.sha256.in_(names), ImageRow.erased_at.is_(None))
+            with self._database.reading() as session:
+                here = set(session.scalars(kept))
+            n += _unlinked(path for path in paths if path.name[:64] not in here)
+        return n
 
     def warn(self) -> None:
         """Say in the log what `look` finds."""
@@ -102,7 +109,7 @@ class Repair:
         some: list[str] = []
         n_files = 0
         for prefix in (_PREFIXES + _PREFIXES)[start : start + _LOOKED_AT]:
-            n_files += sum(sum(1 for _ in os.scandir(folder)) for folder in self._folders(prefix))
+            n_files += sum(1 for _ in self._images.storage.list(f"{IMAGES}/{prefix}/"))
             if n_files > _MOST and some:
                 break
             some.append(prefix)
@@ -114,75 +121,64 @@ class Repair:
         begins = func.substr(ImageRow.sha256, 1, 2)
         with self._database.reading() as session:
             rows = set(session.scalars(select(begins).distinct()))
-        return [prefix for prefix in _PREFIXES if prefix in rows or any(self._folders(prefix))]
+        stored = self._images.storage
+        return [
+            prefix
+            for prefix in _PREFIXES
+            if prefix in rows or any(self._folders(prefix)) or any(stored.list(f"{IMAGES}/{prefix}/"))
+        ]
 
     def _of_files(self, prefixes: Iterable[str], repair: bool, actor: Actor | None) -> list[Finding]:
-        orphans = lost = pictures = missing = 0
+        orphans = lost = pictures = mapless = 0
         removed_images = removed_pictures = corrected = 0
         for prefix in prefixes:
-            here = {kind: dict(self._files(kind, prefix)) for kind in KINDS}
+            here = {one.key.rpartition("/")[2]: one for one in self._images.storage.list(f"{IMAGES}/{prefix}/")}
             with self._database.reading() as session:
-                rows, wanted = _images_of(session, prefix), _pictures_of(session, prefix)
-            unknown = [path for name, path in here[IMAGES].items() if name not in rows and _old(path)]
-            others = [
-                path
-                for kind in (THUMBNAILS, HEAT_MAPS)
-                for name, path in here[kind].items()
-                if name not in wanted[kind] and _old(path)
-            ]
-            others += [path for name, path in self._files(PICTURES, prefix) if name[:64] not in rows and _old(path)]
-            lost += sum(name not in here[IMAGES] and not self._images.exists(IMAGES, name) for name in rows)
-            gone = {
-                reading
-                for kind in (THUMBNAILS, HEAT_MAPS)
-                for name, readings in wanted[kind].items()
-                if name not in here[kind] and not self._images.exists(kind, name)
-                for reading in readings
-            }
-            orphans, pictures, missing = orphans + len(unknown), pictures + len(others), missing + len(gone)
+                rows, without = _images_of(session, prefix), _without_map(session, prefix)
+            unknown = [name for name, one in here.items() if name not in rows and _is_old(one.modified)]
+            others = [path for path in self._pictures(prefix) if path.name[:64] not in rows and _old(path)]
+            lost += sum(name not in here and not self._images.exists(name) for name in rows)
+            orphans, pictures, mapless = orphans + len(unknown), pictures + len(others), mapless + len(without)
             if repair and actor is not None and (unknown or others):
                 n_images, n_pictures = self._remove(prefix, unknown, others, actor)
                 removed_images, removed_pictures = removed_images + n_images, removed_pictures + n_pictures
-            if repair and actor is not None and gone:
-                corrected += self._correct(gone, actor)
+            if repair and actor is not None and without:
+                corrected += self._correct(without, actor)
         return [
             Finding("image files that no row names", orphans, removed_images),
             Finding("images whose file is missing", lost, advice="bring them back from a backup, or send them again"),
             Finding("pictures of no reading", pictures, removed_pictures),
-            Finding("readings whose thumbnail or heat map is missing", missing, corrected),
+            Finding("readings whose heat map is missing", mapless, corrected),
         ]
 
-    def _remove(self, prefix: str, images: list[Path], pictures: list[Path], actor: Actor) -> tuple[int, int]:
+    def _remove(self, prefix: str, images: list[str], pictures: list[Path], actor: Actor) -> tuple[int, int]:
         """Look once more where no upload can come in between, and remove what no row names."""
         with self._database.begin() as session:
             if not self._database.is_sqlite:  # SQLite has one writer at a time
                 session.execute(text("LOCK TABLE images, readings IN SHARE ROW EXCLUSIVE MODE"))
-            rows, wanted = _images_of(session, prefix), _pictures_of(session, prefix)
-            images = [path for path in images if path.name not in rows]
-            kinds = {**wanted, PICTURES: {}}
-            pictures = [path for path in pictures if path.stem not in kinds[path.parent.parent.name]]
-            for path in (*images, *pictures):
+            rows = _images_of(session, prefix)
+            now_here = {one.key.rpartition("/")[2]: one for one in self._images.storage.list(f"{IMAGES}/{prefix}/")}
+            left = [now_here[name] for name in images if name in now_here and name not in rows]
+            images = [one.key.rpartition("/")[2] for one in left if _is_old(one.modified)]  # the same may be coming in
+            pictures = [path for path in pictures if path.name[:64] not in rows]
+            self._images.storage.delete(*(f"{IMAGES}/{prefix}/{name}" for name in images))
+            for path in pictures:
                 path.unlink(missing_ok=True)
-            hashes = [path.name for path in images]
-            record(session, actor, "orphans.removed", f"folder:{prefix}", images=hashes, pictures=len(pictures))
+            record(session, actor, "orphans.removed", f"folder:{prefix}", images=images, pictures=len(pictures))
         return len(images), len(pictures)
 
-    def _correct(self, readings: set[int], actor: Actor) -> int:
-        """Say no more of a picture than is there: a list of readings is not shown without it else."""
+    def _correct(self, readings: list[int], actor: Actor) -> int:
+        """Say no more of a map than is there: the reading is shown without it."""
         with self._database.begin() as session:
-            rows = session.scalars(select(ReadingRow).where(ReadingRow.id.in_(readings)).with_for_update()).all()
-            for row in rows:
-                has = self._images.exists(THUMBNAILS, thumbnail_name(row.image_sha256, row.frame))
-                row.has_thumbnail = row.has_thumbnail and has
-                row.heat_map = row.heat_map if row.heat_map and self._images.exists(HEAT_MAPS, row.heat_map) else ""
+            session.execute(update(ReadingRow).where(ReadingRow.id.in_(readings)).values(heat_map=""))
             record(session, actor, "pictures.corrected", "readings", readings=sorted(readings))
-            return len(rows)
+        return len(readings)
 
     def _newest(self) -> Finding:
         newest = select(ImageRow.sha256).where(ImageRow.erased_at.is_(None)).order_by(ImageRow.received_at.desc())
         with self._database.reading() as session:
             hashes = session.scalars(newest.limit(_NEWEST)).all()
-        lost = sum(not self._images.exists(IMAGES, sha256) for sha256 in hashes)
+        lost = sum(not self._images.exists(sha256) for sha256 in hashes)
         return Finding(f"of the newest {_NEWEST} images those whose file is missing", lost)
 
     def _aside(self, repair: bool) -> Finding:
@@ -242,14 +238,14 @@ class Repair:
             return [str(row[0]) for row in session.execute(text(statement))]
 
     def _folders(self, prefix: str) -> Iterator[Path]:
-        return (folder for kind in (*KINDS, PICTURES) if (folder := self._images.folder / kind / prefix).is_dir())
+        kinds = (IMAGES, *OF_BEFORE, PICTURES)
+        return (folder for kind in kinds if (folder := self._images.folder / kind / prefix).is_dir())
 
-    def _files(self, kind: str, prefix: str) -> Iterator[tuple[str, Path]]:
-        """(the store's name of it, where it is)."""
-        folder = self._images.folder / kind / prefix
-        for path in folder.iterdir() if folder.is_dir() else ():
-            if not path.name.startswith("."):
-                yield (path.name if kind in (IMAGES, PICTURES) else path.stem), path
+    def _pictures(self, prefix: str) -> Iterator[Path]:
+        """Drawn ones, and those that earlier versions kept: the name of each begins with its image's hash."""
+        for folder in self._folders(prefix):
+            if folder.parent.name != IMAGES:
+                yield from (path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _images_of(session: Session, prefix: str) -> set[str]:
@@ -258,18 +254,12 @@ def _images_of(session: Session, prefix: str) -> set[str]:
     return set(session.scalars(rows))
 
 
-def _pictures_of(session: Session, prefix: str) -> dict[str, dict[str, list[int]]]:
-    """Kind → name → readings that show it, of images whose hash begins so."""
-    found: dict[str, dict[str, list[int]]] = {THUMBNAILS: {}, HEAT_MAPS: {}}
-    rows = select(
-        ReadingRow.id, ReadingRow.image_sha256, ReadingRow.frame, ReadingRow.has_thumbnail, ReadingRow.heat_map
-    ).where(_begins(ReadingRow.image_sha256, prefix), ReadingRow.erased_at.is_(None))
-    for row in session.execute(rows):
-        if row.has_thumbnail:
-            found[THUMBNAILS].setdefault(thumbnail_name(row.image_sha256, row.frame), []).append(row.id)
-        if row.heat_map:
-            found[HEAT_MAPS].setdefault(row.heat_map, []).append(row.id)
-    return found
+def _without_map(session: Session, prefix: str) -> list[int]:
+    """Readings of images whose hash begins so, that speak of a map which is not there."""
+    rows = select(ReadingRow.id).where(
+        _begins(ReadingRow.image_sha256, prefix), ReadingRow.heat_map == CELLS, ReadingRow.map_cells.is_(None)
+    )
+    return list(session.scalars(rows))
 
 
 def _begins(column: InstrumentedAttribute[str], prefix: str) -> ColumnElement[bool]:
@@ -277,9 +267,13 @@ def _begins(column: InstrumentedAttribute[str], prefix: str) -> ColumnElement[bo
     return and_(column >= prefix, column < f"{prefix}g")
 
 
+def _is_old(modified: float) -> bool:
+    return time.time() - modified > _YOUNG
+
+
 def _old(path: Path) -> bool:
     try:
-        return time.time() - path.stat().st_mtime > _YOUNG
+        return _is_old(path.stat().st_mtime)
     except FileNotFoundError:
         return False
 

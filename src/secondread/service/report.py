@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,12 @@ from secondread.evidence.promises import guarantees_of
 from secondread.images import decode, encode_png
 from secondread.reading import Bundle, OperatingPoint, Region, drawn_over, named_bundle, regions_of
 from secondread.service.clock import local_and_utc
+from secondread.service.outcomes import Outcome, StoredReading
 from secondread.service.patient_lines import PatientLine
+from secondread.service.picture_cache import HEAT_MAP_PIXELS
 from secondread.service.points import operating_point_of
 from secondread.service.prevalence import Meaning
-from secondread.service.readings import Outcome, StoredReading, check_shown
+from secondread.service.readings import check_shown
 from secondread.service.reviews import Review
 from secondread.service.service import Service
 from secondread.service.trail import Actor
@@ -205,7 +208,7 @@ def answer_facts(service: Service, reading: Outcome, *, loaded: Bundle | None = 
         point=point,
         measured=measured,
         bundle_is_here=bundle is not None,
-        outlook=_outlook(reading, bundle),
+        outlook=_outlook(bundle, reading.threshold, reading.low),
         meaning=service.prevalences.meaning_of(reading),
         below_screening=bundle is not None and point is not None and below_screening(bundle, point),
     )
@@ -219,10 +222,11 @@ def bundle_of(reading: Outcome) -> Bundle | None:
     return None
 
 
-def _outlook(reading: Outcome, bundle: Bundle | None) -> Outlook:
-    if bundle is None or reading.threshold is None:
+@lru_cache(maxsize=128)  # what hangs on the threshold alone is worked out once: it is told with every answer
+def _outlook(bundle: Bundle | None, threshold: float | None, low: float | None) -> Outlook:
+    if bundle is None or threshold is None:
         return Outlook(())
-    return outlook(bundle.evidence, reading.threshold, reading.low)
+    return outlook(bundle.evidence, threshold, low)
 
 
 def _of_choice(service: Service, reading: Outcome) -> tuple[str, ...]:
@@ -266,7 +270,7 @@ def _pictures(
     if not heat_map:
         return picture, None
     pixels, width = decode(picture).pixels, int(reading.facts["width"])
-    levels = decode(service.readings.heat_map(reading.id, actor=actor)).pixels
+    levels = service.readings.map_of(reading.id, actor=actor).levels(longest_side=HEAT_MAP_PIXELS)
     regions = regions_on(reading, levels) if bundle is not None and bundle.maps_lesions else []
     return picture, encode_png(drawn_over(pixels, levels, regions, width=width, least_side=PICTURE_PIXELS))
 
@@ -278,13 +282,18 @@ def _measured(reading: Outcome, bundle: Bundle, point: OperatingPoint | None) ->
         n_positive, n_negative = point.sensitivity.n or 0, point.specificity.n or 0
         rates = point.sensitivity.to_dict(), point.specificity.to_dict()
         chosen = (Measured(point.data, *rates, n_positive, n_negative, chosen=True),)
+    return (*_on_splits(bundle, reading.threshold or 0.0, reading.low), *chosen)
+
+
+@lru_cache(maxsize=128)
+def _on_splits(bundle: Bundle, threshold: float, low: float | None) -> tuple[Measured, ...]:
     results = (bundle.evidence or {}).get("results", {})
-    found = [row for row in (_of_split(name, table, reading) for name, table in results.items()) if row is not None]
-    return (*sorted(found, key=lambda row: not row.where.startswith("external")), *chosen)
+    found = [row for name, table in results.items() if (row := _of_split(name, table, threshold, low)) is not None]
+    return tuple(sorted(found, key=lambda row: not row.where.startswith("external")))
 
 
-def _of_split(name: str, table: Mapping[str, Any], reading: Outcome) -> Measured | None:
-    sensitivity, specificity = rates_at_threshold(table, reading.threshold or 0.0, low=reading.low)
+def _of_split(name: str, table: Mapping[str, Any], threshold: float, low: float | None) -> Measured | None:
+    sensitivity, specificity = rates_at_threshold(table, threshold, low=low)
     if sensitivity is None and specificity is None:
         return None
     n, n_positive = int(table["n"]), int(table["n_positive"])

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from secondread.errors import UsageError
 from secondread.service.answers import forget_answers, forget_answers_on
 from secondread.service.database import Database
-from secondread.service.image_store import ImageStore, maintenance
+from secondread.service.image_store import ImageStore
+from secondread.service.maintenance import maintenance
 from secondread.service.tables import BatchRow, ImageRow, ItemRow, ReadingRow, ReviewRow, iso, now
 from secondread.service.trail import Actor, record
 
@@ -58,7 +59,7 @@ class Retention:
         """
         before = _before(days)
         n_readings = n_images = 0
-        with maintenance(self._images.folder):
+        with maintenance(self._database, self._images.folder):
             with self._database.begin() as session:
                 forget_answers(session)  # they may quote notes
             for sha256 in self._due(before):
@@ -130,7 +131,7 @@ def erase_image(
     was = {"received_at": iso(image.received_at), "n_bytes": image.n_bytes}
     image.erased_at, image.patient, image.patient_line, image.header = moment, "", {}, {}
     for row in readings:
-        row.name, row.has_thumbnail, row.heat_map, row.erased_at = "", False, "", moment
+        row.name, row.has_thumbnail, row.heat_map, row.map_cells, row.erased_at = "", False, "", None, moment
         row.facts = _facts(row.facts, person=person)
         row.source = "" if person else row.source
     session.execute(update(ItemRow).where(ItemRow.image_sha256 == image.sha256).values(name="", message=""))

@@ -20,6 +20,8 @@ from secondread.service.erasure import Erasure
 from secondread.service.exports import ReviewedExport
 from secondread.service.image_store import ImageStore
 from secondread.service.intake import Bounds, Intake
+from secondread.service.object_storage import storage_of
+from secondread.service.old_pictures import take_over
 from secondread.service.patient_lines import PatientLines
 from secondread.service.picture_cache import PictureCache
 from secondread.service.points import OperatingPoints
@@ -79,11 +81,11 @@ class Service:
         use = {row.key: row.default for row in SETTINGS} | dict(settings or {})
         zone = zone_of(str(use["TIME_ZONE"]))
         folder = data_folder_of(use)
-        database, images = Database.open(folder, str(use["DATABASE"])), ImageStore(folder)
+        storage = storage_of(folder, str(use.get("IMAGES", "")), endpoint=str(use.get("S3_ENDPOINT", "")))
+        database = Database.open(folder, str(use["DATABASE"]))
+        images = ImageStore(folder, storage, key_file=str(use.get("SITE_KEY", "")))
         if upgrade:
-            images.prepare()
-            close_to_others(folder)
-            database.upgrade()
+            _upgrade(database, images)
         checkpoints = CheckpointFile.of(folder, str(use["TRAIL_CHECKPOINTS"]))
         trail = AuditTrail(database, checkpoints)
         keeper = CheckpointKeeper(checkpoints, end=trail.checkpoint, holds=trail.holds)
@@ -100,14 +102,15 @@ class Service:
             max_file_bytes=max_file,
             max_ratio=int(use["MAX_ARCHIVE_RATIO"]),
         )
-        readings = ReadingStore(database, images)
+        pictures = PictureCache(images, max_bytes=int(use["PICTURES_MB"]) * 10**6, limits=limits)
+        readings = ReadingStore(database, images, pictures)
         queue = Queue(database, readings, lease_seconds=float(use["LEASE_SECONDS"]))
         keep = use["DEIDENTIFY"] == "off"
         return cls(
             folder=folder,
             database=database,
             images=images,
-            pictures=PictureCache(images, max_bytes=int(use["PICTURES_MB"]) * 10**6, limits=limits),
+            pictures=pictures,
             readings=readings,
             worklist=Worklist(database),
             reviews=Reviews(database, needed=int(use["REVIEWS_NEEDED"])),
@@ -131,6 +134,13 @@ class Service:
             zone=zone,
         )
 
+    def upgrade(self) -> None:
+        """Make the folders, bring the tables to this version, and take over what earlier versions kept as files.
+
+        Several processes may do so at once. Raises ServiceError.
+        """
+        _upgrade(self.database, self.images)
+
     @property
     def limits(self) -> Limits:
         """Sizes beyond which nothing is decoded."""
@@ -148,3 +158,10 @@ class Service:
         """Write the last checkpoint of the trail, and give the database's connections back."""
         self.checkpoints.close()
         self.database.close()
+
+
+def _upgrade(database: Database, images: ImageStore) -> None:
+    images.prepare()
+    close_to_others(images.folder)
+    database.upgrade()
+    take_over(database, images)

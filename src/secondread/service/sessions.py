@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, inspect, select, update
+from sqlalchemy import bindparam, delete, inspect, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -28,6 +28,12 @@ _TELL_EVERY = timedelta(minutes=1)  # how often the last use of a session is wri
 _SWEPT_AFTER = 2 * LONGEST_SESSION  # by the clock; far enough that none that lasts is swept where the clock was set
 _MOST_SESSIONS, _MOST_DEVICES = 100, 20  # of one account; the oldest go
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")  # 256 bits
+# Built once: it is asked with every request, since a session that was ended, by any process, is over at that moment.
+_ACCOUNT = (
+    select(SessionRow, UserRow)
+    .join(UserRow, UserRow.id == SessionRow.user_id)
+    .where(SessionRow.sha256 == bindparam("sha256"))
+)
 
 
 @dataclass(frozen=True)
@@ -94,9 +100,8 @@ class Sessions:
         """The account of a cookie's text, and its session; None where there is none, or where it is over."""
         if not _SECRET.fullmatch(secret):
             return None
-        statement = select(SessionRow, UserRow).join(UserRow, UserRow.id == SessionRow.user_id)
         with self._database.reading() as session:
-            found = session.execute(statement.where(SessionRow.sha256 == _hash(secret))).first()
+            found = session.execute(_ACCOUNT, {"sha256": _hash(secret)}).first()
         moment = self._clock()
         if found is None or found[1].disabled_at is not None or not self._lasts(found[0], moment):
             return None

@@ -16,7 +16,8 @@ from secondread.errors import CannotOpen, UnknownName, UsageError
 Value = int | str
 _PREFIX = "SECONDREAD_"
 CONFIG_VARIABLE = "SECONDREAD_CONFIG"
-_OTHER_VARIABLES = {CONFIG_VARIABLE, "SECONDREAD_DATA", "SECONDREAD_CACHE"}  # of training and its benchmark
+# Of training and its benchmark, and of reading whether it is served or not.
+_OTHER_VARIABLES = {CONFIG_VARIABLE, "SECONDREAD_DATA", "SECONDREAD_CACHE", "SECONDREAD_RUNTIME", "SECONDREAD_THREADS"}
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,21 @@ SETTINGS = (
     ),
     Setting("database", "", "URL of a PostgreSQL database; empty takes SQLite in the data folder"),
     Setting(
+        "images",
+        "",
+        "where images are kept: s3://bucket/prefix for several hosts together; empty takes the data folder",
+    ),
+    Setting(
+        "s3_endpoint",
+        "",
+        "address of an S3 server other than AWS's, as https://minio.example:9000; empty for AWS's own",
+    ),
+    Setting(
+        "site_key",
+        "",
+        "file with the secret of this site, the same on every host; empty takes site.key in the data folder",
+    ),
+    Setting(
         "trail_checkpoints",
         "",
         "file that checkpoints of the audit trail are added to, best on another machine's disk; empty takes "
@@ -125,9 +141,20 @@ SETTINGS = (
     Setting("max_files", 32, "most files in one request"),
     Setting("max_megapixels", 64, "largest image that is decoded, in millions of pixels of one frame"),
     Setting("max_frames", 2000, "most frames of a file that is read whole; beyond it one frame must be chosen"),
-    Setting("processes", 1, "processes of `serve`, which share out what is bounded; one that dies is started again"),
+    Setting(
+        "processes",
+        0,
+        "processes of `serve`, which share out what is bounded; one that dies is started again; 0 takes as many as "
+        "there are cores, and memory for",
+        least=0,
+    ),
     Setting("threads", 6, "requests served at once; readings among them are bounded by parallel_readings"),
-    Setting("waiting_requests", 100, "requests that wait for a thread; beyond it the answer is 503, come again"),
+    Setting(
+        "waiting_requests",
+        100,
+        "requests that wait for a thread, in turns by account; beyond it whoever has most of them waiting is answered "
+        "429, all others 503: come again",
+    ),
     Setting("max_waiting_mb", 2000, "bodies of requests that are here or coming in, in MB; beyond it 503"),
     Setting("connections", 1000, "open connections; beyond it the one that has been silent longest is closed"),
     Setting(
@@ -143,7 +170,24 @@ SETTINGS = (
         "0 waits for ever",
         least=0,
     ),
-    Setting("parallel_readings", 2, "images decoded and read at once; as many as there are cores"),
+    Setting(
+        "parallel_readings",
+        0,
+        "images decoded and read at once, accounts that wait taking turns; 0 takes as many as there are cores",
+        least=0,
+    ),
+    Setting(
+        "preload",
+        "off",
+        "'on' loads every bundle at the start in place of at its first use, which takes 0.1 to 0.5 s longer",
+        words=("on", "off"),
+    ),
+    Setting(
+        "idle_minutes",
+        15,
+        "minutes without a reading after which the memory of loaded bundles is given back; 0 keeps it",
+        least=0,
+    ),
     Setting(
         "decode_memory_mb",
         1200,
@@ -181,6 +225,11 @@ SETTINGS = (
     Setting("oidc_issuer", "", "address of an OpenID Connect provider, as https://login.example; empty for none"),
     Setting("oidc_client_id", "", "what that provider calls this server"),
     Setting("oidc_client_secret", "", "the secret shared with that provider"),
+    Setting(
+        "otel_endpoint",
+        "",
+        "address of an OpenTelemetry collector that takes OTLP over HTTP, as http://127.0.0.1:4318; empty for none",
+    ),
     Setting(
         "hosts", "", "names, separated by commas, under which the server is reached besides localhost and IP addresses"
     ),

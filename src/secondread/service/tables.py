@@ -4,7 +4,19 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import JSON, CheckConstraint, DateTime, Float, ForeignKey, Index, MetaData, String, Text, text
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    text,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -54,7 +66,12 @@ class UtcTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-_LIVE = "deleted_at IS NULL"
+_LIVE, _GONE = "deleted_at IS NULL", "deleted_at IS NOT NULL"
+
+
+def _live(name: str, *columns: str) -> Index:
+    """An index of what was not deleted. With the column that says so SQLite need not look at the row for it."""
+    return Index(name, *columns, "deleted_at", postgresql_where=text(_LIVE), sqlite_where=text(_LIVE))
 
 
 class Base(DeclarativeBase):
@@ -102,12 +119,19 @@ class ReadingRow(Base):
         # The same image by the same bundle at the same operating point is one reading. Empty text, not NULL, stands
         # for what a refusal lacks: NULLs are never equal.
         Index("uq_readings_what", "image_sha256", "frame", "bundle_sha256", "point_key", unique=True),
-        Index("ix_readings_date", "created_at", "id", postgresql_where=text(_LIVE), sqlite_where=text(_LIVE)),
-        Index("ix_readings_score", "sort_score", "id", postgresql_where=text(_LIVE), sqlite_where=text(_LIVE)),
-        Index("ix_readings_triage", "triage", "id", postgresql_where=text(_LIVE), sqlite_where=text(_LIVE)),
-        Index("ix_readings_task_triage", "task", "triage", "id"),
-        Index("ix_readings_source", "source", "created_at"),
-        Index("ix_readings_bundle_date", "bundle_sha256", "created_at"),
+        # Of the worklist (see service.walking): the orders, and the orders within one task, source, answer or state.
+        _live("ix_readings_date", "created_at", "id"),
+        _live("ix_readings_score", "sort_score", "id"),
+        _live("ix_readings_triage", "triage", "id"),
+        _live("ix_readings_task_date", "task", "created_at", "id"),
+        _live("ix_readings_task_triage", "task", "triage", "id"),
+        _live("ix_readings_source", "source", "created_at", "id"),
+        _live("ix_readings_decision_score", "decision", "sort_score", "id"),
+        _live("ix_readings_state_date", "review_state", "created_at", "id"),
+        _live("ix_readings_state_triage", "review_state", "decision", "triage", "id"),
+        _live("ix_readings_name", "name"),
+        Index("ix_readings_deleted", "created_at", "id", postgresql_where=text(_GONE), sqlite_where=text(_GONE)),
+        _live("ix_readings_bundle_date", "bundle_sha256", "created_at", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -132,8 +156,10 @@ class ReadingRow(Base):
     refusal_message: Mapped[str] = mapped_column(Text, default="")
     warnings: Mapped[list[str]]
     facts: Mapped[dict[str, Any]]  # width, height, format, bit_depth, modality, body_part, n_frames, notes
-    has_thumbnail: Mapped[bool] = mapped_column(default=False)
-    heat_map: Mapped[str] = mapped_column(String(120), default="")  # its name in the image store
+    has_thumbnail: Mapped[bool] = mapped_column(default=False)  # it could be decoded: a small picture can be drawn
+    # '' none; 'cells': in map_cells; else the name of a picture of an earlier version, yet to be taken over.
+    heat_map: Mapped[str] = mapped_column(String(120), default="")
+    map_cells: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)  # see map_cells.pack; not for lists
     elapsed: Mapped[float] = mapped_column(Float(53), default=0.0)  # seconds
     created_at: Mapped[datetime] = mapped_column(default=now)
     created_by: Mapped[str] = mapped_column(String(100), default="")
@@ -150,10 +176,11 @@ class ReviewRow(Base):
     """One opinion of a qualified person. Rows are never changed but by retention, which empties the note."""
 
     __tablename__ = "reviews"
+    __table_args__ = (Index("ix_reviews_reviewer_reading", "reviewer", "reading_id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     reading_id: Mapped[int] = mapped_column(ForeignKey("readings.id"), index=True)
-    reviewer: Mapped[str] = mapped_column(String(100), index=True)
+    reviewer: Mapped[str] = mapped_column(String(100))
     kind: Mapped[str] = mapped_column(String(16))  # 'review' or 'adjudication'
     verdict: Mapped[str] = mapped_column(String(16))  # 'agree', 'disagree' or 'unsure'
     finding: Mapped[int | None]  # 1 disease, 0 none, None not said
@@ -183,19 +210,17 @@ class BatchRow(Base):
     request_sha256: Mapped[str] = mapped_column(String(64), default="")  # keyed; of what that key first came with
 
 
+WAITING = "state IN ('queued', 'running')"  # as it stands in the index: a statement with these words finds it
+
+
 class ItemRow(Base):
     """One image of an upload on its way to a reading."""
 
     __tablename__ = "items"
     __table_args__ = (
         CheckConstraint("state IN ('queued', 'running', 'done', 'refused', 'failed', 'cancelled')", name="state"),
-        # Few items wait at any time, however many were read: a small index finds the next one.
-        Index(
-            "ix_items_waiting",
-            "id",
-            postgresql_where=text("state IN ('queued', 'running')"),
-            sqlite_where=text("state IN ('queued', 'running')"),
-        ),
+        # Few items wait at any time, however many were read: a small index finds the next one of each upload.
+        Index("ix_items_waiting", "batch_id", "id", postgresql_where=text(WAITING), sqlite_where=text(WAITING)),
         Index("ix_items_batch", "batch_id", "state"),
     )
 

@@ -5,8 +5,9 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import cast
 
-from sqlalchemy import select, update
+from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from secondread.errors import LoginRefused, NotAllowed, NotThere, UnknownName, UsageError
@@ -18,6 +19,14 @@ from secondread.service.users import User, by_name, is_token, user_of
 
 _START = "sr_"
 _TELL_USE_EVERY = timedelta(minutes=1)
+_OF_USE = ("scopes", "expires_at", "revoked_at", "last_used_at")
+_USERS, _TOKENS = (cast(Table, kind.__table__) for kind in (UserRow, TokenRow))
+# Built once: it is asked with every request, since a token that was revoked, by any process, ends at that moment.
+_ACCOUNT = (
+    select(*_USERS.c, _TOKENS.c.id.label("token"), *(_TOKENS.c[name] for name in _OF_USE))
+    .join_from(_TOKENS, _USERS, _USERS.c.id == _TOKENS.c.user_id)
+    .where(_TOKENS.c.sha256 == bindparam("sha256"))
+)
 
 
 @dataclass(frozen=True)
@@ -113,18 +122,16 @@ class Tokens:
         Raises LoginRefused for one that is unknown, revoked or expired, or whose account is disabled.
         """
         moment = self._clock().at
-        statement = select(TokenRow, UserRow).join(UserRow, UserRow.id == TokenRow.user_id)
         with self._database.reading() as session:
-            found = session.execute(statement.where(TokenRow.sha256 == _hash(secret))).first()
-        if found is None or found[0].revoked_at is not None or found[1].disabled_at is not None:
+            row = session.connection().execute(_ACCOUNT, {"sha256": _hash(secret)}).first()
+        if row is None or row.revoked_at is not None or row.disabled_at is not None:
             raise LoginRefused("this token is not known here or was revoked; make another with `secondread token add`")
-        row, user = found
         if row.expires_at is not None and row.expires_at <= moment:
             raise LoginRefused("this token has expired; make another with `secondread token add`")
         if row.last_used_at is None or abs(moment - row.last_used_at) > _TELL_USE_EVERY:
             with self._database.begin() as session:
-                session.execute(update(TokenRow).where(TokenRow.id == row.id).values(last_used_at=moment))
-        return user_of(user), frozenset(row.scopes) & scopes_of(user.role)
+                session.execute(update(TokenRow).where(TokenRow.id == row.token).values(last_used_at=moment))
+        return user_of(row), frozenset(row.scopes) & scopes_of(row.role)
 
 
 def revoke_all(session: Session, user_id: int) -> list[int]:

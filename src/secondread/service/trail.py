@@ -7,15 +7,17 @@ were kept (see checkpoints).
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import event, func, insert, select, text
+from sqlalchemy import event, func, select, text
 from sqlalchemy.orm import Session
 
 from secondread.errors import TrailBroken
 from secondread.service.checkpoints import START, Checkpoint, CheckpointFile, Kept
 from secondread.service.database import Database, Transaction
+from secondread.service.statements import ADD_LINES, LAST_LINE
 from secondread.service.tables import TrailRow, iso, now
 from secondread.service.trail_guard import wrong_with
 
@@ -74,6 +76,17 @@ class _Entry:
 def record(session: Session, actor: Actor, action: str, subject: str, **detail: Any) -> None:
     """Note what happens in this transaction. It is appended just before the commit, so the chain is locked briefly."""
     session.info.setdefault(_NOTED, []).append(_Entry(actor, action, subject, detail))
+
+
+@contextmanager
+def undone_with(session: Session) -> Iterator[None]:
+    """What is noted in this block is forgotten where the block ends with an error: for a savepoint of its own."""
+    n = len(session.info.setdefault(_NOTED, []))
+    try:
+        yield
+    except BaseException:
+        del session.info[_NOTED][n:]
+        raise
 
 
 def appended(session: Session) -> int:
@@ -230,6 +243,8 @@ def canonical(value: Any) -> str:
 @event.listens_for(Transaction, "before_commit")
 def _append_noted(session: Session) -> None:
     """What was noted in this transaction becomes lines; with one that is rolled back it is forgotten."""
+    if session.in_nested_transaction():  # a savepoint of it: the lock of the chain comes last, for all of them
+        return
     if not (entries := session.info.pop(_NOTED, ())):
         return
     session.flush()
@@ -237,7 +252,7 @@ def _append_noted(session: Session) -> None:
     # taken last it cannot be part of a deadlock.
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    last = session.execute(select(TrailRow.seq, TrailRow.hash).order_by(TrailRow.seq.desc()).limit(1)).first()
+    last = session.connection().execute(LAST_LINE).first()
     seq, prev = (last.seq, last.hash) if last else (0, START)
     lines = []
     for entry in entries:
@@ -255,7 +270,7 @@ def _append_noted(session: Session) -> None:
         }
         prev = line["hash"] = line_hash(line)
         lines.append(line)
-    session.execute(insert(TrailRow), lines)
+    session.connection().execute(ADD_LINES, lines)
     session.info[_APPENDED] = seq
 
 

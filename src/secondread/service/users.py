@@ -3,6 +3,7 @@
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -34,8 +35,8 @@ class User:
         return scopes_of(self.role)
 
 
-def user_of(row: UserRow) -> User:
-    """The account of a row."""
+def user_of(row: Any) -> User:
+    """The account of a UserRow, or of what was selected with its columns."""
     return record_of(User, row, has_password=bool(row.password_hash))
 
 

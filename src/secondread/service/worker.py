@@ -20,14 +20,16 @@ from secondread.errors import (
     DatabaseUnusable,
     NotThere,
     SecondReadError,
+    StorageAway,
     UsageError,
 )
+from secondread.images.steps import step
+from secondread.service.outcomes import Draft, StoredReading
 from secondread.service.queue import Queue
-from secondread.service.readings import Draft, StoredReading
 from secondread.service.uploads import Claim, ReadingRequest
 
 _RENEWALS = 90  # thirds of a lease: what takes longer than thirty of them hangs, and is another's to try
-_OUTAGES = (DatabaseUnusable, CannotWrite, Busy)
+_OUTAGES = (DatabaseUnusable, StorageAway, CannotWrite, Busy)
 _SCARCE = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EROFS, errno.ESTALE)
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds between tries while nothing can be read
 _LOG = logging.getLogger("secondread.service.worker")  # numbers and hashes only, never a file's name
@@ -89,15 +91,15 @@ class Worker:
     def step(self) -> bool:
         """Read one image; False where none waits.
 
-        Raises DatabaseUnusable, CannotWrite, Busy or OSError where none can be read now; the item at hand is back in
-        the queue then, or will be at the next step that reaches the database.
+        Raises DatabaseUnusable, StorageAway, CannotWrite, Busy or OSError where none can be read now; the item at hand
+        is back in the queue then, or will be at the next step that reaches the database.
         """
         self._give_back_owed()
         claim = self._queue.claim()
         if claim is None:
             return False
         try:
-            with self._held(claim):
+            with step("item"), self._held(claim):
                 self._close(claim)
         except (KeyboardInterrupt, SystemExit):
             with suppress(SecondReadError):

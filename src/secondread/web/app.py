@@ -34,6 +34,7 @@ from secondread.web import (
     room,
     security,
     statistics,
+    telemetry,
     trail,
     worklist,
 )
@@ -105,6 +106,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> APIFlask:
     _configure(app)
     app.extensions[SERVICE] = opened or Service.open(app.config)
     app.extensions["secondread"] = readers_of(app.config, ready=ready, load=load)
+    telemetry.register(app)  # first: the time of a request counts from here
     app.before_request(lambda: wait_at_most(OF_REQUESTS))  # a locked database must not hold the threads
     for part in (health, security, bodies, auth, problems, batches, document, login, language, frame):
         part.register(app)

@@ -10,7 +10,7 @@ from flask import current_app
 from secondread.evidence.measured import evidence_without_images, measured_rows
 from secondread.evidence.outlook import below_screening
 from secondread.evidence.promises import Promised, Seen, guarantees_of, promises_of
-from secondread.reading import Reader
+from secondread.reading import Bundle
 from secondread.service import SETTINGS, Setting
 from secondread.stats.promises import Shown
 from secondread.stats.scale import marks
@@ -170,7 +170,7 @@ def tasks() -> Any:
 def bundles() -> Any:
     """Answer with the trained models, their operating points and what was measured of them."""
     left_out = [{"name": name, "reason": why} for name, why in readers().own().skipped.items()]
-    return {"bundles": [_bundle(reader) for reader in readers().bundled()], "left_out": left_out}
+    return {"bundles": [_bundle(bundle) for bundle in readers().bundled()], "left_out": left_out}
 
 
 @catalogue.get("/settings")
@@ -191,8 +191,7 @@ def _shown(row: Setting) -> str:
     return value
 
 
-def _bundle(reader: Reader) -> dict[str, Any]:
-    bundle = reader.bundle
+def _bundle(bundle: Bundle) -> dict[str, Any]:
     return {
         "name": bundle.name,
         "task": bundle.task.name,
@@ -208,7 +207,7 @@ def _bundle(reader: Reader) -> dict[str, Any]:
                 "below_screening": below_screening(bundle, point),
                 "chosen_by": point.chosen_by,
                 "guaranteed": all(one.holds for one in told) if (told := guarantees_of(bundle, point)) else None,
-                "chosen": point.name == reader.operating_point.name,
+                "chosen": point.name == bundle.operating_point().name,
             }
             for point in bundle.operating_points.values()
         ],

@@ -4,10 +4,10 @@ import threading
 from contextlib import suppress
 
 from apiflask import APIFlask
-from flask import current_app
+from flask import current_app, g
 
 from secondread.errors import SecondReadError, UnknownName
-from secondread.reading import Bundle, Reader
+from secondread.reading import Bundle
 from secondread.service import AnswerFacts, Outcome, Readers, ReadingDesk, Service, Worker, answer_facts
 
 KEY = "secondread.service"
@@ -26,8 +26,9 @@ def readers() -> Readers:
 
 
 def desk() -> ReadingDesk:
-    """Where this application has images read; so many at once as the setting `parallel_readings` says."""
-    return service().desk(readers().get, turn=readers().turn)
+    """Where this application has images read; in fair turns, as many at once as `parallel_readings` says."""
+    asker = g.get("identity")
+    return service().desk(readers().get, turn=readers().turn.of(asker.actor.name if asker is not None else ""))
 
 
 def facts_of(reading: Outcome) -> AnswerFacts:
@@ -41,10 +42,10 @@ def facts_of(reading: Outcome) -> AnswerFacts:
 def bundle_named(reference: str) -> Bundle:
     """The bundle 'task/name', with or without its hash, or a task's own choice. Raises UnknownName."""
     task, _, name = reference.partition("@")[0].partition("/")
-    reader = readers().get(task, name)
-    if not isinstance(reader, Reader):
+    bundle = readers().bundle(task, name)
+    if bundle is None:
         raise UnknownName.of("bundle", reference, readers().names())
-    return reader.bundle
+    return bundle
 
 
 _KEY = "secondread.workers"

@@ -3,35 +3,41 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Response, current_app
+from flask import Response, current_app, url_for
 
 from secondread.images import Image, encode_png, to_display
 from secondread.pages import data_uri
-from secondread.reading import HeatMap, OperatingPoint, overlay_of
+from secondread.reading import HeatMap, OperatingPoint
 from secondread.service import Answered, AnswerFacts, Outcome, StoredReading
 from secondread.tasks import Task, modality_said, part_said
 from secondread.web.context import service
 
+INLINE, LINKS = "inline", "links"  # how an answer has its pictures
 _OF_IMAGE = ("width", "height", "format", "bit_depth", "modality", "body_part", "frame", "n_frames")
 
 
-def entry(found: Answered, *, path: str | None, facts: AnswerFacts) -> dict[str, Any]:
-    """One element of `readings`. path: what the client named the file; facts: of the answer."""
+def entry(found: Answered, *, path: str | None, facts: AnswerFacts, pictures: str = INLINE) -> dict[str, Any]:
+    """One element of `readings`. path: what the client named the file; facts: of the answer; pictures: as asked for."""
     outcome, stored = found.outcome, found.stored
-    shown = _of_answer(outcome, found.task, facts)
     kept = {"id": stored.id if stored else None, "stored": stored is not None, "from_store": found.from_store}
-    display = {"display": _picture(found.image) | shown}
-    contract = outcome.contract(path=path, heatmap=_overlay(found.heatmap)) | facts.meaning.to_dict()
-    return contract | display | kept
+    if pictures == LINKS:
+        drawn = _addresses(stored)
+    else:
+        drawn = {"image": _preview(found.image), "heatmap": _overlay(found.heatmap)}
+    display = {"image": drawn["image"]} | _of_image(found.image) | _of_answer(outcome, found.task, facts)
+    contract = outcome.contract(path=path, heatmap=drawn["heatmap"]) | facts.meaning.to_dict()
+    return contract | {"display": display} | kept
 
 
 def kept_entry(reading: StoredReading, *, facts: AnswerFacts) -> dict[str, Any]:
-    """The same for a reading out of the store, without its pictures."""
+    """The same for a reading out of the store, with the addresses of its pictures."""
     of_image = {name: reading.facts.get(name) or None for name in _OF_IMAGE}
-    display = {"image": None, **of_image, "frame": reading.frame + 1, "notes": list(reading.facts.get("notes", ()))}
+    of_image |= {"frame": reading.frame + 1, "notes": list(reading.facts.get("notes", ()))}
     kept = {"id": reading.id, "stored": True, "from_store": True}
-    shown = {"display": display | _of_answer(reading, facts.task, facts)}
-    return reading.contract(path=reading.name, heatmap=None) | facts.meaning.to_dict() | shown | kept
+    drawn = _addresses(reading)
+    display = {"image": drawn["image"]} | of_image | _of_answer(reading, facts.task, facts)
+    contract = reading.contract(path=reading.name, heatmap=drawn["heatmap"]) | facts.meaning.to_dict()
+    return contract | {"display": display} | kept
 
 
 def stored_row(reading: StoredReading, *, counting: Mapping[str, float] | None = None) -> dict[str, Any]:
@@ -39,11 +45,13 @@ def stored_row(reading: StoredReading, *, counting: Mapping[str, float] | None =
     return reading.to_dict() | service().prevalences.meaning_of(reading, counting=counting).to_dict()
 
 
-def without_pictures(answer: Response) -> Response:
-    """The same without what was drawn for it: no image of a patient is kept but in the store."""
+def with_links(answer: Response) -> Response:
+    """The same with addresses in place of what was drawn for it: no image of a patient is kept but in the store."""
     body = answer.get_json()
     for one in body["readings"]:
-        one["heatmap"] = one["display"]["image"] = None
+        if one["stored"]:
+            drawn = _addresses_of(one["id"], heatmap=one["heatmap"] is not None)
+            one["heatmap"], one["display"]["image"] = drawn["heatmap"], one["display"]["image"] and drawn["image"]
     return current_app.response_class(current_app.json.dumps(body), status=answer.status_code, mimetype=answer.mimetype)
 
 
@@ -73,19 +81,34 @@ def _of_answer(outcome: Outcome, task: Task | None, facts: AnswerFacts) -> dict[
     }
 
 
-def _overlay(heatmap: HeatMap | Image | None) -> str | None:
+def _addresses(reading: StoredReading | None) -> dict[str, str | None]:
+    """Of the pictures that can be drawn: of what is kept and was decoded."""
+    if reading is None or not reading.facts.get("width"):
+        return {"image": None, "heatmap": None}
+    return _addresses_of(reading.id, heatmap=bool(reading.heat_map))
+
+
+def _addresses_of(reading_id: int, *, heatmap: bool) -> dict[str, str | None]:
+    return {
+        "image": url_for("pictures.image", reading_id=reading_id, longest_side=current_app.config["PREVIEW_PIXELS"]),
+        "heatmap": url_for("pictures.heatmap", reading_id=reading_id, colours="inferno") if heatmap else None,
+    }
+
+
+def _overlay(heatmap: HeatMap | None) -> str | None:
     longest_side = current_app.config["HEATMAP_PIXELS"]
-    if heatmap is None:
-        return None
-    if isinstance(heatmap, HeatMap):
-        return data_uri(heatmap.overlay_png(longest_side=longest_side))
-    return data_uri(overlay_of(to_display(heatmap, longest_side=longest_side)))
+    return None if heatmap is None else data_uri(heatmap.overlay_png(longest_side=longest_side))
 
 
-def _picture(image: Image | None) -> dict[str, Any]:
+def _preview(image: Image | None) -> str | None:
     if image is None:
-        return dict.fromkeys(("image", *_OF_IMAGE)) | {"notes": []}
-    preview = encode_png(to_display(image, longest_side=current_app.config["PREVIEW_PIXELS"]))
+        return None
+    return data_uri(encode_png(to_display(image, longest_side=current_app.config["PREVIEW_PIXELS"])))
+
+
+def _of_image(image: Image | None) -> dict[str, Any]:
+    if image is None:
+        return dict.fromkeys(_OF_IMAGE) | {"notes": []}
     facts = {name: getattr(image, name) or None for name in _OF_IMAGE}
     facts |= {"modality": modality_said(image.modality) or None, "body_part": part_said(image.body_part) or None}
-    return {"image": data_uri(preview)} | facts | {"frame": image.frame + 1, "notes": list(image.notes)}
+    return facts | {"frame": image.frame + 1, "notes": list(image.notes)}

@@ -21,7 +21,7 @@ def written(name: str) -> str:
 
 def bundles() -> list[Bundle]:
     """Every bundle that can be asked for here."""
-    return [reader.bundle for reader in readers().bundled()]
+    return readers().bundled()
 
 
 def bundle_asked() -> tuple[list[Bundle], Bundle | None]:

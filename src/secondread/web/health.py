@@ -9,13 +9,13 @@ from typing import Any
 from apiflask import APIBlueprint, APIFlask, Schema
 from apiflask.fields import String
 from flask import Response, current_app, g, request
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess, values
 
 from secondread import __version__
 from secondread.errors import NotAllowed, SecondReadError
 from secondread.service.database import Patience, wait_at_most
 from secondread.web.auth import address, current_identity, is_loopback, public
-from secondread.web.context import service
+from secondread.web.context import readers, service
 from secondread.web.document import other
 from secondread.web.problems import MEDIA_TYPE, problem_of
 from secondread.web.shapes import one_of
@@ -57,6 +57,13 @@ def _check() -> None:
     with service().database.begin() as session:
         session.connection()  # takes the writer's place: a database that is locked can be read, and stores nothing
     service().images.check()
+    readers().check()
+
+
+def count_together(folder: str) -> None:
+    """Count in files of this folder, with other processes, whatever is counted from now on in this one."""
+    os.environ[METRICS_FOLDER] = folder
+    vars(values).update(ValueClass=values.get_value_class())  # it was chosen when the module was loaded
 
 
 class Metrics:
@@ -106,7 +113,8 @@ def healthz() -> Any:
 @health.output(HealthOut)
 @health.doc(operation_id="readiness", summary="Tell whether the server can work")
 def readyz() -> Any:
-    """Answer 200 where images can be kept, and the database be written to with the tables of this version, else 503.
+    """Answer 200 where images can be kept, the database be written to with the tables of this version, and no bundle
+    that comes with the package is known to be damaged, else 503.
 
     A database that does not answer is waited for two seconds. The server has a thread for this alone.
     """

@@ -91,6 +91,9 @@ CODES = {
     "disk_full": lazy_gettext("The server's disk is full. Nothing was kept. Tell the administrator."),
     "cannot_write": lazy_gettext("The server cannot keep anything now. Tell the administrator."),
     "database_away": lazy_gettext("The database does not answer now. Nothing was stored. Try again in a moment."),
+    "storage_away": lazy_gettext(
+        "The place of the images does not answer now. Nothing was stored. Try again in a moment."
+    ),
     "database_unusable": lazy_gettext("The database cannot be reached now. Tell the administrator."),
     "internal_server_error": lazy_gettext("Something went wrong here. The server's log says what."),
 }
@@ -109,8 +112,9 @@ def in_words(message: str, code: str = "") -> str | Markup:
 
 def said(sentence: str) -> str:
     """A sentence of the service in the language of the page: as it is, or by the pattern that it was made of."""
-    told = gettext(sentence) if sentence else sentence
-    if told != sentence or language() == "en":
+    if not sentence or language() == "en":  # which they are written in
+        return sentence
+    if (told := gettext(sentence)) != sentence:
         return told
     for english, pattern in _PATTERNS:
         if found := pattern.fullmatch(sentence):

@@ -7,12 +7,13 @@ from typing import Any
 from apiflask import APIBlueprint, Schema
 from apiflask.fields import Boolean, Integer, List, Nested
 from apiflask.validators import OneOf, Range
-from flask import Response
+from flask import Response, request
 
 from secondread.errors import ImageError, NotThere
-from secondread.images import decode, encode_png
-from secondread.reading import HeatMap, Region, overlay_of, regions_of
+from secondread.images import encode_png
+from secondread.reading import Region, regions_of
 from secondread.service import HEAT_MAP_PIXELS, THUMBNAIL_PIXELS, StoredReading, bundle_of, check_shown, regions_on
+from secondread.service.picture_cache import GREY, INFERNO
 from secondread.web.auth import current_actor, require
 from secondread.web.context import desk, service
 from secondread.web.document import other
@@ -53,8 +54,8 @@ class HeatMapQuery(FrameQuery):
     """How the heat map is to be shown."""
 
     colours = Text(
-        load_default="grey",
-        validate=OneOf(["grey", "inferno"]),
+        load_default=GREY,
+        validate=OneOf([GREY, INFERNO]),
         metadata=said("grey: its strength, to be coloured by the client; inferno: to lay over the image as it is"),
     )
 
@@ -155,16 +156,17 @@ def heatmap(reading_id: int, query_data: dict[str, Any]) -> Response:
 
     Of several frames the map of the one that answered is kept; another's is made now, by the bundle that read the file.
     """
+    colours = query_data["colours"]
     if query_data["frame"] is None:
-        strength = service().readings.heat_map(reading_id, actor=current_actor())
-    else:
-        reading = service().readings.get(reading_id, actor=current_actor())
-        check_shown(reading)
-        found = _map_of(reading, _index(reading, query_data))
-        strength = found if isinstance(found, bytes) else encode_png(found.levels(longest_side=HEAT_MAP_PIXELS))
-    if query_data["colours"] == "grey":
-        return _picture(strength)
-    return _picture(overlay_of(decode(strength).pixels))
+        return _picture(service().readings.heat_map(reading_id, actor=current_actor(), colours=colours))
+    reading = service().readings.get(reading_id, actor=current_actor())
+    check_shown(reading)
+    if (index := _index(reading, query_data)) == reading.frame:
+        return _picture(service().readings.heat_map(reading_id, actor=current_actor(), colours=colours))
+    found = desk().map_of(reading, index, actor=current_actor())
+    if colours == GREY:
+        return _picture(encode_png(found.levels(longest_side=HEAT_MAP_PIXELS)))
+    return _picture(found.overlay_png(longest_side=HEAT_MAP_PIXELS))
 
 
 @pictures.get("/readings/<int:reading_id>/regions")
@@ -178,9 +180,10 @@ def regions(reading_id: int, query_data: dict[str, Any]) -> Any:
     bundle = bundle_of(reading)
     if bundle is None or not bundle.maps_lesions or not reading.heat_map:
         return {"given": False, "regions": []}
-    found = _map_of(reading, _index(reading, query_data))
-    if isinstance(found, bytes):
-        return {"given": True, "regions": regions_on(reading, decode(found).pixels)}
+    if (index := _index(reading, query_data)) == reading.frame:
+        levels = service().readings.map_of(reading_id, actor=current_actor()).levels(longest_side=HEAT_MAP_PIXELS)
+        return {"given": True, "regions": regions_on(reading, levels)}
+    found = desk().map_of(reading, index, actor=current_actor())
     levels = found.levels(longest_side=HEAT_MAP_PIXELS)
     return {"given": True, "regions": regions_of(levels, width=found.width, height=found.height, cell=found.cell)}
 
@@ -211,12 +214,9 @@ def _index(reading: StoredReading, query: dict[str, Any]) -> int:
     return int(frame) - 1
 
 
-def _map_of(reading: StoredReading, index: int) -> bytes | HeatMap:
-    """The kept map as a PNG of its strength, or another frame's, made now. Raises NotThere."""
-    if index == reading.frame:
-        return service().readings.heat_map(reading.id, actor=current_actor())
-    return desk().map_of(reading, index, actor=current_actor())
-
-
 def _picture(png: bytes) -> Response:
-    return Response(png, content_type="image/png")
+    """No browser keeps it, as no other answer; a program that has it already is told so in its place (RFC 9110 13)."""
+    answer = Response(png, content_type="image/png")
+    answer.add_etag()
+    answer.make_conditional(request)
+    return answer

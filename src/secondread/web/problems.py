@@ -24,6 +24,7 @@ from secondread.errors import (
     NotAllowed,
     NotThere,
     SecondReadError,
+    StorageAway,
     TrailBroken,
     UploadRefused,
     UsageError,
@@ -46,6 +47,7 @@ _ANSWERS: tuple[tuple[type[SecondReadError], int, str], ...] = (
     (Busy, 503, "busy"),
     (BundleError, 503, "bundle_unusable"),
     (DatabaseAway, 503, "database_away"),
+    (StorageAway, 503, "storage_away"),
     (DatabaseUnusable, 503, "database_unusable"),
     (DiskFull, 503, "disk_full"),
     (CannotWrite, 503, "cannot_write"),
@@ -62,6 +64,7 @@ _SENTENCES: dict[int | str, str] = {  # what is told in place of an error's own 
     "disk_full": "the server's disk is full; nothing was kept: tell the administrator",
     "cannot_write": "nothing can be written to the server's data folder; the server's log says why",
     "database_away": "the database does not answer now; nothing was stored: send it again in a moment",
+    "storage_away": "where images are kept does not answer now; nothing was stored: send it again in a moment",
     "database_unusable": "the database cannot be used now; the server's log says why",
 }
 
@@ -121,7 +124,7 @@ def problem_of(error: SecondReadError) -> Response:
         current_app.logger.error("a reading was not possible: %s", error)
     sentence = _SENTENCES.get(code) or (_SENTENCES[500] if status == 500 else str(error))
     answer = problem(status, sentence, code=code)
-    if isinstance(error, (LoginThrottled, Busy, DatabaseAway)):
+    if isinstance(error, (LoginThrottled, Busy, DatabaseAway, StorageAway)):
         answer.headers["Retry-After"] = str(max(1, round(error.retry_after)))
     elif isinstance(error, LoginRefused):
         answer.headers["WWW-Authenticate"] = 'Bearer realm="secondread"'

@@ -17,7 +17,7 @@ from secondread.web.document import other
 from secondread.web.entries import stored_row
 from secondread.web.filters import FormFilter, OrderedQuery, PageQuery, filter_of, form_filter, telling_nothing
 from secondread.web.problems import attempt
-from secondread.web.readings import StoredRow
+from secondread.web.reading_shapes import StoredRow
 from secondread.web.shapes import said
 
 lists = APIBlueprint("lists", __name__, url_prefix="/api/v1", tag="readings")
@@ -35,7 +35,12 @@ class PageOut(ListOut):
     """A page of readings."""
 
     next = String(
-        required=True, allow_none=True, metadata=said("give it as `after` for the next page; null at the end")
+        required=True,
+        allow_none=True,
+        metadata=said(
+            "give it as `after` for the next page; null at the end. A page may have fewer rows than asked, even none, "
+            "and others follow"
+        ),
     )
 
 
@@ -98,12 +103,12 @@ def show() -> Any:
 
     def act() -> str:
         asked = telling_nothing(form_filter(request.args)) if opinion_first() else form_filter(request.args)
-        page = service().worklist.page(
-            asked.only, order=asked.order, after=request.args.get("after") or None, limit=_ROWS, actor=current_actor()
-        )
+        after = request.args.get("after") or None
+        page = service().worklist.page(asked.only, order=asked.order, after=after, limit=_ROWS, actor=current_actor())
         if request.args.get("part") == "rows":
             return render_template("_rows.html", asked=asked, page=page, fragment=True)
-        return render_template("worklist.html", **_form(asked), page=page, n=service().worklist.count(asked.only))
+        about = service().worklist.about(asked.only, page=None if after else page)
+        return render_template("worklist.html", **_form(asked), page=page, about=about)
 
     return attempt(
         act, lambda sentence: render_template("worklist.html", **_form(form_filter({}), sentence), page=None)

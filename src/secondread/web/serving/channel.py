@@ -24,6 +24,7 @@ class Parser(HTTPRequestParser):
     held = False
     early = b""  # of the body, what came in the same packet as the header
     asked_to_continue = False
+    account = ""  # of who asks, where the door has found one
     error: Any
     body_rcv: Any
     expect_continue: bool
@@ -72,6 +73,7 @@ class Channel(HTTPChannel):
     _asked: Parser | None = None  # the request that the door was last asked about
     _served = False  # whether a request was answered yet
     _refused = False
+    turned_away = False  # it has no place among the connections, and is only told so
     _lingering = False
     _sent = _drained = 0  # bytes
 
@@ -122,6 +124,11 @@ class Channel(HTTPChannel):
             self.requests.append(request)
             if len(self.requests) == 1:
                 self.server.add_task(self)
+
+    def turn_away(self, refused: Refusal) -> None:
+        """There is no room for this connection: answer with this whatever it sends, and close it softly."""
+        self.turned_away = True
+        self.refuse(refused)
 
     # What goes out.
 

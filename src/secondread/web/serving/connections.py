@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
-_SPARE_FILES = 100  # for the database, images, models and the log
+_SPARE_FILES = 164  # for the database, images, models and the log, and 64 connections that are turned away
 
 
 class Connection(Protocol):

@@ -4,7 +4,7 @@ from io import BytesIO
 from typing import Any
 
 from apiflask import APIFlask
-from flask import Response, request
+from flask import Response, g, request
 from waitress.task import WSGITask
 
 from secondread.errors import LoginRefused, NotAllowed, SecondReadError
@@ -26,22 +26,25 @@ class Door:
         self._look = behind_proxies(app, self._answer)
 
     def refuses(self, channel: Any, asked: Any) -> Refusal | None:
-        """Why the body is not taken; None lets it in. In a thread of its own: accounts are looked up."""
+        """Why the body is not taken; None lets it in. In a thread of its own: accounts are looked up, and noted."""
         wait_at_most(_PATIENCE)
         environ = WSGITask(channel, asked).get_environment() | {"wsgi.input": BytesIO()}
         size = asked.content_length
         environ["CONTENT_LENGTH"] = "0"
         environ["secondread.size"] = None if asked.chunked else size
-        found: list[Response | None] = []
-        self._look(environ, lambda answer: found.append(answer))
-        return refusal_of(found[0]) if found[0] is not None else None
+        found: list[tuple[Response | None, str]] = []
+        self._look(environ, lambda answer, account: found.append((answer, account)))
+        refused, asked.account = found[0]
+        return None if refused is None else refusal_of(refused)
 
     def _answer(self, environ: dict[str, Any], tell: Any) -> list[bytes]:
         with self._app.request_context(environ):
             try:
-                tell(self._refusal(environ["secondread.size"]))
+                refused = self._refusal(environ["secondread.size"])
             except SecondReadError as error:
-                tell(problem_of(error))
+                refused = problem_of(error)
+            asker = g.get("identity")
+            tell(refused, f"account {asker.actor.name}" if asker is not None and asker.user is not None else "")
         return []
 
     def _refusal(self, size: int | None) -> Response | None:

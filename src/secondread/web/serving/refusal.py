@@ -50,6 +50,11 @@ def busy(detail: str) -> Refusal:
     return refusal(503, detail, code="busy", headers=(("Retry-After", str(_BUSY_SECONDS)),))
 
 
+def too_many(detail: str) -> Refusal:
+    """429: it is the one who asks that asks too much. And when to ask again."""
+    return refusal(429, detail, code="too_many_requests", headers=(("Retry-After", str(_BUSY_SECONDS)),))
+
+
 def too_large(megabytes: int) -> Refusal:
     """413: the stated length, or what came in pieces, is beyond the setting `max_body_mb`."""
     return refusal(413, f"a request holds at most {megabytes} MB; send fewer files at once", code="body_too_large")

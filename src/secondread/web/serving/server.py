@@ -25,6 +25,7 @@ from secondread.web.serving.deadlines import Deadlines
 from secondread.web.serving.door import Door
 from secondread.web.serving.health import READY, Health, is_of_health
 from secondread.web.serving.refusal import Refusal, busy, refusal, too_large
+from secondread.web.serving.shared import SharedConnections
 from secondread.web.serving.turns import Turns
 
 _LOG = logging.getLogger("secondread.web.serving")
@@ -33,6 +34,7 @@ _DRAIN_SECONDS = 5.0  # that answers which are being made or sent may take at th
 _REST_SECONDS = 1.0  # after no connection could be taken for want of a descriptor
 _TELL_EVERY = 60.0  # seconds
 _MOST_ASKING_FOR_HEALTH = 16
+_MOST_TURNED_AWAY = 64  # connections at once that are told why and let go softly; more of them are cut
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _TOO_MANY = "too many connections of this address are open; close some, or come again in a moment"
 _NO_TURN = "the server has as much to do as it can; send it again in a moment"
@@ -62,6 +64,7 @@ class Server(TcpWSGIServer):
         self.door, self.health = Door(app), Health(app)
         self.clock = clock
         self._max_megabytes, self._room = config["MAX_BODY_MB"], config["MAX_WAITING_MB"] * 10**6
+        self.neighbours: SharedConnections | None = None  # of the other processes that take from the same socket
         self._soon: deque[Callable[[], None]] = deque()
         self._rests_until = self._looked_at = 0.0
         self._told_at = -_TELL_EVERY
@@ -93,6 +96,8 @@ class Server(TcpWSGIServer):
     def run(self) -> None:
         """Serve until `stop`; what is being answered then is finished."""
         while not self._stopped():
+            if self.neighbours is not None:
+                self.neighbours.tell(len(self.active_channels), time.monotonic())
             wasyncore.poll2(_LOOK_EVERY, self._map)
             for _ in range(len(self._soon)):
                 self._soon.popleft()()
@@ -144,7 +149,9 @@ class Server(TcpWSGIServer):
 
     def readable(self) -> bool:
         """Whether connections are taken now."""
-        return bool(self.accepting) and self.clock() >= self._rests_until
+        if not self.accepting or self.clock() < self._rests_until:
+            return False
+        return self.neighbours is None or self.neighbours.may_take(len(self.active_channels), time.monotonic())
 
     def handle_accept(self) -> None:
         """Take one connection, where there is room for it or another gives it room."""
@@ -156,10 +163,11 @@ class Server(TcpWSGIServer):
         if found is None:
             return
         connection, address = found
-        may, gone = self.caps.find_room(address[0], self.active_channels.values())
+        here = [channel for channel in self.active_channels.values() if not channel.turned_away]
+        may, gone = self.caps.find_room(address[0], here)
         if gone is not None:
             gone.handle_close()
-        if not may:
+        if not may and len(self._turned_away()) >= _MOST_TURNED_AWAY:
             _turn_away(connection)
             return
         try:
@@ -167,7 +175,12 @@ class Server(TcpWSGIServer):
         except OSError:  # it is gone already
             connection.close()
             return
-        self.channel_class(self, connection, address, self.adj, map=self._map)
+        channel = self.channel_class(self, connection, address, self.adj, map=self._map)
+        if not may:
+            channel.turn_away(busy(_TOO_MANY))
+
+    def _turned_away(self) -> list[Channel]:
+        return [channel for channel in self.active_channels.values() if channel.turned_away]
 
     def _rest(self, error: OSError) -> None:
         """Without descriptors the same connection would be refused in a turning loop: wait, and make room."""
@@ -213,8 +226,10 @@ class Server(TcpWSGIServer):
         request = channel.requests[0]
         if request.error is None and is_of_health(request):
             self._answer_health(channel, request)
-        elif request.error is None and not self.task_dispatcher.offer(channel):
-            self._refuse(channel, request, busy(_NO_TURN))
+        elif request.error is None:
+            if (turned_away := self.task_dispatcher.offer(channel)) is not None:
+                goes, why = turned_away
+                self._refuse(goes, goes.requests[0], why)
         elif request.error is not None:
             self.soon(channel.service)
 
@@ -242,7 +257,7 @@ def _bytes_of(channel: Channel) -> int:
 
 
 def _turn_away(connection: socket.socket) -> None:
-    """Say why, if it can be said at once."""
+    """Say why, if it can be said at once; who is sending something just then may see the connection cut instead."""
     with connection:
         connection.setblocking(False)
         try:

@@ -8,15 +8,14 @@ let strength = Number(remembered("heatmap-strength", "55"));
 /** { frame, controls, toggle, nudge } for a result; controls is null where there is no heat map. */
 export function picture(result) {
   const { display } = result.entry;
-  const lazy = result.entry.pictures ? "lazy" : null;
   const onCard = (kind) => result.element?.querySelector(`img.${kind}`); // which may show another frame of the file by now
-  const base = el("img", { class: "base", loading: lazy, src: onCard("base")?.src ?? result.imageUrl, alt: t("The image {name}", { name: result.name }), draggable: "false" });
+  const base = el("img", { class: "base", loading: "lazy", src: onCard("base")?.src ?? result.imageUrl, alt: t("The image {name}", { name: result.name }), draggable: "false" });
   const frame = el("div", { class: "frame" }, base);
   frame.style.setProperty("--ratio", `${display.width} / ${display.height}`);
   frame.style.setProperty("--wide", display.width / display.height);
   if (!result.heatmapUrl) return { frame, controls: null, toggle() {}, nudge() {} };
   const alt = t("Heat map: what the model used, not where disease is");
-  const heat = el("img", { class: "heat", loading: lazy, src: onCard("heat")?.src ?? result.heatmapUrl, alt, draggable: "false" });
+  const heat = el("img", { class: "heat", loading: "lazy", src: onCard("heat")?.src ?? result.heatmapUrl, alt, draggable: "false" });
   heat.style.visibility = onCard("heat")?.style.visibility ?? "";
   frame.append(heat);
   return { frame, ...controlsOf(heat, result.entry.decision) };

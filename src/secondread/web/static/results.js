@@ -32,15 +32,10 @@ export class Results {
   show({ file, name, order, before, asked }, entry, problem = null) {
     const status = problem ? "failed" : entry.refusal ? "refused" : entry.decision;
     const result = { id: ++this.#count, file, name, order, asked, entry, problem, status };
-    if (entry?.display.image) result.imageUrl = URL.createObjectURL(blobOf(entry.display.image));
-    if (entry?.heatmap) {
-      result.heatmap = blobOf(entry.heatmap);
-      result.heatmapUrl = URL.createObjectURL(result.heatmap);
-    }
-    if (entry?.pictures) Object.assign(result, { imageUrl: entry.pictures.image, heatmapUrl: entry.pictures.heatmap });
+    Object.assign(result, { imageUrl: entry?.display.image, heatmapUrl: entry?.heatmap });
     makeCard(result, this.tasks, this.acts);
     if (entry && !entry.id) result.drawn = entry.drawn; // only this page knows it
-    if (entry) entry.display.image = entry.heatmap = entry.drawn = null; // kept as bytes and as the card
+    if (entry) entry.drawn = null; // it is on the card
     result.fresh = this.#keeping;
     this.#put(result, before);
     return result;
@@ -98,10 +93,10 @@ export class Results {
   /** The contract of `secondread read --json` for every reading, in the order they were given, as one file. */
   async download() {
     const rows = [];
-    for (const { entry, heatmap, heatmapUrl } of this.all.sort(asGiven)) {
+    for (const { entry, heatmapUrl } of this.all.sort(asGiven)) {
       if (!entry) continue;
-      const { display, drawn, pictures, id, stored, from_store, ...contract } = entry; // what is kept stays here
-      const map = heatmap ?? (heatmapUrl ? await (await fetch(heatmapUrl)).blob() : null);
+      const { display, drawn, id, stored, from_store, ...contract } = entry; // what is kept stays here
+      const map = heatmapUrl && (await (await fetch(heatmapUrl)).blob());
       rows.push({ ...contract, heatmap: map && (await dataUriOf(map)) });
     }
     const text = JSON.stringify({ readings: rows }, null, 1);
@@ -117,7 +112,6 @@ export class Results {
       const focused = before.element.contains(document.activeElement);
       this.#all[at] = result;
       before.element.replaceWith(result.element);
-      release(before);
       if (focused) result.element.focus();
     } else {
       const place = this.#all.findIndex((other) => inOrder(result, other) < 0);
@@ -129,7 +123,6 @@ export class Results {
   }
 
   #forget() {
-    for (const { result } of this.#removed) release(result);
     this.#removed = [];
     byId("toast").hidden = true;
   }
@@ -202,21 +195,10 @@ function keep(all) {
   }
 }
 
-function release({ imageUrl, heatmapUrl }) {
-  for (const url of [imageUrl, heatmapUrl]) if (url) URL.revokeObjectURL(url);
-}
-
 /** Says a result to a screen reader. */
 export function sayResult(result) {
   const { answer, share, why } = said(result);
   announce(`${result.name}: ${[answer, share].filter(Boolean).join(", ")}. ${why}`);
-}
-
-/** The bytes behind a data: URI: object URLs keep hundreds of pictures out of the page's memory. */
-function blobOf(dataUri) {
-  const [head, body] = dataUri.split(",", 2);
-  const bytes = Uint8Array.from(atob(body), (letter) => letter.charCodeAt(0));
-  return new Blob([bytes], { type: head.slice(5).split(";")[0] });
 }
 
 function dataUriOf(blob) {

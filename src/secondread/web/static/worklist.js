@@ -33,16 +33,19 @@ async function more() {
   const link = byId("more");
   if (!link || loading) return;
   loading = true;
+  let few = false; // a page may be short where a search goes through many rows: then the next one at once
   try {
     const { fresh, next } = await rowsAt(link.href);
     const known = new Set(rows().map((row) => row.dataset.id));
     body.append(...fresh.filter((row) => !known.has(row.dataset.id)));
     goOnAt(next);
+    few = next && fresh.length < 10;
   } catch (error) {
     toast(error.message);
   } finally {
     loading = false;
   }
+  if (few) await more();
 }
 
 /** The rows of a page of the list, and the address of the page after; null at the end. */
