@@ -10,7 +10,7 @@ from secondread.data import Manifest, Row, load_data, read_manifest, write_manif
 from secondread.data.split import part_of
 from secondread.errors import DataInvalid, TrainingError, UsageError
 from secondread.lab.holdout import Run, Scores, holdout, holdout_table, hospitals_of, measure_without
-from secondread.lab.pack import packed_fingerprint, rows_to_train, write_pack
+from secondread.lab.pack import packed_fingerprint, rows_to_train, without_source, write_pack
 from secondread.reading import load_bundle
 from secondread.stats.metrics import roc_auc
 from secondread.tasks import load_task
@@ -190,6 +190,16 @@ def test_a_pack_holds_no_test_row_and_keeps_lesions_in_place(data, tmp_path):
     boxes = json.loads((tmp_path / "pack" / "boxes.json").read_text())
     assert {entry["bbox"][0] for entries in boxes.values() for entry in entries} == {16.0}
     assert packed_fingerprint(packed) == manifest.fingerprint() == about["fingerprint"]
+    for source in {row.source for row in packed.rows}:  # what is trained without one is known by what was left
+        rest = tuple(row for row in manifest.rows if row.source != source)
+        assert packed_fingerprint(packed, without=source) == Manifest(rest, manifest.folder).fingerprint()
+        assert {row.source for row in without_source(packed, source).rows} == {row.source for row in packed.rows} - {
+            source
+        }
+    with pytest.raises(UsageError, match="knows no source 'nowhere'"):
+        packed_fingerprint(packed, without="nowhere")
+    with pytest.raises(UsageError, match="no source 'nowhere' to leave out"):
+        without_source(packed, "nowhere")
     with pytest.raises(UsageError, match="not empty"):
         write_pack(manifest, tmp_path / "pack", longest_side=80)
 

@@ -32,8 +32,8 @@ BUDGETS = {
     "vgg16": Budget(size=32, learning_rate=1e-4),  # heavy, and upset by larger steps without batch norm
 }
 # A change of one place moves other cells, too: in the lenets by the ReLUs of their head, in efficientnet-lite, while
-# untrained, by fields wider than the image.
-NOT_LOCAL = ("lenet", "efficientnet-lite")
+# untrained, by fields wider than the image, and in those that find boxes by what the whole image adds to all alike.
+NOT_LOCAL = ("lenet", "efficientnet-lite", "lesion-boxes", "plain-boxes")
 # On the side of the image where the change is, but, before training, not always in its very cell.
 WIDE = (*NOT_LOCAL, "lesion-lite", "vgg", "vit")
 

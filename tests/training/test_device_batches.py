@@ -39,7 +39,7 @@ def as_tensor(images):
 
 def test_nothing_chosen_changes_nothing():
     pixels = as_tensor(films())
-    out, covers = augment_on_device(pixels, PLAIN, draws())
+    out, covers, _ = augment_on_device(pixels, PLAIN, draws())
     assert torch.equal(out, pixels)
     assert covers is None
 
@@ -57,7 +57,7 @@ def test_nothing_chosen_changes_nothing():
 def test_a_change_without_chance_is_the_one_that_the_processor_makes(changes):
     images, recipe = films(), replace(PLAIN, **changes)
     theirs = augment(images, recipe, rng=np.random.default_rng(0))
-    own, _ = augment_on_device(as_tensor(images), recipe, draws())
+    own, *_ = augment_on_device(as_tensor(images), recipe, draws())
     assert np.abs(own.permute(0, 2, 3, 1).numpy() - theirs).max() <= 1.5
 
 
@@ -66,7 +66,7 @@ def test_movement_takes_covers_along_and_stays_within_the_recipe():
     image[:, 32, 32:] = 255
     recipe = replace(PLAIN, augmentations=("rotation", "horizontal_flip"), rotation_degrees=15.0)
     pixels = as_tensor(image)
-    out, covers = augment_on_device(pixels, recipe, draws(), covers=pixels / 255)
+    out, covers, _ = augment_on_device(pixels, recipe, draws(), covers=pixels / 255)
     assert torch.allclose(out / 255, covers, atol=1e-5)
     angles = []
     for film in out[:, 0].numpy():
@@ -82,7 +82,7 @@ def test_movement_takes_covers_along_and_stays_within_the_recipe():
 def test_shift_moves_by_its_share_of_the_side_at_most():
     image = np.zeros((200, 41, 41, 1), np.uint8)
     image[:, 20, 20] = 255
-    out, _ = augment_on_device(as_tensor(image), replace(PLAIN, shift=0.2), draws())
+    out, *_ = augment_on_device(as_tensor(image), replace(PLAIN, shift=0.2), draws())
     places = np.array([np.unravel_index(film.argmax(), film.shape) for film in out[:, 0].numpy()]) - 20
     assert 6 <= np.abs(places).max() <= 9
 
@@ -98,7 +98,7 @@ def test_tones_are_those_of_the_donor():
 def test_a_loss_of_detail_takes_the_finest_structure_alone():
     board = np.indices((64, 64)).sum(axis=0) % 2 * 255
     images = np.repeat(board[None, ..., None], 40, axis=0).astype(np.uint8)
-    out, _ = augment_on_device(as_tensor(images), replace(PLAIN, coarsest=0.3), draws())
+    out, *_ = augment_on_device(as_tensor(images), replace(PLAIN, coarsest=0.3), draws())
     spread = out.std(dim=(1, 2, 3))
     assert (spread < 60).any()
     assert (spread > 120).sum() >= 10  # half of them stay
@@ -107,7 +107,7 @@ def test_a_loss_of_detail_takes_the_finest_structure_alone():
 
 def test_amplitudes_of_others_leave_the_phases():
     images = films()
-    out, _ = augment_on_device(as_tensor(images), replace(PLAIN, fourier=0.5), draws())
+    out, *_ = augment_on_device(as_tensor(images), replace(PLAIN, fourier=0.5), draws())
     same = (out - as_tensor(images)).abs().amax(dim=(1, 2, 3)) < 0.01
     assert 2 <= same.sum() <= 14
     pairs = zip(out.numpy(), as_tensor(images).numpy(), strict=True)

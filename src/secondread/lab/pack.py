@@ -47,7 +47,14 @@ def write_pack(manifest: Manifest, out: Path, *, longest_side: int, quality: int
     if boxes:
         write_json(out / _BOXES, boxes)
     write_manifest(packed, out / "manifest.csv")
-    about = {"fingerprint": manifest.fingerprint(), "longest_side": longest_side, "splits": packed.splits()}
+    sources = sorted({row.source for row in rows} - {""})
+    apart = sources if len({row.source for row in manifest.rows}) > 1 else []
+    about = {
+        "fingerprint": manifest.fingerprint(),
+        "without": {source: without_source(manifest, source).fingerprint() for source in apart},
+        "longest_side": longest_side,
+        "splits": packed.splits(),
+    }
     write_json(out / ABOUT, about)
     return about
 
@@ -59,12 +66,29 @@ def rows_to_train(manifest: Manifest) -> tuple[Row, ...]:
     return own + tuple(row for rows in shares for row in rows)
 
 
-def packed_fingerprint(manifest: Manifest) -> str:
-    """Of the manifest that a pack was made of; of any other manifest its own."""
+def packed_fingerprint(manifest: Manifest, *, without: str = "") -> str:
+    """Of the manifest that a pack was made of, less a source where one is named; of any other manifest its own.
+
+    manifest: as it was packed. Raises UsageError for a source that the pack does not know.
+    """
     path = manifest.folder / ABOUT
-    return (
-        str(json.loads(path.read_text(encoding="utf-8"))["fingerprint"]) if path.is_file() else manifest.fingerprint()
-    )
+    if not path.is_file():
+        return (without_source(manifest, without) if without else manifest).fingerprint()
+    about = json.loads(path.read_text(encoding="utf-8"))
+    if not without:
+        return str(about["fingerprint"])
+    if without not in about.get("without", {}):
+        raise UsageError(f"'{path}' knows no source '{without}'; make the pack again")
+    return str(about["without"][without])
+
+
+def without_source(manifest: Manifest, source: str) -> Manifest:
+    """The manifest less every row of a source. Raises UsageError where there is none, or where nothing else is."""
+    kept = tuple(row for row in manifest.rows if row.source != source)
+    if not 0 < len(kept) < len(manifest.rows):
+        known = ", ".join(sorted({row.source for row in manifest.rows} - {""}))
+        raise UsageError(f"there is no source '{source}' to leave out, or no other; known: {known}")
+    return Manifest(kept, manifest.folder)
 
 
 def _packed(row: Row, folder: Path, out: Path, longest_side: int, quality: int) -> tuple[Row, tuple[float, float]]:

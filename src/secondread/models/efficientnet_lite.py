@@ -29,7 +29,7 @@ STAGES = (  # of Lite 0: repeats, kernel, stride, expansion, channels
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-LAST_AT_16 = 4  # number of the last stage whose cells are 16 pixels wide
+LAST_AT_8, LAST_AT_16 = 2, 4  # numbers of the last stages whose cells are 8 and 16 pixels wide
 MEAN, STD = 127.0, 128.0  # of 0–255, in every channel, with which the weights were made
 SPREAD = 0.5  # of photographs after that scaling
 _LEAST_SPREAD = 0.01  # of 0–1: an image of one grey stays finite
@@ -64,7 +64,7 @@ class EfficientNetLite(CamNetwork):
         super().__init__(dropout=dropout)
         rows = list(_scaled(width, depth))
         channels = [STEM, *(row[-1] for row in rows)]
-        self.middle_channels = rows[LAST_AT_16][-1]
+        self.fine_channels, self.middle_channels = rows[LAST_AT_8][-1], rows[LAST_AT_16][-1]
         self.per_image = per_image
         self.stem = _convolution(in_chans, STEM, 3, stride=2)
         self.blocks = nn.ModuleList(
@@ -84,14 +84,16 @@ class EfficientNetLite(CamNetwork):
             x = stage(x)
         return self.last(x)
 
-    def pyramid(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x: (B, in_chans, S, S) in 0–1 → the last features at stride 16 and those that `features` gives."""
+    def pyramid(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x: (B, in_chans, S, S) in 0–1 → the last features at strides 8 and 16, and those that `features` gives."""
         x = self.stem(self._to_scale(x))
+        kept = []
         for number, stage in enumerate(self.blocks):
             x = stage(x)
-            if number == LAST_AT_16:
-                middle = x
-        return middle, self.last(x)
+            if number in (LAST_AT_8, LAST_AT_16):
+                kept.append(x)
+        fine, middle = kept
+        return fine, middle, self.last(x)
 
     def stages(self) -> list[nn.Module]:
         """Stem, seven stages, last convolution, head."""

@@ -83,7 +83,7 @@ class LesionLite(nn.Module):
         return [backbone.stem, *backbone.blocks, backbone.last, self.neck, self.head]
 
     def _scores(self, x: Tensor) -> Tensor:
-        middle, last = self.backbone.pyramid(x)
+        _, middle, last = self.backbone.pyramid(x)
         coarse = self.neck["last"](last)
         merged = self.neck["middle"](middle) + F.interpolate(coarse, size=middle.shape[2:], mode="nearest")
         return self.head(self.neck["merge"](merged)).float()  # (B, num_classes, S/16, S/16)

@@ -46,8 +46,31 @@ NETWORKS = {  # name → module, class or function, what it is
         "lesion_lite2",
         "efficientnet-lite2 that scores every place; the image's score is made of its places'",
     ),
+    "lesion-boxes0": (
+        "secondread.models.lesion_boxes",
+        "lesion_boxes0",
+        "efficientnet-lite0 that finds boxes at every 8 pixels; the image's score is its best box's",
+    ),
+    "lesion-boxes1": (
+        "secondread.models.lesion_boxes",
+        "lesion_boxes1",
+        "efficientnet-lite1 that finds boxes at every 8 pixels; the image's score is its best box's",
+    ),
+    "lesion-boxes2": (
+        "secondread.models.lesion_boxes",
+        "lesion_boxes2",
+        "efficientnet-lite2 that finds boxes at every 8 pixels; the image's score is its best box's",
+    ),
+    "plain-boxes0": (
+        "secondread.models.lesion_boxes",
+        "plain_boxes0",
+        "lesion-boxes0 without its pyramid: boxes at every 16 pixels, to compare with",
+    ),
 }
-_PRETRAINED = tuple(f"{family}-lite{size}" for family in ("efficientnet", "lesion") for size in (0, 1, 2))
+_PRETRAINED = (
+    *(f"{family}{size}" for family in ("efficientnet-lite", "lesion-lite", "lesion-boxes") for size in (0, 1, 2)),
+    "plain-boxes0",
+)
 
 
 def list_models() -> dict[str, str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from secondread.data import Manifest, prepared_cache
 from secondread.tasks import Task
+from secondread.training.boxes import known_boxes
 from secondread.training.build import MemberPlan
 from secondread.training.fit import Epoch, FitResult, fit
 from secondread.training.prepare import lesion_maps, lesion_rows, new_network
@@ -38,6 +39,7 @@ def fit_apart(
         prepared_cache(manifest.split("val"), spec, folder=cache_folder),
         recipe,
         lesions=lesion_maps(manifest, train.rows, spec) if recipe.lesion_weight else None,
+        boxes=known_boxes(manifest, train.rows, spec) if recipe.box_weight else None,
         n_labelled=len(manifest.split("train")),
         random_state=member.random_state,
         on_epoch=on_epoch,

@@ -30,6 +30,8 @@ class Batch(NamedTuple, Generic[Array]):
     label_weights: Array | None = None  # float32 (batch,); 0 where the label does not count
     lesions: Array | None = None  # float32 (batch, size, size) in 0–1: covered by a lesion
     lesion_known: Array | None = None  # bool (batch,)
+    boxes: Array | None = None  # float32 (batch, most, 4) in pixels of the images: left, top, right, bottom; else NaN
+    boxes_known: Array | None = None  # bool (batch,)
 
 
 def epoch_batches(

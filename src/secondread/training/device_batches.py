@@ -13,7 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from secondread.data import PreparedSet
+from secondread.errors import UsageError
 from secondread.training.batches import Batch, epoch_pieces
+from secondread.training.boxes import KnownBoxes, clipped, moved_boxes
 from secondread.training.looks import FEATHER, SURROUNDINGS
 from secondread.training.prepare import LesionMaps
 from secondread.training.recipe import Recipe
@@ -34,11 +36,19 @@ class DeviceBatches:
         device: torch.device,
         *,
         lesions: LesionMaps | None = None,
+        boxes: KnownBoxes | None = None,
         n_labelled: int | None = None,
     ):
-        """images: uint8 (n, S, S, C), those of `prepared`, perhaps with fewer channels. Others as `epoch_batches`."""
+        """images: uint8 (n, S, S, C), those of `prepared`, perhaps with fewer channels. Others as `epoch_batches`.
+
+        Raises UsageError for boxes in images that a recipe would mix: a box is there or it is not.
+        """
+        if boxes is not None and (recipe.mixup or recipe.cutmix or recipe.paste):
+            raise UsageError("boxes cannot teach in mixed images; leave out mixup, cutmix and paste, or box_weight")
         self.prepared, self.recipe, self.device, self.n_labelled = prepared, recipe, device, n_labelled
         self.images = torch.from_numpy(images).to(device)
+        self.boxes = None if boxes is None else torch.from_numpy(boxes.boxes).to(device)
+        self.boxes_known = None if boxes is None else torch.from_numpy(boxes.known).to(device)
         self.labels = torch.from_numpy(prepared.labels.astype(np.float32)).to(device)
         self.lesions = None if lesions is None else _DeviceMaps(lesions, device)
 
@@ -59,9 +69,12 @@ class DeviceBatches:
             if recipe.paste:
                 pixels, covers, pasted = paste_pieces(pixels, covers, known, recipe.paste, draw)
                 labels = torch.where(pasted, 1.0, labels)
-        pixels, covers = augment_on_device(pixels, recipe, draw, covers=covers)
-        pixels = _resized(pixels, size) / 255
+        boxes = None if self.boxes is None else self.boxes[numbers]
+        pixels, covers, boxes = augment_on_device(pixels, recipe, draw, covers=covers, boxes=boxes)
+        own_size, pixels = pixels.shape[-1], _resized(pixels, size) / 255
         batch = Batch(pixels, labels)
+        if boxes is not None and self.boxes_known is not None:
+            batch = batch._replace(boxes=boxes * (pixels.shape[-1] / own_size), boxes_known=self.boxes_known[numbers])
         if self.n_labelled is not None:
             batch = batch._replace(label_weights=(numbers < self.n_labelled).float())
         if covers is not None:
@@ -115,10 +128,12 @@ class Draws:
 
 
 def augment_on_device(
-    pixels: Tensor, recipe: Recipe, draw: Draws, *, covers: Tensor | None = None
-) -> tuple[Tensor, Tensor | None]:
-    """Each image of the batch changed at random, as `augment` does. pixels: (B, C, S, S) in 0–255; covers (B, 1, S, S)
-    move with their images."""
+    pixels: Tensor, recipe: Recipe, draw: Draws, *, covers: Tensor | None = None, boxes: Tensor | None = None
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Each image of the batch changed at random, as `augment` does, with what moves with it.
+
+    pixels: (B, C, S, S) in 0–255; covers (B, 1, S, S); boxes (B, K, 4), see `KnownBoxes`.
+    """
     chosen, n = set(recipe.augmentations), len(pixels)
     donors = draw.below(n, n) if recipe.tones or recipe.fourier else None
     originals = pixels
@@ -133,16 +148,21 @@ def augment_on_device(
         share = (draw.uniform(n) < 0.5) * recipe.fourier * draw.uniform(n)
         pixels = _amplitudes_mixed(pixels, originals[donors], share)
     if chosen & _MOVES or recipe.zoom or recipe.shift:
-        grid = _movement(n, pixels.shape[-1], chosen, recipe, draw, pixels.device)
+        size = pixels.shape[-1]
+        back, offset = _movement(n, size, chosen, recipe, draw, pixels.device)
+        grid = _grid(size, back, offset)
         pixels = _warp(pixels, grid)
         covers = None if covers is None else _warp(covers, grid)
+        boxes = None if boxes is None else moved_boxes(boxes, back, offset, size=size)
+    elif boxes is not None:
+        boxes = clipped(boxes, size=pixels.shape[-1])
     if "contrast" in chosen:
         mean = pixels.mean(dim=(1, 2, 3), keepdim=True)
         pixels = ((pixels - mean) * _between(recipe.contrast, draw.uniform(n, 1, 1, 1)) + mean).clamp(0, 255)
     pixels = _tone_changed(pixels, recipe, draw)
     if "gaussian_blur" in chosen:
         pixels = _where(draw.uniform(n) < recipe.blur_share, _blurred(pixels, recipe.blur_sigma), pixels)
-    return pixels, covers
+    return pixels, covers, boxes
 
 
 def match_tones(pixels: Tensor, donors: Tensor) -> Tensor:
@@ -187,8 +207,10 @@ def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
     return values.mean(dim=(1, 2, 3), keepdim=True), values.std(dim=(1, 2, 3), keepdim=True, unbiased=False)
 
 
-def _movement(n: int, size: int, chosen: set[str], recipe: Recipe, draw: Draws, device: torch.device) -> Tensor:
-    """(n, S, S, 2): where every pixel of the result lies in its image; as `augment`'s, turned round."""
+def _movement(
+    n: int, size: int, chosen: set[str], recipe: Recipe, draw: Draws, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """(n, 2, 2) and (n, 2, 1): where every place of the result lies in its image; as `augment`'s, turned round."""
     zero, one = torch.zeros(n, device=device), torch.ones(n, device=device)
     angle = (2 * draw.uniform(n) - 1) * math.radians(recipe.rotation_degrees) if "rotation" in chosen else zero
     flips = [
@@ -202,10 +224,14 @@ def _movement(n: int, size: int, chosen: set[str], recipe: Recipe, draw: Draws, 
     cos, sin = torch.cos(angle), torch.sin(angle)
     # forwards: point = turn @ place + shift, about the centre; the grid asks the way back
     back = torch.stack([torch.stack([cos / x, sin / x], 1), torch.stack([-sin / y, cos / y], 1)], 1)
-    offset = -(back @ shift[..., None])
-    steps = torch.linspace(-1, 1, size, device=device)
+    return back, -(back @ shift[..., None])
+
+
+def _grid(size: int, back: Tensor, offset: Tensor) -> Tensor:
+    """(n, S, S, 2), as `grid_sample` takes it."""
+    steps = torch.linspace(-1, 1, size, device=back.device)
     places = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1).view(1, -1, 2)
-    return (places @ back.transpose(1, 2) + offset.transpose(1, 2)).view(n, size, size, 2)
+    return (places @ back.transpose(1, 2) + offset.transpose(1, 2)).view(len(back), size, size, 2)
 
 
 def _warp(values: Tensor, grid: Tensor) -> Tensor:

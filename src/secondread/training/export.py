@@ -1,4 +1,4 @@
-"""A trained network as ONNX: uint8 pixels in, logit and class-activation map out, equal to torch or refused."""
+"""A trained network as ONNX: uint8 pixels in, logit, map and perhaps boxes out, equal to torch or refused."""
 
 import io
 import logging
@@ -28,12 +28,14 @@ class Exported:
     cells: int  # rows (and columns) of the map
     logit_difference: float  # largest seen
     map_difference: float  # of its largest value, where that is above 1
+    box_difference: float | None = None  # as the map's; None for a network without boxes
 
 
 class WithScaling(nn.Module):
     """What is exported: the scaling to 0–1 belongs to the file, so no caller can feed it the wrong range.
 
-    mirrored: the answer is the mean of the image's and its mirror image's, and so is the map.
+    mirrored: the answer is the mean of the image's and its mirror image's, and so are the map and the boxes; where
+    there are boxes the answer is the greatest score of that mean map, so that one of them always stands for it.
     """
 
     def __init__(self, model: nn.Module, *, mirrored: bool = False):
@@ -41,14 +43,30 @@ class WithScaling(nn.Module):
         self.model = model
         self.mirrored = mirrored
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """image: uint8 (B, size, size, channels) → logit (B,), cam (B, rows, columns)."""
+    def outputs(self) -> list[str]:
+        """The names of what `forward` gives."""
+        return ["logit", "cam", "box"] if hasattr(self.model, "forward_boxes") else ["logit", "cam"]
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """image: uint8 (B, size, size, channels) → logit (B,), cam (B, rows, columns), of a network that finds boxes
+        also box (B, 4, rows, columns), see `findings_of`."""
         x = image.permute(0, 3, 1, 2).float() / 255
+        if "box" in self.outputs():
+            return self._with_boxes(x)
         logit, cam = self.model.forward_map(x)  # type: ignore[operator]
         if not self.mirrored:
             return logit, cam
         other_logit, other_cam = self.model.forward_map(x.flip(3))  # type: ignore[operator]
         return (logit + other_logit) / 2, (cam + other_cam.flip(2)) / 2
+
+    def _with_boxes(self, x: Tensor) -> tuple[Tensor, ...]:
+        logit, cam, box = self.model.forward_boxes(x)  # type: ignore[operator]
+        if not self.mirrored:
+            return logit, cam, box
+        _, other_cam, other_box = self.model.forward_boxes(x.flip(3))  # type: ignore[operator]
+        left, top, right, bottom = other_box.flip(3).unbind(dim=1)
+        cam = (cam + other_cam.flip(2)) / 2
+        return cam.amax(dim=(1, 2)), cam, (box + torch.stack([right, top, left, bottom], dim=1)) / 2
 
 
 def export_onnx(
@@ -60,20 +78,28 @@ def export_onnx(
     Raises TrainingError if torch and ONNX Runtime differ by more than TOLERANCE.
     """
     served = WithScaling(model.cpu().eval(), mirrored=mirrored)
-    data = to_onnx(served, size=size, channels=channels, outputs=["logit", "cam"])
+    names = served.outputs()
+    data = to_onnx(served, size=size, channels=channels, outputs=names)
     noise = np.random.default_rng(0).integers(0, 256, (8, size, size, channels), dtype=np.uint8)
     checked = noise if images is None else np.concatenate([noise, images[:64]])
     with torch.inference_mode():
-        logit, cam = (output.numpy() for output in served(torch.from_numpy(np.array(checked))))
-    onnx_logit, onnx_cam = run_onnx(data, checked, outputs=["logit", "cam"])
-    logit_difference = float(np.abs(logit - onnx_logit).max())
-    map_difference = float(np.abs(cam - onnx_cam).max() / max(1.0, np.abs(cam).max()))
-    if not max(logit_difference, map_difference) <= TOLERANCE:
+        own = [output.numpy() for output in served(torch.from_numpy(np.array(checked)))]
+    theirs = run_onnx(data, checked, outputs=names)
+    logit_difference = float(np.abs(own[0] - theirs[0]).max())
+    map_difference = _difference(own[1], theirs[1])
+    box_difference = _difference(own[2], theirs[2]) if "box" in names else None
+    if not all(one <= TOLERANCE for one in (logit_difference, map_difference, box_difference or 0.0)):  # NaN is none
+        boxes = "" if box_difference is None else f", boxes by {box_difference:.2g}"
         raise TrainingError(
-            f"the exported model differs from torch: logit by {logit_difference:.2g}, map by {map_difference:.2g} "
-            f"(allowed {TOLERANCE:g}); the bundle was not written"
+            f"the exported model differs from torch: logit by {logit_difference:.2g}, map by {map_difference:.2g}"
+            f"{boxes} (allowed {TOLERANCE:g}); the bundle was not written"
         )
-    return Exported(data, cam.shape[-1], logit_difference, map_difference)
+    return Exported(data, own[1].shape[-1], logit_difference, map_difference, box_difference)
+
+
+def _difference(one: np.ndarray, other: np.ndarray) -> float:
+    """Beside the largest value, where that is above 1."""
+    return float(np.abs(one - other).max() / max(1.0, np.abs(one).max()))
 
 
 def to_onnx(served: nn.Module, *, size: int, channels: int, outputs: list[str]) -> bytes:

@@ -19,6 +19,7 @@ from secondread.data import PreparedSet
 from secondread.errors import TrainingError
 from secondread.stats.metrics import roc_auc
 from secondread.training.batches import Batch, epoch_batches, without_copies
+from secondread.training.boxes import KnownBoxes, box_loss
 from secondread.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from secondread.training.mixstyle import mixed_styles
 from secondread.training.optimise import (
@@ -94,6 +95,7 @@ def fit(
     recipe: Recipe,
     *,
     lesions: LesionMaps | None = None,
+    boxes: KnownBoxes | None = None,
     n_labelled: int | None = None,
     random_state: int = 0,
     run_folder: Path | None = None,
@@ -106,11 +108,13 @@ def fit(
     """Train `model` in place of its weights and return it at its best validation AUC.
 
     lesions: of the training images; used where the recipe weighs them and the network has a lesion map.
+    boxes: of the training images; used where the recipe weighs them and the network finds boxes.
     n_labelled: only the first so many training images count by their labels; the others by their lesions alone.
     run_folder: where a checkpoint is written after every epoch; a run found there goes on where it stopped and ends
     bit for bit as if it had not been stopped (same machine, same versions).
     fingerprint: of data and settings; a checkpoint of another run is refused.
-    batches_on_device: augment there, a whole batch at once; if not said, on a GPU. The draws are others then.
+    batches_on_device: augment there, a whole batch at once; if not said, on a GPU, and wherever boxes teach. The draws
+    are others then.
     on_epoch(epoch, epochs); on_step(epoch, steps, step, loss): for progress bars.
     Raises TrainingError if the data lack a class or a checkpoint does not fit.
     """
@@ -129,6 +133,7 @@ def fit(
         recipe,
         device,
         lesions=lesions,
+        boxes=boxes,
         n_labelled=n_labelled,
         random_state=random_state,
         batches_on_device=device.type == "cuda" if batches_on_device is None else batches_on_device,
@@ -149,6 +154,7 @@ class _Run:
         device: torch.device,
         *,
         lesions: LesionMaps | None,
+        boxes: KnownBoxes | None,
         n_labelled: int | None,
         random_state: int,
         batches_on_device: bool,
@@ -157,7 +163,8 @@ class _Run:
         self.lesions = lesions if recipe.lesion_weight and hasattr(model, "lesions") else None
         self.n_labelled = n_labelled if n_labelled is not None and n_labelled < len(train) else None
         self.random_state = random_state
-        self.batches_on_device = batches_on_device
+        self.boxes = boxes if recipe.box_weight and hasattr(model, "taught_boxes") else None
+        self.batches_on_device = batches_on_device or self.boxes is not None
         self.optimizer = make_optimizer(model, recipe, device)
         self.average = MovingAverage(model, recipe.ema_decay) if recipe.ema_decay else None
         self.positive_weight = positive_weight_of(train.labels[: self.n_labelled])
@@ -200,7 +207,13 @@ class _Run:
             from secondread.training.device_batches import DeviceBatches
 
             made = DeviceBatches(
-                self.train, images, self.recipe, self.device, lesions=self.lesions, n_labelled=self.n_labelled
+                self.train,
+                images,
+                self.recipe,
+                self.device,
+                lesions=self.lesions,
+                boxes=self.boxes,
+                n_labelled=self.n_labelled,
             )
             return lambda rng, size: made.epoch(rng=rng, size=size)
         return lambda rng, size: epoch_batches(
@@ -252,13 +265,19 @@ class _Run:
         if self.recipe.bfloat16:
             x = x.contiguous(memory_format=torch.channels_last)
         with mixed_precision(self.model, self.device, bfloat16=self.recipe.bfloat16):
-            if self.lesions is None:
-                logits, cells = self.model(x), None
-            else:
+            cells = reach = None
+            if self.boxes is not None:
+                logits, cells, reach = self.model.taught_boxes(x)  # type: ignore[operator]
+            elif self.lesions is not None:
                 logits, cells = self.model.lesions(x)  # type: ignore[operator]
+            else:
+                logits = self.model(x)
         loss = label_loss(
             logits[:, 0].float(), labels, self.recipe, positive_weight=self.positive_weight, weights=weights
         )
+        if cells is not None and reach is not None and batch.boxes is not None and batch.boxes_known is not None:
+            found = box_loss(cells, reach, batch.boxes, batch.boxes_known, self.model.geometry)  # type: ignore[arg-type]
+            return loss + self.recipe.box_weight * found
         if cells is None or batch.lesions is None or batch.lesion_known is None:
             return loss
         covers, known = self._to_device(batch.lesions), self._to_device(batch.lesion_known)

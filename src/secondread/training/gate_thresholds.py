@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from secondread.reading.gate import Gate, Verdict
+from secondread.reading.session import Session
 from secondread.stats.proportions import clopper_pearson
 from secondread.tasks import list_tasks, load_task
 from secondread.training.gate_data import KINDS, Pictures
@@ -103,7 +104,7 @@ def held_out(pictures: Pictures, scores: Scores, record: Mapping[str, Any]) -> d
     `right`: accepted, for each task, source and view, the source left out. `wrong`: refused, for each task and kind,
     with its source left out or with other files of it known; with the codes given.
     """
-    gate = Gate({**record, "sha256": "0" * 64}, session=None)
+    gate = Gate({**record, "sha256": "0" * 64}, session=cast(Session, None))  # its thresholds alone are asked
     tasks = [task for task in record["kinds"] if task in record["thresholds"]]
     right: dict[str, Any] = {}
     wrong: dict[str, Any] = {}

@@ -55,6 +55,7 @@ class Recipe:
     balance: bool = False  # weights both classes alike
     focal_gamma: float = 0.0  # Lin et al. 2017
     lesion_weight: float = 0.0  # of the loss on known masks and boxes, for the networks that have a lesion map
+    box_weight: float = 0.0  # of the loss on known boxes, for the networks that find boxes
     lesions_from: tuple[str, ...] = ()  # splits trained on by their masks and boxes, not by their labels
 
     # Augmentation
@@ -100,6 +101,7 @@ _LATER = (
     "local_contrast",
     "fourier",
     "paste",
+    "box_weight",
 )
 
 

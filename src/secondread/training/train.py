@@ -23,6 +23,7 @@ from secondread.images import PrepareSpec
 from secondread.models import has_pretrained
 from secondread.reading import Bundle, Reader, add_to_bundle, shipped_gate, write_bundle
 from secondread.tasks import Task
+from secondread.training.boxes import known_boxes
 from secondread.training.decide import decide_on_validation, map_zero, round_weights
 from secondread.training.export import Exported, export_onnx
 from secondread.training.fit import Epoch, FitResult, fit
@@ -85,7 +86,7 @@ def train_bundle(
     settings = settings_of(task, recipe, model_name, random_state)
     made = {"command": command, "versions": versions()}
     if trained is not None:
-        result, record_there = load_trained(trained, model, settings=settings, manifest=manifest)
+        result, record_there = load_trained(trained, model, settings=settings, fingerprint=manifest.fingerprint())
         made = {key: record_there[key] for key in made}
     else:
         train = prepared_part(Manifest(rows, manifest.folder), "train", spec, cache_folder, progress)
@@ -95,6 +96,7 @@ def train_bundle(
             val,
             recipe,
             lesions=lesion_maps(manifest, train.rows, spec) if recipe.lesion_weight else None,
+            boxes=known_boxes(manifest, train.rows, spec) if recipe.box_weight else None,
             n_labelled=len(manifest.split("train")),
             random_state=random_state,
             run_folder=run_folder,

@@ -14,7 +14,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from secondread.data import Manifest
 from secondread.errors import CannotOpen, TrainingError
 from secondread.files import write_bytes
 from secondread.tasks import Task
@@ -63,10 +62,11 @@ def save_trained(
 
 
 def load_trained(
-    path: Path, model: nn.Module, *, settings: dict[str, Any], manifest: Manifest
+    path: Path, model: nn.Module, *, settings: dict[str, Any], fingerprint: str
 ) -> tuple[FitResult, dict[str, Any]]:
     """The network with the file's weights, how it got there, and the record: command, versions.
 
+    fingerprint: of the manifest that it must have been trained on.
     Raises CannotOpen, or TrainingError for a file of another kind, of other settings or of other data.
     """
     record, tensors = _read(path)
@@ -76,7 +76,7 @@ def load_trained(
             f"'{path}' was trained with other settings ({', '.join(differing)}) than this recipe file asks for; "
             "give the recipe file that it was trained with"
         )
-    if record["fingerprint"] != manifest.fingerprint():
+    if record["fingerprint"] != fingerprint:
         raise TrainingError(
             f"'{path}' was trained on other data than this manifest's; give the manifest it was made of"
         )
