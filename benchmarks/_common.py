@@ -12,7 +12,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-RESULTS = Path(__file__).parent / "results"
+# Elsewhere for trials, so that no figure of one is taken for a result.
+RESULTS = Path(os.environ.get("BENCHMARK_RESULTS") or Path(__file__).parent / "results")
+QUICK = Path(__file__).parents[1] / "build/quick"
 
 
 def data_folder() -> Path:
@@ -68,11 +70,11 @@ def make_films(folder: Path, *, n: int, height: int, width: int, distinct: int) 
     return paths
 
 
-def save(name: str, table: dict[str, Any]) -> None:
+def save(name: str, table: dict[str, Any], folder: Path = RESULTS) -> None:
     """Print a result and keep it, dated, with the machine and the command."""
     machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
     full = {"date": date.today().isoformat(), "command": f"python -m benchmarks.{name}", "machine": machine, **table}
-    RESULTS.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(full, indent=1, ensure_ascii=False)
-    (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     sys.stdout.write(text + "\n")

@@ -1,5 +1,6 @@
 """Servers and workers as processes of their own, and films to send them."""
 
+import csv
 import http.client
 import os
 import socket
@@ -8,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -16,29 +16,51 @@ from uuid import uuid4
 import cv2
 import numpy as np
 from tests.phantoms import chest_phantom
-from werkzeug.datastructures import FileStorage, MultiDict
-from werkzeug.test import encode_multipart
 
 POSTGRESQL = os.environ.get("SECONDREAD_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432/postgres")
 _READY_SECONDS = 60.0
+_BOUNDARY = "----secondread-benchmark"
 
 
-def films(n: int, *, side: int = 400, distinct: int = 40) -> list[bytes]:
-    """PNG chest phantoms, every one another file: one pixel in the corner numbers them."""
-    pictures = [chest_phantom(side, random_state=number, lesion=bool(number % 2)) for number in range(distinct)]
+def films(n: int, *, side: int = 400, distinct: int = 40, first: int = 0) -> list[bytes]:
+    """PNG films, every one another file: pixels in a corner number them. Real chests where SECONDREAD_DATA is set.
+
+    first: number of the first, for films that were not sent before.
+    """
+    pictures = _real(side, distinct) or [
+        chest_phantom(side, random_state=number, lesion=bool(number % 2)) for number in range(distinct)
+    ]
     files = []
-    for number in range(n):
+    for number in range(first, first + n):
         picture = pictures[number % distinct]
         picture[0, :4] = np.frombuffer(number.to_bytes(4, "little"), np.uint8)
         files.append(cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
     return files
 
 
+def _real(side: int, n: int) -> list[np.ndarray]:
+    """uint8 (side, side), from all over the benchmark data; none where there is no such folder."""
+    folder = os.environ.get("SECONDREAD_DATA")
+    if not folder:
+        return []
+    table = Path(folder) / "tuberculosis/manifest.csv"
+    with table.open(encoding="utf-8", newline="") as lines:
+        paths = [row["path"] for row in csv.DictReader(lines)]
+    chosen = paths[:: max(1, len(paths) // n)][:n]
+    read = (cv2.imread(str(table.parent / path), cv2.IMREAD_GRAYSCALE) for path in chosen)
+    return [cv2.resize(one, (side, side), interpolation=cv2.INTER_AREA) for one in read]
+
+
 def form(field: str, files: list[tuple[str, bytes]], **more: str) -> tuple[bytes, dict[str, str]]:
-    """Body and headers of a multipart form with these files, as (name, bytes)."""
-    parts: list[tuple[str, object]] = [(field, FileStorage(BytesIO(data), name)) for name, data in files]
-    boundary, body = encode_multipart(MultiDict([*parts, *more.items()]))
-    return body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    """Body and headers of a multipart form with these files, as (name, bytes). By hand: clients share the cores."""
+    part = f"--{_BOUNDARY}\r\nContent-Disposition: form-data; name="
+    pieces: list[bytes] = []
+    for name, data in files:
+        head = f'{part}"{field}"; filename="{name}"\r\nContent-Type: application/octet-stream\r\n\r\n'
+        pieces += [head.encode(), data, b"\r\n"]
+    pieces += [f'{part}"{key}"\r\n\r\n{value}\r\n'.encode() for key, value in more.items()]
+    body = b"".join([*pieces, f"--{_BOUNDARY}--\r\n".encode()])
+    return body, {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
 
 
 def environment(folder: Path, *, database: str = "", **settings: object) -> dict[str, str]:

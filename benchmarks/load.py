@@ -1,161 +1,198 @@
-"""Fifty clients upload together for two minutes: errors, latencies, images a second; and the same to a plain script.
+"""Sixteen clients upload together: secondread, which keeps every reading durably, against servers that keep nothing.
 
-python -m benchmarks.load [--seconds 120] [--clients 50]     results in benchmarks/results/load.json
+python -m benchmarks.load [--seconds 12] [--rounds 2] [--clients 16] [--only NAME …]
+results in benchmarks/results/load.json
+
+The servers take turns on the same cores, clients (a process of their own) included; every request brings another image,
+out of real films of 400 × 400 where SECONDREAD_DATA is set. LitServe is put into build/bench for it (requirements/
+bench.txt), apart from the environment; where that fails it is left out, and its row says so.
 """
 
 import argparse
-import http.client
-import itertools
-import json
 import os
+import shlex
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks import _served
+from benchmarks import _clients, _served
 from benchmarks._common import save, weights_of
+from benchmarks._memory import megabytes_of
+from secondread.reading import load
 from secondread.service import Service
 
 TASK = "tuberculosis"
-MOST_A_SECOND = 60  # films made beforehand for each second: none is sent to secondread twice
-
-
-@dataclass
-class Run:
-    """What the clients of one server saw."""
-
-    seconds: list[float] = field(default_factory=list)  # of each request that was answered well
-    errors: Counter[str] = field(default_factory=Counter)
-    lasted: float = 0.0
-
-    def table(self) -> dict[str, Any]:
-        """Rounded, for people."""
-        cuts = statistics.quantiles(self.seconds, n=100) if len(self.seconds) > 1 else [float("nan")] * 99
-        return {
-            "images": len(self.seconds),
-            "errors": dict(self.errors),
-            "images_a_second": round(len(self.seconds) / self.lasted, 1),
-            "latency_ms": {f"p{p}": round(1000 * cuts[p - 1]) for p in (50, 95, 99)},
-        }
+MOST_A_SECOND = 250  # films made beforehand for each second: none is sent to secondread twice
+HERE = Path(__file__).parent
+RIVALS = HERE.parent / "build/bench"
+LOOP_FILMS = 400
+SERVERS = {  # name → (kind, bundle)
+    "secondread, paper": ("secondread", "paper"),
+    "Flask + torch, paper": ("plain", "paper"),
+    "secondread, best": ("secondread", "best"),
+    "secondread, best, with the gate": ("secondread", "best"),
+    "Flask + torch, best": ("flask-torch", "best"),
+    "Flask + ONNX Runtime, best": ("flask-onnx", "best"),
+    "LitServe + ONNX Runtime, best": ("litserve", "best"),
+    "the reader's loop, best": ("loop", "best"),
+    "the reader's loop, paper": ("loop", "paper"),
+}
+RATIOS = {  # what the project asks of itself: ours, theirs, times
+    "paper against Flask + torch": ("secondread, paper", "Flask + torch, paper", 1.0),
+    "best against the reader's loop": ("secondread, best", "the reader's loop, best", 0.9),
+    "best against Flask + torch": ("secondread, best", "Flask + torch, best", 2.0),
+    "best against Flask + ONNX Runtime": ("secondread, best", "Flask + ONNX Runtime, best", None),
+    "best against LitServe": ("secondread, best", "LitServe + ONNX Runtime, best", 1.0),
+}
 
 
 def main() -> None:
-    """One server after the other on the same cores, clients included."""
+    """Every server in every round; the ratio of each round, and the median of them."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=int, default=120)
-    parser.add_argument("--clients", type=int, default=50)
+    parser.add_argument("--seconds", type=float, default=12)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--only", nargs="*", choices=list(SERVERS), default=list(SERVERS))
     options = parser.parse_args()
     before = os.getloadavg()[0]
-    films = _served.films(options.seconds * MOST_A_SECOND)
+    rounds: list[dict[str, dict[str, Any]]] = []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        ours, kept = _ours(folder, films, options)
-        plain = _plain(folder, films, options)
-    save(
-        "load",
-        {
-            "command": " ".join(["python -m benchmarks.load", *sys.argv[1:]]),
-            "what": f"{options.clients} clients, one film of 400 × 400 a request, each another, {options.seconds} s; "
-            "clients and server on the same cores",
-            "secondread": {**ours.table(), **kept},
-            "plain Flask + torch, nothing kept": plain.table(),
-            "times_as_many_as_plain": round(len(ours.seconds) / ours.lasted / (len(plain.seconds) / plain.lasted), 2),
-            "load_average_before": round(before, 1),  # of other programs, on these cores
-            "asked": "no error",
-        },
-    )
-    sys.exit(1 if ours.errors else 0)
+        weights = weights_of(TASK, Path(name))
+        for number in range(options.rounds):
+            rounds.append({})
+            for server in options.only:
+                folder = Path(name) / f"{number}-{len(rounds[-1])}"
+                try:
+                    rounds[-1][server] = _measured(server, folder, weights, options)
+                except (TimeoutError, subprocess.SubprocessError, OSError) as error:
+                    rounds[-1][server] = {"failed": f"{type(error).__name__}: {error}"}
+                print(f"round {number + 1}  {server:34} {rounds[-1][server]}", file=sys.stderr, flush=True)
+    table = {
+        "command": shlex.join(["python", "-m", "benchmarks.load", *sys.argv[1:]]),
+        "what": f"{options.clients} clients, one film of 400 × 400 a request, each another, {options.seconds:g} s a "
+        f"round, {options.rounds} rounds in turn; clients and server on the same cores; "
+        + ("real films" if os.environ.get("SECONDREAD_DATA") else "made-up films"),
+        "load_average_before": round(before, 1),  # of other programs, on these cores
+        "servers": {server: _together([one[server] for one in rounds]) for server in options.only},
+        "ratios": _ratios(rounds),
+        "asked": "no error; every reading of secondread stored",
+    }
+    save("load", table)
+    ours = [one[server] for one in rounds for server in options.only if SERVERS[server][0] == "secondread"]
+    well = all(set(found.get("answers", ())) == {"200"} and found["every_answer_stored"] for found in ours)
+    sys.exit(0 if well else 1)
 
 
-def _ours(folder: Path, films: list[bytes], options: argparse.Namespace) -> tuple[Run, dict[str, Any]]:
-    """secondread as it is shipped but for the gate, which lets no phantom pass: every reading is stored."""
+def _measured(server: str, folder: Path, weights: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Of one server in one round."""
+    kind, bundle = SERVERS[server]
+    folder.mkdir()
+    if kind == "loop":
+        return {"images_a_second": _loop(f"{TASK}/{bundle}", folder)}
+    if kind == "litserve" and not _litserve_there():
+        return {"left_out": "LitServe could not be installed into build/bench"}
     port = _served.free_port()
-    env = _served.environment(folder / "data", **SETTINGS)
-    server = _served.start("serve", "--port", str(port), env=env)
+    films = {"films": round(MOST_A_SECOND * options.seconds), "clients": options.clients, "seconds": options.seconds}
+    if kind != "secondread":
+        command = [sys.executable, "-m", "benchmarks.rival_servers", kind, f"{TASK}/{bundle}", str(port)]
+        if kind == "plain":
+            command = [sys.executable, str(HERE / "plain_server.py"), str(weights), str(port)]
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(RIVALS)])}
+        with _running(
+            subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL), port
+        ) as process:
+            _clients.run(port, **films | {"seconds": 1, "films": 50}, path="/read")
+            found = _clients.run(port, **films, path="/read")
+            return {**_figures(found), "mb": round(megabytes_of(process.pid))}
+    gate = "on" if server.endswith("gate") else "off"
+    env = _served.environment(folder / "data", rate_limit="", login="off") | {"SECONDREAD_GATE": gate}
+    fields = {"task": TASK, "bundle": f"{TASK}/{bundle}", "pictures": "links"}
+    with _running(_served.start("serve", "--port", str(port), env=env, quiet=True), port) as process:
+        first = _clients.run(port, **films | {"seconds": 1, "films": 300}, fields=fields)
+        found = _clients.run(port, **films, first=300, fields=fields)
+        megabytes = round(megabytes_of(process.pid))
+    return {**_figures(found), "mb": megabytes, **_kept(folder / "data", first, found)}
+
+
+@contextmanager
+def _running(process: "subprocess.Popen[bytes]", port: int) -> Iterator["subprocess.Popen[bytes]"]:
     try:
         _served.wait_until_ready(f"http://127.0.0.1:{port}")
-        run = _drive(port, "/api/v1/readings", films, options, _well, task=TASK)
+        yield process
     finally:
-        server.terminate()
-        server.wait(timeout=30)
-    service = Service.open({"DATA_FOLDER": str(folder / "data")})
-    kept: dict[str, Any] = {"stored": service.worklist.count(), "trail_lines": service.trail.count()}
-    kept["every_answer_stored"] = kept["stored"] == len(run.seconds) + sum(run.errors.values())
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def _figures(found: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "images_a_second": found["images_a_second"],
+        "n": found["answers"].get("200", 0),
+        "answers": found["answers"],
+        "latency_ms": found["good_ms"],
+    }
+
+
+def _kept(folder: Path, *seen: dict[str, Any]) -> dict[str, Any]:
+    """Whether all that was answered is there, its trail whole, and how many bytes it takes."""
+    service = Service.open({"DATA_FOLDER": str(folder)})
+    stored, lines = service.worklist.count(), service.trail.count()
     service.trail.verify()
     service.close()
-    n_bytes = sum(path.stat().st_size for path in (folder / "data").rglob("*") if path.is_file())
-    kept["kept_bytes_an_image"] = round(n_bytes / max(1, kept["stored"]))
-    kept["sent_bytes_an_image"] = round(statistics.mean(map(len, films[:40])))
-    return run, kept
+    n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    answered = sum(found["answers"].get("200", 0) for found in seen)
+    return {
+        "stored": stored,
+        "trail_lines": lines,
+        "every_answer_stored": stored >= answered,  # one more of each client may be stored, its answer cut off
+        "kept_bytes_an_image": round(n_bytes / max(1, stored)),
+    }
 
 
-def _plain(folder: Path, films: list[bytes], options: argparse.Namespace) -> Run:
-    port = _served.free_port()
-    script = Path(__file__).with_name("plain_server.py")
-    server = subprocess.Popen([sys.executable, str(script), str(weights_of(TASK, folder)), str(port)])
-    try:
-        _served.wait_until_ready(f"http://127.0.0.1:{port}")
-        return _drive(port, "/read", films, options, lambda status, _: status == 200)
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-
-
-def _drive(
-    port: int,
-    path: str,
-    films: list[bytes],
-    options: argparse.Namespace,
-    well: Callable[[int, bytes], bool],
-    **fields: str,
-) -> Run:
-    """Every client sends its next film as soon as the last is answered, until the time is up."""
-    run, lock, numbers = Run(), threading.Lock(), itertools.count()
+def _loop(bundle: str, folder: Path) -> float:
+    """Images a second of the reader alone over files, on all cores, with maps."""
+    for number, film in enumerate(_served.films(LOOP_FILMS)):
+        (folder / f"{number:04}.png").write_bytes(film)
+    paths = sorted(folder.iterdir())
+    reader = load(bundle, gate=False)
+    for _ in reader.read_many(paths[:20]):
+        pass
     started = time.perf_counter()
-    until = started + options.seconds
-
-    def client() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        while time.perf_counter() < until:
-            number = next(numbers)
-            body, headers = _served.form("image", [(f"{number}.png", films[number % len(films)])], **fields)
-            before = time.perf_counter()
-            try:
-                connection.request("POST", path, body, headers)
-                answer = connection.getresponse()
-                found = "" if well(answer.status, answer.read()) else f"status {answer.status}"
-            except (OSError, http.client.HTTPException) as error:
-                connection.close()
-                found = type(error).__name__
-            took = time.perf_counter() - before
-            with lock:
-                run.errors.update([found] if found else [])
-                run.seconds += [] if found else [took]
-        connection.close()
-
-    clients = [threading.Thread(target=client) for _ in range(options.clients)]
-    for one in clients:
-        one.start()
-    for one in clients:
-        one.join()
-    run.lasted = time.perf_counter() - started
-    return run
+    n = sum(reading.heatmap is not None for reading in reader.read_many(paths))
+    return round(n / (time.perf_counter() - started), 1)
 
 
-def _well(status: int, body: bytes) -> bool:
-    """Read, not refused."""
-    return status == 200 and json.loads(body)["readings"][0]["refusal"] is None
+def _litserve_there() -> bool:
+    """Installed beside the environment, if it can be."""
+    if (RIVALS / "litserve").is_dir():
+        return True
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(RIVALS)]
+    return subprocess.run([*pip, "--requirement", str(HERE.parent / "requirements/bench.txt")]).returncode == 0
 
 
-SETTINGS: dict[str, object] = {}
+def _together(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    """The last round, with the median of the speeds and all of them."""
+    speeds = [one["images_a_second"] for one in rounds if "images_a_second" in one]
+    if not speeds:
+        return rounds[-1]
+    return {**rounds[-1], "images_a_second": round(statistics.median(speeds), 1), "all_rounds": speeds}
+
+
+def _ratios(rounds: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Of the servers that were measured: ours to theirs, round by round."""
+    table: dict[str, dict[str, Any]] = {}
+    for name, pair in RATIOS.items():
+        speeds = [[one.get(server, {}).get("images_a_second") for server in pair[:2]] for one in rounds]
+        if all(all(two) for two in speeds):
+            ratios = [round(ours / theirs, 2) for ours, theirs in speeds]
+            table[name] = {"ratio": round(statistics.median(ratios), 2), "all_rounds": ratios, "asked": pair[2]}
+    return table
 
 
 if __name__ == "__main__":

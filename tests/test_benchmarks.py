@@ -72,3 +72,14 @@ def test_a_soak_tells_what_grows_from_what_warms(mb, descriptors, flat):
     assert found["flat"] is flat
     slope = found["mb_in_1000_requests"]
     assert slope["low"] <= slope["value"] <= slope["high"]
+
+
+def test_what_a_request_takes_for_a_moment_is_no_growth():
+    """A look in ten falls on such a moment, later ones on larger ones; a point that was always there would show."""
+    looks = [soak.Held(n, 600 + n % 3 + (n / 50 if n % 100 == 0 else 0), 30, 20) for n in range(10, 20_001, 10)]
+    held = soak.points(looks)
+    assert [one.requests for one in held] == list(range(250, 20_001, 250))
+    assert max(one.mb for one in held) <= 602
+    assert soak.verdict(held, 20_000)["flat"]
+    leak = [soak.Held(one.requests, one.mb + one.requests / 900, 30, 20) for one in looks]
+    assert not soak.verdict(soak.points(leak), 20_000)["flat"]
