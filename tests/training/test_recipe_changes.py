@@ -18,6 +18,7 @@ OTHER = Recipe(  # no field has its default
     ema_decay=0.9, bfloat16=True, sizes=(0.5, 1.0), label_smoothing=0.1, balance=True, focal_gamma=2.0,
     lesion_weight=0.5, lesions_from=("localisation",), augmentations=("contrast",), rotation_degrees=5.0,
     contrast=(0.5, 2.0), blur_share=0.1, blur_sigma=2.0, zoom=(0.8, 1.2), stretch=1.2, shift=0.1, gamma=(0.7, 1.4),
+    box_weight=0.5,
     tones=0.5, noise=3.0, erase=0.2, mixup=0.3, cutmix=1.0, mirrored=True, patience=4,
     keep="last", balance_sources=True, per_image=True, sharpness=2.0, mixstyle=0.3, coarsest=0.4, local_contrast=0.5,
     fourier=0.6, paste=0.2,
