@@ -14,6 +14,4 @@ _WAITING = sa.text("state IN ('queued', 'running')")
 def upgrade() -> None:
     """Another small index in place of the one by number alone."""
     op.drop_index("ix_items_waiting", table_name="items")
-    op.create_index(
-        "ix_items_waiting", "items", ["batch_id", "id"], sqlite_where=_WAITING, postgresql_where=_WAITING
-    )
+    op.create_index("ix_items_waiting", "items", ["batch_id", "id"], sqlite_where=_WAITING, postgresql_where=_WAITING)
