@@ -89,3 +89,25 @@ def test_a_clock_that_is_set_back_does_not_keep_a_request_waiting_for_a_day(serv
     assert service.answers.begin("answered", b"") == MADE
     monkeypatch.setattr(answers, "now", lambda: start - timedelta(hours=25))
     assert service.answers.begin("answered", b"") == "new"
+
+
+def test_of_answers_on_a_reading_those_that_tell_of_it_are_forgotten_and_no_others(service: Service) -> None:
+    bodies = {
+        "opinion": '{"reading_id":12,"note":"n"}',
+        "sent": '{"readings": [{"path": "a.png", "id": 7}, {"path": "b.png", "id": 12}]}',
+        "compact": '{"readings":[{"path":"a.png","id":12}]}',
+        "others": '{"readings": [{"path": "a.png", "id": 123}, {"path": "text", "id": null}]}',
+        "account": '{"id":12,"name":"berta"}',
+        "text": '"id": 12',
+    }
+    for name, body in bodies.items():
+        service.answers.begin(name, b"")
+        service.answers.end(name, Answer(200, "application/json", body))
+    with service.database.begin() as session:
+        answers.forget_answers_on(session, [12])
+        left = set(session.scalars(select(AnswerRow.body)))
+    assert left == {bodies[name] for name in ("others", "account", "text")}
+    with service.database.begin() as session:
+        answers.forget_answers_on(session, range(100, 200))  # more than are looked for one by one
+        left = set(session.scalars(select(AnswerRow.body)))
+    assert left == {bodies[name] for name in ("account", "text")}

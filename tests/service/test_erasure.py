@@ -1,6 +1,8 @@
 """One person erased everywhere, with proof; uploads grow old too; a restored backup is told who was erased."""
 
 import json
+import os
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from secondread.service import Answer, PatientLine, ReadingRequest, Service, bac
 from secondread.service.image_store import ERASURES, ImageStore
 from secondread.service.outcomes import heat_map_name
 from secondread.service.patient_lines import PatientLines
-from secondread.service.tables import AnswerRow, BatchRow, ImageRow, ItemRow, ReadingRow, ReviewRow, now
+from secondread.service.tables import AnswerRow, BatchRow, ImageRow, ItemRow, ReadingRow, ReviewRow, iso, now
 from tests.phantoms import chest_phantom, dicom_bytes
 from tests.service.conftest import ANNA
 from tests.service.stubs import draft, image_bytes, stage, worker_of
@@ -150,11 +152,11 @@ def test_a_killed_erasure_is_ended_by_the_next(service: Service, monkeypatch: py
     ids = read_all_over(service)
     forget, calls = ImageStore.forget, []
 
-    def killed(store: ImageStore, sha256: str) -> int:
+    def killed(store: ImageStore, sha256: str, **how: bool) -> int:
         calls.append(sha256)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return forget(store, sha256)
+        return forget(store, sha256, **how)
 
     monkeypatch.setattr(ImageStore, "forget", killed)
     with pytest.raises(KeyboardInterrupt):
@@ -162,6 +164,19 @@ def test_a_killed_erasure_is_ended_by_the_next(service: Service, monkeypatch: py
     assert not list(service.trail.lines(action="image.erased"))  # it claims nothing that a crash prevented
     assert len(service.erasure.erase(reading=ids[0], actor=ANNA).images) == 2
     assert SECRET not in rows_kept(service)
+
+
+def test_what_a_kill_left_of_writing_an_image_or_a_picture_goes_too(service: Service) -> None:
+    sha = stage(service, image_bytes(0))
+    reading, _ = service.readings.add(draft(0.9), image_sha256=sha, name="n", actor=ANNA)
+    left = [service.folder / kind / sha[:2] / f".{sha}.99-ab.new" for kind in ("images", "pictures")]
+    for path in left:
+        write_bytes(path, b"half of it", private=True)
+        os.utime(path, (0, 0))
+    being_written = left[0].with_name(f".{sha}.100-cd.new")  # the same image comes in again
+    write_bytes(being_written, b"whole soon", private=True)
+    service.erasure.erase(reading=reading.id, actor=ANNA)
+    assert [path.exists() for path in (*left, being_written)] == [False, False, True]
 
 
 @pytest.mark.parametrize("who", [{}, {"patient": "a" * 32, "reading": 1}, {"patient": "Doe"}, {"patient": "%" * 16}])
@@ -179,6 +194,19 @@ def test_images_under_the_same_patient_line_are_pointed_to(service: Service) -> 
     for one in ids[:2]:
         lines.write(one, _line(), actor=ANNA)
     assert service.erasure.look(reading=ids[0], actor=ANNA).alike == (ids[1],)
+
+
+def test_what_came_in_after_an_erasure_is_not_erased_by_it_again(service: Service) -> None:
+    first = stage(service, film("4711", 0))
+    reading, _ = service.readings.add(draft(0.9), image_sha256=first, name="n", actor=ANNA)
+    service.erasure.erase(reading=reading.id, actor=ANNA)
+    erasings = read_erasings(service.folder / ERASURES)
+    for number in (0, 1):  # the person comes again, with the same image and another
+        stage(service, film("4711", number))
+    assert service.erasure.repeat(erasings, actor=ANNA) == 0
+    assert service.images.exists(first)
+    later = [replace(one, at=iso(now())) for one in erasings]
+    assert service.erasure.repeat(later, actor=ANNA) == 2
 
 
 def test_a_restored_backup_is_told_who_was_erased_since(service: Service, tmp_path: Path, request) -> None:

@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
+from secondread.service.tables import AnswerRow
 from secondread.web import create_app
 from tests.phantoms import chest_phantom, dicom_bytes
-from tests.web.conftest import post
+from tests.web.conftest import multipart, post
 
 CANARY = "Zq7Canary"
 
@@ -45,9 +48,27 @@ def test_a_person_is_looked_at_and_erased_over_the_api(client: FlaskClient) -> N
     done = client.post("/api/v1/erasures", json={"patient": found["patient"], "key": found["key"]})
     assert done.status_code == 200
     assert client.get(f"/api/v1/readings/{first}").json["path"] == ""
+    (shown,) = client.get("/read", query_string={"ids": first}).json["readings"]
+    assert (shown["display"]["image"], shown["heatmap"]) == (None, None), "no address of a picture that is gone"
     assert client.get(f"/api/v1/readings/{second}/image").status_code == 404
     assert client.get(f"/api/v1/readings/{other}/image").status_code == 200
     assert client.get("/api/v1/erasures", query_string={"reading": first}).status_code == 404
+
+
+def test_what_was_kept_for_a_repeated_request_goes_too(client: FlaskClient) -> None:
+    body, content_type = multipart((f"{CANARY}.dcm", film(0)), task="tuberculosis")
+
+    def again() -> dict[str, Any]:
+        sent = {"data": body, "content_type": content_type, "headers": {"Idempotency-Key": "one"}}
+        return client.post("/api/v1/readings", **sent).json["readings"][0]
+
+    number = again()["id"]
+    assert again()["path"] == f"{CANARY}.dcm"
+    found = client.get("/api/v1/erasures", query_string={"reading": number}).json
+    client.post("/api/v1/erasures", json={"reading": number, "key": found["key"]})
+    with client.application.extensions["secondread.service"].database.reading() as session:
+        assert [one for one in session.scalars(select(AnswerRow.body)) if CANARY in one] == []
+    assert again()["from_store"] is False  # it is another request now
 
 
 @pytest.mark.parametrize(

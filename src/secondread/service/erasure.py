@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,10 @@ class Erasure:
         return found
 
     def repeat(self, erasings: Iterable[Erasing], *, actor: Actor) -> int:
-        """Do erasures again, on a database that was restored from before them; how many images went."""
+        """Do erasures again, on a database that was restored from before them; how many images went.
+
+        Images that were received after an erasure are not of it.
+        """
         n = 0
         with maintenance(self._database, self._images.folder):
             for one in erasings:
@@ -159,7 +162,10 @@ class Erasure:
         return self._of(session, *_of_patient(session, patient))
 
     def _again(self, session: Session, one: Erasing) -> Erasable | None:
-        here = session.scalars(select(ImageRow).where(ImageRow.erased_at.is_(None)))
+        """What a restored database holds of it; what came in after that erasure was not meant by it, and stays."""
+        at = datetime.fromisoformat(one.at)
+        before = ImageRow.received_at <= (at if at.tzinfo else at.replace(tzinfo=UTC))
+        here = session.scalars(select(ImageRow).where(ImageRow.erased_at.is_(None), before))
         images = [
             row for row in here if row.sha256 in one.images or (row.patient and mark_of(row.patient) == one.person)
         ]

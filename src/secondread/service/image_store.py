@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ OF_BEFORE = ("thumbnails", "heatmaps")  # folders of pictures that earlier versi
 PICTURES = "pictures"  # drawn when they are looked at, kept for a while and in no backup (picture_cache.py)
 KEY_FILE, ERASURES = "site.key", "erasures.jsonl"
 _LEAST_KEY = 32  # bytes
+_WRITTEN_WITHIN = 900.0  # seconds that writing a file takes at the very most
 _MOST_TOGETHER = 32  # images that are written in one go
 
 
@@ -85,12 +87,16 @@ class ImageStore:
         """Whether the image is there."""
         return self.storage.exists(_key(sha256))
 
-    def forget(self, sha256: str) -> int:
-        """Delete an image and every picture that was ever made of it, whatever frame or bundle; how many files."""
+    def forget(self, sha256: str, *, unfinished: bool = False) -> int:
+        """Delete an image and every picture that was ever made of it, whatever frame or bundle; how many files.
+
+        unfinished: also what a kill left of writing one, for which whole folders are gone through.
+        """
         n = self.storage.delete(_key(sha256))
-        for kind in (*OF_BEFORE, PICTURES):
+        for kind in (IMAGES, *OF_BEFORE, PICTURES):
             folder = self.folder / kind / sha256[:2]
-            found = sorted(folder.glob(f"{sha256}*"))
+            found = [] if kind == IMAGES else sorted(folder.glob(f"{sha256}*"))
+            found += filter(_is_left, folder.glob(f".{sha256}*")) if unfinished else ()
             for path in found:
                 path.unlink(missing_ok=True)
             if found:
@@ -165,6 +171,14 @@ class ImageStore:
         finally:
             Path(aside).unlink()
         sync(self.folder)
+
+
+def _is_left(path: Path) -> bool:
+    """Whether nobody is writing this file any more."""
+    try:
+        return time.time() - path.stat().st_mtime > _WRITTEN_WITHIN
+    except FileNotFoundError:
+        return False
 
 
 def _key(sha256: str) -> str:

@@ -126,7 +126,7 @@ def erase_image(
     """
     readings = session.scalars(select(ReadingRow).where(ReadingRow.image_sha256 == image.sha256)).all()
     ids = [row.id for row in readings]
-    n_files = images.forget(image.sha256)
+    n_files = images.forget(image.sha256, unfinished=person)
     moment = now()
     was = {"received_at": iso(image.received_at), "n_bytes": image.n_bytes}
     image.erased_at, image.patient, image.patient_line, image.header = moment, "", {}, {}

@@ -82,8 +82,8 @@ def _of_answer(outcome: Outcome, task: Task | None, facts: AnswerFacts) -> dict[
 
 
 def _addresses(reading: StoredReading | None) -> dict[str, str | None]:
-    """Of the pictures that can be drawn: of what is kept and was decoded."""
-    if reading is None or not reading.facts.get("width"):
+    """Of the pictures that can be drawn: of what was decoded and is kept still."""
+    if reading is None or reading.erased_at is not None or not reading.facts.get("width"):
         return {"image": None, "heatmap": None}
     return _addresses_of(reading.id, heatmap=bool(reading.heat_map))
 
