@@ -1,9 +1,10 @@
 """50 epochs of the paper's recipe: fast form and cache against layers that decode every image in every epoch.
 
-    python -m benchmarks.training [TASK] [PLAIN_WORKERS]
+    python -m benchmarks.training [TASK] [PLAIN_WORKERS] [PLAIN_EPOCHS]
 
 The plain way is what a demo script does: a DataLoader whose data set reads with cv2, augments each image by itself,
 and the layers as the paper lists them; same optimiser, batches, schedule, validation and choice of epoch.
+PLAIN_EPOCHS: so many of its epochs are run, whose median counts for all of them; then its AUC is not told.
 """
 
 import math
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -65,8 +67,10 @@ def plain_augment(image: np.ndarray, recipe: Recipe) -> np.ndarray:
     return np.ascontiguousarray(np.atleast_3d(picture).transpose(2, 0, 1), dtype=np.float32)
 
 
-def train_plain(manifest: Manifest, task: Task, recipe: Recipe, *, workers: int, seed: int) -> tuple[float, float]:
-    """Seconds for the whole training, and AUC on the test split at the best epoch by validation.
+def train_plain(
+    manifest: Manifest, task: Task, recipe: Recipe, *, workers: int, seed: int, n_epochs: int | None = None
+) -> tuple[float, float | None]:
+    """Seconds for the whole training, and AUC on the test split at the best epoch by validation, if all were run.
 
     Seconds are the median epoch times their number, since other programs come and go.
     """
@@ -79,7 +83,7 @@ def train_plain(manifest: Manifest, task: Task, recipe: Recipe, *, workers: int,
     optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
     best_auc, best_state = -1.0, network.state_dict()
     epochs = []
-    for epoch in range(recipe.epochs):
+    for epoch in range(n_epochs or recipe.epochs):
         started = time.perf_counter()
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / recipe.epochs))
@@ -93,6 +97,8 @@ def train_plain(manifest: Manifest, task: Task, recipe: Recipe, *, workers: int,
             best_auc, best_state = auc, {name: tensor.clone() for name, tensor in network.state_dict().items()}
         epochs.append(time.perf_counter() - started)
     seconds = recipe.epochs * statistics.median(epochs)
+    if n_epochs is not None:
+        return seconds, None
     network.load_state_dict(best_state)
     test = DataLoader(PlainImages(manifest.split("test"), task.channels, None), batch_size=256)
     return seconds, plain_auc(network, test)
@@ -132,19 +138,22 @@ def main() -> None:
     for seed in SEEDS:
         with tempfile.TemporaryDirectory() as name:
             ours.append(train_ours(manifest, task, recipe, seed=seed, folder=Path(name)))
-    plain_seconds, plain_test_auc = train_plain(manifest, task, recipe, workers=workers, seed=0)
+    n_epochs = int(sys.argv[3]) if len(sys.argv) > 3 else None
+    plain_seconds, plain_test_auc = train_plain(manifest, task, recipe, workers=workers, seed=0, n_epochs=n_epochs)
     seconds = statistics.median(value for value, _ in ours)
     aucs = [auc for _, auc in ours]
-    table = {
+    table: dict[str, Any] = {
         "what": f"{recipe.epochs} epochs on {task.name} ({len(manifest.split('train').rows)} training images)",
         "plain_workers": workers,
         "seconds": {"secondread": round(seconds, 1), "plain": round(plain_seconds, 1)},
         "ratio": round(plain_seconds / seconds, 2),
         "asked": "at least 10",
-        "test_auc": {"secondread, by seed": [round(auc, 4) for auc in aucs], "plain, seed 0": round(plain_test_auc, 4)},
-        "plain_within_spread_of_seeds": min(aucs) <= plain_test_auc <= max(aucs),
+        "test_auc": {"secondread, by seed": [round(auc, 4) for auc in aucs]},
     }
-    save("training", table | {"command": f"python -m benchmarks.training {task.name} {workers}"})
+    if plain_test_auc is not None:
+        table["test_auc"]["plain, seed 0"] = round(plain_test_auc, 4)
+        table["plain_within_spread_of_seeds"] = min(aucs) <= plain_test_auc <= max(aucs)
+    save("training", table | {"command": " ".join(["python -m benchmarks.training", *sys.argv[1:]])})
 
 
 if __name__ == "__main__":
