@@ -74,16 +74,20 @@ def training(found: Found) -> Iterable[Row]:
 
 def lesion_epochs(found: Found) -> Iterable[Row]:
     """Epochs of the large network."""
-    for name, ratio in found["ratios"].items():
+    for name, ratio in found["times_as_fast_as"].items():
         yield Row("epochs of lesion-lite", "–", "–", f"{ratio:.2f} ×", name, found["what"], found["command"])
 
 
 def screening(found: Found) -> Iterable[Row]:
-    """An archive against the loop; and a second worker on Ray."""
+    """An archive against the loop."""
     n = found["what"].partition(",")[0]
     yield _ratio(found, "screen, local", "0.89 ×", 0.95, found["ratio"], "the reader's loop", n)
-    if (ray := found.get("ray")) is not None:
-        yield _ratio(found, "screen, Ray, 1 → 2 workers", "–", 1.6, ray["ratio"], "one worker, one thread", n)
+
+
+def screening_ray(found: Found) -> Iterable[Row]:
+    """A second worker on Ray."""
+    n = found["what"].partition(" behind")[0]
+    yield _ratio(found, "screen, Ray, 1 → 2 workers", "–", 1.6, found["ratio"], "one worker, one thread", n)
 
 
 def load(found: Found) -> Iterable[Row]:
@@ -173,6 +177,7 @@ _ALL: tuple[Any, ...] = (
     training,
     lesion_epochs,
     screening,
+    screening_ray,
     load,
     overload,
     processes,

@@ -12,7 +12,7 @@ from secondread.errors import BundleDamaged, ExtraMissing, UnknownName
 
 Runtime = Literal["onnxruntime", "openvino"]
 RUNTIME_VARIABLE = "SECONDREAD_RUNTIME"
-THREADS_VARIABLE = "SECONDREAD_THREADS"
+THREADS_VARIABLE = "SECONDREAD_SESSION_THREADS"
 _LARGE = 1_000_000  # bytes of a network that two threads answer a third sooner; a small one loses by waiting for them
 # Bytes that all networks which answer may hold at once, beside each other; one answer takes 20 to 60 MB of them.
 MOST_MEMORY = 1_500_000_000
@@ -51,8 +51,8 @@ def open_session(
 
     bounded: what asks for more than MOST_MEMORY fails before it gets any; for networks that anybody may have made.
     OpenVINO knows no such bound.
-    threads: of one answer; by default what SECONDREAD_THREADS says, or as many as its size gains by, and no more than
-    two: images that come together run side by side.
+    threads: of one answer; by default what SECONDREAD_SESSION_THREADS says, or as many as its size gains by, and no
+    more than two: images that come together run side by side.
     """
     try:
         data = model if isinstance(model, bytes) else model.read_bytes()
