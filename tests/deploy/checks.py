@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from secondread.cli.main import secondread
+from secondread.reading.session import THREADS_VARIABLE
 from secondread.service import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
-VARIABLES = {row.variable for row in SETTINGS} | {"SECONDREAD_CONFIG"}
+VARIABLES = {row.variable for row in SETTINGS} | {"SECONDREAD_CONFIG", THREADS_VARIABLE}
 
 
 def check_command(arguments: list[str]) -> None:
