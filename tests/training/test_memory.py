@@ -9,7 +9,7 @@ import pytest
 CODE = """
 import resource
 import torch
-from secondread.training.fit import keep_freed_memory
+from secondread.training.device import keep_freed_memory
 if not keep_freed_memory():
     raise SystemExit(3)
 for _ in range(2):

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from secondread.models import create_model
 from secondread.tasks import load_task
-from secondread.training.fit import mixed_precision
+from secondread.training.device import mixed_precision
 from secondread.training.optimise import (
     MovingAverage,
     freeze,

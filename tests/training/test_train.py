@@ -20,7 +20,7 @@ from secondread.reading import Reader, load_bundle
 from secondread.reading.reader import decide
 from secondread.tasks import load_task
 from secondread.training import load_recipe
-from secondread.training.fit import choose_device
+from secondread.training.device import choose_device
 from secondread.training.train import Progress, train_bundle
 from tests.trained import write_phantom_data
 

@@ -20,8 +20,8 @@ from secondread.stats.bootstrap import Statistic, bootstrap, grouped_means
 from secondread.stats.metrics import weighted_average_precision, weighted_roc_auc
 from secondread.training.boxes import boxes_of
 from secondread.training.build import BundlePlan, MemberPlan, weights_name
+from secondread.training.device import choose_device
 from secondread.training.export import WithScaling
-from secondread.training.fit import choose_device
 from secondread.training.prepare import new_network
 from secondread.training.recipe import Recipe, prepare_spec_of
 from secondread.training.train import recipe_for

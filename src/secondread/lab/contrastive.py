@@ -22,7 +22,7 @@ from secondread.tasks import Task
 from secondread.training.augment import augment
 from secondread.training.batches import without_copies
 from secondread.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from secondread.training.fit import choose_device, mixed_precision
+from secondread.training.device import choose_device, mixed_precision
 from secondread.training.optimise import make_optimizer, set_learning_rate
 from secondread.training.prepare import new_network, recorded_recipe
 from secondread.training.recipe import Recipe, prepare_spec_of

@@ -1,11 +1,8 @@
 """Trains a network on prepared images: resumable, reproducible, best epoch by validation."""
 
-import ctypes
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from secondread.stats.metrics import roc_auc
 from secondread.training.batches import Batch, epoch_batches, without_copies
 from secondread.training.boxes import KnownBoxes, box_loss
 from secondread.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from secondread.training.device import choose_device, keep_freed_memory, mixed_precision, threads_for
 from secondread.training.mixstyle import mixed_styles
 from secondread.training.optimise import (
     MovingAverage,
@@ -34,27 +32,6 @@ from secondread.training.optimise import (
 )
 from secondread.training.prepare import LesionMaps
 from secondread.training.recipe import Recipe
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-_LARGEST = 2**31 - 1  # bytes; what mallopt can be given
-
-
-def keep_freed_memory() -> bool:
-    """Let the process keep what it frees, for the next step of a training run; True where the C library can be asked.
-
-    glibc gives blocks of more than 32 MB back to the system when they are freed, and a training step frees and takes
-    gigabytes of them: a fresh page at a time, which was a quarter of the processor's time of EfficientNet-Lite at 224
-    pixels (74 → 54 ms an image). Process-wide; where it is no glibc, nothing happens.
-    """
-    if not sys.platform.startswith("linux"):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, _LARGEST) and mallopt(_M_TRIM_THRESHOLD, _LARGEST))
-
-
-_SMALL = 500_000  # parameters
 
 
 @dataclass(frozen=True)
@@ -77,15 +54,6 @@ class FitResult:
     best_epoch: int = 0
     val_logits: np.ndarray | None = None  # (n_val,) of the best epoch
     device: str = "cpu"
-
-
-def choose_device() -> torch.device:
-    """CUDA where there is one, else Apple's MPS, else the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
 
 
 def fit(
@@ -138,7 +106,7 @@ def fit(
         random_state=random_state,
         batches_on_device=device.type == "cuda" if batches_on_device is None else batches_on_device,
     )
-    with _threads_for(model):
+    with threads_for(model):
         return run.fit(run_folder, fingerprint, on_epoch, on_step)
 
 
@@ -320,37 +288,6 @@ def _size_at(epoch: int, recipe: Recipe, size: int) -> int | None:
         return None
     part = min(len(recipe.sizes) - 1, (epoch - 1) * len(recipe.sizes) // recipe.epochs)
     return min(size, max(32, round(recipe.sizes[part] * size / 32) * 32))
-
-
-def mixed_precision(model: nn.Module, device: torch.device, *, bfloat16: bool) -> torch.autocast:
-    """Autocast to bfloat16 where the recipe asks for it and the network gains by it on that device."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bfloat16 and _gains_by_bfloat16(model, device))
-
-
-def _gains_by_bfloat16(model: nn.Module, device: torch.device) -> bool:
-    """Whether the device computes in it, and this network faster: a processor that only imitates it needs fifteen
-    times as long. With AVX-512 alone, dense convolutions take half of the time, depthwise ones a fifth more."""
-    if device.type != "cpu":
-        return device.type == "cuda"
-    if torch.cpu._is_amx_tile_supported():
-        return True
-    return torch.cpu._is_avx512_bf16_supported() and not _is_depthwise(model)
-
-
-def _is_depthwise(model: nn.Module) -> bool:
-    return any(isinstance(part, nn.Conv2d) and 1 < part.groups == part.in_channels for part in model.modules())
-
-
-@contextmanager
-def _threads_for(model: nn.Module) -> Iterator[None]:
-    """One thread for a small network: a second gains it nothing, and waits at every step wherever a core is busy."""
-    before = torch.get_num_threads()
-    if sum(parameter.numel() for parameter in model.parameters()) < _SMALL:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _pixels(images: np.ndarray, model: nn.Module) -> np.ndarray:
