@@ -13,6 +13,7 @@ from secondread.errors import Conflict, UnknownName, UsageError
 from secondread.images import decode
 from secondread.reading import Bundle, Reader, load_bundle
 from secondread.service import Draft, ReadingRequest, Service, Window, answer_facts, operating_point_of
+from secondread.service.points import OperatingPoints
 from secondread.service.tables import ImageRow, ReadingRow, now
 from secondread.stats.drift import Reference, Scores, score_drift
 from secondread.stats.interval import Interval
@@ -45,6 +46,31 @@ def test_a_choice_decides_until_it_is_taken_back_and_all_are_kept(service: Servi
         service.points.revert(BUNDLE, actor=ANNA)
     actions = [line["action"] for line in service.trail.lines()]
     assert actions == ["point.chosen"] * 2 + ["point.reverted"] * 2
+
+
+def test_undoing_a_choice_does_not_bring_back_what_was_undone_before_it(service: Service) -> None:
+    points = service.points
+    first = points.choose(BUNDLE, threshold=0.3, actor=ANNA)
+    points.revert(BUNDLE, actor=ANNA)
+    points.choose(BUNDLE, threshold=0.4, actor=ANNA)
+    assert points.revert(BUNDLE, actor=ANNA) is None, f"{first.name} was undone; none decided before the second"
+    kept = points.choose(BUNDLE, threshold=0.5, actor=ANNA)
+    points.choose(BUNDLE, threshold=0.6, actor=ANNA)
+    points.revert(BUNDLE, actor=ANNA)
+    points.choose(BUNDLE, threshold=0.7, actor=ANNA)
+    back = points.revert(BUNDLE, actor=ANNA)
+    assert back is not None
+    assert back.id == kept.id
+
+
+def test_a_choice_of_another_process_is_shown_at_once(service: Service) -> None:
+    another = OperatingPoints(service.database)
+    assert service.points.active(BUNDLE) is None
+    chosen = another.choose(BUNDLE, threshold=0.3, actor=ANNA)
+    assert service.points.active(BUNDLE) == chosen
+    assert service.points.history(BUNDLE) == [chosen]
+    another.revert(BUNDLE, actor=ANNA)
+    assert service.points.active(BUNDLE) is None
 
 
 def test_a_choice_does_not_hold_for_a_bundle_of_another_hash(service: Service) -> None:

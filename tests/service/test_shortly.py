@@ -89,15 +89,15 @@ def test_a_change_by_another_process_is_seen_within_the_second_that_is_told(serv
         upgrade=False,
     )
     clock = Clock()
-    for remembered in (other.points._active, other.points._history, other.points._named, other.prevalences._counting):
+    for remembered in (other.points._active, other.points._named, other.prevalences._counting):
         remembered._clock = clock
     try:
-        assert other.points.active(BUNDLE) is None
+        assert other.points.active_point(BUNDLE) is None
         assert other.prevalences.counting() == {}
         service.points.choose(BUNDLE, threshold=0.4, actor=ANNA)
         service.prevalences.choose("tuberculosis", prevalence=0.1, actor=ANNA)
         clock.now += SECONDS
-        found = other.points.active(BUNDLE)
+        found = other.points.active_point(BUNDLE)
         assert found is not None
         assert found.threshold == 0.4
         assert other.prevalences.counting() == {"tuberculosis": 0.1}

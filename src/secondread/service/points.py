@@ -64,14 +64,14 @@ class SitePoint:
 class OperatingPoints:
     """One active point at most for each bundle; without one, the bundle's own default decides.
 
-    What `active`, `history` and `named` say is remembered for a second (see shortly): a choice made here holds at once,
-    one made by another process within that time.
+    What `active_point` and `named` say is remembered for a second (see shortly): for what is read here a choice made by
+    this process holds at once, one made by another within that time. `active` and `history` look each time: whoever
+    has just chosen may be answered by another process.
     """
 
     def __init__(self, database: Database):
         self._database = database
-        self._active: Shortly[SitePoint | None] = Shortly()
-        self._history: Shortly[list[SitePoint]] = Shortly()
+        self._active: Shortly[OperatingPoint | None] = Shortly()
         self._named: Shortly[SitePoint | None] = Shortly()
 
     def choose(
@@ -100,7 +100,8 @@ class OperatingPoints:
             scored, data = Scored.of(measured_predictions(bundle, split)), f"{split} of the bundle's evidence"
         measured = _measured(bundle, threshold, low, scored, data, actor) | {"split": split}
         with self._changing() as session:
-            self._end(session, bundle, actor)
+            moment = now()
+            self._end(session, bundle, actor, moment)
             row = PointRow(
                 task=bundle.task.name,
                 bundle=bundle.id,
@@ -112,6 +113,7 @@ class OperatingPoints:
                 measured=measured,
                 note=note.replace("\0", "")[:2000],
                 chosen_by=actor.name,
+                chosen_at=moment,
             )
             session.add(row)
             session.flush()
@@ -119,16 +121,21 @@ class OperatingPoints:
             return _site_point(row)
 
     def revert(self, bundle: Bundle, *, actor: Actor) -> SitePoint | None:
-        """Undo the last choice: the one before it decides again, or the bundle's default (None). Raises Conflict."""
+        """Undo the last choice: what decided before it does so again, a choice or the bundle's default (None).
+
+        Raises Conflict.
+        """
         with self._changing() as session:
-            ended = self._end(session, bundle, actor)
+            ended = self._end(session, bundle, actor, now())
             if ended is None:
                 raise Conflict(f"{bundle.id} has no operating point of this site; its own default decides")
-            before = session.scalar(
+            before = session.scalar(  # the one that this choice ended, not one that was undone before it
                 select(PointRow)
-                .where(PointRow.bundle_sha256 == ended.bundle_sha256, PointRow.id < ended.id)
-                .order_by(PointRow.id.desc())
-                .limit(1)
+                .where(
+                    PointRow.bundle_sha256 == ended.bundle_sha256,
+                    PointRow.id < ended.id,
+                    PointRow.ended_at == ended.chosen_at,
+                )
             )
             if before is not None:
                 before.ended_at, before.ended_by = None, ""
@@ -139,29 +146,25 @@ class OperatingPoints:
 
     def active(self, bundle: Bundle) -> SitePoint | None:
         """The choice that decides for this very bundle now."""
-
-        def look() -> SitePoint | None:
-            with self._database.reading() as session:
-                row = _active(session, bundle.sha256)
-                return _site_point(row) if row is not None else None
-
-        return self._active.get(bundle.sha256, look)
+        with self._database.reading() as session:
+            row = _active(session, bundle.sha256)
+            return _site_point(row) if row is not None else None
 
     def active_point(self, bundle: Bundle) -> OperatingPoint | None:
         """As `active`, in the form that readers decide with."""
-        found = self.active(bundle)
-        return None if found is None else operating_point_of(found, bundle)
+
+        def look() -> OperatingPoint | None:
+            found = self.active(bundle)
+            return None if found is None else operating_point_of(found, bundle)
+
+        return self._active.get(bundle.sha256, look)
 
     def history(self, bundle: Bundle) -> list[SitePoint]:
         """Every choice for bundles of this name, the newest first; also those for earlier trainings of it."""
         name = bundle.id.partition("@")[0]
-
-        def look() -> list[SitePoint]:
-            of_it = select(PointRow).where(PointRow.bundle.startswith(f"{name}@", autoescape=True))
-            with self._database.reading() as session:
-                return [_site_point(row) for row in session.scalars(of_it.order_by(PointRow.id.desc()))]
-
-        return list(self._history.get(name, look))
+        of_it = select(PointRow).where(PointRow.bundle.startswith(f"{name}@", autoescape=True))
+        with self._database.reading() as session:
+            return [_site_point(row) for row in session.scalars(of_it.order_by(PointRow.id.desc()))]
 
     def named(self, name: str) -> SitePoint | None:
         """The choice that readings call so; None where it is no site's."""
@@ -191,8 +194,8 @@ class OperatingPoints:
             with self._database.begin() as session:
                 yield session
         finally:
-            for remembered in (self._active, self._history, self._named):
-                remembered.forget()
+            self._active.forget()
+            self._named.forget()
 
     def _reviewed_here(self, bundle: Bundle) -> Scored:
         """What the bundle said of each image whose finding was concluded here; one of several frames is left out."""
@@ -222,10 +225,10 @@ class OperatingPoints:
             )
         return scored
 
-    def _end(self, session: Session, bundle: Bundle, actor: Actor) -> PointRow | None:
+    def _end(self, session: Session, bundle: Bundle, actor: Actor, moment: datetime) -> PointRow | None:
         row = _active(session, bundle.sha256, lock=True)
         if row is not None:
-            row.ended_at, row.ended_by = now(), actor.name
+            row.ended_at, row.ended_by = moment, actor.name
             session.flush()
         return row
 

@@ -302,11 +302,8 @@ def _of_split(name: str, table: Mapping[str, Any], threshold: float, low: float 
 
 def _point(service: Service, reading: Outcome, bundle: Bundle) -> OperatingPoint | None:
     """The operating point that decided, of the bundle or of the site."""
-    points = dict(bundle.operating_points)
-    points |= {
-        found.name: operating_point_of(found, bundle)
-        for found in service.points.history(bundle)
-        if found.bundle_sha256 == reading.bundle_sha256
-    }
-    point = points.get(reading.operating_point)
+    point = bundle.operating_points.get(reading.operating_point)
+    found = service.points.named(reading.operating_point)
+    if found is not None and found.bundle_sha256 == reading.bundle_sha256:
+        point = operating_point_of(found, bundle)
     return None if point is None else replace(point, guarantees=guarantees_of(bundle, point))

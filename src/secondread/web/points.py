@@ -14,7 +14,7 @@ from secondread.evidence.measured import threshold_costs
 from secondread.evidence.outlook import chosen_on
 from secondread.evidence.promises import guarantees_of
 from secondread.reading import Bundle
-from secondread.service import SITE, SitePoint
+from secondread.service import SITE, SitePoint, operating_point_of
 from secondread.stats.prevalence import at_prevalence
 from secondread.web import charts
 from secondread.web.auth import current_actor, require
@@ -207,8 +207,8 @@ def thresholds_page(mistake: str = "", *, plain: bool = False) -> str:
     shown["left_out"] = {} if plain else readers().own().skipped
     if bundle is None:
         return render_template("thresholds.html", **shown, table=None)
-    active = service().points.active_point(bundle)
-    point = active or bundle.operating_point()
+    site = service().points.active(bundle)
+    point = operating_point_of(site, bundle) if site else bundle.operating_point()
     local = service().prevalences.active(bundle.task.name)
     table, said = None, ""
     splits = list((bundle.evidence or {}).get("predictions", {}))
@@ -225,7 +225,7 @@ def thresholds_page(mistake: str = "", *, plain: bool = False) -> str:
         chart=charts.costs(table["rows"], point.threshold) if table else "",
         why_not=said,
         point=point,
-        site=service().points.active(bundle),
+        site=site,
         local=local,
         chosen_on=chosen_on,
         guarantees=guarantees_of(bundle, point),
