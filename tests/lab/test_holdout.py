@@ -9,7 +9,8 @@ import pytest
 from secondread.data import Manifest, Row, load_data, read_manifest, write_manifest
 from secondread.data.split import part_of
 from secondread.errors import DataInvalid, TrainingError, UsageError
-from secondread.lab.holdout import Run, Scores, holdout, holdout_table, hospitals_of, measure_without
+from secondread.lab.holdout import Run, Scores, holdout, holdout_table, measure_without, pooled_without
+from secondread.lab.hospitals import hospitals_of
 from secondread.lab.pack import packed_fingerprint, rows_to_train, without_source, write_pack
 from secondread.reading import load_bundle
 from secondread.stats.metrics import roc_auc
@@ -91,6 +92,30 @@ def test_a_fifth_of_the_groups_validates_where_the_others_have_no_validation():
 def test_one_hospital_cannot_be_left_out():
     with pytest.raises(DataInvalid, match="takes two sources"):
         hospitals_of(manifest_of(rows_of("north", "train", 20), rows_of("north", "val", 8)))
+
+
+def test_blocks_of_one_collection_stand_for_hospitals():
+    manifest = manifest_of(rows_of("cheng", "train", 40), rows_of("cheng", "val", 10), rows_of("cheng", "test", 10))
+    blocks = hospitals_of(manifest, blocks=5)
+    assert [block.name for block in blocks] == [f"block-{number}" for number in range(1, 6)]
+    left_out = [row.name for block in blocks for row in block.measured]
+    assert sorted(left_out) == sorted(row.name for row in manifest.rows if row.split != "test"), "each row once"
+    for block in blocks:
+        there = {row.group for row in block.measured}
+        assert not there & {row.group for row in (*block.train, *block.val)}
+        assert {row.label for row in block.measured} == {0, 1}
+    with pytest.raises(UsageError, match="do not make 40 blocks"):
+        hospitals_of(manifest, blocks=40)
+
+
+def test_what_was_left_out_is_also_measured_together():
+    blocks = hospitals_of(manifest_of(rows_of("cheng", "train", 80), rows_of("cheng", "val", 20)), blocks=4)
+    scores = {block.name: [scores_for(block, number, noise=4)] for number, block in enumerate(blocks)}
+    pooled = pooled_without(blocks, scores, [1])
+    assert pooled["low"] < pooled["value"] < pooled["high"]
+    assert pooled["n"] == 100
+    better = {block.name: [scores_for(block, number, noise=1)] for number, block in enumerate(blocks)}
+    assert pooled_without(blocks, better, [1])["value"] > pooled["value"]
 
 
 def scores_for(hospital, seed, *, noise, scale=1.0):

@@ -29,12 +29,22 @@ if TYPE_CHECKING:
     help="Sources that count as one hospital, such as web collections that copy from each other. May be given again.",
 )
 @click.option("--seeds", default="0", show_default=True, metavar="LIST", help="Repeats, with commas between.")
-def holdout(plans: tuple[str, ...], data: Path, out: Path, together: tuple[str, ...], seeds: str) -> None:
+@click.option(
+    "--blocks",
+    type=click.IntRange(2, 50),
+    default=None,
+    help="Of one collection: so many blocks of its groups, each left out in turn.",
+)
+def holdout(
+    plans: tuple[str, ...], data: Path, out: Path, together: tuple[str, ...], seeds: str, blocks: int | None
+) -> None:
     """Train recipe files without each hospital in turn, and measure them on it.
 
     A hospital is a source with both classes among the train and val rows. Its test rows and external collections are
     not read. The mean over hospitals chooses. Given again, it goes on where it stopped.
     """
+    if together and blocks:
+        raise click.UsageError("--together joins hospitals, --blocks divides one collection: give one of the two")
     from rich.console import Console
 
     from secondread.cli.progress import epoch_bars
@@ -54,6 +64,7 @@ def holdout(plans: tuple[str, ...], data: Path, out: Path, together: tuple[str, 
             load_data(data, task=chosen[0].task),
             out=out,
             together=_together(together),
+            blocks=blocks or 0,
             seeds=seeds_of(seeds),
             command=command_line(),
             on_epoch=tell,

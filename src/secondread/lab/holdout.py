@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from secondread.data import Manifest, PreparedSet, Row
-from secondread.errors import DataInvalid, UsageError
+from secondread.data import Manifest, PreparedSet
+from secondread.errors import UsageError
 from secondread.files import write_json, write_text
+from secondread.lab.hospitals import Hospital, hospitals_of
 from secondread.lab.pages import holdout_page
 from secondread.lab.runs import Runs
 from secondread.stats.calibration import Calibration, fit_calibration
@@ -27,29 +28,13 @@ from secondread.stats.rates import rates_at
 from secondread.tasks import Task
 from secondread.training.build import BundlePlan, MemberPlan
 from secondread.training.fit import Epoch, predict_logits
-from secondread.training.prepare import lesion_rows, recorded_recipe
+from secondread.training.prepare import recorded_recipe
 from secondread.training.recipe import Recipe
 from secondread.training.train import recipe_for, versions
 
-_VALIDATION = 5  # one group in so many validates where the other hospitals have no validation rows
 _SEED_STEP = 1000  # between the random states of one member's repeats
 
 OnEpoch = Callable[[str, Epoch, int], None]  # run, epoch, epochs
-
-
-@dataclass(frozen=True)
-class Hospital:
-    """One hospital left out: who teaches, who chooses the epoch and the threshold, and on what it is measured."""
-
-    name: str
-    train: tuple[Row, ...]
-    val: tuple[Row, ...]
-    measured: tuple[Row, ...]
-    elsewhere: Manifest  # all rows that are neither of this hospital nor of a group of its
-
-    def lesions(self, lesions_from: Sequence[str]) -> tuple[Row, ...]:
-        """Rows of shared collections that teach by their lesions."""
-        return lesion_rows(self.elsewhere, lesions_from)
 
 
 @dataclass(frozen=True)
@@ -72,53 +57,6 @@ class Scores:
     val: np.ndarray  # logits (n_val,)
     measured: np.ndarray  # logits (n_measured,)
     facts: dict[str, Any] = field(default_factory=dict)  # of the training
-
-
-def hospitals_of(manifest: Manifest, *, together: Mapping[str, Sequence[str]] | None = None) -> tuple[Hospital, ...]:
-    """The hospitals that can be left out: those with both classes in train and val whose absence leaves both.
-
-    together: name → sources that count as one hospital, such as web collections that copy from each other.
-    Where the others have no validation rows of both classes, a fifth of their groups validates.
-    Raises DataInvalid where fewer than two can be left out, UsageError for a source that is not there.
-    """
-    names = _names(manifest, together or {})
-    pool = [number for number, row in enumerate(manifest.rows) if row.split in ("train", "val")]
-    groups, found = manifest.groups, []
-    for name in sorted({names[number] for number in pool} - {""}):
-        measured = tuple(manifest.rows[number] for number in pool if names[number] == name)
-        away = {group for group, own in zip(groups, names, strict=True) if own == name}
-        stays = [own != name and group not in away for group, own in zip(groups, names, strict=True)]
-        elsewhere = tuple(row for row, here in zip(manifest.rows, stays, strict=True) if here)
-        rest = Manifest(tuple(row for row in elsewhere if row.split in ("train", "val")), manifest.folder)
-        train, val = _divided(rest)
-        if all(len({row.label for row in rows}) == 2 for rows in (train, val, measured)):
-            found.append(Hospital(name, train, val, measured, Manifest(elsewhere, manifest.folder)))
-    if len(found) < 2:
-        raise DataInvalid(
-            f"{len(found)} hospitals can be left out; it takes two sources or more that have both classes among the "
-            "train and val rows (see `secondread data info`)"
-        )
-    return tuple(found)
-
-
-def _names(manifest: Manifest, together: Mapping[str, Sequence[str]]) -> list[str]:
-    sources = {row.source for row in manifest.rows}
-    joined = {source: name for name, members in together.items() for source in members}
-    if unknown := sorted(set(joined) - sources):
-        raise UsageError(f"there is no source '{unknown[0]}' in this manifest; known: {', '.join(sorted(sources))}")
-    return [joined.get(row.source, row.source) for row in manifest.rows]
-
-
-def _divided(rest: Manifest) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
-    """Rows that teach and rows that validate."""
-    train, val = (tuple(row for row in rest.rows if row.split == name) for name in ("train", "val"))
-    if len({row.label for row in val}) == 2:
-        return train, val
-    chosen = {
-        group for group in rest.groups if int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) % _VALIDATION == 0
-    }
-    apart = [(row, group in chosen) for row, group in zip(rest.rows, rest.groups, strict=True)]
-    return tuple(row for row, validates in apart if not validates), tuple(row for row, validates in apart if validates)
 
 
 def fit_without(
@@ -181,14 +119,8 @@ def measure_without(
     The mean is that of a merged bundle: logits divided by their temperature on validation, weighed by the shares. The
     screening point is chosen on the other hospitals' validation rows.
     """
-    labels = {key: np.array([row.label == 1 for row in getattr(hospital, key)]) for key in ("val", "measured")}
-    groups = {key: Manifest(getattr(hospital, key), hospital.elsewhere.folder).groups for key in ("val", "measured")}
-    parts = np.array(shares) / sum(shares)
-    scaled = []
-    for scores in members:
-        own = fit_calibration("temperature", scores.val, labels["val"])
-        scaled.append((scores.val / own.temperature, scores.measured / own.temperature))
-    val, measured = (np.tensordot(parts, [pair[place] for pair in scaled], axes=1) for place in (0, 1))
+    labels, groups = _labels(hospital), _groups(hospital)
+    val, measured = _mean(hospital, members, shares)
     calibration = fit_calibration("temperature", val, labels["val"])
     point = _screening(task, calibration, val, labels["val"], groups["val"])
     rates = rates_at(labels["measured"], calibration.apply(measured) > point["threshold"], groups["measured"])
@@ -208,6 +140,45 @@ def measure_without(
             auc_interval(labels["measured"], scores.measured, groups=groups["measured"]).to_dict() for scores in members
         ],
     }
+
+
+def _labels(hospital: Hospital) -> dict[str, np.ndarray]:
+    return {key: np.array([row.label == 1 for row in getattr(hospital, key)]) for key in ("val", "measured")}
+
+
+def _groups(hospital: Hospital) -> dict[str, Sequence[str]]:
+    return {key: Manifest(getattr(hospital, key), hospital.elsewhere.folder).groups for key in ("val", "measured")}
+
+
+def _mean(hospital: Hospital, members: Sequence[Scores], shares: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of the mean on the rows that chose (n_val,) and on those left out (n_measured,)."""
+    labels = _labels(hospital)["val"]
+    parts = np.array(shares) / sum(shares)
+    scaled = []
+    for scores in members:
+        own = fit_calibration("temperature", scores.val, labels)
+        scaled.append((scores.val / own.temperature, scores.measured / own.temperature))
+    val, measured = (np.tensordot(parts, [pair[place] for pair in scaled], axes=1) for place in (0, 1))
+    return val, measured
+
+
+def pooled_without(
+    hospitals: Sequence[Hospital], members: Mapping[str, Sequence[Scores]], shares: Sequence[float]
+) -> dict[str, Any]:
+    """All that were left out together, each by networks that had not seen it: the AUC of their calibrated scores.
+
+    members: by the name of what was left out. For blocks of one collection, whose own areas are of few groups each.
+    """
+    labels: list[np.ndarray] = []
+    groups: list[str] = []
+    scores: list[np.ndarray] = []
+    for hospital in hospitals:
+        val, measured = _mean(hospital, members[hospital.name], shares)
+        calibration = fit_calibration("temperature", val, _labels(hospital)["val"])
+        scores.append(calibration.apply(measured))
+        labels.append(_labels(hospital)["measured"])
+        groups.extend(_groups(hospital)["measured"])
+    return auc_interval(np.concatenate(labels), np.concatenate(scores), groups=groups).to_dict()
 
 
 def _screening(
@@ -232,6 +203,7 @@ def holdout(
     *,
     out: Path,
     together: Mapping[str, Sequence[str]] | None = None,
+    blocks: int = 0,
     seeds: Sequence[int] = (0,),
     cache_folder: Path | None = None,
     command: str = "",
@@ -243,7 +215,7 @@ def holdout(
     Raises UsageError for plans of two tasks or of one name, DataInvalid, or as `fit`.
     """
     task = _one_task(plans)
-    hospitals = hospitals_of(manifest, together=together)
+    hospitals = hospitals_of(manifest, together=together, blocks=blocks)
     found: dict[tuple[str, Run], Scores] = {}
     made: dict[str, Runs] = {}
     for plan in plans:
@@ -260,7 +232,11 @@ def holdout(
         "date": date.today().isoformat(),
         "command": command,
         "seeds": list(seeds),
-        "data": {"fingerprint": manifest.fingerprint(), "together": {k: list(v) for k, v in (together or {}).items()}},
+        "data": {
+            "fingerprint": manifest.fingerprint(),
+            "together": {k: list(v) for k, v in (together or {}).items()},
+            "blocks": blocks,
+        },
         "versions": versions(),
         **holdout_table(plans, hospitals, found, seeds),
     }
@@ -320,6 +296,19 @@ def holdout_table(
                 "members": [_member(plan.task, member) for member in plan.members],
                 "mean_roc_auc": round(float(np.mean(areas)), 6),
                 "worst_roc_auc": round(float(np.mean(areas, axis=1).min()), 6),
+                "pooled_roc_auc": [
+                    pooled_without(
+                        hospitals,
+                        {
+                            hospital.name: [
+                                found[plan.name, Run(hospital.name, place, seed)] for place in range(len(plan.members))
+                            ]
+                            for hospital in hospitals
+                        },
+                        shares,
+                    )
+                    for seed in seeds
+                ],
                 "hospitals": results,
                 "runs": {run.name(plan): found[plan.name, run].facts for run in runs_of(plan, hospitals, seeds)},
             }
