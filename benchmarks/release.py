@@ -14,7 +14,7 @@ import click
 
 from benchmarks._common import call, data_folder
 from secondread.reading import list_bundles
-from secondread.tasks import list_tasks
+from secondread.tasks import first_tasks, list_tasks, load_task
 
 # below the repository's root, so that what is kept names no folder of this machine
 RUNS, RESULTS, DOCS, SHIPPED = (Path(name) for name in ("runs", "benchmarks/results", "docs", "src/secondread/bundles"))
@@ -26,8 +26,11 @@ FROM_SCRATCH = ("cbam", "multiscale", "capsule", "unet", "resnet18", "densenet12
 
 
 def manifest_of(task: str) -> Path:
-    """Of the benchmark data."""
-    return data_folder() / task / "manifest.csv"
+    """Of the benchmark data. A task that follows another has a second manifest of that one's images."""
+    before = load_task(task).asked_after
+    return (
+        data_folder() / before / f"{task.rpartition('-')[2]}.csv" if before else data_folder() / task / "manifest.csv"
+    )
 
 
 def build(task: str, name: str, *options: str) -> None:
@@ -123,7 +126,8 @@ STEPS: dict[str, Callable[[list[str]], None]] = {
 def main(step: str, tasks: tuple[str, ...]) -> None:
     """One step."""
     os.chdir(Path(__file__).parents[1])
-    STEPS[step](list(tasks) or ([SMALLEST] if step == "choices" else list_tasks()))
+    every = {"choices": [SMALLEST], "leaderboard": first_tasks(), "paper": first_tasks()}
+    STEPS[step](list(tasks) or every.get(step, list_tasks()))
 
 
 if __name__ == "__main__":

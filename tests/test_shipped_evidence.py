@@ -3,12 +3,13 @@
 import json
 
 import pytest
+from benchmarks.release import manifest_of
 
 from secondread.cli.main import run
 from secondread.data import Manifest, load_data
 from secondread.evidence.evidence import Prediction, summarise
 from secondread.reading import default_bundles, load_bundle
-from secondread.tasks import list_tasks
+from secondread.tasks import list_tasks, load_task
 
 pytestmark = pytest.mark.data
 
@@ -21,7 +22,7 @@ def test_read_json_over_the_test_split_reproduces_the_shipped_evidence(task, dat
     bundle = load_bundle(f"{task}/{default_bundles()[task]}")
     stated = bundle.evidence["predictions"]["test"]
     measured = {path.split("/")[1] for path, *_ in stated}
-    whole = load_data(data_folder / task / "manifest.csv", task=bundle.task).split("test")
+    whole = load_data(manifest_of(task), task=bundle.task).split("test")
     test = Manifest(tuple(row for row in whole.rows if row.name.split("/")[1] in measured), whole.folder)
     with pytest.raises(SystemExit) as stop:
         run(["read", "--task", task, "--json", *(str(row.path) for row in test.rows)])
@@ -45,7 +46,7 @@ def test_read_json_over_the_test_split_reproduces_the_shipped_evidence(task, dat
 def test_the_shipped_weights_never_saw_the_measured_images(data_folder):
     """No group of the training or validation split is in a measured one."""
     for task in list_tasks():
-        manifest = load_data(data_folder / task / "manifest.csv")
+        manifest = load_data(manifest_of(task), task=load_task(task))
         groups = {name: set(manifest.split(name).groups) for name in manifest.splits()}
         seen = groups["train"] | groups["val"]
         assert all(not seen & measured for name, measured in groups.items() if name not in ("train", "val"))

@@ -12,14 +12,14 @@ from secondread.errors import BundleDamaged, BundleForeign
 from secondread.images import Image
 from secondread.reading import Gate, Reader, load_bundle, load_gate, write_bundle, write_gate
 from secondread.reading.gate import Verdict
-from secondread.tasks import list_tasks, load_task
+from secondread.tasks import first_tasks, load_task
 from secondread.training.gate import Plan, finish_gate, train_gate
 from secondread.training.gate_data import gather
 from tests.phantoms import bone_phantom, brain_phantom, chest_phantom, encode
 
 pytestmark = pytest.mark.timeout(900)  # the fixture trains and exports a network: minutes where much runs beside it
 
-TASKS = list_tasks()
+TASKS = first_tasks()
 KINDS = (*TASKS, "other", "inverted")
 LIMITS = {"probability": 0.5, "distance_low": 10.0, "distance_high": 10.0}
 GATE = Gate({"kinds": KINDS, "thresholds": dict.fromkeys(TASKS, LIMITS), "sha256": "0" * 64}, session=None)

@@ -10,11 +10,11 @@ from secondread.data import load_data
 from secondread.images import decode
 from secondread.reading import Reader, load, load_bundle, shipped_gate
 from secondread.reading.session import open_session
-from secondread.tasks import list_tasks, load_task
+from secondread.tasks import first_tasks, load_task
 from secondread.training.gate_pictures import draw_outliers
 from tests.phantoms import chest_phantom, dicom_bytes
 
-TASKS = list_tasks()
+TASKS = first_tasks()
 N = 20  # real pictures of each task, from its validation split
 
 

@@ -120,9 +120,9 @@ def measure(data: Path, folder: Path | None, out: Path | None) -> None:
 def _manifests(data: Path) -> "dict[str, Manifest]":
     from secondread.data import load_data
     from secondread.errors import DataInvalid
-    from secondread.tasks import list_tasks, load_task
+    from secondread.tasks import first_tasks, list_tasks, load_task
 
-    kinds = [name for name in list_tasks() if not load_task(name).asked_after]  # else two kinds of the same pictures
+    kinds = first_tasks()  # else two kinds of the same pictures
     tables = {name: data / name / "manifest.csv" for name in kinds}
     found = {name: load_data(path, task=load_task(name)) for name, path in tables.items() if path.is_file()}
     if len(found) < 2:

@@ -13,7 +13,7 @@ from secondread.tasks.anatomy import part_term, part_word
 AUGMENTATIONS = ("rotation", "horizontal_flip", "vertical_flip", "contrast", "gaussian_blur")
 VIEWS = ("frontal", "lateral", "oblique", "decubitus", "axial")  # what a header's words and codes of a view come to
 INTENTS = ("FOR PRESENTATION", "FOR PROCESSING")  # PS3.3 C.8.11.1.1.1
-_DICOM = ("modalities", "body_parts", "views", "presentation_intents", "least_age", "measured_from_age")
+_DICOM = ("modalities", "body_parts", "views", "presentation_intents", "least_age", "measured_from_age", "finding")
 FOLDER = Path(__file__).parent
 
 
@@ -52,6 +52,9 @@ class Task:
     dicom_intents: tuple[str, ...]  # of INTENTS; empty: any
     least_age: int  # years; a younger patient's image is refused; 0: none is
     measured_from_age: int  # years; a younger patient's image is read with a warning
+    # (code, coding scheme designator, meaning) of what the positive class means, for objects sent to other programs;
+    # () where nobody has chosen one. PS3.16 table 8-1: 'SCT' is SNOMED CT.
+    coded: tuple[str, ...]
     words: dict[str, str]  # decision -> what is said to a person; 'missed' -> how many are, %(share)s being the share
     intended_use: str
     limits: tuple[str, ...]
@@ -75,6 +78,11 @@ class Task:
 def list_tasks() -> list[str]:
     """The names of the tasks that come with the package, sorted."""
     return list(_names(FOLDER, FOLDER.stat().st_mtime_ns))
+
+
+def first_tasks() -> list[str]:
+    """Those that are asked of a picture first; each of the others follows one of them (`asked_after`)."""
+    return [name for name in list_tasks() if not load_task(name).asked_after]
 
 
 @lru_cache(maxsize=4)
@@ -147,6 +155,7 @@ def _task_from(table: dict[str, Any], *, where: str) -> Task:
         "dicom_intents": tuple(dicom.get("presentation_intents", ())),
         "least_age": dicom.get("least_age", 0),
         "measured_from_age": dicom.get("measured_from_age", 0),
+        "coded": tuple(dicom.get("finding", ())),
         "intended_use": use.get("intended", ""),
         "limits": tuple(use.get("limits", ())),
         "sources": tuple(_source_from(entry, where=where) for entry in table.get("sources", ())),
@@ -194,6 +203,7 @@ def _check(task: Task, table: dict[str, Any], *, where: str) -> None:
         (set(task.dicom_intents) <= set(INTENTS), f"presentation_intents: any of {', '.join(INTENTS)}"),
         (_is_age(task.least_age), "least_age: whole years, 0 to 120"),
         (_is_age(task.measured_from_age), "measured_from_age: whole years, 0 to 120"),
+        (_is_coded(task.coded), "finding: code, coding scheme and meaning, as PS3.3 8.8 bounds them"),
         ({"positive", "negative", "uncertain"} <= set(task.words), "words: positive, negative and uncertain"),
         (_takes_share(task.words.get("missed", "%(share)s")), "words: missed holds %(share)s, and no other %"),
         (
@@ -215,6 +225,15 @@ def _takes_share(sentence: str) -> bool:
 
 def _is_share(value: Any) -> bool:
     return isinstance(value, float) and 0 < value < 1
+
+
+def _is_coded(value: tuple[Any, ...]) -> bool:
+    if not value:
+        return True
+    longest = (16, 16, 64)
+    return len(value) == 3 and all(
+        isinstance(one, str) and 0 < len(one) <= n for one, n in zip(value, longest, strict=True)
+    )
 
 
 def _is_age(value: Any) -> bool:
