@@ -14,12 +14,14 @@ from limits.storage import RedisStorage, storage_from_string
 
 from tests.deploy.checks import DEPLOY, ROOT, VARIABLES, check_command, variables_in
 
-DOCKERFILE, COMPOSE = DEPLOY / "Dockerfile", DEPLOY / "compose.yaml"
+DOCKERFILE, COMPOSE, PACS = DEPLOY / "Dockerfile", DEPLOY / "compose.yaml", DEPLOY / "pacs" / "compose.yaml"
+SERVICES = {COMPOSE: ["app", "database", "redis", "worker"], PACS: ["app", "database", "node", "orthanc"]}
+both = pytest.mark.parametrize("file", list(SERVICES), ids=lambda file: file.parent.name)
 
 
-def _compose() -> dict[str, Any]:
+def _compose(file: Path = COMPOSE) -> dict[str, Any]:
     yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
-    return dict(yaml.safe_load(COMPOSE.read_text(encoding="utf-8")))
+    return dict(yaml.safe_load(file.read_text(encoding="utf-8")))
 
 
 def test_the_dockerfile_is_linted() -> None:
@@ -47,13 +49,14 @@ def test_what_is_copied_into_the_image_is_there_and_not_ignored() -> None:
     assert all((ROOT / source).exists() for source in sources)
 
 
-def test_the_compose_file_follows_the_compose_specification() -> None:
+@both
+def test_the_compose_file_follows_the_compose_specification(file: Path) -> None:
     compose_spec = pytest.importorskip(
         "compose_spec", reason="compose-spec is not installed: the extra 'dev' brings it"
     )
-    found = compose_spec.PyOptions(apply_merge=True).from_yaml(COMPOSE.read_text(encoding="utf-8"))
+    found = compose_spec.PyOptions(apply_merge=True).from_yaml(file.read_text(encoding="utf-8"))
     found.validate()
-    assert sorted(found.service_names()) == ["app", "database", "redis", "worker"]
+    assert sorted(found.service_names()) == SERVICES[file]
 
 
 def test_the_store_of_the_counters_of_requests_can_be_made() -> None:
@@ -63,17 +66,20 @@ def test_the_store_of_the_counters_of_requests_can_be_made() -> None:
     assert isinstance(storage_from_string(address), RedisStorage)
 
 
-def test_services_have_the_commands_and_settings_that_there_are() -> None:
-    services = _compose()["services"]
-    for name in ("app", "worker"):
-        check_command(services[name]["command"])
-        assert set(services[name]["environment"]) <= VARIABLES
-    used = variables_in(COMPOSE.read_text() + (DEPLOY / "env.example").read_text() + DOCKERFILE.read_text())
+@both
+def test_services_have_the_commands_and_settings_that_there_are(file: Path) -> None:
+    ours = [service for service in _compose(file)["services"].values() if service["image"] == "secondread"]
+    assert len(ours) == 2
+    for service in ours:
+        check_command(service["command"])
+        assert set(service["environment"]) <= VARIABLES
+    used = variables_in(file.read_text() + (DEPLOY / "env.example").read_text() + DOCKERFILE.read_text())
     assert used <= VARIABLES
 
 
-def test_no_service_has_more_rights_than_it_needs() -> None:
-    for name, service in _compose()["services"].items():
+@both
+def test_no_service_has_more_rights_than_it_needs(file: Path) -> None:
+    for name, service in _compose(file)["services"].items():
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert "privileged" not in service
         if name != "database":  # it gives its folder to its own user first

@@ -1,4 +1,4 @@
-"""docs/deployment.md and docs/scaling-out.md: every command, setting and file that they name is there."""
+"""What docs/deployment.md, scaling-out.md and dicom.md name is there: every command, setting and file."""
 
 import importlib
 import re
@@ -11,14 +11,15 @@ from tests.deploy.checks import DEPLOY, ROOT, VARIABLES, check_command, commands
 
 PAGE = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
 OTHER = (ROOT / "docs" / "scaling-out.md").read_text(encoding="utf-8")
-BOTH = f"{PAGE}\n{OTHER}"
-LISTINGS = "\n".join(line[4:] for line in PAGE.splitlines() if line.startswith("    "))
-INLINE = sorted(set(re.findall(r"`(secondread [^`]*)`", BOTH)))
+NODE = (ROOT / "docs" / "dicom.md").read_text(encoding="utf-8")
+ALL = f"{PAGE}\n{OTHER}\n{NODE}"
+LISTINGS = "\n".join(line[4:] for line in f"{PAGE}\n{NODE}".splitlines() if line.startswith("    "))
+INLINE = sorted(set(re.findall(r"`(secondread [^`]*)`", ALL)))
 
 
 def test_listings_run_commands_that_there_are() -> None:
     found = commands_in(LISTINGS)
-    assert len(found) >= 4
+    assert len(found) >= 6
     for arguments in found:
         check_command(arguments)
 
@@ -29,14 +30,14 @@ def test_a_command_in_the_text_is_one_that_there_is(code: str) -> None:
 
 
 def test_settings_that_it_names_are_there() -> None:
-    assert variables_in(BOTH) - {"SECONDREAD_"} <= VARIABLES
+    assert variables_in(ALL) - {"SECONDREAD_"} <= VARIABLES
     names = {row.name for row in SETTINGS}
     assert {"max_body_mb", "hosts", "retention_days", "data_folder"} <= names
     assert {"max_body_mb", "hosts", "retention_days", "data_folder"} <= set(re.findall(r"`([a-z_]+)`", PAGE))
 
 
 def test_files_that_it_names_are_there() -> None:
-    named = re.findall(r"\b(?:deploy|tests)/[\w./*-]+\w", BOTH)
+    named = re.findall(r"\b(?:deploy|tests)/[\w./*-]+\w", ALL)
     assert named
     assert all(list(ROOT.glob(name)) for name in named if name != "deploy/.env")
     table = re.findall(r"^\| `([^|]+)` \|", PAGE.partition("## ")[0], flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""A site's choice begins at the very moment at which it ended the one before: by that an undo knows what came before it."""
+"""A site's choice begins at the moment at which it ended the one before: so an undo knows what came before it."""
 
 from datetime import timedelta
 

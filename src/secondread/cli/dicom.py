@@ -1,0 +1,145 @@
+"""`secondread dicom`: a node in the hospital's network, and what its rules would do."""
+
+import json
+import logging
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from secondread.cli import dicom_results
+from secondread.cli.options import service_options, service_settings
+
+if TYPE_CHECKING:
+    from secondread.dicom.dry_run import Verdict
+
+_WIDTH = 80  # columns of a terminal
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
+
+def _needs_extra() -> None:
+    """Raises ExtraMissing where what speaks DICOM's protocol is not installed."""
+    try:
+        import cryptography  # noqa: F401
+        import pynetdicom  # noqa: F401
+    except ModuleNotFoundError as error:
+        from secondread.errors import ExtraMissing
+
+        raise ExtraMissing.of("a DICOM node", "dicom") from error
+
+
+@click.group()
+def dicom() -> None:
+    """A DICOM node: takes objects in, reads them, sends results back."""
+
+
+for _command in (dicom_results.sent, dicom_results.send, dicom_results.export):
+    dicom.add_command(_command)
+
+
+@dicom.command()
+@click.option("--host", metavar="H", help="Address to listen on; default: 127.0.0.1.")
+@click.option("--port", metavar="P", type=click.IntRange(0, 65535), help="Default: 11112; 0 takes a free one.")
+@click.option("--aet", metavar="NAME", help="AE title of this node; default: SECONDREAD.")
+@click.option(
+    "--send-to",
+    metavar="AET@HOST:PORT|URL",
+    multiple=True,
+    help="Where results go: a node, or a DICOMweb server. May be given again.",
+)
+@click.option("--rules", metavar="FILE", type=click.Path(dir_okay=False), help="What is read; see `dicom rules`.")
+@click.option("--only-receive", is_flag=True, help="Take objects in; another process reads them.")
+@service_options
+def listen(
+    host: str | None,
+    port: int | None,
+    aet: str | None,
+    send_to: tuple[str, ...],
+    rules: str | None,
+    only_receive: bool,
+    **options: Any,
+) -> None:
+    """Listen for objects, read them, and send results, until told to stop.
+
+    Every option is also a setting (dicom_host, dicom_port, …), as are who may call, TLS and bounds: docs/settings.md.
+    An object is on the disk and in the database before its sender is told that it was stored.
+    """
+    _needs_extra()
+    from secondread.dicom.configure import check_open_to_all, check_rules, node_rules, node_settings
+    from secondread.dicom.node import Node
+    from secondread.dicom.worker import NodeWorker
+    from secondread.service import Service, readers_of
+
+    logging.basicConfig(format=_LOG_FORMAT)
+    settings = service_settings(**options)
+    given = {"HOST": host, "PORT": port, "AET": aet, "SEND_TO": ",".join(send_to) or None, "RULES": rules}
+    settings |= {f"DICOM_{name}": value for name, value in given.items() if value is not None}
+    found, chosen = node_settings(settings), node_rules(settings)
+    service = Service.open(settings)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    try:
+        readers = readers_of(settings).follow(service.upgrades.chosen).get
+        check_rules(service, chosen, readers)
+        worker = None if only_receive else NodeWorker(service, readers, settings)
+        node = Node(service, chosen, found, on_kept=worker.wake if worker else lambda: None)
+        node.start()
+        try:
+            if worker is not None:
+                worker.start()
+            at, on = node.address
+            click.echo(f"secondread is ready: {found.aet}@{at}:{on} takes DICOM objects (Ctrl-C stops it)")
+            if warning := check_open_to_all(found):
+                click.echo(f"warning: {warning}", err=True)
+            stopping.wait()
+        finally:
+            node.close()
+            if worker is not None:
+                worker.close()
+    finally:
+        service.close()
+
+
+@dicom.command("rules")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--rules", metavar="FILE", type=click.Path(dir_okay=False), help="Default: the package's own rules.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a file.")
+@service_options
+def rules_command(folder: Path, rules: str | None, as_json: bool, **options: Any) -> None:
+    """Say what the rules would do with every file of FOLDER, without reading or keeping any."""
+    _needs_extra()
+    from secondread.dicom.configure import node_rules
+    from secondread.dicom.dry_run import verdicts
+
+    settings = service_settings(**options)
+    settings |= {"DICOM_RULES": rules} if rules is not None else {}
+    found = verdicts(folder, node_rules(settings))
+    if as_json:
+        for one in found:
+            click.echo(json.dumps(one.as_json()))
+        return
+    for line in _table(found):
+        click.echo(line)
+
+
+def _table(verdicts: "Iterator[Verdict]") -> Iterator[str]:
+    """A line a file, at most 80 columns, and a line for each rule at the end."""
+    counts: Counter[tuple[str, str]] = Counter()
+    yield f"{'file':<30} {'kind':<16} {'what':<7} {'rule':<24}"
+    for one in verdicts:
+        counts[one.then, one.rule or one.reason] += 1
+        does = one.rule or one.reason
+        yield f"{_fit(one.path, 30)} {_fit(one.kind, 16)} {one.then:<7} {_fit(does, 24, cut_start=False)}".rstrip()
+    for (then, rule), n in sorted(counts.items()):
+        yield f"{n:>7}  {then}: {rule}"[:_WIDTH]
+
+
+def _fit(text: str, width: int, *, cut_start: bool = True) -> str:
+    if len(text) <= width:
+        return text.ljust(width)
+    return f"…{text[1 - width :]}" if cut_start else f"{text[: width - 1]}…"

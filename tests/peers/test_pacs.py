@@ -1,0 +1,84 @@
+"""The archive's configuration that comes with the package: a film goes round, and its results stand beside it."""
+
+import io
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.uid import generate_uid
+
+from secondread.service import Service
+from tests.peers.orthanc import Orthanc, free_ports, running_orthanc
+from tests.phantoms import chest_phantom, dicom_bytes
+
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(300)]
+
+PACS = Path(__file__).parents[2] / "deploy" / "pacs"
+SECONDS = 120.0  # for what takes a few
+
+
+@contextmanager
+def listening(folder: Path, port: int, orthanc: Orthanc) -> Iterator[None]:
+    """`secondread dicom listen`, as a person starts it."""
+    command = [
+        sys.executable,
+        "-m",
+        "secondread.cli",
+        "dicom",
+        "listen",
+        "--port",
+        str(port),
+        "--send-to",
+        orthanc.node,
+    ]
+    with (folder / "node.log").open("w+b") as log:
+        process = subprocess.Popen([*command, "--data-folder", str(folder / "data")], stdout=log, stderr=log)
+        try:
+            _until(lambda: "is ready" in (folder / "node.log").read_text(), "the node does not start")
+            yield
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
+
+
+def test_a_film_in_the_archive_gets_a_report_and_a_capture_in_its_own_study(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    given = json.loads((PACS / "orthanc.json").read_text())
+    given["DicomModalities"]["secondread"][2] = port
+    settings = {"LuaScripts": [str(PACS / "forward.lua")], "DicomModalities": given["DicomModalities"], "StableAge": 1}
+    assert given["LuaScripts"] == ["forward.lua"]
+    with running_orthanc(tmp_path, **settings) as orthanc, listening(tmp_path, port, orthanc):
+        film = dicom_bytes(
+            chest_phantom(256, random_state=1),
+            Modality="DX",
+            BodyPartExamined="CHEST",
+            ViewPosition="PA",
+            PatientName="Doe^Jane",
+            PatientID="P1",
+            AccessionNumber="A1",
+            StudyInstanceUID=generate_uid(),
+            SeriesInstanceUID=generate_uid(),
+        )
+        orthanc.ask("instances", film)
+        _until(lambda: len(orthanc.files(Modality="*")) >= 3, "no results came back")
+        time.sleep(5)  # five times what makes a series stable: were results read again, they would come back by now
+        found = [pydicom.dcmread(io.BytesIO(data)) for data in orthanc.files(Modality="*")]
+    assert sorted(ds.Modality for ds in found) == ["DX", "OT", "SR"]
+    for name in ("StudyInstanceUID", "PatientID", "PatientName", "AccessionNumber"):
+        assert len({str(ds.get(name)) for ds in found}) == 1, name
+    with closing(Service.open({"DATA_FOLDER": str(tmp_path / "data"), "DATABASE": ""})) as service:
+        assert service.dicom_exports.counts()["sent"] == 2
+
+
+def _until(true: Callable[[], bool], otherwise: str) -> None:
+    end = time.monotonic() + SECONDS
+    while not true():
+        if time.monotonic() > end:
+            pytest.fail(otherwise)
+        time.sleep(0.2)
