@@ -1,0 +1,189 @@
+"""To which patient, study and series readings belong, for lists and for the room; told as the site's setting allows.
+
+The worklist is walked as ever; what is told here is looked up for the rows of one page, in two statements whatever
+their number. Names are sealed (see identities): each look at them is a line of the trail.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import distinct, func, select
+from sqlalchemy.orm import Session
+
+from secondread.errors import ExtraMissing, ServiceError
+from secondread.service.database import Database
+from secondread.service.dicom_tables import DicomObjectRow
+from secondread.service.identities import IDENTIFY, Identities, Identity
+from secondread.service.outcomes import StoredReading
+from secondread.service.readings import show
+from secondread.service.tables import ImageRow, ReadingRow
+from secondread.service.trail import Actor, record
+
+PSEUDONYM, NAME, OFF = "pseudonym", "name", "off"
+_SHORT = 8  # characters of a pseudonym that tell people apart in a list
+_MOST = 20  # readings beside one, of the study or of before
+_RANK = {"positive": 3, "uncertain": 2, "negative": 1, "": 0}
+
+
+@dataclass(frozen=True)
+class Belongs:
+    """Where a reading belongs; what is not known, or may not be told, is empty."""
+
+    patient: str = ""  # a short pseudonym, or the name, as the setting says
+    accession: str = ""
+    study: str = ""  # pseudonym, the last digits
+    series: str = ""  # modality, number and words of its description
+    n_views: int = 1  # readings of this study
+    study_uid: str = ""
+
+
+@dataclass(frozen=True)
+class Around:
+    """What stands beside a reading: the other views of its study, and earlier readings of its patient."""
+
+    belongs: Belongs
+    views: tuple[StoredReading, ...] = ()  # of the study, with the reading itself, in the order of their making
+    answer: StoredReading | None = None  # the view that answers for the study: the most urgent one; None for one view
+    priors: tuple[StoredReading, ...] = ()  # of the same pseudonymous patient, the latest first
+
+
+class Studies:
+    """Looks up. shown: PSEUDONYM, NAME or OFF, what of the patient is told."""
+
+    def __init__(self, database: Database, identities: Identities, *, shown: str = PSEUDONYM):
+        self._database = database
+        self._identities = identities
+        self._shown = shown
+
+    def of(self, reading_ids: Sequence[int], *, actor: Actor) -> dict[int, Belongs]:
+        """Of the readings of one page; those of which nothing is known are left out."""
+        if self._shown == OFF or not reading_ids:
+            return {}
+        with self._database.reading() as session:
+            found = _belongs(session, reading_ids)
+        return self._named(found, actor)
+
+    def around(self, reading: StoredReading, *, actor: Actor) -> Around:
+        """Of one reading, for its room; which others were shown is noted in the trail. Answers as `show` lets them."""
+        with self._database.begin() as session:
+            found = _belongs(session, [reading.id])
+            belongs = found.get(reading.id, Belongs())
+            views = _views(session, belongs.study_uid)
+            patient = session.scalar(select(ImageRow.patient).where(ImageRow.sha256 == reading.image_sha256))
+            priors = _priors(session, patient or "", [*(one.id for one in views), reading.id], reading)
+            if views or priors:
+                told = sorted({one.id for one in (*views, *priors)} - {reading.id})
+                record(session, actor, "study.seen", f"reading:{reading.id}", readings=told)
+            views, priors = (tuple(show(session, rows, actor)) for rows in (views, priors))
+        [belongs] = self._named({reading.id: belongs}, actor).values() if self._shown != OFF else [Belongs()]
+        several = len(views) > 1
+        return Around(belongs, views if several else (), _answer(views) if several else None, priors)
+
+    def _named(self, found: dict[int, Belongs], actor: Actor) -> dict[int, Belongs]:
+        """With names in place of pseudonyms, where the site shows them."""
+        studies = {one.study_uid for one in found.values() if one.study_uid}
+        if self._shown != NAME or not studies:
+            return found
+        allowed = replace(actor, scopes=frozenset({*actor.scopes, IDENTIFY}))
+        try:
+            known = self._identities.unseal_many(studies, actor=allowed)
+        except (ExtraMissing, ServiceError):  # sealed with another key, or nothing here that could open it
+            return found
+        return {number: _with(one, known.get(one.study_uid)) for number, one in found.items()}
+
+
+def together(rows: Sequence[StoredReading], belongs: dict[int, Belongs]) -> list[StoredReading]:
+    """The rows of a page, those of one study next to the first of them; else in their order."""
+    groups: dict[Any, list[StoredReading]] = {}
+    for row in rows:
+        study = belongs[row.id].study_uid if row.id in belongs else ""
+        groups.setdefault(study or row.id, []).append(row)
+    return [row for group in groups.values() for row in group]
+
+
+def _belongs(session: Session, reading_ids: Sequence[int]) -> dict[int, Belongs]:
+    patients = session.execute(
+        select(ReadingRow.id, ImageRow.patient)
+        .join(ImageRow, ImageRow.sha256 == ReadingRow.image_sha256)
+        .where(ReadingRow.id.in_(reading_ids), ImageRow.patient != "")
+    ).all()
+    found = {number: Belongs(patient=patient[:_SHORT]) for number, patient in patients}
+    of_objects = (
+        select(
+            DicomObjectRow.reading_id,
+            DicomObjectRow.study_uid,
+            func.max(DicomObjectRow.modality),
+            func.max(DicomObjectRow.series_number),
+            func.max(DicomObjectRow.series_description),
+        )
+        .where(DicomObjectRow.reading_id.in_(reading_ids))
+        .group_by(DicomObjectRow.reading_id, DicomObjectRow.study_uid)
+    )
+    rows = session.execute(of_objects).all()
+    n_views: Counter[str] = Counter()
+    if studies := {row[1] for row in rows if row[1]}:
+        counted = select(DicomObjectRow.study_uid, func.count(distinct(DicomObjectRow.reading_id)))
+        n_views.update(
+            dict(
+                session.execute(
+                    counted.where(DicomObjectRow.study_uid.in_(studies)).group_by(DicomObjectRow.study_uid)
+                ).all()
+            )
+        )
+    for number, study, modality, series, words in rows:
+        if number is None:
+            continue
+        said = [modality, "" if series is None else f"series {series}", words]
+        found[number] = replace(
+            found.get(number, Belongs()),
+            study=study[-_SHORT:],
+            study_uid=study,
+            series=" ".join(filter(None, said)),
+            n_views=n_views[study] or 1,
+        )
+    return found
+
+
+def _views(session: Session, study_uid: str) -> tuple[StoredReading, ...]:
+    if not study_uid:
+        return ()
+    ids = select(DicomObjectRow.reading_id).where(
+        DicomObjectRow.study_uid == study_uid, DicomObjectRow.reading_id.is_not(None)
+    )
+    rows = select(ReadingRow).where(ReadingRow.id.in_(ids), ReadingRow.deleted_at.is_(None)).order_by(ReadingRow.id)
+    return tuple(StoredReading.of(row) for row in session.scalars(rows.limit(_MOST)))
+
+
+def _priors(session: Session, patient: str, but: Sequence[int], reading: StoredReading) -> tuple[StoredReading, ...]:
+    """Found by the patient's pseudonym, which an index has."""
+    if not patient:
+        return ()
+    rows = (
+        select(ReadingRow)
+        .join(ImageRow, ImageRow.sha256 == ReadingRow.image_sha256)
+        .where(
+            ImageRow.patient == patient,
+            ReadingRow.id.not_in(but),
+            ReadingRow.deleted_at.is_(None),
+            ReadingRow.created_at <= reading.created_at,
+        )
+        .order_by(ReadingRow.created_at.desc(), ReadingRow.id.desc())
+    )
+    return tuple(StoredReading.of(row) for row in session.scalars(rows.limit(_MOST)))
+
+
+def _answer(views: Sequence[StoredReading]) -> StoredReading | None:
+    """The most urgent of them, and of equal ones the one with the highest score; None while one is withheld."""
+    if any(one.hidden for one in views):
+        return None
+    return max(views, key=lambda one: (_RANK[one.decision], one.probability or 0.0, -one.id))
+
+
+def _with(one: Belongs, identity: Identity | None) -> Belongs:
+    if identity is None:
+        return one
+    name = " ".join(identity.patient_name.partition("=")[0].replace("^", " ").split())
+    told = f"{name} ({identity.patient_id})" if identity.patient_id else name
+    return replace(one, patient=told or one.patient, accession=identity.accession_number)
