@@ -78,6 +78,20 @@ class Matched:
         return np.cumsum(own * self.hit, axis=1), np.cumsum(own * ~self.hit, axis=1)
 
 
+SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, np.inf)}  # pixels, as COCO's
+
+
+def boxes_table(images: Sequence[Found], *, n_resamples: int = 1000) -> dict[str, Any]:
+    """`detection_table` of all images, and by the size of what was drawn: small, medium, large."""
+    by_size = {
+        name: detection_table(only_truth(images, smallest=low, largest=high), n_resamples=n_resamples)
+        for name, (low, high) in SIZES.items()
+    }
+    return detection_table(images, n_resamples=n_resamples) | {
+        "by_size": {name: table for name, table in by_size.items() if table["n_boxes"]}
+    }
+
+
 def detection_table(images: Sequence[Found], *, n_resamples: int = 1000) -> dict[str, Any]:
     """n, boxes, ap50, ap (mean over LEVELS), froc at 0.5 and at NEAR: rate → sensitivity; each {value, low, high}."""
     levels = {level: Matched.of(images, level) for level in (NEAR, *LEVELS)}
