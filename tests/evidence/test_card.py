@@ -8,6 +8,7 @@ import pytest
 from secondread.evidence.card import measured_table, write_card
 from secondread.evidence.report import write_report
 from secondread.reading import list_bundles, load_bundle
+from secondread.tasks import first_tasks
 
 _ROUNDING = 0.0055  # of two digits on the card against three on the page
 
@@ -70,9 +71,11 @@ def test_every_figure_of_the_card_is_that_of_the_page(name, tmp_path):
             check_thresholds(section(card, f"On {split} (PPV", "\n\nOn "), here, split)
         if result.get("subgroups"):
             check_subgroups(section(card, "## Subgroups\n", "\n## "), here, split)
-    (on_card,) = card_tables(section(card, "## Beside the seed paper\n", "\n## "))
-    (on_page,) = page_tables(section(page, '<h2 id="paper">', "<h2"))
-    assert [list(row.values()) for row in on_card] == [list(row.values()) for row in on_page]
+    assert ("## Beside the seed paper\n" in card) == ('<h2 id="paper">' in page) == (bundle.task.name in first_tasks())
+    if bundle.task.name in first_tasks():  # of the others the seed paper says nothing
+        (on_card,) = card_tables(section(card, "## Beside the seed paper\n", "\n## "))
+        (on_page,) = page_tables(section(page, '<h2 id="paper">', "<h2"))
+        assert [list(row.values()) for row in on_card] == [list(row.values()) for row in on_page]
 
 
 def check_measures(card, page, split):

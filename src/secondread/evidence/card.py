@@ -2,22 +2,25 @@
 
 import re
 import tomllib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from secondread.errors import UsageError
+from secondread.evidence.held_out import broken, elsewhere
 from secondread.evidence.promises import promises_of
 from secondread.evidence.report import (
     PAPER_CLAIMS,
     WHAT_A_HEAT_MAP_IS_NOT,
     beside_the_paper,
+    boxes_in_words,
     heatmap_in_words,
     roles_in_words,
 )
 from secondread.pages import render
-from secondread.reading import Bundle
+from secondread.reading import Bundle, add_to_bundle
 from secondread.reading.heatmap import CAVEAT
 
 CHECKLISTS = ("claim_2024", "tripod_ai")
@@ -70,8 +73,11 @@ def write_card(bundle: Bundle, evidence: dict[str, Any]) -> str:
         caveat=CAVEAT,
         heatmap_not=WHAT_A_HEAT_MAP_IS_NOT,
         heatmap_in_words=heatmap_in_words,
+        boxes_in_words=boxes_in_words,
         answered=_answered,
-        promises=promises_of(bundle, evidence),
+        promises=(promises := promises_of(bundle, evidence)),
+        elsewhere=(places := elsewhere(evidence)),
+        broken=broken(promises, places),
         roles=roles_in_words(evidence),
         sources=(sources := sources_of(bundle, evidence)),
         is_own=any(source["terms"] is None for source in sources),
@@ -125,6 +131,17 @@ def _answered(card: str) -> Iterator[dict[str, Any]]:
         found = [(item, *answers(item, titles)) for item in checklist.items]
         rows = [{"item": item, "places": places, "gap": gap} for item, places, gap in found]
         yield {"title": checklist.title, "citation": checklist.citation, "rows": rows, "titles": titles}
+
+
+def keep_held_out(bundle: Bundle, section: Mapping[str, Any]) -> None:
+    """Put `held_out_section` into a bundle's evidence, and the card made anew beside it. Raises UsageError."""
+    if bundle.evidence is None:
+        raise UsageError(f"{bundle.id} has no evidence yet; run `secondread evaluate --keep` first")
+    evidence = {key: value for key, value in bundle.evidence.items() if key != "held_out"}
+    at = list(evidence).index("results")
+    rows = [*evidence.items()]
+    kept = dict([*rows[:at], ("held_out", dict(section)), *rows[at:]])
+    add_to_bundle(bundle, evidence=kept, card=write_card(bundle, kept))
 
 
 def recalibrated_card(new: Bundle, old: Bundle) -> str:

@@ -69,6 +69,7 @@ def build_evidence(
     details: Mapping[str, Mapping[str, Any]] | None = None,
     promises: Mapping[str, Any] | None = None,
     before: Mapping[str, Any] | None = None,
+    series: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything measured of a bundle at one operating point, split by split, with the predictions behind it.
 
@@ -78,12 +79,13 @@ def build_evidence(
     point → the two ends of its uncertain band. prevalence: see `threshold_table`.
     details: split → further entries of its results (subgroups, heatmap). promises: operating point → its guarantees as
     validation shows them source by source, where the bundle's record does not. before: earlier evidence; where it is of
-    the same weights, `reads` counts on.
+    the same weights, `reads` counts on and `held_out` stays (see `held_out_section`). series: see `series_evidence`.
     Raises UsageError for a prevalence that is no share.
     """
     threshold = float(operating_point["threshold"])
     named = {str(operating_point["name"]): threshold} if thresholds is None else thresholds
     more = details or {}
+    same = before if before and before["weights_sha256"] == weights_sha256 else {}
     results = {
         name: _results(rows, threshold) | _sweep(rows, named, bands or {}, prevalence) | dict(more.get(name, {}))
         for name, rows in splits.items()
@@ -99,9 +101,11 @@ def build_evidence(
         "data": dict(data),
         "operating_point": {"name": operating_point["name"], "threshold": threshold},
         "intervals": HOW_INTERVALS_ARE_MADE,
-        "reads": _reads(splits, before if before and before["weights_sha256"] == weights_sha256 else {}),
+        "reads": _reads(splits, same),
+        **({"held_out": dict(same["held_out"])} if "held_out" in same else {}),
         **({"promises": dict(promises)} if promises else {}),
         "results": results,
+        **({"series": dict(series)} if series else {}),
         "predictions": {name: _compact(rows) for name, rows in splits.items()},
     }
 

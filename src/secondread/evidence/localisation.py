@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from secondread.data import Manifest, Row
 
 Box = tuple[float, float, float, float]  # x, y, width, height in pixels of the file
-_BOXES = "boxes.json"
+BOXES = "boxes.json"
+_SMALLEST_PART = 9  # pixels of a mask: smaller islands are no lesion of their own
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,25 @@ class Lesions:
         return np.max(parts, axis=0).astype(np.float32)
 
 
+def boxes_of(row: "Row", lesions: Lesions) -> np.ndarray:
+    """A diseased image's boxes in pixels of its file: float (n, 4), left, top, right, bottom."""
+    if row.mask is None:
+        return np.array([(x, y, x + w, y + h) for x, y, w, h in lesions.boxes[row.name]], dtype=np.float64)
+    drawn = decode(row.mask.read_bytes()).pixels
+    mask = ((drawn if drawn.ndim == 2 else drawn.max(axis=2)) > 0).astype(np.uint8)
+    _, _, facts, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    parts = facts[1:]  # the first is what no lesion covers
+    if len(parts) > 1:
+        parts = parts[parts[:, cv2.CC_STAT_AREA] >= _SMALLEST_PART]
+    return np.array([(x, y, x + w, y + h) for x, y, w, h, _ in parts], dtype=np.float64).reshape(-1, 4)
+
+
 def load_lesions(manifest: "Manifest") -> Lesions:
     """Masks as the manifest names them, and `boxes.json` beside it: path → [{bbox: [x, y, width, height], …}].
 
     Raises DataInvalid if that file is not of this form.
     """
-    path = manifest.folder / _BOXES
+    path = manifest.folder / BOXES
     if not path.is_file():
         return Lesions({})
     try:

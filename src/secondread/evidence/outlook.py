@@ -56,6 +56,7 @@ class Outlook:
     """How a bundle did at one operating point wherever it was measured; `places` is empty without evidence."""
 
     places: tuple[Place, ...]  # other hospitals first
+    of_series: bool = False  # measured on whole series, not on single images
 
     @cached_property
     def elsewhere(self) -> tuple[Place, ...]:
@@ -91,7 +92,7 @@ class Outlook:
         place = self.worst("sensitivity")
         if place is None:
             return translate("how many are missed at this operating point was not measured")
-        words = task.words.get("missed") if task else None
+        words = MISSED_SERIES if self.of_series else task.words.get("missed") if task else None
         return _at(place, "sensitivity", translate(words or MISSED), translate)
 
     def false_alarms(self, translate: Translate = str) -> str:
@@ -99,7 +100,7 @@ class Outlook:
         place = self.worst("specificity")
         if place is None:
             return translate("how many healthy ones are called positive at this operating point was not measured")
-        words = translate("called positive at this operating point though healthy: %(share)s")
+        words = translate(FALSE_SERIES if self.of_series else FALSE)
         return _at(place, "specificity", words, translate)
 
     def _measured(self, measure: Measure) -> list[Place]:
@@ -107,6 +108,9 @@ class Outlook:
         return [place for place in found if place.n(measure) >= FEW] or found
 
 
+FALSE = N_("called positive at this operating point though healthy: %(share)s")
+FALSE_SERIES = N_("called positive at this operating point though without the disease: %(share)s series")
+MISSED_SERIES = N_("missed at this operating point: %(share)s series with the disease")
 MISSED = N_("missed at this operating point: %(share)s images with disease")  # where a task has no words of its own
 
 
@@ -119,6 +123,21 @@ def outlook(evidence: Mapping[str, Any] | None, threshold: float, low: float | N
     results = (evidence or {}).get("results", {})
     found = [place for name, table in results.items() for place in _places(evidence or {}, name, table, threshold, low)]
     return Outlook(tuple(sorted(found, key=lambda place: not place.elsewhere)))  # a stable sort
+
+
+def series_outlook(evidence: Mapping[str, Any] | None) -> Outlook:
+    """The same of whole series, at the bundle's point for series; of the healthy, people where there are any, else
+    patients' slices without a lesion. Empty where it was not measured on series.
+    """
+    found = []
+    for split, table in (evidence or {}).get("series", {}).get("results", {}).items():
+        rates = table["at_the_point"]
+        ill, well = rates["sensitivity"], rates["specificity_well"]
+        well = well if well["n"] else rates["specificity_lesion_free"]
+        intervals = (Interval.from_dict(ill), Interval.from_dict(well))
+        source = ", ".join(table["sources"])
+        found.append(Place(split, source, *intervals, n_positive=int(ill["n"]), n_negative=int(well["n"])))
+    return Outlook(tuple(sorted(found, key=lambda place: not place.elsewhere)), of_series=True)
 
 
 def chosen_on(data: str, translate: Translate = str) -> str:

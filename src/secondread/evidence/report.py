@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from secondread.evidence.detection import NEAR, RATES
 from secondread.evidence.evidence import Scored
+from secondread.evidence.held_out import broken, elsewhere
 from secondread.evidence.measured import read_predictions
 from secondread.evidence.plots import (
     accuracy_plot,
@@ -20,6 +22,7 @@ from secondread.evidence.plots import (
 from secondread.evidence.promises import Promised
 from secondread.files import write_bytes, write_text
 from secondread.pages import render
+from secondread.stats.interval import Interval
 from secondread.stats.metrics import METRICS
 from secondread.tasks import Task
 
@@ -120,6 +123,29 @@ def heatmap_in_words(table: Mapping[str, Any]) -> list[str]:
     return said
 
 
+def boxes_in_words(table: Mapping[str, Any]) -> list[str]:
+    """Sentences on one split's `boxes`."""
+    drawn = f"{table['n_boxes']:,} boxes that people drew on {table['n']:,} images"
+    found = Interval.from_dict(table["ap50"]).parts(digits=2)
+    mean = Interval.from_dict(table["ap"]).parts(digits=2)
+    said = [
+        f"Against {drawn}, average precision at an overlap of a half (AP50) is {_with_bounds(*found)}, and over "
+        f"overlaps of 0.5 to 0.95 (AP) {_with_bounds(*mean)}."
+    ]
+    near = table["froc"][f"{NEAR:g}"]["0.5"]["value"]
+    exact = table["froc"]["0.5"]["0.5"]["value"]
+    if near is not None and exact is not None:
+        said.append(
+            f"At half a false box an image, {near:.1%} of them are found where an overlap of {NEAR:g} counts as found, "
+            f"and {exact:.1%} where a half does."
+        )
+    return said
+
+
+def _with_bounds(value: str, bounds: str) -> str:
+    return f"{value} ({bounds})" if bounds else value
+
+
 def _localisation(table: Mapping[str, Any]) -> str:
     found = table["measures"]["pointing"]
     own = found["map"]["value"]
@@ -195,9 +221,13 @@ def write_report(
         claims=beside_the_paper(evidence),
         gallery=gallery,
         promises=promises,
+        elsewhere=(places := elsewhere(evidence)),
+        broken=broken(promises, places),
         roles=roles_in_words(evidence),
         heatmap_not=WHAT_A_HEAT_MAP_IS_NOT,
         heatmap_in_words=heatmap_in_words,
+        boxes_in_words=boxes_in_words,
+        rates=[f"{rate:g}" for rate in RATES],
         heatmap_titles=TITLES,
         guesses=GUESSES,
     )

@@ -50,13 +50,36 @@ def read_site_scores(path: Path, *, record: Mapping[str, Any], bundle_id: str) -
     `bundle`, every row must be of `bundle_id`. Raises CannotOpen, or DataInvalid with the line's number, also where a
     class has less than 10 images.
     """
+    data, lines, scores, column = _scored_lines(path, bundle_id, outcomes=True)
+    y_true = np.array([_outcome(cells["outcome"], number, path) for number, cells in lines], dtype=bool)
+    _check_classes(y_true, path)
+    logits = scores if column == "logit" else Calibration.from_record(record).undo(scores)
+    return SiteScores(path.name, hashlib.sha256(data).hexdigest(), logits, y_true, _groups(lines))
+
+
+def read_unlabelled_scores(
+    path: Path, *, record: Mapping[str, Any], bundle_id: str
+) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    """The probabilities (n,) of such a table without outcomes, and what belongs together, where it says so.
+
+    A column `outcome` is not looked at. Raises as `read_site_scores`.
+    """
+    _, lines, scores, column = _scored_lines(path, bundle_id, outcomes=False)
+    found = Calibration.from_record(record).apply(scores) if column == "logit" else scores
+    return np.round(found, 6), _groups(lines)
+
+
+def _scored_lines(
+    path: Path, bundle_id: str, *, outcomes: bool
+) -> tuple[bytes, list[tuple[int, dict[str, str]]], np.ndarray, str]:
+    """The file's bytes, its lines, their scores, and the column that these are of."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise CannotOpen(f"cannot read '{path}': {error.strerror}; give the CSV file of scores and outcomes") from error
-    lines = _lines(data, path)
+        raise CannotOpen(f"cannot read '{path}': {error.strerror}; give the CSV file of scores") from error
+    lines = _lines(data, path, outcomes=outcomes)
     if not lines:
-        raise DataInvalid(f"'{path}' has no rows; add a line for each image, with its score and outcome")
+        raise DataInvalid(f"'{path}' has no rows; add a line for each image, with its score")
     column = next(name for name in _SCORES if name in lines[0][1])
     for number, cells in lines:
         if cells.get("bundle", bundle_id) != bundle_id:
@@ -64,11 +87,7 @@ def read_site_scores(path: Path, *, record: Mapping[str, Any], bundle_id: str) -
                 f"'{path}' line {number} was scored by {cells['bundle'] or 'no named bundle'}, not by {bundle_id}; "
                 "read the images again with this bundle, or recalibrate that one"
             )
-    scores = np.array([_score(cells[column], column, number, path) for number, cells in lines])
-    y_true = np.array([_outcome(cells["outcome"], number, path) for number, cells in lines], dtype=bool)
-    _check_classes(y_true, path)
-    logits = scores if column == "logit" else Calibration.from_record(record).undo(scores)
-    return SiteScores(path.name, hashlib.sha256(data).hexdigest(), logits, y_true, _groups(lines))
+    return data, lines, np.array([_score(cells[column], column, number, path) for number, cells in lines]), column
 
 
 def warnings_about(site: SiteScores, *, method: str) -> list[str]:
@@ -104,10 +123,10 @@ def objections_to(site: SiteScores, fitted: Calibration) -> list[str]:
     return found
 
 
-def _lines(data: bytes, path: Path) -> list[tuple[int, dict[str, str]]]:
+def _lines(data: bytes, path: Path, *, outcomes: bool) -> list[tuple[int, dict[str, str]]]:
     header, lines = read_table(data, where=path, known=_COLUMNS)
     where = f"'{path}' line 1: the header"
-    if header and "outcome" not in header:
+    if outcomes and header and "outcome" not in header:
         raise DataInvalid(
             f"{where} lacks the column 'outcome' (1: disease was found, 0: not); it has {', '.join(header)}"
         )
@@ -196,7 +215,7 @@ def recalibrated_record(
     )
     default = record["default_operating_point"]
     return {
-        **without_calibration({key: value for key, value in record.items() if key not in _HASHES}),
+        **without_calibration({key: value for key, value in record.items() if key not in (*_HASHES, "series")}),
         **fitted.to_record(),
         "name": name,
         "created": date,

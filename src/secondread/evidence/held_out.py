@@ -1,0 +1,193 @@
+"""What a bundle does at hospitals it had not seen: recipes trained without one, and collections that taught nothing."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from secondread.errors import UsageError
+from secondread.evidence.evidence import Scored
+from secondread.evidence.measured import read_predictions
+from secondread.evidence.promises import Promised
+from secondread.stats.interval import Interval
+from secondread.stats.rates import rates_at
+
+How = Literal["left out", "external"]
+POINTS = ("screening", "confirm")
+
+
+@dataclass(frozen=True)
+class AtPoint:
+    """What an operating point does there."""
+
+    name: str
+    sensitivity: Interval
+    specificity: Interval
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """One hospital that taught nothing.
+
+    how: 'left out', where networks of the same recipe were trained without it, their own thresholds being chosen
+    without it too; 'external', where these very weights read it.
+    """
+
+    hospital: str
+    how: How
+    n: int
+    n_positive: int
+    roc_auc: Interval
+    points: tuple[AtPoint, ...]
+    seed: int | None = None  # of the training without it
+    recipe: str = ""
+    date: str = ""
+    command: str = ""
+
+    def at(self, name: str) -> AtPoint | None:
+        """The operating point of that name, where it was measured."""
+        return next((point for point in self.points if point.name == name), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        points = [
+            {"name": one.name, **{key: getattr(one, key).to_dict() for key in ("sensitivity", "specificity")}}
+            for one in self.points
+        ]
+        return vars(self) | {"roc_auc": self.roc_auc.to_dict(), "points": points}
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A promise of an operating point that does not hold at a hospital: the interval lies below what was promised."""
+
+    operating_point: str
+    on: str  # 'sensitivity' or 'specificity'
+    target: float
+    where: str
+    rate: Interval
+
+    @property
+    def in_words(self) -> str:
+        """'screening, sensitivity at least 0.9: external, montgomery 0.57 (0.39–0.73)'."""
+        promised = f"{self.operating_point}, {self.on} at least {self.target:g}"
+        return f"{promised}: {self.where} {self.rate.format(digits=2)}"
+
+
+def held_out_section(
+    hospitals: Mapping[str, Sequence[Mapping[str, Any]]],
+    *,
+    recipe: str,
+    date: str,
+    command: str,
+    fingerprint: str,
+    note: str = "",
+) -> dict[str, Any]:
+    """For a bundle's evidence, under `held_out`. hospitals: name → results by seed, as `lab.holdout` gives them.
+
+    recipe: what was trained, in words; fingerprint: of the data; note: what differs from this bundle's own training.
+    Raises UsageError without a result.
+    """
+    rows = [
+        {
+            "hospital": hospital,
+            "seed": int(result.get("seed", place)),
+            "n": result["n"],
+            "n_positive": result["n_positive"],
+            "roc_auc": dict(result["roc_auc"]),
+            "points": {name: dict(result[name]) for name in POINTS if name in result},
+        }
+        for hospital, results in hospitals.items()
+        for place, result in enumerate(results)
+    ]
+    if not rows:
+        raise UsageError("no hospital was left out, so there is nothing to put into the bundle")
+    told = {"note": note} if note else {}
+    return {"recipe": recipe, "date": date, "command": command, "fingerprint": fingerprint, **told, "rows": rows}
+
+
+def elsewhere(evidence: Mapping[str, Any] | None) -> list[Elsewhere]:
+    """Every hospital of the evidence that taught nothing: those left out first, then what is external."""
+    return [*_left_out(evidence or {}), *_external(evidence or {})]
+
+
+def broken(promises: Iterable[Promised], rows: Iterable[Elsewhere]) -> list[Broken]:
+    """Where promises do not hold: on images that chose nothing, and at hospitals left out."""
+    found = []
+    left_out = [row for row in rows if row.how == "left out"]
+    for one in promises:
+        on, target = one.guarantee.on, one.guarantee.target
+        for seen in one.seen:
+            if seen.kept == "broken":
+                where = f"{seen.split}{f', {seen.source}' if seen.source else ''}"
+                found.append(Broken(one.operating_point, on, target, where, seen.rate))
+        for row in left_out:
+            at = row.at(one.operating_point)
+            rate = getattr(at, on) if at is not None else None
+            if rate is not None and rate.high is not None and rate.high < target:
+                where = f"{row.hospital} left out, seed {row.seed},"
+                found.append(Broken(one.operating_point, on, target, where, rate))
+    return found
+
+
+def _left_out(evidence: Mapping[str, Any]) -> list[Elsewhere]:
+    section = evidence.get("held_out", {})
+    more = {key: section.get(key, "") for key in ("recipe", "date", "command")}
+    return [
+        Elsewhere(
+            hospital=row["hospital"],
+            how="left out",
+            n=row["n"],
+            n_positive=row["n_positive"],
+            roc_auc=Interval.from_dict(row["roc_auc"]),
+            points=tuple(
+                AtPoint(name, Interval.from_dict(at["sensitivity"]), Interval.from_dict(at["specificity"]))
+                for name, at in row["points"].items()
+            ),
+            seed=row["seed"],
+            **more,
+        )
+        for row in section.get("rows", [])
+    ]
+
+
+def _external(evidence: Mapping[str, Any]) -> list[Elsewhere]:
+    found = []
+    for split, result in evidence.get("results", {}).items():
+        sources = list(result.get("by_source", {})) or [result.get("source", "")]
+        for source in sources:
+            if not _unseen(evidence, split, source):
+                continue
+            part = result["by_source"][source] if source in result.get("by_source", {}) else result
+            rows = [row for row in read_predictions(evidence, split) if len(sources) == 1 or row.source == source]
+            scored = Scored.of(rows)
+            points = []
+            for threshold in result.get("thresholds", {"rows": []})["rows"]:
+                if threshold["name"] in POINTS and len(scored.y_true):
+                    rates = rates_at(scored.y_true, scored.probabilities > threshold["threshold"], scored.groups)
+                    points.append(AtPoint(threshold["name"], rates.sensitivity, rates.specificity))
+            found.append(
+                Elsewhere(
+                    hospital=source or split,
+                    how="external",
+                    n=part["n"],
+                    n_positive=part["n_positive"],
+                    roc_auc=Interval.from_dict(part["metrics"].get("roc_auc")),
+                    points=tuple(points),
+                    date=evidence.get("date", ""),
+                    command=evidence.get("command", ""),
+                )
+            )
+    return found
+
+
+def _unseen(evidence: Mapping[str, Any], split: str, source: str) -> bool:
+    """Whether nothing of it taught or chose, as far as the evidence knows; a source that is not named may have."""
+    rows = [row for row in evidence["data"].get("rows", []) if row["role"] != "measured"]
+    if any(row["split"] == split and row["source"] in ("", source) for row in rows):
+        return False
+    if any(row["source"] and row["source"] == source for row in rows):
+        return False
+    apart = split.startswith("external")
+    if not rows or not all(row["source"] for row in rows):
+        return apart or (bool(rows) and split == "localisation")
+    return apart or bool(source)

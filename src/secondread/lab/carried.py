@@ -1,0 +1,42 @@
+"""A table of hospitals left out, put into the evidence of the bundle that was built of its plan; and of no other."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from secondread.errors import UsageError
+from secondread.evidence.card import keep_held_out
+from secondread.evidence.held_out import held_out_section
+from secondread.reading import Bundle
+
+
+def keep_in(bundle: Bundle, table: Mapping[str, Any]) -> None:
+    """Put a table of one plan into the evidence of the bundle that was made of it, and write its card anew.
+
+    Raises UsageError where its networks were trained by other recipes, or with other shares, or has no evidence.
+    """
+    if len(table["plans"]) != 1:
+        raise UsageError("a bundle is made of one plan: leave hospitals out with that one alone")
+    (plan,) = table["plans"]
+    models = bundle.model.architecture.split(" + ")
+    recipes = [dict(one.recipe) for one in (member.training for member in bundle.members)] or [
+        dict(bundle.training.recipe)
+    ]
+    if list(zip(models, recipes, strict=False)) != _as_kept(plan["members"]):
+        raise UsageError(
+            f"{bundle.id} was trained by other recipes than '{plan['name']}' names: what was measured is not said of it"
+        )
+    recipe = f"`{plan['name']}`: {' + '.join(models)}"
+    section = held_out_section(
+        plan["hospitals"],
+        recipe=recipe,
+        date=table["date"],
+        command=table["command"],
+        fingerprint=table["data"]["fingerprint"],
+    )
+    keep_held_out(bundle, section)
+
+
+def _as_kept(members: Sequence[Mapping[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """Networks and recipes as a bundle's record holds them: tuples became lists there."""
+    return [(member["model"], json.loads(json.dumps(member["recipe"]))) for member in members]
