@@ -1,10 +1,15 @@
 """The pieces of a JPEG file: all of them, in order, and what a damaged file still shows."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 
-from secondread.errors import UnsupportedImage
-from secondread.images.jpeg import CODED, EOI, check_scans, frame_sizes, segments
+from secondread.errors import TruncatedImage, UnsupportedImage
+from secondread.images import decode
+from secondread.images.jpeg import CODED, EOI, check_scans, frame_sizes, plain, segments
+from secondread.images.pillow import memory_of, memory_of_plain
 from tests.phantoms import chest_phantom, encode
 
 FILM = np.dstack([chest_phantom((60, 90), random_state=0)] * 3)
@@ -66,3 +71,55 @@ def test_scans_are_counted_wherever_they_lie(shift: int) -> None:
     with pytest.raises(UnsupportedImage, match="scans"):
         check_scans(data + b"\xff\xda", most)
     check_scans(b"\0" + data, 10 * most)  # no JPEG
+
+
+def _saved(mode: str, **options: object) -> bytes:
+    grey = chest_phantom((90, 70), random_state=0)
+    file = io.BytesIO()
+    PillowImage.fromarray(grey).convert(mode).save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_plain_file_says_what_pillow_says_of_it(mode: str, progressive: bool) -> None:
+    data = _saved(mode, progressive=progressive, comment=b"words")
+    found, opened = plain(data), PillowImage.open(io.BytesIO(data))
+    assert found is not None
+    assert ((found.width, found.height), found.progressive) == (opened.size, "progressive" in opened.info)
+    assert memory_of_plain(found) == memory_of(opened, data, "JPEG")
+    image = decode(data)
+    assert (image.pixels == np.asarray(opened)).all()
+    assert (image.photometric, image.bit_depth, image.n_frames, image.notes) == (mode, 8, 1, ())
+
+
+def test_what_says_more_than_its_pixels_is_not_plain() -> None:
+    exif = PillowImage.Exif()
+    exif[274] = 6
+    turned = _saved("L", exif=exif)
+    grey = _saved("L")
+    frame = grey.index(b"\xff\xc0")
+    others = [
+        turned,
+        _saved("CMYK"),
+        grey[:frame] + b"\xff\xe1\x00\x04ab" + grey[frame:],  # an APP1 of any kind
+        grey[:frame] + grey[frame : frame + 13] + grey[frame:],  # two frame headers
+        grey[:frame] + b"\xff\xfe\x00\x02" * 100 + grey[frame:],  # very many pieces
+        grey[: frame + 20],
+        b"\xff\xd8\xff",
+        b"",
+    ]
+    assert [plain(data) for data in others] == [None] * len(others)
+    assert decode(turned).pixels.shape == (70, 90)
+
+
+def test_a_plain_file_with_a_fault_is_decoded_as_before() -> None:
+    """simplejpeg stops where Pillow reads on or says what is wrong."""
+    grey = _saved("L")
+    odd = grey[:-2] + b"\xff\xd0" + grey[-2:]  # a marker too many
+    assert plain(odd) is not None
+    assert (decode(odd).pixels == decode(grey).pixels).all()
+    with pytest.raises(TruncatedImage):
+        decode(grey[: len(grey) // 2])
+    with pytest.raises(UnsupportedImage, match="no frame 2"):
+        decode(grey, frame=1)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from secondread.errors import BundleForeign
-from secondread.images import Image, PrepareSpec, decode, place_map, prepare
+from secondread.images import Halves, Image, PrepareSpec, decode, place_map, prepare
+from secondread.images.prepare import _half, _levels_of, _percentiles
 from tests.phantoms import brain_phantom, chest_phantom, dicom_bytes, encode
 
 SPECS = {
@@ -188,3 +189,37 @@ def test_unknown_steps_are_refused() -> None:
 def test_specs_are_values() -> None:
     assert replace(SPECS["squash"], size=32) != SPECS["squash"]
     assert hash(SPECS["squash"]) == hash(PrepareSpec(size=64))
+
+
+@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_halves_that_are_shared_change_nothing(name: str, dtype: type) -> None:
+    pixels = (framed(301, 517) * np.uint16(1 if dtype == np.uint8 else 257)).astype(dtype)
+    image = Image(pixels, np.iinfo(dtype).max, "array")
+    halves = Halves(image)
+    prepare(image, PrepareSpec(size=48, channels=3, aspect="pad"), halves=halves)  # as the gate does before
+    ours, alone = prepare(image, SPECS[name], halves=halves), prepare(image, SPECS[name])
+    assert (ours.pixels == alone.pixels).all()
+    assert ours.box == alone.box
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 100, 101, 4096])
+@pytest.mark.parametrize("window", [(1, 99), (0, 100), (2.5, 97.1), (50, 60)])
+def test_percentiles_are_those_of_numpy_to_the_last_bit(n: int, window: tuple[float, float]) -> None:
+    rng = np.random.default_rng(n)
+    for highest in (3, 255, 65535):
+        values = rng.integers(0, highest + 1, (n, 3)).astype(np.uint16)
+        assert _percentiles(values, window) == tuple(np.percentile(values, window))
+
+
+def test_every_level_of_16_bits_is_its_rounded_share_of_white() -> None:
+    for white in (255, 4095, 65535):
+        shares = np.minimum(np.arange(65536) / white, 1) * 255
+        assert np.abs(_levels_of(white) - shares).max() <= 0.5 + 1e-3
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (700, 900), (30, 200_000)])
+def test_what_is_made_deeper_in_strips_is_what_is_made_deeper_at_once(shape: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    whole = cv2.resize(pixels.astype(np.uint16) * 257, (shape[1] // 2, shape[0] // 2), interpolation=cv2.INTER_AREA)
+    assert (_half(pixels, deepen=True) == whole).all()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from secondread.images import Image, PrepareSpec, prepare
-from secondread.reading.findings import findings_of, overlaps, suppressed
+from secondread.reading.findings import Finding, findings_of, overlaps, suppressed
 
 CELLS, SIZE = 16, 128
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -72,7 +72,7 @@ def test_boxes_end_at_the_border_and_never_vanish():
 def test_not_more_than_are_asked_for_and_as_numbers_for_json():
     scores, reach = answer((3.0, (8, 8, 40, 40)), (5.0, (70, 80, 120, 112)))
     (one,) = found(scores, reach, most=1)
-    told = one.to_dict(score=0.93, label="fracture")
+    told = Finding(one.box, 0.93, "fracture").to_dict()
     assert told["score"] == 0.93
     assert told["label"] == "fracture"
     assert told["box"] == pytest.approx([70, 80, 50, 32], abs=0.1)
@@ -86,6 +86,6 @@ def test_overlap_is_of_what_both_cover():
 
 def test_the_sides_are_those_that_agreeing_cells_give():
     boxes = np.array([[0.0, 0, 10, 10], [1, 0, 11, 10], [40, 40, 50, 50]])
-    kept = suppressed(boxes, np.array([2.0, 2.0, 1.0]))
+    kept = suppressed(boxes, np.array([2.0, 2.0, 1.0]), most=9)
     assert [number for number, _ in kept] == [0, 2]
     assert kept[0][1] == pytest.approx([0.5, 0, 10.5, 10])

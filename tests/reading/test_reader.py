@@ -11,7 +11,8 @@ from PIL import Image as PillowImage
 from secondread.errors import CannotOpen, UnknownName
 from secondread.images import Image, Limits, decode
 from secondread.reading import Decision, Reader, Reading, load
-from secondread.reading.reader import decide, read_in_order
+from secondread.reading.reader import decide
+from secondread.reading.sources import read_in_order
 from tests.phantoms import bone_phantom, brain_phantom, chest_phantom, dicom_bytes, encode
 from tests.trained import film
 

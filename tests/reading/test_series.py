@@ -192,7 +192,7 @@ def test_five_hundred_frames_are_read_with_a_few_in_memory(reader: Reader, monke
 def test_a_file_is_parsed_once(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
     whole = dicom.open_dicom
-    monkeypatch.setattr(dicom, "open_dicom", lambda *args: opened.append(1) or whole(*args))
+    monkeypatch.setattr(dicom, "open_dicom", lambda *args, **how: opened.append(1) or whole(*args, **how))
     reader.read(dicom_of(FRAMES))
     assert len(opened) == 1
 

@@ -3,11 +3,13 @@
 import hashlib
 import io
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import onnxruntime
@@ -18,12 +20,15 @@ from playwright.sync_api import Browser, Page
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
+from secondread.service import Database
 from secondread.web import create_app
 from secondread.web.cookies import csrf_of
 from tests.service.conftest import database_url as database_url
 from tests.service.conftest import draws as draws
+from tests.service.conftest import emptied as emptied
 from tests.service.conftest import new_postgresql
 from tests.service.conftest import postgresql as postgresql
+from tests.service.conftest import sqlite_file as sqlite_file
 from tests.web.chromium import chromium, opened
 
 SERVE = "from secondread.web import serve; serve(port=0, on_listening=lambda address: print(address, flush=True))"
@@ -42,8 +47,9 @@ _OPENED: dict[tuple[bytes, int], onnxruntime.InferenceSession] = {}
 
 
 @pytest.fixture(scope="package", autouse=True)
-def _quick_to_start() -> Iterator[None]:
-    """Applications of these tests open each network once, and hash passwords quickly; servers do it in earnest."""
+def _quick_to_start(sqlite_file: Path) -> Iterator[None]:
+    """Applications of these tests open each network once, begin with the tables of this version where they have none,
+    and hash passwords quickly; servers do it in earnest."""
 
     def session(data: bytes, options: Any, **more: Any) -> onnxruntime.InferenceSession:
         key = (hashlib.sha256(data).digest(), options.intra_op_num_threads)
@@ -51,10 +57,17 @@ def _quick_to_start() -> Iterator[None]:
             _OPENED[key] = real(data, options, **more)
         return _OPENED[key]
 
-    real = onnxruntime.InferenceSession
+    def upgrade(database: Database) -> None:
+        file = database.url.database
+        if database.is_sqlite and file and not Path(file).exists():
+            shutil.copyfile(sqlite_file, file)
+        really_upgrade(database)
+
+    real, really_upgrade = onnxruntime.InferenceSession, Database.upgrade
     hasher = partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("onnxruntime.InferenceSession", session)
+        patch.setattr(Database, "upgrade", upgrade)
         patch.setattr("secondread.service.accounts.PasswordHasher", hasher)
         patch.setattr("secondread.service.passwords.PasswordHasher", hasher)
         yield

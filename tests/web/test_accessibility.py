@@ -30,6 +30,7 @@ PAGES = [
     "/account",
     "/accounts",
     "/trail",
+    "/dicom",
     "/login",
     "/readings/999999",
 ]

@@ -21,7 +21,12 @@ CONTRACT = ["path", "task", "bundle", "probability", "score", "decision", "opera
 CONTRACT += ["heatmap", "refusal"]
 MEANING = ["likelihood_ratio", "likelihood_ratio_measured", "local"]
 CHEST = encode(chest_phantom((300, 240), random_state=1), "PNG")
-PHANTOMS = {"tuberculosis": chest_phantom, "brain-tumour": brain_phantom, "fracture": bone_phantom}
+PHANTOMS = {
+    "tuberculosis": chest_phantom,
+    "brain-tumour": brain_phantom,
+    "fracture": bone_phantom,
+    "tumour-malignancy": brain_phantom,  # with a lesion: without one it is not asked
+}
 REFUSED = {
     "text": b"not an image",
     "gif": b"GIF89a" + bytes(40),
@@ -148,7 +153,7 @@ def test_a_bundle_and_an_operating_point_can_be_asked_for(client: FlaskClient, b
     task, _, name = bundle.partition("/")
     for point in load(bundle).bundle.operating_points:
         for asked in ({"task": task, "bundle": name}, {"task": task, "bundle": bundle}, {"bundle": bundle}):
-            data = encode(PHANTOMS[task](200, random_state=1), "PNG")
+            data = encode(PHANTOMS[task](200, random_state=1, lesion=True), "PNG")
             (entry,) = post(client, ("a.png", data), operating_point=point, **asked).json["readings"]
             assert entry["bundle"].startswith(f"{bundle}@")
             assert entry["operating_point"] == point

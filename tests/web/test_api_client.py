@@ -148,3 +148,10 @@ def test_an_answer_that_breaks_off_is_asked_for_again_and_then_named(monkeypatch
             Client(f"http://127.0.0.1:{server.server_port}").batch(1)
         server.shutdown()
     assert len(asked) == 4
+
+
+def test_boxes_are_drawn_and_listed(room: Client) -> None:
+    (read,) = room.read(("film.png", FILMS[3]), task="tuberculosis")
+    made = room.draw_boxes(read["id"], [{"box": [4, 5, 20, 10]}])
+    assert (made["added"], made["boxes"]) == (1, [{"box": [4, 5, 20, 10], "of": None}])
+    assert room.boxes(read["id"]) == {"given": False, "found": [], "drawn": [made]}

@@ -13,7 +13,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from secondread.web import create_app
+from secondread.web.reading_shapes import ReadingsOut
 from tests.phantoms import brain_phantom, chest_phantom, dicom_bytes, encode
+from tests.several import dicom_of, stack
 from tests.web.conftest import post
 
 FILMS = [encode(chest_phantom((90, 80), random_state=number, lesion=bool(number % 2)), "PNG") for number in range(5)]
@@ -73,6 +75,22 @@ def test_a_dicom_film_is_kept_without_its_names(client: FlaskClient) -> None:
     assert kept.data[128:132] == b"DICM"
     assert b"Doe" not in kept.data
     assert "attachment" in kept.headers["Content-Disposition"]
+
+
+@pytest.mark.parametrize("pictures", ["links", "inline"])
+def test_an_answer_is_what_its_schema_makes_of_it(client: FlaskClient, pictures: str) -> None:
+    """It is written without the schema, which the document and every client go by."""
+    dicom = dicom_bytes(chest_phantom(128, random_state=1), Modality="DX", BodyPartExamined="CHEST")
+    several = dicom_of(stack(2, suspicious=[2]))
+    files = (("a.png", FILMS[0]), ("a.dcm", dicom), ("b.dcm", several), ("c.png", b"no image"), ("d.png", blank()))
+    answer = post(client, *files, task="tuberculosis", pictures=pictures).json
+    assert {bool(one["refusal"]) for one in answer["readings"]} == {True, False}
+    assert any("frames" in one for one in answer["readings"])
+    assert json.dumps(ReadingsOut().dump(answer)) == json.dumps(answer)
+
+
+def blank() -> bytes:
+    return encode(np.zeros((64, 64), np.uint8), "PNG")
 
 
 def test_what_is_no_image_is_not_kept(client: FlaskClient) -> None:

@@ -12,6 +12,7 @@ import pytest
 from werkzeug.datastructures import Headers
 
 from secondread.client import Client, Refused
+from secondread.service import Actor
 from tests.phantoms import chest_phantom, encode
 from tests.web.conftest import multipart
 from tests.web.serving import IN_TIME, Here, account, answer_on, is_closed, serving
@@ -171,3 +172,58 @@ def test_headers_of_refusals_are_set_once(here: Here) -> None:
     names = [line.partition(b":")[0].lower() for line in head.split(b"\r\n")[1:]]
     assert len(names) == len(set(names))
     assert Headers([(name.decode(), "") for name in names]).get("content-length") is not None
+
+
+def of_film(writer: bytes, number: int, more: bytes = b"") -> bytes:
+    body, content_type = multipart(
+        (f"{number}.png", encode(chest_phantom(64, random_state=0), "PNG")), source="x" * number
+    )
+    headers = f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n".encode()
+    return b"POST /api/v1/readings HTTP/1.1\r\nHost: localhost\r\n" + headers + writer + more + b"\r\n" + body
+
+
+@pytest.fixture
+def asked(here: Here, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths that the door was asked about; what it said within the last minute counts."""
+    found: list[str] = []
+    refuses = here.server.door.refuses
+
+    def noting(channel: Any, request: Any) -> Any:
+        found.append(request.path)
+        return refuses(channel, request)
+
+    monkeypatch.setattr(here.server.door, "refuses", noting)
+    monkeypatch.setattr("secondread.web.serving.door._BELIEVED_SECONDS", 60.0)
+    return found
+
+
+def test_one_film_after_the_other_is_asked_about_once(here: Here, asked: list[str]) -> None:
+    writer = b"Authorization: Bearer " + account(here, "carla", "reader", "read", "write").encode() + b"\r\n"
+    for number in range(3):
+        assert here.ask(of_film(writer, number, f"Idempotency-Key: {number}\r\n".encode()))[0] in (200, 422)
+    assert asked == ["/api/v1/readings"]
+    here.ask(of_film(writer, 4, b"Origin: http://localhost\r\n"))  # another header is another question
+    assert len(asked) == 2
+
+
+def test_what_was_let_in_is_asked_for_by_the_application_all_the_same(here: Here, asked: list[str]) -> None:
+    writer = b"Authorization: Bearer " + account(here, "dora", "reader", "read", "write").encode() + b"\r\n"
+    assert here.ask(of_film(writer, 1))[0] in (200, 422)
+    here.service.accounts.disable("dora", actor=Actor("test"))
+    status, _, told = here.ask(of_film(writer, 2))
+    assert (status, json.loads(told)["code"]) == (401, "login_refused")
+    assert len(asked) == 1
+
+
+def test_who_was_refused_is_asked_about_every_time(here: Here, asked: list[str]) -> None:
+    for _ in range(2):
+        assert here.ask(of_film(b"Authorization: Bearer sr_unknown\r\n", 1))[0] == 401
+    assert len(asked) == 2
+
+
+def test_a_second_later_the_door_asks_again(here: Here, asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("secondread.web.serving.door._BELIEVED_SECONDS", -1.0)
+    writer = b"Authorization: Bearer " + account(here, "erna", "reader", "read", "write").encode() + b"\r\n"
+    for number in range(2):
+        assert here.ask(of_film(writer, number))[0] in (200, 422)
+    assert len(asked) == 2

@@ -13,6 +13,7 @@ from tests.several import dicom_of, stack
 from tests.web.conftest import multipart
 
 OF_SEVERAL_FRAMES = {"frames", "worst_frame"}  # there only for files of several
+NOT_ALWAYS = OF_SEVERAL_FRAMES | {"findings"}  # there only for a bundle with boxes
 FILM = ("film.png", encode(chest_phantom(64, random_state=1), "PNG"))
 PASSWORD, NEXT_PASSWORD = "a long enough password", "another long password"
 POINT = {"bundle": "tuberculosis", "threshold": 0.4, "low": 0.2, "prevalence": 0.05}
@@ -23,6 +24,8 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "exportReadingsAsJson": ("/api/v1/readings.json", {}),
     "getReading": ("/api/v1/readings/1", {}),
     "getRegions": ("/api/v1/readings/1/regions", {}),
+    "drawBoxes": ("/api/v1/readings/1/boxes", {"json": {"boxes": [{"box": [1, 2, 30, 20]}]}}),
+    "getBoxes": ("/api/v1/readings/1/boxes", {}),
     "typePatientLine": ("/api/v1/readings/1/patient-line", {"json": {"patient": "Doe, Jane"}}),
     "getPatientLine": ("/api/v1/readings/1/patient-line", {}),
     "addUser": ("/api/v1/users", {"json": {"name": "chief", "role": "administrator", "password": PASSWORD}}),
@@ -46,6 +49,12 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "listTasks": ("/api/v1/tasks", {}),
     "listBundles": ("/api/v1/bundles", {}),
     "listSettings": ("/api/v1/settings", {}),
+    "subgroups": ("/api/v1/subgroups?bundle=tuberculosis", {}),
+    "beginShadow": ("/api/v1/models/tuberculosis/shadow", {"json": {"bundle": "tuberculosis/paper"}}),
+    "listModels": ("/api/v1/models", {}),
+    "endShadow": ("/api/v1/models/tuberculosis/shadow", {}),
+    "switchBundle": ("/api/v1/models/tuberculosis/switch", {"json": {"bundle": "tuberculosis/paper"}}),
+    "switchBack": ("/api/v1/models/tuberculosis/switch", {}),
     "submitBatch": ("/api/v1/batches", {"files": True}),
     "listBatches": ("/api/v1/batches", {}),
     "getBatch": ("/api/v1/batches/1", {}),
@@ -145,5 +154,5 @@ def closed(schema: Any) -> Any:
         return schema
     inside = {name: closed(one) for name, one in schema.items()}
     shut = isinstance(schema.get("properties"), dict) and schema.get("type") == "object"
-    always = [name for name in schema["properties"] if name not in OF_SEVERAL_FRAMES] if shut else []
+    always = [name for name in schema["properties"] if name not in NOT_ALWAYS] if shut else []
     return inside | {"additionalProperties": False, "required": always} if shut else inside

@@ -1,11 +1,11 @@
 """From bytes to model input: the only place where pixels are decoded."""
 
 from secondread.images.decode import decode, decode_frames, open_frames, sniff, whole_range
-from secondread.images.deidentify import Deidentified, deidentify, pseudonym
+from secondread.images.deidentify import Deidentified, deidentify, pseudonym, stand_in_uid
 from secondread.images.frames import Frames
 from secondread.images.image import Depth, Image, Limits
 from secondread.images.jpeg import quantisation
-from secondread.images.prepare import Prepared, PrepareSpec, place_map, prepare
+from secondread.images.prepare import Halves, Prepared, PrepareSpec, place_map, prepare
 from secondread.images.raster import Picture, is_picture, open_picture
 from secondread.images.show import blend, encode_depth, encode_png, perceptual_hash, to_display
 
@@ -13,6 +13,7 @@ __all__ = [
     "Deidentified",
     "Depth",
     "Frames",
+    "Halves",
     "Image",
     "Limits",
     "Picture",
@@ -33,6 +34,7 @@ __all__ = [
     "pseudonym",
     "quantisation",
     "sniff",
+    "stand_in_uid",
     "to_display",
     "whole_range",
 ]

@@ -8,6 +8,7 @@ import numpy as np
 from secondread.errors import NotAnImage, UnsupportedImage
 from secondread.images.frames import Frames
 from secondread.images.image import Depth, Image, Limits
+from secondread.images.nifti import is_nifti, open_nifti_frames
 
 _DEFAULT = Limits()
 _SIGNATURES = (  # format, offset, bytes
@@ -25,7 +26,7 @@ _REFUSED = (  # what people send by mistake, and what to do instead
     (0, b"GIF8", "a GIF", "save it as PNG"),
     (0, b"%PDF", "a PDF", "export its image as PNG or send the DICOM file"),
     (0, b"PK\x03\x04", "a ZIP archive or an office document", "unpack it and send the images"),
-    (0, b"\x1f\x8b", "a gzip archive (NIfTI perhaps)", "unpack it and export slices as PNG or DICOM"),
+    (0, b"\x1f\x8b", "a gzip archive", "unpack it and send the images"),
     (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 file", "save it as PNG or JPEG"),
     (0, b"\xff\x4f\xff\x51", "a JPEG 2000 codestream", "save it as PNG or JPEG"),
     (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL file", "save it as PNG or JPEG"),
@@ -36,9 +37,7 @@ _REFUSED = (  # what people send by mistake, and what to do instead
     (0, b"8BPS", "a Photoshop file", "save it as PNG"),
     (0, b"NRRD000", "an NRRD volume", "export its slices as PNG or DICOM"),
     (0, b"ObjectType = Image", "a MetaImage volume", "export its slices as PNG or DICOM"),
-    (344, b"n+1\x00", "a NIfTI volume", "export its slices as PNG or DICOM"),
     (344, b"ni1\x00", "the header of a NIfTI volume", "export its slices as PNG or DICOM"),
-    (4, b"n+2\x00\r\n\x1a\n", "a NIfTI volume", "export its slices as PNG or DICOM"),
     (4, b"ni2\x00\r\n\x1a\n", "the header of a NIfTI volume", "export its slices as PNG or DICOM"),
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file", "export its images as PNG or DICOM"),
     (0, b"\x93NUMPY", "a NumPy array", "save it as PNG, or give the array itself"),
@@ -56,7 +55,7 @@ _NETPBM = re.compile(rb"P[1-6]\s+(?:#[^\n]*\n\s*)*\d+\s+(?:#[^\n]*\n\s*)*\d+\s|P
 
 
 def sniff(data: bytes) -> str:
-    """The format of these bytes: 'PNG', 'JPEG', 'TIFF', 'WebP', 'BMP' or 'DICOM'.
+    """The format of these bytes: 'PNG', 'JPEG', 'TIFF', 'WebP', 'BMP', 'DICOM' or 'NIfTI'.
 
     Raises NotAnImage or, for a known format that is not read here, UnsupportedImage.
     """
@@ -65,6 +64,8 @@ def sniff(data: bytes) -> str:
             return name
     if _bare_dicom(data):
         return "DICOM"
+    if is_nifti(data):
+        return "NIfTI"
     if what := _photograph(data):
         raise UnsupportedImage(f"this is {what}, which is not read here; save it as JPEG or PNG")
     if _NETPBM.match(data):
@@ -74,7 +75,7 @@ def sniff(data: bytes) -> str:
             raise UnsupportedImage(f"this is {what}, which is not read here; {instead}")
     if not data:
         raise NotAnImage("the file is empty; export the image again")
-    raise NotAnImage("this is not an image; send a PNG, JPEG, TIFF, WebP, BMP or DICOM file")
+    raise NotAnImage("this is not an image; send a PNG, JPEG, TIFF, WebP, BMP, DICOM or NIfTI file")
 
 
 def decode(data: bytes, *, frame: int = 0, limits: Limits = _DEFAULT) -> Image:
@@ -89,6 +90,8 @@ def decode(data: bytes, *, frame: int = 0, limits: Limits = _DEFAULT) -> Image:
         from secondread.images import dicom  # pydicom takes longer to import than a reading takes
 
         return dicom.decode_dicom(data, frame=frame, limits=limits)
+    if kind == "NIfTI":
+        return open_nifti_frames(data, limits=limits).frame(frame)
     from secondread.images import raster
 
     return raster.decode_raster(data, kind, frame=frame, limits=limits)
@@ -102,6 +105,8 @@ def open_frames(data: bytes, *, limits: Limits = _DEFAULT) -> Frames:
         from secondread.images import dicom
 
         return dicom.open_dicom_frames(data, limits=limits)
+    if kind == "NIfTI":
+        return open_nifti_frames(data, limits=limits)
     from secondread.images import raster
 
     return raster.open_raster_frames(data, kind, limits=limits)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from secondread.errors import TruncatedImage
 from secondread.images.decode import sniff
 from secondread.images.image import Limits
+from secondread.images.nifti import clean_nifti
 from secondread.images.raster import orientation_of
 
 
@@ -42,9 +43,11 @@ def deidentify(data: bytes, *, key: bytes, limits: Limits | None = None) -> Deid
     if kind == "DICOM":
         from secondread.images.deidentify_dicom import clean_dicom  # pydicom takes long to import
 
-        patient_of, uid_of = (lambda value: pseudonym(key, "patient", value)), (lambda value: _uid(key, value))
+        patient_of, uid_of = (lambda value: pseudonym(key, "patient", value)), (lambda value: stand_in_uid(key, value))
         cut, patient, warnings, header = clean_dicom(data, limits, patient_of=patient_of, uid_of=uid_of)
         return Deidentified(cut, "DICOM", True, patient, warnings, header)
+    if kind == "NIfTI":
+        return Deidentified(clean_nifti(data, limits), "NIfTI", True)
     from secondread.images.deidentify_raster import CUTTERS
 
     try:
@@ -61,6 +64,6 @@ def pseudonym(key: bytes, what: str, value: str) -> str:
     return hmac.new(key, f"{what}\0{value}".encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def _uid(key: bytes, old: str) -> str:
+def stand_in_uid(key: bytes, old: str) -> str:
     """A UID made of a UUID (PS3.5 B.2) that stands for the old one."""
     return f"2.25.{int(pseudonym(key, 'uid', old), 16)}"

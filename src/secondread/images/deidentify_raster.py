@@ -3,8 +3,11 @@
 import zlib
 from collections.abc import Callable, Iterator
 
+from isal import isal_zlib
+
 from secondread.images.deidentify_streams import clean_jpeg
 from secondread.images.deidentify_tiff import clean_tiff
+from secondread.images.png import NOT_INFLATED
 
 _PNG_STAYS = {  # what pixels, transparency and their look need (PNG 3rd edition, 11), and how long that can be
     b"IHDR": 13, b"PLTE": 768, b"IDAT": None, b"IEND": 0, b"tRNS": 256, b"gAMA": 4, b"sRGB": 1, b"acTL": 8,
@@ -46,7 +49,7 @@ class _Unpacked:
 
     def __init__(self, data: bytes):
         self._left = _unpacked_bytes(data)
-        self._inflate = zlib.decompressobj()
+        self._inflate = isal_zlib.decompressobj()
 
     def cut(self, chunk: bytes) -> bytes:
         """An IDAT chunk without what is not of the pixels. Damage is left to the decoder, which names it."""
@@ -60,7 +63,7 @@ class _Unpacked:
             while feed and not self._inflate.eof and self._left >= 0:
                 self._left -= len(self._inflate.decompress(feed, 1 << 20))
                 feed = self._inflate.unconsumed_tail
-        except zlib.error:
+        except NOT_INFLATED:
             self._left = -1
             return chunk
         unused = len(self._inflate.unused_data)

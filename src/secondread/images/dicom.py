@@ -2,13 +2,15 @@
 
 import zlib
 from collections.abc import Callable
+from functools import cache
 from threading import Lock
 from typing import Any
 
 import numpy as np
 import pydicom
 import pydicom.uid as uids
-from pydicom.datadict import dictionary_description
+from pydicom.datadict import dictionary_description, keyword_for_tag
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.pixels import apply_color_lut, get_decoder, pixel_array
@@ -25,8 +27,9 @@ from secondread.images.codecs import Streams, one_frame
 from secondread.images.frames import Frames
 from secondread.images.grey import WHITE, grey_as_shown, grey_in_depth, text
 from secondread.images.header import NATIVE, aligned, settle
-from secondread.images.image import BoundedReads, Depth, Image, Limits
-from secondread.images.subject import age_of, intent_of, parts_of, views_of
+from secondread.images.image import BoundedReads, BoundedViews, Depth, Image, Limits
+from secondread.images.remembering import remembering
+from secondread.images.subject import age_of, intent_of, of_whom, parts_of, views_of
 from secondread.tasks import N_
 
 # Each element costs two or three reads in pydicom and some microseconds: this is most of a second.
@@ -43,17 +46,32 @@ _PARSED_WHEN_ASKED = (  # sequences of known length stay bytes until asked for, 
 _LONG_FORM = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 
 
-def open_dicom(data: bytes, limits: Limits) -> Dataset:
+def open_dicom(data: bytes, limits: Limits, *, views: bool = False) -> Dataset:
     """The data set of a DICOM file that holds an image, its transfer syntax set and its size checked.
 
+    views: whether long values may be views of `data`, which saves a copy of uncompressed pixels.
     Raises ImageTooLarge, UnsupportedImage, TruncatedImage, or whatever pydicom raises for damaged files.
     """
-    source = BoundedReads(_inflated(data, limits), max_reads=_MAX_READS)
+    source = (BoundedViews if views else BoundedReads)(_inflated(data, limits), max_reads=_MAX_READS)
     ds = pydicom.dcmread(source, force=data[128:132] != b"DICM")
+    if views:
+        _keep_views_of_pixels(ds)
     _set_transfer_syntax(ds)
     _check_sequences(ds)
     _check_pixels(ds, limits)
     return ds
+
+
+def _keep_views_of_pixels(ds: Dataset) -> None:
+    """Everything else that is long as bytes, which alone pydicom and the checks of sequences know."""
+    for tag in list(ds.keys()):
+        element = ds.get_item(tag)
+        if (
+            isinstance(element, RawDataElement)
+            and isinstance(element.value, memoryview)
+            and keyword_for_tag(tag) not in _PIXELS
+        ):
+            ds[tag] = element._replace(value=bytes(element.value))
 
 
 def _inflated(data: bytes, limits: Limits) -> bytes:
@@ -248,7 +266,7 @@ def whole_range_of_dicom(data: bytes, *, frame: int, limits: Limits) -> Depth | 
 
 def _opened(data: bytes, limits: Limits) -> tuple[Dataset, tuple[str, ...]]:
     """The data set with a header that is true of its pixels, and notes on what it said wrongly."""
-    ds = open_dicom(data, limits)
+    ds = remembering(open_dicom(data, limits, views=True))
     return ds, settle(ds)
 
 
@@ -304,9 +322,15 @@ def _depth(ds: Dataset, frame: int, streams: Streams) -> Depth | None:
 
 
 def header_of(ds: Dataset) -> tuple[tuple[str, str], ...]:
-    """The attributes of _TECHNICAL that the file has: name and short text. PS3.15's basic profile keeps them all."""
-    found = ((dictionary_description(keyword), _short_text(ds, keyword)) for keyword in _TECHNICAL)
-    return tuple((name, shown) for name, shown in found if shown)
+    """The attributes of _TECHNICAL that the file has: name and short text; then sex and band of age (see `of_whom`).
+
+    PS3.15's basic profile keeps them all, with its options for patient characteristics.
+    """
+    found = ((_description(keyword), _short_text(ds, keyword)) for keyword in _TECHNICAL)
+    return (*((name, shown) for name, shown in found if shown), *of_whom(ds))
+
+
+_description = cache(dictionary_description)  # of an attribute, by its keyword
 
 
 def about_text(ds: Dataset) -> tuple[str, ...]:
@@ -336,10 +360,32 @@ def _stored(ds: Dataset, frame: int, streams: Streams) -> tuple[np.ndarray, tupl
     syntax = ds.file_meta.TransferSyntaxUID
     bits = int(ds.get("BitsAllocated") or 8)
     unused = "PixelData" in ds and not _is_colour(ds) and int(ds.BitsStored) < bits and bits in (8, 16, 32)
+    if (plain := _as_they_lie(ds, frame, signed=not unused)) is not None:
+        return aligned(plain, ds) if unused else (plain, ())
     as_stored = syntax in NATIVE or syntax == uids.RLELossless
     if unused and (as_stored or int(ds.get("HighBit") or 0) >= int(ds.BitsStored)):
         return aligned(_decoded(_all_bits(ds), frame, streams), ds)
     return _decoded(ds, frame, streams), ()
+
+
+def _as_they_lie(ds: Dataset, frame: int, *, signed: bool) -> np.ndarray | None:
+    """The values of an uncompressed grey frame, a view; None where the file needs more of pydicom than its header.
+
+    signed: whether the header is asked for it, or every bit is a value's own.
+    """
+    bits, samples = int(ds.get("BitsAllocated") or 8), int(ds.get("SamplesPerPixel") or 1)
+    little = ds.file_meta.TransferSyntaxUID in _LITTLE_ENDIAN and "PixelData" in ds
+    if not little or samples != 1 or bits not in (8, 16, 32) or _is_colour(ds):
+        return None
+    rows, columns = int(ds.Rows), int(ds.Columns)
+    kind, n = "i" if signed and int(ds.PixelRepresentation) == 1 else "u", rows * columns
+    start = frame * n * bits // 8
+    if len(ds.PixelData) < start + n * bits // 8:  # cut short: pydicom says so
+        return None
+    return np.frombuffer(ds.PixelData, f"<{kind}{bits // 8}", n, start).reshape(rows, columns)
+
+
+_LITTLE_ENDIAN = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
 
 
 def _all_bits(ds: Dataset) -> Dataset:
@@ -358,6 +404,9 @@ def _all_bits(ds: Dataset) -> Dataset:
 def _decoded(ds: Dataset, frame: int, streams: Streams) -> np.ndarray:
     syntax = ds.file_meta.TransferSyntaxUID
     if syntax in NATIVE:
+        for name in _PIXELS:
+            if isinstance(value := ds.get(name), memoryview):
+                setattr(ds, name, bytes(value))
         bits = int(ds.get("BitsAllocated") or 8)
         as_they_are = bits >= 8 and int(ds.get("BitsStored") or bits) == bits and not _is_colour(ds)
         return pixel_array(ds, index=frame, view_only=as_they_are)  # a copy only of what has to be changed

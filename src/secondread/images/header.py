@@ -41,6 +41,7 @@ _OTHER_STREAMS = (  # what a frame begins with, and what it then is
 _GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_PARTIAL_422", "YBR_ICT", "YBR_RCT")
 _NOT_READ = ("HSV", "ARGB", "CMYK", "XYB")
+_KNOWN = {re.sub(r"[^A-Z0-9]", "", name): name for name in (*_GREY, *_COLOUR, *_NOT_READ)}
 _NEVER_MONOCHROME1 = ("CT", "MR", "PT", "NM", "US")
 _BY_PIXEL = N_("the header does not say how colours are laid out: read pixel by pixel")
 _BY_PLANE = N_("the header does not say how colours are laid out: read plane by plane")
@@ -119,9 +120,11 @@ def _settle_compression(ds: Dataset, notes: list[str]) -> _Stream | None:
     """Transfer syntax after the stream's own signature (PS3.5 annex A.4); None where the values are uncompressed."""
     syntax, data = ds.file_meta.TransferSyntaxUID, ds.PixelData
     in_pieces = data[:4] == _ITEM
+    if isinstance(data, memoryview) and (in_pieces or _bare(ds, data)):
+        data = ds.PixelData = bytes(data)  # what unpacks it knows no views
     if in_pieces:
         _mend_table(ds)
-    stream = _first_stream(ds) if in_pieces else data[:65_536]
+    stream = _first_stream(ds) if in_pieces else bytes(data[:65_536])
     found = _recognised(stream) if in_pieces or _bare(ds, data) else None
     if found is None:
         other = next((what for start, what in _OTHER_STREAMS if stream.startswith(start)), None)
@@ -150,7 +153,7 @@ def _settle_compression(ds: Dataset, notes: list[str]) -> _Stream | None:
     return found
 
 
-def _bare(ds: Dataset, data: bytes) -> bool:
+def _bare(ds: Dataset, data: bytes | memoryview) -> bool:
     """Whether pixel data without items are a compressed stream: they begin as one and are not as long as a picture."""
     return data[:2] in (b"\xff\xd8", b"\xff\x4f") and not _fits(ds, len(data))
 
@@ -286,9 +289,7 @@ def _recognised(stream: bytes) -> _Stream | None:
 def _settle_photometric(ds: Dataset, stream: _Stream | None, notes: list[str]) -> None:
     """PhotometricInterpretation and SamplesPerPixel, that fit one another and the pixels (PS3.3 C.7.6.3.1.2)."""
     said = str(ds.get("PhotometricInterpretation") or "").strip()
-    plain = re.sub(r"[^A-Z0-9]", "", said.upper())
-    known = {re.sub(r"[^A-Z0-9]", "", name): name for name in (*_GREY, *_COLOUR, *_NOT_READ)}
-    kind = known.get(plain, "")
+    kind = said if said in _KNOWN.values() else _KNOWN.get(re.sub(r"[^A-Z0-9]", "", said.upper()), "")
     if said and not kind:
         raise UnsupportedImage(
             "the DICOM file's photometric interpretation is no word of the standard; export the image again"
@@ -314,7 +315,8 @@ def _settle_photometric(ds: Dataset, stream: _Stream | None, notes: list[str]) -
     elif (kind in _COLOUR) != (counted == 3):
         kind = "RGB" if counted == 3 else "MONOCHROME2"
         notes.append(N_("the header's photometric interpretation does not fit its pixels: read as they say"))
-    ds.SamplesPerPixel, ds.PhotometricInterpretation = counted, kind
+    _set(ds, "SamplesPerPixel", counted)
+    _set(ds, "PhotometricInterpretation", kind)
 
 
 def _counted_samples(ds: Dataset, stream: _Stream | None, wanted: int | None) -> int | None:
@@ -368,7 +370,8 @@ def _settle_bits(ds: Dataset, stream: _Stream | None, notes: list[str]) -> None:
     if not bits or not 1 <= bits <= allocated:
         bits = high + 1 if bits is None and high is not None and 1 <= high + 1 <= allocated else allocated
         notes.append(N_("the header does not say truly how many bits are in use: read with all that fit"))
-    ds.BitsAllocated, ds.BitsStored = allocated, bits
+    _set(ds, "BitsAllocated", allocated)
+    _set(ds, "BitsStored", bits)
 
 
 def _allocated_by_length(ds: Dataset, allocated: int | None, bits: int | None) -> int:
@@ -504,3 +507,9 @@ def _whole(ds: Dataset, keyword: str) -> int | None:
         return int(ds.get(keyword))
     except (TypeError, ValueError):
         return None
+
+
+def _set(ds: Dataset, keyword: str, value: int | str) -> None:
+    """Unless the header says so already: pydicom's way of setting takes as long as five looks."""
+    if ds.get(keyword) != value:
+        setattr(ds, keyword, value)

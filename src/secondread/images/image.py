@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -57,10 +58,36 @@ class BoundedReads(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         """As a file's. Raises ImageTooLarge once the bounds are passed."""
         got = super().read(size)
+        self._count(len(got))
+        return got
+
+    def _count(self, n_bytes: int) -> None:
         self._reads_left -= 1
-        self._bytes_left -= len(got)
+        self._bytes_left -= n_bytes
         if self._reads_left < 0 or self._bytes_left < 0:
             raise ImageTooLarge("this file is made of far more pieces than an image needs; export the image again")
+
+
+class BoundedViews(BoundedReads):
+    """The same, but that long pieces are views of the bytes: a film's pixels are not there twice.
+
+    Their readers have to take them for what they are: a view has no `startswith` and no `count`.
+    """
+
+    _LONG = 1 << 18  # bytes
+
+    def __init__(self, data: bytes, *, max_reads: int) -> None:
+        super().__init__(data, max_reads=max_reads)
+        self._view = memoryview(data)
+
+    def read(self, size: int | None = -1, /) -> Any:
+        """As a file's, or a view."""
+        if size is None or size < self._LONG:
+            return super().read(size)
+        start = self.tell()
+        got = self._view[start : start + size]
+        self.seek(start + len(got))
+        self._count(len(got))
         return got
 
 

@@ -6,6 +6,7 @@ import re
 import struct
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -83,6 +84,43 @@ def frame_facts(data: bytes) -> Iterator[tuple[int, int, int]]:
         frame = (marker in _SOF and marker not in _NO_SOF) or marker == _SOF_OF_JPEG_LS
         if frame and start + 10 <= len(data):
             yield marker, data[start + 4], data[start + 9]
+
+
+class Plain(NamedTuple):
+    """A JPEG that says nothing beside its pixels."""
+
+    width: int
+    height: int
+    samples: int  # 1 grey, 3 colour
+    progressive: bool
+
+
+_BESIDE = (APP0, APP14, 0xFE, _DQT, 0xC4, 0xDD)  # JFIF, Adobe, a comment; tables; how often a scan restarts
+_PLAIN_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
+_MOST_PLAIN = 64  # segments before the first scan
+
+
+def plain(data: bytes) -> Plain | None:
+    """What a JPEG of 8 bits says before its first scan, where that is all of it; None for any other.
+
+    Another may be turned by its EXIF block, hold several pictures or be damaged: those are opened by Pillow.
+    """
+    found = None
+    try:
+        for segment in islice(segments(data), _MOST_PLAIN):
+            marker, start, end = segment
+            if marker == _SOS:
+                return found
+            if marker in _PLAIN_FRAMES and found is None and end - start >= 10:
+                bits, height, width, samples = struct.unpack_from(">BHHB", data, start + 4)
+                if bits != 8 or samples not in (1, 3) or not width or not height or end - start != 10 + 3 * samples:
+                    return None
+                found = Plain(width, height, samples, marker == 0xC2)
+            elif marker not in _BESIDE:
+                return None
+    except ValueError:
+        pass
+    return None
 
 
 def quantisation(data: bytes) -> str:

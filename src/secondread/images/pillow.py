@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from secondread.images.jpeg import frame_facts
+from secondread.images.jpeg import Plain, frame_facts
 from secondread.images.values import Values, mapped
 from secondread.images.white import ends_of, white_of
 
@@ -58,6 +58,12 @@ def memory_of(picture: Any, data: bytes, kind: str) -> int:
         decoder = held * min(1.0, tags.get(_ROWS_PER_STRIP, picture.size[1]) / picture.size[1])
         turned = held if tags.get(_ORIENTATION, 1) != 1 else 0  # by Pillow
     return round(n_pixels(picture) * (held + ours + decoder + turned)) + _WORKING + len(data) * (kind == "TIFF")
+
+
+def memory_of_plain(jpeg: Plain) -> int:
+    """The same of a JPEG that Pillow has not opened."""
+    per_pixel = jpeg.samples + 2 * jpeg.samples * jpeg.progressive
+    return jpeg.width * jpeg.height * per_pixel + _WORKING
 
 
 def held_by(picture: Any) -> int:

@@ -1,6 +1,7 @@
 """One preprocessing for training, evaluation and serving; its recipe is stored in the bundle."""
 
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 import cv2
@@ -8,6 +9,7 @@ import numpy as np
 
 from secondread.errors import BundleForeign
 from secondread.images.image import Image
+from secondread.images.values import looked_up
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels
 
@@ -52,22 +54,46 @@ class Prepared:
     box: Box
 
 
-def prepare(image: Image, spec: PrepareSpec) -> Prepared:
-    """The image as the model sees it. Shrinking is done first, so that all later steps are cheap."""
+class Halves:
+    """An image at half its size, a quarter and so on, made once for all that is prepared of it.
+
+    Held no longer than the image is looked at: they take a third of its memory.
+    """
+
+    def __init__(self, image: Image):
+        self._levels = [image.pixels]
+
+    def level(self, n: int) -> np.ndarray:
+        """Halved n times; an odd last row or column is left out each time."""
+        while len(self._levels) <= n:
+            last = self._levels[-1]
+            self._levels.append(_half(last[: last.shape[0] // 2 * 2, : last.shape[1] // 2 * 2], deepen=False))
+        return self._levels[n]
+
+
+def prepare(image: Image, spec: PrepareSpec, *, halves: Halves | None = None) -> Prepared:
+    """The image as the model sees it. Shrinking is done first, so that all later steps are cheap.
+
+    halves: of this image, where it is prepared in more than one way.
+    """
+    halves = halves or Halves(image)
     if 0 < spec.detail < spec.size:
-        coarse = prepare(image, replace(spec, size=spec.detail, detail=0))
+        coarse = prepare(image, replace(spec, size=spec.detail, detail=0), halves=halves)
         return Prepared(_enlarge(coarse.pixels, spec.size), coarse.box)
     box = _trim_box(image) if spec.trim_border else (0, 0, image.width, image.height)
     x0, y0, x1, y1 = box
+    whole = box == (0, 0, image.width, image.height)
     cut, full_scale = image.pixels[y0:y1, x0:x1], image.full_scale
     # These steps stretch levels, and would show the rounding of an 8-bit average.
     deepen = cut.dtype == np.uint8 and (spec.window is not None or spec.clahe > 0)
     if deepen:
         full_scale *= 257
-    halved, kept = _halve(cut, box, spec.size, deepen=deepen)
+    halved, kept = _halve(cut, box, spec.size, deepen=deepen, halves=halves if whole and not deepen else None)
     shrunk, shown = _to_square(halved, spec, kept)
-    grey_or_rgb = _to_channels(shrunk, spec.channels)
-    levels = _to_uint8(grey_or_rgb, full_scale, spec.window)
+    if spec.window is None and shrunk.ndim == 2:  # what is the same in three channels is worked out in one
+        levels = _to_channels(_to_uint8(shrunk, full_scale, None), spec.channels)
+    else:
+        levels = _to_uint8(_to_channels(shrunk, spec.channels), full_scale, spec.window)
     if spec.clahe:
         levels = _equalise(levels, spec.clahe)
     if spec.denoise_sigma:
@@ -89,9 +115,11 @@ def place_map(values: np.ndarray, box: Box, *, width: int, height: int) -> np.nd
     left, right = round(x0 - cell_width), round(x1 + cell_width)
     top, bottom = round(y0 - cell_height), round(y1 + cell_height)
     drawn = cv2.resize(ringed, (max(1, right - left), max(1, bottom - top)), interpolation=cv2.INTER_LINEAR)
+    y, x = max(0, -top), max(0, -left)
+    if max(top, left) <= 0 and bottom >= height and right >= width:  # as of most images: nothing is left to fill in
+        return drawn[y : y + height, x : x + width]
     placed = np.zeros((height, width), dtype=np.float32)
     inside = placed[max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
-    y, x = max(0, -top), max(0, -left)
     inside[:] = drawn[y : y + inside.shape[0], x : x + inside.shape[1]]
     return placed
 
@@ -114,27 +142,28 @@ def _trim_box(image: Image) -> tuple[int, int, int, int]:
     return int(columns[0]) * step, int(rows[0]) * step, int(x1), int(y1)
 
 
-def _halve(pixels: np.ndarray, box: Box, size: int, *, deepen: bool) -> tuple[np.ndarray, Box]:
+def _halve(pixels: np.ndarray, box: Box, size: int, *, deepen: bool, halves: Halves | None) -> tuple[np.ndarray, Box]:
     """Half as wide and high, again and again while no side falls below `size`; and the box that is left.
 
     Averaging 2 × 2 pixels costs a fortieth of averaging any other area, so a large film is shrunk ten times faster.
-    An odd last row or column is left out. deepen: 8 bits as 16, before anything is averaged.
+    An odd last row or column is left out. deepen: 8 bits as 16, before anything is averaged. halves: of these pixels.
     """
     x0, y0, x1, y1 = (float(side) for side in box)
-    step = 1
+    n = 0
     while min(pixels.shape[:2]) >= 2 * size:
         height, width = (side // 2 for side in pixels.shape[:2])
-        x1 -= step * (pixels.shape[1] - 2 * width)
-        y1 -= step * (pixels.shape[0] - 2 * height)
-        pixels, deepen = _half(pixels[: 2 * height, : 2 * width], deepen), False
-        step *= 2
+        x1 -= (pixels.shape[1] - 2 * width) << n
+        y1 -= (pixels.shape[0] - 2 * height) << n
+        n += 1
+        pixels = _half(pixels[: 2 * height, : 2 * width], deepen=deepen) if halves is None else halves.level(n)
+        deepen = False
     return (_deepened(pixels) if deepen else pixels), (x0, y0, x1, y1)
 
 
-_STRIP = 1 << 20  # pixels that are made deeper at once
+_STRIP = 1 << 17  # pixels that are made deeper at once: they stay within the processor's cache, at a third of the time
 
 
-def _half(even: np.ndarray, deepen: bool) -> np.ndarray:
+def _half(even: np.ndarray, *, deepen: bool) -> np.ndarray:
     """The averages of 2 × 2 pixels. Deepened in strips: a whole film of 16 bits would be twice as large as the film."""
     height, width = (side // 2 for side in even.shape[:2])
     rows = 2 * max(1, _STRIP // (2 * even.shape[1]))
@@ -190,15 +219,42 @@ def _to_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
 def _to_uint8(pixels: np.ndarray, full_scale: int, window: tuple[float, float] | None) -> np.ndarray:
     if window is None and full_scale == 255 and pixels.dtype == np.uint8:
         return pixels
-    black, white = (0.0, float(full_scale)) if window is None else np.percentile(pixels, window)
+    if window is None:
+        return looked_up(pixels, _levels_of(full_scale))
+    black, white = _percentiles(pixels, window)
     if white <= black:
         black, white = 0.0, float(full_scale)
-    share: np.ndarray = pixels.astype(np.float32 if window is None else np.float64)
-    share -= black
-    share /= white - black
-    np.clip(share, 0, 1, out=share)
-    share *= 255
-    return np.rint(share, out=share).astype(np.uint8)
+    return _shares(pixels.astype(np.float64), black, white)
+
+
+@lru_cache(maxsize=16)
+def _levels_of(full_scale: int) -> np.ndarray:
+    """uint8 (65536,): what each value of 16 bits is in 8, where this one is white."""
+    return _shares(np.arange(1 << 16, dtype=np.float32), 0.0, float(full_scale))
+
+
+def _shares(values: np.ndarray, black: float, white: float) -> np.ndarray:
+    """Of floating point values, which are used up, the levels from black as 0 to white as 255."""
+    values -= black
+    values /= white - black
+    np.clip(values, 0, 1, out=values)
+    values *= 255
+    return np.rint(values, out=values).astype(np.uint8)
+
+
+def _percentiles(pixels: np.ndarray, window: tuple[float, float]) -> tuple[float, float]:
+    """As np.percentile, to the last bit and in a quarter of its time: of integers, none of them missing."""
+    places = [(pixels.size - 1) * (share / 100) for share in window]
+    below = [int(place) for place in places]
+    above = [min(at + 1, pixels.size - 1) for at in below]
+    ordered = np.partition(pixels, [*below, *above], axis=None)
+
+    def between(place: float, at: int, following: int) -> float:
+        low, high, share = float(ordered[at]), float(ordered[following]), place - at
+        return low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share)
+
+    black, white = (between(*where) for where in zip(places, below, above, strict=True))
+    return black, white
 
 
 def _equalise(levels: np.ndarray, clip_limit: float) -> np.ndarray:

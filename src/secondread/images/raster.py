@@ -14,8 +14,9 @@ from secondread.errors import Busy, ImageError, ImageTooLarge, TruncatedImage, U
 from secondread.images.budget import budget
 from secondread.images.frames import Frames
 from secondread.images.image import BoundedReads, Image, Limits
-from secondread.images.jpeg import check_scans
-from secondread.images.pillow import held_by, memory_of, pixels_of
+from secondread.images.jpeg import Plain, check_scans, plain
+from secondread.images.pillow import held_by, memory_of, memory_of_plain, pixels_of
+from secondread.images.png import PlainPng, decode_plain_png, memory_of_plain_png, plain_png
 
 _T = TypeVar("_T")
 
@@ -50,6 +51,19 @@ def decode_raster(data: bytes, kind: str, *, frame: int, limits: Limits) -> Imag
 
 def open_raster_frames(data: bytes, kind: str, *, limits: Limits) -> Frames:
     """The pages or pictures of a raster file, which is parsed once. Raises as `decode_raster` does."""
+    jpeg = plain(data) if kind == "JPEG" else None
+    if jpeg is not None:
+        limits.check_size(jpeg.width, jpeg.height)
+        return Frames(1, lambda index: _translated(lambda: _plain_jpeg(data, jpeg, index, limits), kind))
+    png = plain_png(data) if kind == "PNG" else None
+    if png is not None:
+        limits.check_size(png.width, png.height)
+        return Frames(1, lambda index: _translated(lambda: _plain_png(data, png, index, limits), kind))
+    return _opened(data, kind, limits)
+
+
+def _opened(data: bytes, kind: str, limits: Limits) -> Frames:
+    """By Pillow."""
     pages = _translated(lambda: _Pages(data, kind, limits), kind)
     return Frames(pages.n, lambda index: _translated(lambda: pages.decode(index), kind))
 
@@ -265,6 +279,34 @@ def _beside_pixels(data: bytes, kind: str) -> Iterator[bytes]:
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     if kind != "PNG":  # of another kind, or a JPEG that is not as usual: anywhere
         yield data
+
+
+def _plain_jpeg(data: bytes, jpeg: Plain, frame: int, limits: Limits) -> Image:
+    """Without Pillow, unless there is a fault: to import it takes longer than to decode a film."""
+    mode = "L" if jpeg.samples == 1 else "RGB"
+    pixels = None
+    if frame == 0:
+        with budget().reserve(memory_of_plain(jpeg)) as memory:
+            check_scans(data, jpeg.width * jpeg.height)
+            pixels = _quick_jpeg(data, mode)
+            if pixels is not None:
+                memory.keep(pixels, pixels.nbytes)
+    if pixels is None:
+        return _opened(data, "JPEG", limits).frame(frame)
+    return _image(pixels, 255, (), kind="JPEG", mode=mode, orientation=1)
+
+
+def _plain_png(data: bytes, png: PlainPng, frame: int, limits: Limits) -> Image:
+    """The same of a PNG."""
+    pixels = None
+    if frame == 0:
+        with budget().reserve(memory_of_plain_png(png)) as memory:
+            pixels = decode_plain_png(data, png)
+            if pixels is not None:
+                memory.keep(pixels, pixels.nbytes)
+    if pixels is None:
+        return _opened(data, "PNG", limits).frame(frame)
+    return _image(pixels, 255, (), kind="PNG", mode="L" if png.samples == 1 else "RGB", orientation=1)
 
 
 def _quick_jpeg(data: bytes, mode: str) -> np.ndarray | None:

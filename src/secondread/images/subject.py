@@ -13,6 +13,8 @@ from pydicom.dataset import Dataset
 from secondread.tasks import VIEWS, part_of_code, part_said, part_term
 
 OLDEST = 90  # years: from here on an age is not told apart, as it might identify (PS3.15 annex E.3.7)
+SEX, AGE_BAND = "Patient's Sex", "Band of age"  # the names under which both stand among a header's facts
+AGE_BANDS = ((75, "75 and over"), (60, "60–74"), (40, "40–59"), (18, "18–39"), (0, "under 18"))  # years, from the top
 _FOR_PROCESSING = (  # SOP classes of raw values (PS3.4 B.5): DX, mammography, intra-oral
     "1.2.840.10008.5.1.4.1.1.1.1.1",
     "1.2.840.10008.5.1.4.1.1.1.2.1",
@@ -74,6 +76,14 @@ def age_of(ds: Dataset) -> int | None:
     if born is None or taken is None or not 0 <= (taken - born).days <= 125 * 366:
         return None
     return min(taken.year - born.year - ((taken.month, taken.day) < (born.month, born.day)), OLDEST)
+
+
+def of_whom(ds: Dataset) -> tuple[tuple[str, str], ...]:
+    """Sex (0010,0040) and band of age, as far as the file says them: what subgroups are made of, and no more."""
+    sex, age = _text(ds, "PatientSex").upper(), age_of(ds)
+    band = "" if age is None else next(name for least, name in AGE_BANDS if age >= least)
+    found = ((SEX, sex if sex in ("F", "M", "O") else ""), (AGE_BAND, band))
+    return tuple((name, said) for name, said in found if said)
 
 
 def intent_of(ds: Dataset) -> str:

@@ -28,31 +28,35 @@ def mapped(
 
     reuse: nobody needs `pixels` any more, so the outcome may take their place.
     """
-    target = pixels.view(dtype) if reuse and _can_hold(pixels, dtype) else np.empty(pixels.shape, dtype)
+    target = _room_for(pixels, dtype, reuse=reuse)
     flat = target.reshape(-1)
     for start, piece in zip(range(0, flat.size, _PIECE), pieces_of(pixels), strict=True):
         flat[start : start + _PIECE] = function(piece)
     return target
 
 
-def table_of(levels: np.ndarray, low: int) -> Callable[[np.ndarray], np.ndarray]:
-    """The function that looks up integers in `levels`, whose first one is for the value `low`."""
-    if levels.dtype == np.uint16 and 0 <= low <= low + len(levels) <= _ALL_OF_16_BITS and _looks_up_16_bits():
+def mapped_by_table(pixels: np.ndarray, levels: np.ndarray, low: int, *, reuse: bool = False) -> np.ndarray:
+    """What `levels`, uint16, has for each integer, the first one for the value `low`; otherwise as `mapped`."""
+    if pixels.dtype == np.uint16 and 0 <= low <= low + len(levels) <= _ALL_OF_16_BITS and _looks_up_16_bits():
         whole = np.zeros(_ALL_OF_16_BITS, np.uint16)
         whole[low : low + len(levels)] = levels
+        target = _room_for(pixels, np.uint16, reuse=reuse)
+        flat = target.reshape(-1)
+        for start, piece in zip(range(0, flat.size, _PIECE), pieces_of(pixels), strict=True):
+            cv2.LUT(piece, whole, dst=flat[start : start + _PIECE])
+        return target
 
-        def at_once(piece: np.ndarray) -> np.ndarray:
-            shorts = piece if piece.dtype == np.uint16 else piece.astype(np.uint16)
-            return np.asarray(cv2.LUT(shorts, whole)).reshape(piece.shape)
-
-        return at_once
-
-    def looked_up(piece: np.ndarray) -> np.ndarray:
+    def by_index(piece: np.ndarray) -> np.ndarray:
         index = piece.astype(np.intp)
         index -= low
         return levels.take(index)
 
-    return looked_up
+    return mapped(by_index, pixels, np.uint16, reuse=reuse)
+
+
+def looked_up(pixels: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """What the table, uint8 or uint16 (65536,), has for each value: pixels are uint16 of any shape."""
+    return np.asarray(cv2.LUT(pixels, table)) if _looks_up_16_bits() else table.take(pixels)
 
 
 _ALL_OF_16_BITS = 1 << 16
@@ -66,6 +70,10 @@ def _looks_up_16_bits() -> bool:
         return bool((cv2.LUT(table[::-1].copy(), table).ravel() == table[::-1]).all())
     except cv2.error:
         return False
+
+
+def _room_for(pixels: np.ndarray, dtype: type[np.generic], *, reuse: bool) -> np.ndarray:
+    return pixels.view(dtype) if reuse and _can_hold(pixels, dtype) else np.empty(pixels.shape, dtype)
 
 
 def _can_hold(pixels: np.ndarray, dtype: type[np.generic]) -> bool:

@@ -12,9 +12,10 @@ from secondread.images.steps import step
 from secondread.reading.bundle import named_bundle
 from secondread.reading.gate import Verdict, shipped_gate
 from secondread.reading.lookup import default_bundles
-from secondread.reading.reader import DEFAULT_LIMITS, Reader, Source, alone, open_source, read_in_order
+from secondread.reading.reader import Reader, alone
 from secondread.reading.reading import Reading, Refusal
 from secondread.reading.series import read_series
+from secondread.reading.sources import DEFAULT_LIMITS, Source, open_source, read_in_order
 from secondread.tasks import match_dicom, modality_said, part_said
 
 
@@ -82,7 +83,10 @@ class AutoReader:
         def read(image: Image) -> Reading:
             return self._read_as(task, image, verdicts.get(image.frame), operating_point, started, keep_image)
 
-        return replace(read_series(found, read).answer(elapsed=time.perf_counter() - started), task=task)
+        series = read_series(found, read)
+        asked, reader = operating_point or self._operating_point, self._reader(task) if task else None
+        by, words = (reader.series_point(asked), reader.task.words) if reader else (None, None)
+        return replace(series.answer(elapsed=time.perf_counter() - started, by=by, words=words), task=task)
 
     def _look_at_all(self, frames: Frames) -> tuple[str | None, dict[int, Verdict]]:
         """The task that the most of a file's frames name, and what the gate made of each."""
@@ -145,16 +149,16 @@ class AutoReader:
 
     @property
     def readers(self) -> tuple[Reader, ...]:
-        """Those that were needed so far, one a task."""
+        """Those that were needed so far: one a task, or several where another was given since."""
         return tuple(self._readers.values())
 
     def _reader(self, task: str) -> Reader:
-        if task not in self._readers:
-            found = self._reader_of(task) if self._reader_of is not None else None
-            if not isinstance(found, Reader):
-                found = Reader.load(task, limits=self.limits, gate=self._gate)
-            self._readers[task] = found
-        return self._readers[task]
+        found = self._reader_of(task) if self._reader_of is not None else None  # each time: it may be another one now
+        if not isinstance(found, Reader):
+            own = (reader for reader in self.readers if reader.task.name == task)
+            found = next(own, None) or Reader.load(task, limits=self.limits, gate=self._gate)
+        self._readers[found.bundle.id] = found
+        return found
 
 
 def _task_unknown(image: Image) -> Refusal:

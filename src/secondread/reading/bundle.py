@@ -13,6 +13,7 @@ from secondread.files import write_folder, write_json, write_text
 from secondread.images import PrepareSpec
 from secondread.reading.lookup import RECORD, SHIPPED, find_bundle, folder_of, unknown_bundle
 from secondread.reading.onnx_file import MOST_BYTES, check_network
+from secondread.reading.operating_point import OperatingPoint, SeriesPoint
 from secondread.reading.record import (
     MOST_TEXT,
     check_file,
@@ -23,49 +24,10 @@ from secondread.reading.record import (
     record_hash,
 )
 from secondread.stats.calibration import Calibration
-from secondread.stats.interval import Interval
-from secondread.stats.promises import Guarantee
 from secondread.tasks import Task, load_task, task_named
 
 FORMAT, VERSION = "secondread-bundle", 1
 _MODEL, _EVIDENCE, _CARD, _TASK = "model.onnx", "evidence.json", "card.md", "task.toml"
-
-
-@dataclass(frozen=True)
-class OperatingPoint:
-    """A threshold bound to one set of weights, with what it was measured to do."""
-
-    name: str
-    threshold: float  # positive above it
-    chosen_by: str
-    data: str
-    date: str
-    n: int
-    sensitivity: Interval
-    specificity: Interval
-    weights_sha256: str
-    low: float | None = None  # the uncertain band, where there is one
-    high: float | None = None
-    guarantees: tuple[Guarantee, ...] = ()  # what was promised of it, and where validation shows it; a band has two
-    uncertain: Interval | None = None  # share of images in the band
-
-    @classmethod
-    def from_record(cls, name: str, table: Mapping[str, Any]) -> "OperatingPoint":
-        """As a bundle's record, or a site's choice, holds it."""
-        rates = {
-            key: Interval.from_dict(table[key]) for key in ("sensitivity", "specificity", "uncertain") if key in table
-        }
-        promised = table.get("guarantee") or {}
-        parts = (
-            [promised] if "on" in promised else [promised[key] for key in ("sensitivity", "specificity") if promised]
-        )
-        rest = {key: value for key, value in table.items() if key != "guarantee"}
-        return cls(**{**rest, **rates, "name": name, "guarantees": tuple(map(Guarantee.from_dict, parts))})
-
-    @property
-    def holds(self) -> bool | None:
-        """Whether validation shows all that is promised, at every source; None where nothing is promised."""
-        return all(one.holds for one in self.guarantees) if self.guarantees else None
 
 
 @dataclass(frozen=True)
@@ -84,6 +46,13 @@ class HeatMapFacts:
     method: str
     extent: tuple[float, float, float, float]  # left, top, right, bottom as shares of the input's side
     zero: float | None = None  # above it the map speaks for disease; None where it does not say so of places
+
+
+@dataclass(frozen=True)
+class BoxFacts:
+    """What the boxes of a network that finds them enclose."""
+
+    label: str  # the task's positive class
 
 
 @dataclass(frozen=True)
@@ -191,6 +160,11 @@ class Bundle:
         return _facts(HeatMapFacts, self.record["heatmap"])
 
     @cached_property
+    def boxes(self) -> BoxFacts | None:
+        """Its boxes; None for a network that finds none. The score of a box is that of a cell of the map."""
+        return _facts(BoxFacts, self.record["boxes"]) if self.record.get("boxes") else None
+
+    @cached_property
     def data(self) -> DataFacts:
         """The images it was made of."""
         return _facts(DataFacts, self.record["data"])
@@ -239,6 +213,14 @@ class Bundle:
         if name not in self.operating_points:
             raise UnknownName.of("operating point", name, self.operating_points)
         return self.operating_points[name]
+
+    @cached_property
+    def series(self) -> SeriesPoint | None:
+        """What decides of several pictures together; None where it was not measured on series."""
+        found = SeriesPoint.from_record(self.record["series"]) if self.record.get("series") else None
+        if found is not None and found.point.weights_sha256 != self.model.sha256:
+            raise BundleDamaged(f"{self.folder}: its point for series was made for another model; measure it again")
+        return found
 
     @property
     def maps_lesions(self) -> bool:
@@ -313,8 +295,9 @@ def _check_facts(bundle: Bundle, model: bytes) -> None:
     """
     points = bundle.record["operating_points"].items()
     try:
-        _ = bundle.calibration, bundle.heatmap, bundle.model, bundle.data, bundle.training, bundle.members
+        _ = bundle.calibration, bundle.heatmap, bundle.model, bundle.data, bundle.training, bundle.members, bundle.boxes
         _ = [OperatingPoint.from_record(name, table) for name, table in points]
+        _ = bundle.series
         spec = bundle.prepare_spec
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleForeign(
@@ -322,8 +305,9 @@ def _check_facts(bundle: Bundle, model: bytes) -> None:
         ) from error
     if bundle.shipped:
         return
+    outputs = ("logit", "cam", "box") if bundle.boxes else ("logit", "cam")
     try:
-        check_network(model, size=spec.size, channels=spec.channels)
+        check_network(model, size=spec.size, channels=spec.channels, outputs=outputs)
     except ValueError as error:
         raise BundleForeign(f"{bundle.folder / _MODEL} cannot be used: {error}") from error
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from secondread.errors import BundleDamaged, BundleForeign
 from secondread.files import write_folder
-from secondread.images import Image, Prepared, PrepareSpec, prepare
+from secondread.images import Halves, Image, Prepared, PrepareSpec, prepare
 from secondread.reading.onnx_file import MOST_BYTES, check_network
 from secondread.reading.reading import Refusal
 from secondread.reading.record import check_prepare, read_bytes, read_record, record_hash
@@ -158,9 +158,9 @@ class Gate:
         """Of every task that it was taught."""
         return {task: Limits(**table) for task, table in self.record["thresholds"].items()}
 
-    def judge(self, image: Image) -> Verdict:
-        """Look at a picture once; `refusal` and `task_of` read the verdict."""
-        pixels = prepare(image, self.spec).pixels[None]
+    def judge(self, image: Image, *, halves: Halves | None = None) -> Verdict:
+        """Look at a picture once; `refusal` and `task_of` read the verdict. halves: of the image, as of `prepare`."""
+        pixels = prepare(image, self.spec, halves=halves).pixels[None]
         logits, distances = self.session.run(["logits", "distances"], {"image": pixels})
         shifted = np.exp(logits[0] - logits[0].max())  # softmax; SciPy takes longer to import than an image to read
         return Verdict(self.kinds, shifted / shifted.sum(), distances[0])

@@ -9,6 +9,7 @@ import numpy as np
 
 from secondread.images import Image, blend, encode_png, place_map, to_display
 from secondread.images.prepare import Box
+from secondread.reading.findings import with_boxes
 from secondread.tasks import N_
 
 CAVEAT = N_("A heat map shows what the model used, not where disease is.")
@@ -59,13 +60,23 @@ class HeatMap:
         """A PNG to lay over the image: colour map inferno (perceptually uniform), opaque where the map is strong."""
         return overlay_of(self.levels(longest_side=longest_side))
 
-    def blended_png(self, image: Image, *, longest_side: int = 1024, outlines: bool = False) -> bytes:
-        """The image with this map laid over it, as one PNG to look at; with outlines those of a lesion map too."""
+    def blended_png(
+        self,
+        image: Image,
+        *,
+        longest_side: int = 1024,
+        outlines: bool = False,
+        boxes: Sequence[tuple[Box, bool]] = (),
+    ) -> bytes:
+        """The image with this map laid over it, as one PNG to look at; with outlines those of a lesion map too.
+
+        boxes: see `with_boxes`.
+        """
         pixels, levels = to_display(image, longest_side=longest_side), self.levels(longest_side=_WORK_SIDE)
         regions: Sequence[Region] = ()
         if outlines and self.full is not None:
             regions = regions_of(levels, width=self.width, height=self.height, cell=self.cell)
-        return encode_png(drawn_over(pixels, levels, regions, width=self.width))
+        return encode_png(with_boxes(drawn_over(pixels, levels, regions, width=self.width), boxes, width=self.width))
 
 
 _WORK_SIDE = 512  # longest side, pixels, at which a map is kept and its places are found

@@ -1,166 +1,34 @@
 """A loaded bundle: a path, bytes, an array or an image in, a reading out; many of them on all cores, in order."""
 
-import os
+import copy
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, Protocol
 
 import numpy as np
 
-from secondread.errors import BundleDamaged, CannotOpen, ImageError
-from secondread.files import shown
+from secondread.errors import BundleDamaged, ImageError
 from secondread.images import (
-    Frames,
+    Halves,
     Image,
     Limits,
-    Picture,
     Prepared,
-    is_picture,
-    open_frames,
-    open_picture,
     prepare,
 )
 from secondread.images.steps import step
-from secondread.reading.bundle import Bundle, OperatingPoint, load_bundle
+from secondread.reading.bundle import Bundle, load_bundle
+from secondread.reading.findings import Findings, findings_of
 from secondread.reading.gate import Gate, Verdict, check_image, check_prepared, header_warnings, shipped_gate
 from secondread.reading.heatmap import HeatMap
-from secondread.reading.reading import Decision, Reading, Refusal
+from secondread.reading.operating_point import OperatingPoint, SeriesPoint
+from secondread.reading.reading import Decision, Reading, Refusal, decide
 from secondread.reading.series import read_series
 from secondread.reading.session import Runtime, Session, give_memory_back, open_session, runtime_asked_for, try_once
-from secondread.tasks import N_
+from secondread.reading.sources import DEFAULT_LIMITS, Source, open_source, read_in_order
+from secondread.tasks import N_, Task
 
-Source = str | os.PathLike[str] | bytes | np.ndarray | Image | Picture | IO[bytes]
-DEFAULT_LIMITS = Limits()
 ONE_READ = N_("only frame %(frame)s of %(n)s was read")
-
-
-def open_source(source: Source, *, frame: int | None = None, limits: Limits = DEFAULT_LIMITS) -> Image | Frames:
-    """The image of any kind of source, or all frames of a file that has several and of which none is asked for.
-
-    frame: from 0. Raises CannotOpen or an ImageError.
-    """
-    if isinstance(source, Image):
-        return source
-    if isinstance(source, np.ndarray):
-        return Image.from_array(source)
-    with step("decode"):
-        frames = _frames_of(source, limits)
-        if frame is not None:
-            return frames.frame(frame)
-        if frames.n == 1:
-            return frames.frame(0)
-    limits.check_frames(frames.n)
-    return frames
-
-
-def _frames_of(source: Any, limits: Limits) -> Frames:
-    if is_picture(source):
-        return open_picture(source, limits=limits)
-    if isinstance(source, bytes):
-        data = source
-    elif isinstance(source, str | os.PathLike):
-        data = _read_file(Path(source), limits)
-    else:
-        data = _read_object(source, limits)
-    return open_frames(data, limits=limits)
-
-
-def _read_file(path: Path, limits: Limits) -> bytes:
-    try:
-        with path.open("rb") as file:
-            n_bytes = os.fstat(file.fileno()).st_size
-            limits.check_bytes(n_bytes)  # a huge file is refused before it is read
-            # As much as it says first: to ask for all that is allowed takes that much memory for a moment. A device or
-            # a pipe says nothing of its size, and a file may grow.
-            data = file.read(n_bytes + 1)
-            if len(data) > n_bytes:
-                data += file.read(limits.max_bytes + 1 - len(data))
-    except OSError as error:
-        raise CannotOpen(f"cannot open '{shown(path)}': {error.strerror or error}") from error
-    limits.check_bytes(len(data))
-    return data
-
-
-def _read_object(source: Any, limits: Limits) -> bytes:
-    """What is left in an open file. Raises CannotOpen, ImageTooLarge, or TypeError: a programmer's mistake."""
-    if not hasattr(source, "read"):
-        raise TypeError(f"an image is a path, bytes, an array, an open file or an image of Pillow, not {type(source)}")
-    try:
-        data = source.read(limits.max_bytes + 1)
-    except (OSError, ValueError) as error:  # the latter of a closed file
-        raise CannotOpen(f"cannot read the open file: {error}") from error
-    if not isinstance(data, bytes):
-        raise TypeError("an open file must give bytes; open it in binary mode, 'rb'")
-    limits.check_bytes(len(data))
-    return data
-
-
-_BATCH = 32  # paths handed to a worker at once
-
-
-class Reads(Protocol):
-    """What a Reader and an AutoReader have in common."""
-
-    def read(
-        self, source: Source, *, operating_point: str | None = None, frame: int | None = None, keep_image: bool = False
-    ) -> Reading:
-        """One source's answer."""
-        ...
-
-
-def read_in_order(
-    reader: Reads,
-    sources: Iterable[Source],
-    *,
-    operating_point: str | None,
-    keep_image: bool,
-    workers: int | None,
-    frame: int | None = None,
-) -> Iterator[Reading]:
-    """Read on several threads, at most two batches a worker in flight; decoding and inference both release the GIL."""
-    workers = workers or os.cpu_count() or 1
-
-    def one(source: Source) -> Reading:
-        try:
-            return reader.read(source, operating_point=operating_point, frame=frame, keep_image=keep_image)
-        except CannotOpen as error:
-            return Reading(None, refusal=Refusal("cannot_open", str(error)))
-
-    def some(batch: list[Source]) -> list[Reading]:
-        return [one(source) for source in batch]
-
-    waiting: deque[Future[list[Reading]]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for batch in _batches(sources, most=1 if keep_image else _BATCH, workers=workers):
-                waiting.append(pool.submit(some, batch))
-                if len(waiting) >= 2 * workers:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-def _batches(sources: Iterable[Source], *, most: int, workers: int) -> Iterator[list[Source]]:
-    """Paths in batches that grow from one, since handing over small images one by one costs as much as reading them.
-
-    What is already in memory goes alone, so that no more of it is held than must be.
-    """
-    batch: list[Source] = []
-    given = 0
-    for source in sources:
-        batch.append(source)
-        if not isinstance(source, str | os.PathLike) or len(batch) >= min(most, 1 + given // (2 * workers)):
-            yield batch
-            given, batch = given + 1, []
-    if batch:
-        yield batch
 
 
 class Reader:
@@ -174,14 +42,23 @@ class Reader:
         operating_point: OperatingPoint,
         limits: Limits,
         gate: Gate | None,
+        first: "Reader | None" = None,
+        named: bool = False,
     ):
+        """named: the operating point was asked for, so it decides of series too.
+
+        first: for a task that is asked after another, that one's reader: where it sees nothing, this is not asked."""
         self.bundle = bundle
         self.task = bundle.task
         self.operating_point = operating_point
         self.limits = limits
         self.gate = gate
         self._session = session
+        self._first = first
+        self._named = named
         self._full = _full_strength(bundle)
+        points = bundle.operating_points.values()
+        self._lowest = min(point.threshold if point.low is None else point.low for point in points)
 
     @classmethod
     def load(
@@ -198,12 +75,15 @@ class Reader:
         runtime: what runs the bundle's network; by default what SECONDREAD_RUNTIME names, else ONNX Runtime.
         """
         bundle = reference if isinstance(reference, Bundle) else load_bundle(reference)
+        before = bundle.task.asked_after
         return cls(
             bundle,
             session_of(bundle, runtime=runtime),
             operating_point=bundle.operating_point(operating_point),
             limits=limits,
             gate=gate_of(bundle) if gate else None,
+            named=operating_point is not None,
+            first=cls.load(before, limits=limits, gate=False, runtime=runtime) if before else None,
         )
 
     def read(
@@ -225,7 +105,13 @@ class Reader:
         if isinstance(found, Image):
             return alone(self._read_image(found, point, started, keep_image), found)
         series = read_series(found, lambda image: self._read_image(image, point, started, keep_image))
-        return replace(series.answer(elapsed=time.perf_counter() - started), task=self.task.name)
+        by = self.series_point(operating_point)
+        answer = series.answer(elapsed=time.perf_counter() - started, by=by, words=self.task.words)
+        return replace(answer, task=self.task.name)
+
+    def series_point(self, operating_point: str | None = None) -> SeriesPoint | None:
+        """What decides of several pictures together: the bundle's own, unless a point is asked for by name."""
+        return None if operating_point is not None or self._named else self.bundle.series
 
     def read_many(
         self,
@@ -245,6 +131,12 @@ class Reader:
             self, sources, operating_point=operating_point, frame=frame, keep_image=keep_image, workers=workers
         )
 
+    def with_faint_boxes(self) -> "Reader":
+        """The same, but that its readings have boxes far below the operating points too: to measure them."""
+        twin = copy.copy(self)
+        twin._lowest = min(self._lowest, float(self.bundle.calibration.apply(np.array([_FAINT]))[0]))
+        return twin
+
     def give_memory_back(self) -> None:
         """What its answers took, before it is let go; takes as long as an answer."""
         spec = self.bundle.prepare_spec
@@ -257,15 +149,18 @@ class Reader:
         kept = image if keep_image else None
         refusal = check_image(image, self.task)
         if refusal is None:
-            prepared = prepare(image, self.bundle.prepare_spec)
+            halves = Halves(image)
+            prepared = prepare(image, self.bundle.prepare_spec, halves=halves)
             refusal = check_prepared(prepared)
         if refusal is None and self.gate is not None:
             with step("gate"):
-                refusal = self.gate.refusal(verdict or self.gate.judge(image), self.task)
+                refusal = self.gate.refusal(verdict or self.gate.judge(image, halves=halves), self.task)
+        if refusal is None and self._first is not None:
+            refusal = self._first._why_not_asked(image, self.task, started)
         if refusal is not None:
             return Reading(self.task.name, refusal=refusal, elapsed=time.perf_counter() - started, image=kept)
         with step("network"):
-            probability, values = self._run(prepared)
+            probability, values, sides = self._run(prepared)
         decision = decide(probability, point)
         return Reading(
             task=self.task.name,
@@ -277,19 +172,55 @@ class Reader:
             low=point.low,
             decision_text=self.task.words[decision],
             warnings=(*header_warnings(image, self.task), *image.notes),
+            found=None if sides is None else self._found(image, prepared, probability, values, sides),
             heatmap=HeatMap(values, self._map_box(prepared, values), image.width, image.height, self._full),
             elapsed=time.perf_counter() - started,
             image=kept,
         )
 
-    def _run(self, prepared: Prepared) -> tuple[float, np.ndarray]:
-        """Calibrated probability (6 decimals) and the coarse map, from one pass through the network.
+    def _why_not_asked(self, image: Image, next_task: Task, started: float) -> Refusal | None:
+        """Where this task's own answer is no, a question that follows a yes is not asked."""
+        own = self._read_image(image, self.operating_point, started, keep_image=False)
+        if own.refusal is not None or own.decision is not Decision.NEGATIVE:
+            return own.refusal
+        return Refusal(
+            "not_asked",
+            f"{self.bundle.id} reads this image as negative ({self.task.title.lower()}); "
+            f"'{next_task.title.lower()}' is asked of positive ones alone, so no answer is given",
+        )
+
+    def _run(self, prepared: Prepared) -> tuple[float, np.ndarray, np.ndarray | None]:
+        """Calibrated probability (6 decimals), the coarse map and, where the bundle has boxes, the sides of each cell's
+        (see `findings_of`), from one pass through the network.
 
         The map is counted from the bundle's zero: above it speaks for disease.
         """
-        logits, maps = self._session.run(["logit", "cam"], {"image": prepared.pixels[None]})
+        outputs = ["logit", "cam"] if self.bundle.boxes is None else ["logit", "cam", "box"]
+        logits, maps, *sides = self._session.run(outputs, {"image": prepared.pixels[None]})
+        if sides:
+            logits = maps.max(axis=(1, 2))  # the answer is that of the strongest box, whatever a network says of itself
+        probability = round(float(self.bundle.calibration.apply(logits)[0]), 6)
         zero = np.float32(self.bundle.heatmap.zero or 0.0)
-        return round(float(self.bundle.calibration.apply(logits)[0]), 6), maps[0] - zero
+        return probability, maps[0] - zero, sides[0][0] if sides else None
+
+    def _found(
+        self, image: Image, prepared: Prepared, probability: float, values: np.ndarray, sides: np.ndarray
+    ) -> Findings:
+        """values, sides: as `_run` gives them."""
+        calibration, zero = self.bundle.calibration, self.bundle.heatmap.zero or 0.0
+        lowest = float(calibration.undo(np.array([self._lowest]))[0]) - zero - _ROUNDED
+        foci = findings_of(
+            values,
+            sides,
+            extent=self.bundle.heatmap.extent,
+            shown=prepared.box,
+            size=self.bundle.prepare_spec.size,
+            image_size=(image.width, image.height),
+            above=min(lowest, float(np.nextafter(values.max(), np.float32(-np.inf)))),
+        )
+        scores = np.round(calibration.apply(np.array([one.logit + zero for one in foci])), 6)
+        label = self.bundle.boxes.label if self.bundle.boxes else self.task.positive_class
+        return Findings.of(foci, scores, label=label, probability=probability, lowest=self._lowest)
 
     def _map_box(self, prepared: Prepared, values: np.ndarray) -> tuple[float, float, float, float]:
         """The map's place on the image: its extent on the input, carried over to what the input shows."""
@@ -299,6 +230,8 @@ class Reader:
         return x0 + left * width, y0 + top * height, x0 + right * width, y0 + bottom * height
 
 
+_ROUNDED = 0.01  # logits: more than what six decimals of a threshold leave open at its logit
+_FAINT = -5.0  # logit: boxes below say nothing, and only lengthen the list
 _FULL = 0.9  # the probability that a cell would have to speak for by itself to be drawn at full strength
 
 
@@ -315,9 +248,10 @@ def session_of(bundle: Bundle, *, runtime: Runtime | None = None) -> Session:
     runtime: as of `Reader.load`. Raises BundleDamaged, ExtraMissing, or UnknownName for a runtime in the environment.
     """
     runtime = runtime or runtime_asked_for(shipped=bundle.shipped)
-    session = open_session(bundle.model_path, bounded=True, runtime=runtime)
+    spec = bundle.prepare_spec
+    session = open_session(bundle.model_path, side=spec.size, bounded=True, runtime=runtime)
     if not bundle.shipped:
-        try_once(session, size=bundle.prepare_spec.size, channels=bundle.prepare_spec.channels)
+        try_once(session, size=spec.size, channels=spec.channels, boxes=bundle.boxes is not None)
     return session
 
 
@@ -333,13 +267,6 @@ def gate_of(bundle: Bundle) -> Gate | None:
     if found is None or found.id != wanted:
         raise BundleDamaged(f"{bundle.id} was measured with gate {wanted}, not with the one at hand; train it again")
     return found
-
-
-def decide(probability: float, point: OperatingPoint) -> Decision:
-    """What follows: uncertain inside the point's band where it has one, else positive above the threshold."""
-    if point.low is not None and point.high is not None and point.low < probability <= point.high:
-        return Decision.UNCERTAIN
-    return Decision.POSITIVE if probability > point.threshold else Decision.NEGATIVE
 
 
 def alone(reading: Reading, image: Image) -> Reading:

@@ -6,7 +6,9 @@ from typing import Any
 
 from secondread.errors import ImageError
 from secondread.images import Image
+from secondread.reading.findings import Finding, Findings
 from secondread.reading.heatmap import HeatMap
+from secondread.reading.operating_point import OperatingPoint
 from secondread.stats.scale import score_of
 
 
@@ -16,6 +18,13 @@ class Decision(StrEnum):
     POSITIVE = "positive"
     NEGATIVE = "negative"
     UNCERTAIN = "uncertain"
+
+
+def decide(probability: float, point: OperatingPoint) -> Decision:
+    """What follows: uncertain inside the point's band where it has one, else positive above the threshold."""
+    if point.low is not None and point.high is not None and point.low < probability <= point.high:
+        return Decision.UNCERTAIN
+    return Decision.POSITIVE if probability > point.threshold else Decision.NEGATIVE
 
 
 @dataclass(frozen=True)
@@ -40,15 +49,19 @@ class FrameAnswer:
     score: int | None = None  # 0 to 100; None where it was not read
     decision: Decision | None = None
     refusal: Refusal | None = None
+    found: Findings | None = None  # of a bundle that has boxes
 
-    def to_dict(self) -> dict[str, Any]:
-        """One element of `frames`."""
-        return {
+    def to_dict(self, *, least: float | None = None) -> dict[str, Any]:
+        """One element of `frames`. least: what the score of a box has to reach, see `Findings.reaching`."""
+        row = {
             "frame": self.frame,
             "score": self.score,
             "decision": None if self.decision is None else str(self.decision),
             "refusal": None if self.refusal is None else self.refusal.code,
         }
+        if self.found is None:
+            return row
+        return row | {"findings": [one.to_dict() for one in self.found.reaching(least)]}
 
 
 @dataclass(frozen=True)
@@ -67,23 +80,42 @@ class Reading:
     low: float | None = None  # of the operating point: the lower end of its uncertain band
     decision_text: str = ""  # the decision in the task's words
     warnings: tuple[str, ...] = ()
+    found: Findings | None = field(default=None, repr=False)  # of a bundle that has boxes
     heatmap: HeatMap | None = field(default=None, repr=False)
     refusal: Refusal | None = None
     elapsed: float = 0.0  # seconds from bytes to answer
     image: Image | None = field(default=None, repr=False)  # kept only on request
     frames: tuple[FrameAnswer, ...] = field(default=(), repr=False)  # of every picture, where there are several
-    worst_frame: int | None = None  # which of them answers, from 1; None where none was read, or there is but one
+    worst_frame: int | None = None  # the most suspicious, from 1; None where none was read, or there is but one
+    frame_threshold: float | None = None  # of the point that decides of each picture, where a series has its own
+    frame_low: float | None = None
 
     @property
     def score(self) -> int | None:
         """0 to 100, the probability in percent on its decision's side of the operating point: see `score_of`."""
         return None if self.probability is None else score_of(self.probability, self.threshold, self.low)
 
+    @property
+    def findings(self) -> tuple[Finding, ...] | None:
+        """The boxes that reach one of the bundle's operating points, the strongest first; None without boxes.
+
+        The image is positive exactly where at least one of them reaches the point that decides: see `Findings`.
+        """
+        return None if self.found is None else self.found.reaching(self._least)
+
+    @property
+    def _least(self) -> float | None:
+        """Of a picture: a series may be decided on another scale."""
+        threshold, low = self.threshold, self.low
+        if self.frame_threshold is not None:
+            threshold, low = self.frame_threshold, self.frame_low
+        return threshold if low is None else low
+
     def to_dict(self, *, path: str | None, heatmap: str | None = None) -> dict[str, Any]:
         """The fixed JSON shape of `secondread read --json` and of the HTTP API.
 
-        path: what the caller named the image; heatmap: where its picture is. `frames` and `worst_frame` are there only
-        where the file has several pictures.
+        path: what the caller named the image; heatmap: where its picture is. `findings` is there only where the bundle
+        has boxes, `frames` and `worst_frame` only where the file has several pictures.
         """
         refused = self.refusal is not None
         row: dict[str, Any] = {
@@ -98,6 +130,9 @@ class Reading:
             "heatmap": None if refused else heatmap,
             "refusal": {"code": self.refusal.code, "message": self.refusal.message} if self.refusal else None,
         }
+        if self.findings is not None:
+            row["findings"] = [one.to_dict() for one in self.findings]
         if self.frames:
-            row |= {"frames": [one.to_dict() for one in self.frames], "worst_frame": self.worst_frame}
+            frames = [one.to_dict(least=self._least) for one in self.frames]
+            row |= {"frames": frames, "worst_frame": self.worst_frame}
         return row

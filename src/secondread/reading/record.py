@@ -94,11 +94,16 @@ def check_record(record: Mapping[str, Any]) -> None:
     check_prepare(_table(record, "prepare"))
     _check_heatmap(_table(record, "heatmap"))
     _check_calibration(record)
+    if record.get("boxes") is not None:
+        _text(_table(record, "boxes"), "label", _NAME)
     points = _table(record, "operating_points")
     if not 0 < len(points) <= _MOST_ENTRIES or record.get("default_operating_point") not in points:
         raise ValueError("its default operating point is none of its operating points")
     for point in points:
         _check_point(_table(points, point))
+    if record.get("series") is not None:
+        _check_point(_table(record, "series"))
+        _number(_table(record, "series"), "n_together", 1, _MOST_ENTRIES)
     if not isinstance(record.get("gate"), str | None) or len(_list(record, "members", optional=True)) > _MOST_ENTRIES:
         raise ValueError("its gate or its members are not as they should be")
     _text(_table(record, "data"), "fingerprint", _NAME)

@@ -14,6 +14,9 @@ Runtime = Literal["onnxruntime", "openvino"]
 RUNTIME_VARIABLE = "SECONDREAD_RUNTIME"
 THREADS_VARIABLE = "SECONDREAD_SESSION_THREADS"
 _LARGE = 1_000_000  # bytes of a network that two threads answer a third sooner; a small one loses by waiting for them
+# Of a smaller input, pixels a side, a second thread takes a third more of the processor, and answers no sooner
+# (docs/speed.md: brain-tumour/best, of 192 pixels).
+_WIDE = 200
 # Bytes that all networks which answer may hold at once, beside each other; one answer takes 20 to 60 MB of them.
 MOST_MEMORY = 1_500_000_000
 _lock = Lock()
@@ -45,18 +48,23 @@ def runtime_asked_for(*, shipped: bool) -> Runtime:
 
 
 def open_session(
-    model: Path | bytes, *, threads: int | None = None, bounded: bool = False, runtime: Runtime = "onnxruntime"
+    model: Path | bytes,
+    *,
+    threads: int | None = None,
+    side: int | None = None,
+    bounded: bool = False,
+    runtime: Runtime = "onnxruntime",
 ) -> Session:
     """A session of a file or its bytes. Raises BundleDamaged for what cannot be run, ExtraMissing.
 
     bounded: what asks for more than MOST_MEMORY fails before it gets any; for networks that anybody may have made.
     OpenVINO knows no such bound.
     threads: of one answer; by default what SECONDREAD_SESSION_THREADS says, or as many as its size gains by, and no
-    more than two: images that come together run side by side.
+    more than two: images that come together run side by side. side: of its input, pixels, where known.
     """
     try:
         data = model if isinstance(model, bytes) else model.read_bytes()
-        large = len(data) > _LARGE and (os.cpu_count() or 1) > 1
+        large = len(data) > _LARGE and (side or _WIDE) >= _WIDE and (os.cpu_count() or 1) > 1
         threads = threads or _threads_asked_for() or (2 if large else 1)
         if runtime == "openvino":
             from secondread.reading.openvino import OpenVinoSession
@@ -118,16 +126,23 @@ def give_memory_back(session: Session, *, size: int, channels: int) -> None:
     session.run(["logit"], {"image": np.zeros((1, size, size, channels), np.uint8)}, options)
 
 
-def try_once(session: Session, *, size: int, channels: int) -> None:
-    """One answer to an empty picture. Raises BundleDamaged where it is none: of another shape, or not finite."""
+def try_once(session: Session, *, size: int, channels: int, boxes: bool = False) -> None:
+    """One answer to an empty picture. Raises BundleDamaged where it is none: of another shape, or not finite.
+
+    boxes: whether it is to find boxes too.
+    """
     pixels = np.zeros((1, size, size, channels), np.uint8)
     try:
-        logit, cam = session.run(["logit", "cam"], {"image": pixels})
+        logit, cam, *sides = session.run(["logit", "cam", "box"][: 2 + boxes], {"image": pixels})
     except Exception as error:  # as above
         raise BundleDamaged(
             "the network cannot be run: it asks for too much memory, or for what is not there"
         ) from error
     if logit.shape != (1,) or cam.ndim != 3 or not 0 < cam.shape[1] * cam.shape[2] <= size * size:
         raise BundleDamaged("the network answers in another shape than a probability and a map")
-    if not (np.isfinite(logit).all() and np.isfinite(cam).all()):
+    if any(box.shape != (1, 4, *cam.shape[1:]) for box in sides):
+        raise BundleDamaged("the network has boxes of another shape than four sides for every cell of its map")
+    if sides and logit[0] != cam.max():
+        raise BundleDamaged("the network has boxes, and its answer is not the score of the strongest one")
+    if not all(np.isfinite(one).all() for one in (logit, cam, *sides)):
         raise BundleDamaged("the network answers with what is no number")

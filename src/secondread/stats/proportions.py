@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from secondread.stats.beta import beta_quantile, t_quantile
 from secondread.stats.interval import Interval
 
 
@@ -46,17 +47,15 @@ def effective_size(hits: np.ndarray, groups: np.ndarray, *, confidence: float, l
     correlation of the hits (`least_correlation` where that is larger), times (t of n − 1 / t of groups − 1)² since the
     variance is itself estimated from few groups. Korn & Graubard, Survey Methodology 1998. confidence: one-sided.
     """
-    from scipy.special import stdtrit
-
     n, sizes = len(hits), np.bincount(groups)
-    n_groups = int((sizes > 0).sum())
+    n_groups = _n_different(groups)
     if n_groups == n:
         return float(n)
     if n_groups < 2:  # one patient says nothing of how patients differ
         return float(min(n, 1))
     correlation = max(intraclass_correlation(hits, groups), least_correlation)
     together = float((sizes**2).sum()) / n
-    few = float(stdtrit(n - 1, confidence) / stdtrit(n_groups - 1, confidence)) ** 2
+    few = (t_quantile(n - 1, confidence) / t_quantile(n_groups - 1, confidence)) ** 2
     return n / (1 + (together - 1) * correlation) * few
 
 
@@ -71,9 +70,7 @@ def clopper_pearson(successes: float, n: float, *, confidence: float = 0.95) -> 
 
 def lower_bound(successes: float, n: float, *, confidence: float) -> float:
     """One-sided Clopper–Pearson bound: the share is above it with this confidence. 0 when there is no success."""
-    from scipy.special import betaincinv
-
-    return 0.0 if successes <= 0 else float(betaincinv(successes, n - successes + 1, 1 - confidence))
+    return 0.0 if successes <= 0 else beta_quantile(successes, n - successes + 1, 1 - confidence)
 
 
 def proportion(hits: np.ndarray, groups: np.ndarray | None = None) -> Interval:
@@ -93,4 +90,9 @@ def proportion(hits: np.ndarray, groups: np.ndarray | None = None) -> Interval:
     low, high = clopper_pearson(successes * (worth / n), worth)
     if groups is None:
         return Interval(successes / n, low, high, n=n)
-    return Interval(successes / n, low, high, n=n, n_groups=len(np.unique(groups)), n_effective=round(worth, 1))
+    return Interval(successes / n, low, high, n=n, n_groups=_n_different(groups), n_effective=round(worth, 1))
+
+
+def _n_different(groups: np.ndarray) -> int:
+    """How many of these integers from 0 differ; np.unique would import what takes longer than an image to read."""
+    return int(np.count_nonzero(np.bincount(groups)))

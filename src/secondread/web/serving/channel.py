@@ -64,6 +64,21 @@ class Parser(HTTPRequestParser):
         return 0 if self.held else max(self.content_length, self.body_bytes_received)
 
 
+class AnswerTask(WSGITask):
+    """The application's answer, of which the header and what is written first leave together."""
+
+    wrote_header: bool
+
+    def write(self, data: bytes) -> None:
+        """A piece of the body."""
+        if self.complete and not self.wrote_header:
+            self.channel.ahead = self.build_response_header()
+            self.wrote_header = True
+        super().write(data)
+        if self.channel.ahead:
+            self.channel.write_soon(b"")
+
+
 class Channel(HTTPChannel):
     """One connection. All methods but `service` run in the server's loop."""
 
@@ -76,6 +91,7 @@ class Channel(HTTPChannel):
     turned_away = False  # it has no place among the connections, and is only told so
     _lingering = False
     _sent = _drained = 0  # bytes
+    ahead = b""  # the header of the answer that is being made, until the first piece of its body is there
 
     def __init__(self, *args: Any, **kwargs: Any):
         self._receiving, self._sending = Watch(), Watch()
@@ -84,7 +100,7 @@ class Channel(HTTPChannel):
     @staticmethod
     def task_class(channel: "Channel", request: Parser) -> Any:
         """What answers a request: of health the server itself, else the application."""
-        return (HealthTask if is_of_health(request) else WSGITask)(channel, request)
+        return (HealthTask if is_of_health(request) else AnswerTask)(channel, request)
 
     # What comes in.
 
@@ -131,6 +147,13 @@ class Channel(HTTPChannel):
         self.refuse(refused)
 
     # What goes out.
+
+    def write_soon(self, data: Any) -> int:
+        """Bytes that are on their way."""
+        ahead, self.ahead = self.ahead, b""
+        if not isinstance(data, bytes):  # a file, which goes out by itself
+            return int(super().write_soon(ahead)) + int(super().write_soon(data))
+        return int(super().write_soon(ahead + data if ahead else data))
 
     def send(self, data: bytes, do_close: bool = True) -> int:
         """Bytes that the network took."""

@@ -1,5 +1,7 @@
 """At the door: whether a request that brings a body may come in, decided by its header alone."""
 
+import time
+from collections.abc import Hashable
 from io import BytesIO
 from typing import Any
 
@@ -16,6 +18,9 @@ from secondread.web.serving.refusal import Refusal, refusal_of
 
 _SMALL = 64_000  # bytes of a form: a name and a password, or a note whose writer's session has ended meanwhile
 _PATIENCE = Patience(lock=2, statement=2)  # seconds for the database
+_BELIEVED_SECONDS = 1.0  # that who was let in is let in again unasked
+_MOST_KNOWN = 1024
+_OF_ONE_REQUEST = frozenset({"CONTENT_LENGTH", "CONTENT_TYPE", "IDEMPOTENCY_KEY"})  # fields that decide nothing here
 
 
 class Door:
@@ -24,10 +29,23 @@ class Door:
     def __init__(self, app: APIFlask):
         self._app = app
         self._look = behind_proxies(app, self._answer)
+        self._let_in: dict[Hashable, tuple[float, str]] = {}  # as it asked → when, and its account
+
+    def has_just_let_in(self, channel: Any, asked: Any) -> bool:
+        """Whether a request of the same header came in within the last second: then this one may, and nobody is asked.
+
+        One whose account was disabled meanwhile sends its body in vain: the application asks every time.
+        """
+        at, account = self._let_in.get(_header_of(channel, asked), (float("-inf"), ""))
+        if time.monotonic() - at > _BELIEVED_SECONDS:
+            return False
+        asked.account = account
+        return True
 
     def refuses(self, channel: Any, asked: Any) -> Refusal | None:
         """Why the body is not taken; None lets it in. In a thread of its own: accounts are looked up, and noted."""
         wait_at_most(_PATIENCE)
+        began = time.monotonic()
         environ = WSGITask(channel, asked).get_environment() | {"wsgi.input": BytesIO()}
         size = asked.content_length
         environ["CONTENT_LENGTH"] = "0"
@@ -35,7 +53,12 @@ class Door:
         found: list[tuple[Response | None, str]] = []
         self._look(environ, lambda answer, account: found.append((answer, account)))
         refused, asked.account = found[0]
-        return None if refused is None else refusal_of(refused)
+        if refused is not None:
+            return refusal_of(refused)
+        if len(self._let_in) >= _MOST_KNOWN:
+            self._let_in.clear()
+        self._let_in[_header_of(channel, asked)] = began, asked.account
+        return None
 
     def _answer(self, environ: dict[str, Any], tell: Any) -> list[bytes]:
         with self._app.request_context(environ):
@@ -63,3 +86,10 @@ class Door:
         if scope not in found.scopes:
             raise NotAllowed(f"{found.actor.name} may not send this; ask an administrator")
         return None
+
+
+def _header_of(channel: Any, asked: Any) -> Hashable:
+    """All that is decided by: who sends it, the first line, and the fields but for those that are another each time."""
+    size = not asked.chunked and asked.content_length <= _SMALL
+    fields = tuple(one for one in asked.headers.items() if one[0] not in _OF_ONE_REQUEST)
+    return channel.addr[0], asked.command, asked.path, asked.query, size, fields

@@ -19,6 +19,7 @@ from secondread.web.serving.signals import stopped_by_signals
 # The loop gives Python's lock away with every packet, and would wait 5 ms (the default) for a thread that calculates.
 _SWITCH_SECONDS = 0.0005
 _LOOK_EVERY = 30.0  # seconds, for models that nobody uses
+_TELL_EVERY = 15.0  # seconds, for what is to be told outside
 _FORGET_EVERY = 300.0  # seconds, after which pictures go from here that were erased elsewhere
 
 
@@ -30,11 +31,14 @@ def run(app: APIFlask, server: Server, on_ready: Callable[[], None]) -> None:
     service: Service = app.extensions[SERVICE]
     models = threading.Thread(target=_look_after_models, args=(app, stopping), name="models")
     pictures = threading.Thread(target=_look_after_pictures, args=(service, stopping), name="pictures")
+    alerts = threading.Thread(target=_look_after_alerts, args=(service, stopping), name="alerts")
     with stopped_by_signals(server.stop):
         on_ready()
         models.start()
         if service.images.is_shared:
             pictures.start()
+        if service.alerts.are_wanted:
+            alerts.start()
         workers = start_workers(app)
         try:
             server.run()
@@ -45,6 +49,8 @@ def run(app: APIFlask, server: Server, on_ready: Callable[[], None]) -> None:
             workers.stop()
             if service.images.is_shared:
                 pictures.join()
+            if service.alerts.are_wanted:
+                alerts.join()
             service.close()
             telemetry.close(app)
 
@@ -66,3 +72,10 @@ def _look_after_pictures(service: Service, stopping: threading.Event) -> None:
     while not stopping.wait(_FORGET_EVERY):
         with suppress(SecondReadError):
             service.repair.forget_pictures()
+
+
+def _look_after_alerts(service: Service, stopping: threading.Event) -> None:
+    """Tell what is to be told; of several processes whichever sees it first."""
+    while not stopping.wait(_TELL_EVERY):
+        with suppress(SecondReadError):
+            service.alerts.step()

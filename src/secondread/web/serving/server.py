@@ -14,7 +14,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from apiflask import APIFlask
-from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
@@ -24,6 +23,7 @@ from secondread.web.serving.connections import Caps, files_for, oldest_waiting
 from secondread.web.serving.deadlines import Deadlines
 from secondread.web.serving.door import Door
 from secondread.web.serving.health import READY, Health, is_of_health
+from secondread.web.serving.polling import Poller
 from secondread.web.serving.refusal import Refusal, busy, refusal, too_large
 from secondread.web.serving.shared import SharedConnections
 from secondread.web.serving.turns import Turns
@@ -66,6 +66,7 @@ class Server(TcpWSGIServer):
         self._max_megabytes, self._room = config["MAX_BODY_MB"], config["MAX_WAITING_MB"] * 10**6
         self.neighbours: SharedConnections | None = None  # of the other processes that take from the same socket
         self._soon: deque[Callable[[], None]] = deque()
+        self._pulled = False
         self._rests_until = self._looked_at = 0.0
         self._told_at = -_TELL_EVERY
         self._stopping_since: float | None = None
@@ -95,13 +96,19 @@ class Server(TcpWSGIServer):
 
     def run(self) -> None:
         """Serve until `stop`; what is being answered then is finished."""
+        waiting = Poller(self._map, always=self._fileno, trigger=self.trigger._fileno)
+        may_have_changed = True
         while not self._stopped():
             if self.neighbours is not None:
                 self.neighbours.tell(len(self.active_channels), time.monotonic())
-            wasyncore.poll2(_LOOK_EVERY, self._map)
+            if may_have_changed:
+                waiting.look_at_all()
+            may_have_changed = waiting.turn(_LOOK_EVERY)
+            self._pulled = False  # who pulls from here on is seen in the next turn
             for _ in range(len(self._soon)):
                 self._soon.popleft()()
-            self._keep_time()
+                may_have_changed = True
+            may_have_changed |= self._keep_time()
 
     def stop(self) -> None:
         """Take no more connections and end. May be called from a signal's handler."""
@@ -111,6 +118,12 @@ class Server(TcpWSGIServer):
         """Do it in the loop. From any thread."""
         self._soon.append(act)
         self.pull_trigger()
+
+    def pull_trigger(self) -> None:
+        """Have the loop look at everybody. From any thread; once is enough until the loop has turned."""
+        if not self._pulled:
+            self._pulled = True
+            super().pull_trigger()
 
     def close(self) -> None:
         """Give everything back."""
@@ -122,12 +135,15 @@ class Server(TcpWSGIServer):
         self._reserved.shutdown(timeout=_DRAIN_SECONDS)
         super().close()
 
-    def _keep_time(self) -> None:
+    def _keep_time(self) -> bool:
+        """Whether it was time to."""
         now = self.clock()
-        if now - self._looked_at >= _LOOK_EVERY:
-            self._looked_at = now
-            for channel in list(self.active_channels.values()):
-                channel.keep_time(now)
+        if now - self._looked_at < _LOOK_EVERY:
+            return False
+        self._looked_at = now
+        for channel in list(self.active_channels.values()):
+            channel.keep_time(now)
+        return True
 
     def _begin_to_stop(self) -> None:
         self._stopping_since = self._stopping_since or self.clock()
@@ -204,8 +220,14 @@ class Server(TcpWSGIServer):
     # What is answered where.
 
     def ask_at_the_door(self, channel: Channel, request: Parser) -> None:
-        """Have it decided in a thread of its own whether a body is taken, so that no database holds up the loop."""
-        self._asking.submit(self._ask, channel, request)
+        """Have it decided in a thread of its own whether a body is taken, so that no database holds up the loop.
+
+        Who sends one film after the other is asked for once a second.
+        """
+        if self.door.has_just_let_in(channel, request):
+            channel.decided(request, self._no_room(request))
+        else:
+            self._asking.submit(self._ask, channel, request)
 
     def _ask(self, channel: Channel, request: Parser) -> None:
         refused: Refusal | None

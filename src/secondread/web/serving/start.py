@@ -9,6 +9,7 @@ from secondread.service import SETTINGS
 from secondread.web import telemetry
 from secondread.web.app import create_app
 from secondread.web.context import KEY as SERVICE
+from secondread.web.fhir import RESULTS
 from secondread.web.serving.listen import address_of, check_reach, listen
 from secondread.web.serving.processes import serve_in_several
 from secondread.web.serving.running import run
@@ -43,6 +44,7 @@ def serve(
             telemetry.close(app)  # with its threads: what is forked has none of them
     if server is None:
         settings = {row.key: app.config[row.key] for row in SETTINGS} | {"PROCESSES": n}
+        settings["RESULTS"] = app.extensions[RESULTS]
         del app  # the processes make their own
         serve_in_several(settings, host=host, port=port, on_listening=on_listening)
     else:

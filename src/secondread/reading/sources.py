@@ -1,0 +1,144 @@
+"""What can be read: paths, bytes, arrays, open files and images; opened one by one, or many in order on all cores."""
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import numpy as np
+
+from secondread.errors import CannotOpen
+from secondread.files import shown
+from secondread.images import Frames, Image, Limits, Picture, is_picture, open_frames, open_picture
+from secondread.images.steps import step
+from secondread.reading.reading import Reading, Refusal
+
+Source = str | os.PathLike[str] | bytes | np.ndarray | Image | Frames | Picture | IO[bytes]
+DEFAULT_LIMITS = Limits()
+
+
+def open_source(source: Source, *, frame: int | None = None, limits: Limits = DEFAULT_LIMITS) -> Image | Frames:
+    """The image of any kind of source, or all frames of a file that has several and of which none is asked for.
+
+    frame: from 0. Raises CannotOpen or an ImageError.
+    """
+    if isinstance(source, Image):
+        return source
+    if isinstance(source, np.ndarray):
+        return Image.from_array(source)
+    with step("decode"):
+        frames = source if isinstance(source, Frames) else _frames_of(source, limits)
+        if frame is not None:
+            return frames.frame(frame)
+        if frames.n == 1:
+            return frames.frame(0)
+    limits.check_frames(frames.n)
+    return frames
+
+
+def _frames_of(source: Any, limits: Limits) -> Frames:
+    if is_picture(source):
+        return open_picture(source, limits=limits)
+    if isinstance(source, bytes):
+        data = source
+    elif isinstance(source, str | os.PathLike):
+        data = _read_file(Path(source), limits)
+    else:
+        data = _read_object(source, limits)
+    return open_frames(data, limits=limits)
+
+
+def _read_file(path: Path, limits: Limits) -> bytes:
+    try:
+        with path.open("rb") as file:
+            n_bytes = os.fstat(file.fileno()).st_size
+            limits.check_bytes(n_bytes)  # a huge file is refused before it is read
+            # As much as it says first: to ask for all that is allowed takes that much memory for a moment. A device or
+            # a pipe says nothing of its size, and a file may grow.
+            data = file.read(n_bytes + 1)
+            if len(data) > n_bytes:
+                data += file.read(limits.max_bytes + 1 - len(data))
+    except OSError as error:
+        raise CannotOpen(f"cannot open '{shown(path)}': {error.strerror or error}") from error
+    limits.check_bytes(len(data))
+    return data
+
+
+def _read_object(source: Any, limits: Limits) -> bytes:
+    """What is left in an open file. Raises CannotOpen, ImageTooLarge, or TypeError: a programmer's mistake."""
+    if not hasattr(source, "read"):
+        raise TypeError(f"an image is a path, bytes, an array, an open file or an image of Pillow, not {type(source)}")
+    try:
+        data = source.read(limits.max_bytes + 1)
+    except (OSError, ValueError) as error:  # the latter of a closed file
+        raise CannotOpen(f"cannot read the open file: {error}") from error
+    if not isinstance(data, bytes):
+        raise TypeError("an open file must give bytes; open it in binary mode, 'rb'")
+    limits.check_bytes(len(data))
+    return data
+
+
+_BATCH = 32  # paths handed to a worker at once
+
+
+class Reads(Protocol):
+    """What a Reader and an AutoReader have in common."""
+
+    def read(
+        self, source: Source, *, operating_point: str | None = None, frame: int | None = None, keep_image: bool = False
+    ) -> Reading:
+        """One source's answer."""
+        ...
+
+
+def read_in_order(
+    reader: Reads,
+    sources: Iterable[Source],
+    *,
+    operating_point: str | None,
+    keep_image: bool,
+    workers: int | None,
+    frame: int | None = None,
+) -> Iterator[Reading]:
+    """Read on several threads, at most two batches a worker in flight; decoding and inference both release the GIL."""
+    workers = workers or os.cpu_count() or 1
+
+    def one(source: Source) -> Reading:
+        try:
+            return reader.read(source, operating_point=operating_point, frame=frame, keep_image=keep_image)
+        except CannotOpen as error:
+            return Reading(None, refusal=Refusal("cannot_open", str(error)))
+
+    def some(batch: list[Source]) -> list[Reading]:
+        return [one(source) for source in batch]
+
+    waiting: deque[Future[list[Reading]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for batch in _batches(sources, most=1 if keep_image else _BATCH, workers=workers):
+                waiting.append(pool.submit(some, batch))
+                if len(waiting) >= 2 * workers:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _batches(sources: Iterable[Source], *, most: int, workers: int) -> Iterator[list[Source]]:
+    """Paths in batches that grow from one, since handing over small images one by one costs as much as reading them.
+
+    What is already in memory goes alone, so that no more of it is held than must be.
+    """
+    batch: list[Source] = []
+    given = 0
+    for source in sources:
+        batch.append(source)
+        if not isinstance(source, str | os.PathLike) or len(batch) >= min(most, 1 + given // (2 * workers)):
+            yield batch
+            given, batch = given + 1, []
+    if batch:
+        yield batch
