@@ -11,7 +11,7 @@ HASHED := $(PIP) --require-hashes --no-deps --requirement
 ITSELF := $(PIP) --no-deps --no-build-isolation --editable .
 .DEFAULT_GOAL := help
 
-.PHONY: help run test test-peers check lock sbom soak fuzz format bench growth kill-nine gate bundles best leaderboard choices evidence paper translations data-folder clean
+.PHONY: help run test suite test-peers check lock sbom soak fuzz format bench growth kill-nine gate bundles best leaderboard choices evidence paper translations data-folder clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
@@ -38,8 +38,11 @@ run: $(VENV)/.reads  ## set everything up and start the web page (HOST, PORT)
 	@$(BIN)/secondread serve --host $(HOST) --port $(PORT)
 
 test: $(VENV)/.develops  ## set everything up and run the checks and tests
-	@$(MAKE) --no-print-directory check
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not peers'
+	@$(MAKE) --no-print-directory --jobs=2 check suite
+
+# In the order of tests/conftest.py: the longest files first.
+suite: $(VENV)/.develops
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'not peers'
 
 test-peers: $(VENV)/.develops  ## what needs wheels and other programs
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m peers
@@ -51,7 +54,7 @@ check: $(VENV)/.develops  ## style, types, import order and dead code
 	@$(BIN)/vulture
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header $(UPGRADE)
-SERVING := --extra oidc --extra postgresql --extra redis --extra s3 --extra telemetry
+SERVING := --extra dicom --extra oidc --extra postgresql --extra redis --extra s3 --extra telemetry
 lock: $(VENV)/.develops  ## write requirements/*.lock anew after a change of pyproject.toml (UPGRADE=--upgrade for newer releases)
 	@$(LOCK) --all-extras --excludes requirements/apart.txt pyproject.toml requirements/beside.in --output-file requirements/dev.lock
 	@$(LOCK) $(SERVING) --constraint requirements/dev.lock pyproject.toml requirements/build.in --output-file requirements/serve.lock

@@ -36,7 +36,7 @@ class Way:
 def ways(model: bytes, pixels: np.ndarray, *, compiled: bool) -> Iterator[Way]:
     """All that can be had here, today's first. pixels: uint8 (n, size, size, channels), to find the ranges of int8."""
     level = ort.GraphOptimizationLevel
-    yield _way(TODAY, model, lambda data: _of_session(open_session(data, bounded=True)))
+    yield _way(TODAY, model, lambda data: _of_session(open_session(data, side=pixels.shape[1], bounded=True)))
     yield _way("ONNX Runtime's own defaults", model, lambda data: _of_session(_plain(data)))
     for name, chosen in (
         ("no optimisation", level.ORT_DISABLE_ALL),

@@ -2,7 +2,9 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,12 +18,48 @@ from tests.trained import write_phantom_data
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
+# By the processor time of their files, the longest first.
+_BEGUN_FIRST = (
+    "tests/models/test_contract.py",
+    "tests/audit/test_audit_benchmark.py",
+    "tests/training/test_train.py",
+    "tests/training/",
+    "tests/lab/",
+    "tests/audit/",
+    "tests/deploy/",
+    "tests/screening/",
+    "tests/web/",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Several processes share the files: were a long one begun last, the others would have nothing left to do."""
+
+    def place(item: pytest.Item) -> int:
+        return next((n for n, start in enumerate(_BEGUN_FIRST) if item.nodeid.startswith(start)), len(_BEGUN_FIRST))
+
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=place)
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _no_bound_on_decoding() -> Iterator[None]:
     """An application sets one for its whole process: it must not hold for the next file's tests."""
     yield
     limit(None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _operators_are_read_once() -> Iterator[None]:
+    """torch's exporter parses the source of all its operators at every export: a third of the time of a small one."""
+    if "torch" not in sys.modules:  # nor will much be exported
+        yield
+        return
+    from torch.onnx._internal._lazy_import import onnxscript_apis
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnxscript_apis, "get_torchlib_ops", cache(onnxscript_apis.get_torchlib_ops))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -58,6 +58,8 @@ def counted(monkeypatch: pytest.MonkeyPatch, database: Database) -> Iterator[Wor
         patch.setattr(Shortly, "_holds", lambda *_: True)  # on a slow machine a second is over soon
         for module, name, kind in (
             (raster, "_decode", "decodes"),
+            (raster, "_plain_png", "decodes"),
+            (raster, "_plain_jpeg", "decodes"),
             (dicom, "_frame", "decodes"),
             (show.cv2, "imencode", "pngs"),
             (session, "_of_onnxruntime", "sessions"),

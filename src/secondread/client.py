@@ -149,6 +149,23 @@ class Client:
         """The places that the bundle's lesion map names: box, outline, peak, area. Empty where it names none."""
         return self._ask("GET", f"/readings/{reading_id}/regions")["regions"]
 
+    def boxes(self, reading_id: int) -> dict[str, Any]:
+        """Boxes: `found` by the network, each with the line it is drawn in (solid: sure, dotted: in doubt), and
+        `drawn` by people, the oldest first."""
+        return self._ask("GET", f"/readings/{reading_id}/boxes")
+
+    def draw_boxes(self, reading_id: int, boxes: list[dict[str, Any]]) -> dict[str, Any]:
+        """Save all boxes of an image as you see them: [{box: [x, y, width, height], of: number of a found box}].
+
+        A found box that no `of` names is deleted, one without `of` is yours. Nothing of before is changed.
+        """
+        return self._ask(
+            "POST",
+            f"/readings/{reading_id}/boxes",
+            json_body={"boxes": boxes},
+            headers={"Idempotency-Key": uuid4().hex},
+        )
+
     def review(
         self, reading_id: int, verdict: str, *, finding: int | None = None, note: str = "", saw_answer: bool = True
     ) -> dict[str, Any]:

@@ -7,6 +7,8 @@ import sqlite3
 
 import pytest
 
+from secondread.data import read_manifest
+from secondread.evidence.localisation import load_lesions
 from secondread.service import LOCAL, ReadingRequest, Service
 from tests.cli.test_cli import call
 from tests.phantoms import chest_phantom, encode
@@ -214,3 +216,17 @@ def test_retention_removes_files_that_no_row_names(run, tmp_path) -> None:
     assert code == 0
     assert "removed 1 files that no row names" in out
     assert not orphan.exists()
+
+
+def test_reviewed_images_and_boxes_are_written_for_training(run, tmp_path) -> None:
+    number = _read_one(tmp_path)
+    assert run("reviewed", "--task", "tuberculosis", "--out", tmp_path / "none")[0] == 2
+    service = Service.open({"DATA_FOLDER": str(tmp_path / "data")})
+    service.reviews.add(number, verdict="agree", actor=LOCAL, role="reviewer")
+    service.boxes.add(number, [{"box": [1, 2, 8, 9]}], bundle=None, actor=LOCAL, role="reviewer")
+    service.close()
+    code, out, _ = run("reviewed", "--task", "tuberculosis", "--out", tmp_path / "out", "--split", "train")
+    assert (code, "1 reviewed images" in out) == (0, True)
+    manifest = read_manifest(tmp_path / "out" / "manifest.csv")
+    assert manifest.splits() == {"train": 1}
+    assert load_lesions(manifest).boxes == {manifest.rows[0].name: [(1, 2, 8, 9)]}

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from secondread.errors import CannotOpen, Conflict, DataInvalid, UsageError
-from secondread.reading import Decision, FrameAnswer, Reading, load
+from secondread.reading import Decision, Findings, FrameAnswer, Reading, load
 from secondread.screening import screen
 from secondread.screening.engine import read_here
 from secondread.screening.journal import Journal
@@ -248,8 +248,9 @@ def test_one_frame_alone(folder, tmp_path):
 
 def test_every_key_of_a_reading_has_its_column():
     """One that has none would be lost in Parquet without a word."""
-    answers = (FrameAnswer(1, 0.5, 50, Decision.NEGATIVE),)
-    row = Reading("tuberculosis", probability=0.5, frames=answers, worst_frame=1).to_dict(path="x")
+    found = Findings((), 0.5)
+    answers = (FrameAnswer(1, 0.5, 50, Decision.NEGATIVE, found=found),)
+    row = Reading("tuberculosis", probability=0.5, found=found, frames=answers, worst_frame=1).to_dict(path="x")
     assert set(row) <= set(COLUMNS)
     assert set(row["frames"][0]) == set(FRAME_KEYS)
 

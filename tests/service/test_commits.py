@@ -78,6 +78,17 @@ def test_sixteen_at_once_wait_for_the_disk_less_than_once_each(
     service.trail.verify()
 
 
+def test_where_nobody_fails_each_is_done_once_without_a_savepoint(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.images.secret("deidentify")
+    with counted(monkeypatch, service.database) as work:
+        together_at_the_first(service, work)
+        at_once(N, storing(service))
+    assert not [one for one in work.statements if one.startswith(("SAVEPOINT", "ROLLBACK"))]
+    assert sum(one.startswith("INSERT INTO readings") for one in work.statements) == N
+
+
 def test_an_error_is_undone_alone_and_told_to_its_own_request(service: Service) -> None:
     store, alone = storing(service), service.readings._together
     shas = [hashlib.sha256(image_bytes(number)).hexdigest() for number in range(N)]

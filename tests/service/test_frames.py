@@ -1,5 +1,6 @@
 """Files of several frames in the store: read whole or at one frame, found again, their pictures kept and erased."""
 
+import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -179,3 +180,24 @@ def test_a_tumour_in_the_middle_of_a_file_is_found_on_every_way(
     by_command = {name: told[name] for name in by_python}
     ways = [one.contract(path="head.dcm", heatmap=None) for one in (at_once, queued)]
     assert [by_command, *ways] == [by_python] * 3
+
+
+def test_a_nifti_volume_is_read_as_a_series_and_kept_without_what_its_header_says(service: Service) -> None:
+    nib = pytest.importorskip("nibabel", reason="nibabel is not installed: the extra 'dicom' brings it")
+    reader = bright_reader("brain-tumour/best")
+    assert reader.bundle.series is not None
+    voxels = np.stack([one[::-1, ::-1].T for one in stack(10, (6, 7), blank=(), brain=True)], axis=2).astype(np.int16)
+    image = nib.Nifti1Image(voxels, np.diag([1.0, 1.0, 4.0, 1.0]))
+    image.header["descrip"] = b"Okonkwo"
+    desk = service.desk(lambda *_: reader)
+    kept = _kept(desk, ReadingRequest("brain-tumour"), gzip.compress(bytes(image.to_bytes())))
+    assert (kept.operating_point, len(kept.frames), kept.facts["format"]) == ("series", 10, "NIfTI")
+    assert kept.probability == reader.bundle.series.combine([one["probability"] for one in kept.frames])
+    data = service.images.image(kept.image_sha256)
+    assert b"Okonkwo" not in data
+    again = desk.answer(data, ReadingRequest("brain-tumour"), name="again", actor=ANNA)
+    assert (again.from_store, again.stored) == (True, kept)
+    named = _kept(desk, ReadingRequest("brain-tumour", operating_point="paper"), data)
+    assert (named.operating_point, named.probability) == ("paper", max(one["probability"] for one in named.frames))
+    drawn = {service.pictures.shown(kept.image_sha256, at, longest_side=512) for at in range(10)}
+    assert len(drawn) == 10

@@ -25,13 +25,16 @@ def bundle_of(reader: "Reader | AutoReader", bundle_id: str) -> "Bundle":
 
 def answer_in_words(reading: "Reading", path: str, bundle: "Bundle") -> list[str]:
     """Lines for a reading that is not refused: the answer first."""
-    from secondread.evidence.outlook import outlook
+    from secondread.evidence.outlook import outlook, series_outlook
+    from secondread.reading import SERIES
 
     assert reading.decision is not None, "a reading that is not refused has a decision"
     assert reading.threshold is not None
     decision = click.style(str(reading.decision), fg=_COLOURS[reading.decision], bold=True)
     rule = f"{reading.operating_point} {_from(reading.threshold, reading.low)}"
-    known = outlook(bundle.evidence, reading.threshold, reading.low).of(reading.decision, bundle.task)
+    series = reading.operating_point == SERIES
+    where = series_outlook(bundle.evidence) if series else outlook(bundle.evidence, reading.threshold, reading.low)
+    known = where.of(reading.decision, bundle.task)
     return [
         f"{path}  {decision}  score {reading.score} of 100 ({rule})  {reading.decision_text}",
         f"    {known}",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from secondread.cli.options import complete_bundles, complete_tasks, point_in_words
+from secondread.cli.upgrade import upgrade
 
 if TYPE_CHECKING:
     from secondread.tasks import Task
@@ -61,18 +62,31 @@ def models(as_json: bool) -> None:
             click.echo(f"    {name}: {summary}")
 
 
-@click.command()
-@click.argument("reference", required=False, metavar="[NAME|PATH]", shell_complete=complete_bundles)
+class _Bundles(click.Group):
+    """`bundles`, `bundles NAME` and `bundles upgrade`: a name is taken for a bundle's unless it is a command's."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        at = next((i for i, arg in enumerate(args) if not arg.startswith("-")), None)
+        if at is not None and args[at] not in self.commands:
+            args = [*args[:at], "--of", args[at], *args[at + 1 :]]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Bundles, invoke_without_command=True, subcommand_metavar="[NAME|PATH] | upgrade …")
+@click.option("--of", "reference", hidden=True, shell_complete=complete_bundles)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.option("--markdown", is_flag=True, help="The shipped bundles' evidence as a Markdown table.")
 @click.option(
     "--defaults", is_flag=True, help="With --markdown: a line for each bundle that reads where none is named."
 )
-def bundles(reference: str | None, as_json: bool, markdown: bool, defaults: bool) -> None:
+@click.pass_context
+def bundles(ctx: click.Context, reference: str | None, as_json: bool, markdown: bool, defaults: bool) -> None:
     """List the shipped bundles and those of your own (SECONDREAD_BUNDLES), or check one and show its card.
 
     A bundle that is damaged or not ours is refused with the reason, and the exit status is 1.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     from secondread.reading import default_bundles, list_bundles, load_bundle, own_bundles
 
     if reference is not None:
@@ -108,6 +122,9 @@ def bundles(reference: str | None, as_json: bool, markdown: bool, defaults: bool
         click.echo(f"{click.style(row['id'], bold=True)}  {size}  {measured}{default}")
         for promise in row["promises"]:
             click.echo(f"    {promise['operating_point']}: {promise['in_words']}")
+
+
+bundles.add_command(upgrade)
 
 
 def _row(bundle: Any, default: dict[str, str]) -> dict[str, Any]:

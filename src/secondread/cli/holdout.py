@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from secondread.cli.options import command_line, seeds_of
+from secondread.cli.options import command_line, complete_bundles, seeds_of
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -35,8 +35,21 @@ if TYPE_CHECKING:
     default=None,
     help="Of one collection: so many blocks of its groups, each left out in turn.",
 )
+@click.option(
+    "--into",
+    default=None,
+    metavar="NAME|PATH",
+    shell_complete=complete_bundles,
+    help="Put the table into the evidence of the bundle that was built of this one plan.",
+)
 def holdout(
-    plans: tuple[str, ...], data: Path, out: Path, together: tuple[str, ...], seeds: str, blocks: int | None
+    plans: tuple[str, ...],
+    data: Path,
+    out: Path,
+    together: tuple[str, ...],
+    seeds: str,
+    blocks: int | None,
+    into: str | None,
 ) -> None:
     """Train recipe files without each hospital in turn, and measure them on it.
 
@@ -50,14 +63,19 @@ def holdout(
     from secondread.cli.progress import epoch_bars
     from secondread.data import load_data
     from secondread.errors import ExtraMissing
+    from secondread.reading import load_bundle
 
     try:
+        from secondread.lab.carried import keep_in
         from secondread.lab.holdout import holdout as run_holdout
         from secondread.lab.pages import area_in_words
         from secondread.training.build import load_plan
     except ModuleNotFoundError as error:
         raise ExtraMissing.of("training", "train") from error
     chosen = [load_plan(plan) for plan in plans]
+    bundle = None if into is None else load_bundle(into)  # a name that is none is told before hours of training
+    if bundle is not None and len(chosen) != 1:
+        raise click.UsageError("--into takes one plan: the one that the bundle was built of")
     with epoch_bars(Console(stderr=True)) as tell:
         table = run_holdout(
             chosen,
@@ -73,6 +91,9 @@ def holdout(
         places = ", ".join(f"{name} {area_in_words(results)}" for name, results in plan["hospitals"].items())
         click.echo(f"{plan['name']}: mean AUC {plan['mean_roc_auc']:.3f}; left out: {places}")
     click.echo(f"page: {out / 'holdout.md'}")
+    if bundle is not None:
+        keep_in(bundle, table)
+        click.echo(f"{bundle.id}: its evidence and card hold the table")
 
 
 @click.command()

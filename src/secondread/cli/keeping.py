@@ -1,6 +1,7 @@
-"""What is kept, looked after: one person erased everywhere, and database and folder compared and mended."""
+"""What is kept, looked after: exported for training, one person erased everywhere, database and folder compared."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,6 +39,24 @@ def erase(patient: str, reading: int | None, dry_run: bool, yes: bool, **options
         service.erasure.erase(patient=patient, reading=reading, key=found.key, actor=who())
         click.echo(f"erased; the trail says so under erasure:{found.key}")
         click.echo(f"keep a copy of {service.erasure.list_name} where the backups are: they still hold this person")
+
+
+@click.command()
+@click.option("--task", required=True, metavar="NAME", help="Of one task: its label is what reviewers concluded.")
+@click.option(
+    "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="A folder, made where it is not."
+)
+@click.option("--split", type=click.Choice(["train", "val", "test"]), help="The split that all get; else none.")
+@service_options
+def reviewed(task: str, out: Path, split: str | None, **options: Any) -> None:
+    """Write reviewed images for `secondread train --data`: manifest.csv, the images, and boxes.json with the boxes that
+    people saved.
+    """
+    from secondread.tasks import task_named
+
+    with open_service(**options) as service:
+        n = service.exports.manifest(out, task=task_named(task).name, split=split or "", actor=who())
+    click.echo(f"{n} reviewed images in {out / 'manifest.csv'}")
 
 
 def _tell(found: "Erasable") -> None:

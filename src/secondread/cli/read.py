@@ -66,10 +66,10 @@ def read(
         heatmaps.mkdir(parents=True, exist_ok=True)
     used: list[str] = []  # bundles that read something
     unopened = 0
-    files, names = tee(_walk(paths))  # the reader runs a little ahead of the names
+    files, names = tee(walk_files(paths))  # the reader runs a little ahead of the names
     for reading in reader.read_many(files, frame=alone, keep_image=heatmaps is not None):
         path = next(names)
-        picture = _write_heatmap(reading, path, heatmaps) if heatmaps is not None else None
+        picture = _write_heatmap(reading, path, heatmaps, reader) if heatmaps is not None else None
         unopened += reading.refusal is not None and reading.refusal.code == "cannot_open"
         row = reading.to_dict(path=shown(path), heatmap=None if picture is None else shown(picture))
         if reading.bundle and reading.bundle not in used:
@@ -97,7 +97,7 @@ def _meaning(reading: "Reading", reader: "Reader | AutoReader") -> dict[str, Any
     return (NOT_MEASURED if found is None else found.to_dict()) | {"local": None}
 
 
-def _walk(paths: tuple[Path, ...]) -> Iterator[Path]:
+def walk_files(paths: tuple[Path, ...]) -> Iterator[Path]:
     """Files as given, and those under a folder in the order of their names; hidden ones are left out."""
     for path in paths:
         if not _is_folder(path):
@@ -121,7 +121,25 @@ def _in_words(reading: "Reading", path: str, reader: "Reader | AutoReader") -> s
         return f"{path}  {click.style('refused', bold=True)}: {reading.refusal.message} [{reading.refusal.code}]"
     assert reading.bundle is not None, "a reading that is not refused names its bundle"
     answer = answer_in_words(reading, path, bundle_of(reader, reading.bundle))
-    return "\n".join([*answer, *_frames_in_words(reading), *(f"    note: {warning}" for warning in reading.warnings)])
+    return "\n".join(
+        [
+            *answer,
+            *_boxes_in_words(reading),
+            *_frames_in_words(reading),
+            *(f"    note: {warning}" for warning in reading.warnings),
+        ]
+    )
+
+
+def _boxes_in_words(reading: "Reading") -> list[str]:
+    """Where they lie, the surest first: x, y, width and height in pixels, and the score."""
+    from secondread.stats.scale import score_of
+
+    said = [
+        f"{', '.join(f'{side:.0f}' for side in one.box)} ({score_of(one.score, reading.threshold, reading.low)})"
+        for one in reading.findings or ()
+    ]
+    return [f"    boxes: {'; '.join(said)}"] if said else []
 
 
 def _frames_in_words(reading: "Reading") -> list[str]:
@@ -135,16 +153,21 @@ def _frames_in_words(reading: "Reading") -> list[str]:
     return [f"    frames: {'; '.join(said)}"] if said else []
 
 
-def _write_heatmap(reading: "Reading", path: Path, folder: Path) -> Path | None:
-    """The image with its heat map laid over it, as PNG; None for a refusal."""
-    if reading.heatmap is None or reading.image is None:
+def _write_heatmap(reading: "Reading", path: Path, folder: Path, reader: "Reader | AutoReader") -> Path | None:
+    """The image with its heat map and its boxes laid over it, as PNG; None for a refusal."""
+    if reading.heatmap is None or reading.image is None or reading.bundle is None:
         return None
     from secondread.files import shortened, write_bytes
+    from secondread.reading import drawn_from
 
     target = folder / shortened(path.stem, ".heatmap.png")
     number = 2
     while target.exists():
         target = folder / shortened(path.stem, f"-{number}.heatmap.png")
         number += 1
-    write_bytes(target, reading.heatmap.blended_png(reading.image, outlines=True))
+    points = bundle_of(reader, reading.bundle).operating_points.items()
+    dotted, solid = drawn_from({name: point.threshold for name, point in points}, reading.threshold, reading.low)
+    boxes = [(one.box, one.score > solid) for one in reading.findings or () if one.score > dotted]
+    drawn = reading.heatmap.blended_png(reading.image, outlines=reading.findings is None, boxes=boxes)
+    write_bytes(target, drawn)
     return target

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from secondread.cli.options import complete_bundles
+from secondread.cli.options import complete_bundles, service_options
 
 if TYPE_CHECKING:
     from secondread.reading import Bundle
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--scores",
-    required=True,
+    default=None,
     type=click.Path(path_type=Path),
     help="CSV: `outcome` (0 or 1) and `probability` (or `score`, 0–1, or `logit`); `group` or `patient`, `bundle`.",
 )
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The new bundle's folder.")
+@click.option("--out", default=None, type=click.Path(file_okay=False, path_type=Path), help="The new bundle's folder.")
 @click.option(
     "--confidence",
     type=click.FloatRange(0.5, 1, min_open=True, max_open=True),
@@ -48,21 +48,60 @@ if TYPE_CHECKING:
 )
 @click.option("--name", default=None, help="The new bundle's name; default: that of the folder.")
 @click.option("--force", is_flag=True, help="Write the bundle even where the scores speak against it; for research.")
+@click.option("--unlabelled", is_flag=True, help="From scores alone, without outcomes: see below.")
+@click.option(
+    "--images",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="With --unlabelled: files or folders to read, in place of --scores. May be given again.",
+)
+@click.option("--store", is_flag=True, help="With --unlabelled: the bundle's readings that are kept here.")
+@click.option(
+    "--prevalence",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=None,
+    metavar="SHARE",
+    help="With --unlabelled: share of the diseased among these images, known from elsewhere; moves the thresholds.",
+)
+@click.option("--set", "to_set", is_flag=True, help="With --unlabelled: set what was found for this site.")
+@service_options
 def recalibrate(
     bundle: str,
-    scores: Path,
-    out: Path,
+    scores: Path | None,
+    out: Path | None,
     confidence: float,
     worst_case: bool,
     method: str,
     name: str | None,
     force: bool,
+    unlabelled: bool,
+    images: tuple[Path, ...],
+    store: bool,
+    prevalence: float | None,
+    to_set: bool,
+    **options: Any,
 ) -> None:
     """Fit temperature and operating points to a site, from local scores and outcomes.
 
     The weights stay as they are; a new bundle is written beside the old one. Nothing is written, and the exit status is
     2, where the scores do not rank the diseased higher, are all alike, or leave the temperature undecided.
+
+    With --unlabelled no outcomes are needed, and less can be said. Alone it estimates how common disease is there, if
+    nothing else differs (label shift), and refuses where the scores speak against that, or are too few to. --set makes
+    it this site's prevalence; thresholds stay, as label shift moves no sensitivity or specificity. With --prevalence it
+    moves the thresholds so that as many images are flagged as should be where so many are diseased; --out writes them
+    as a new bundle, --set makes the moved default point this site's own. That trades one rate for the other; it brings
+    no order into scores that have none.
     """
+    if unlabelled:
+        from secondread.cli.unlabelled import Asked, run
+
+        run(bundle, Asked(scores, images, store, prevalence, out, name, to_set, force, options))
+        return
+    if images or store or prevalence is not None or to_set:
+        raise click.UsageError("--images, --store, --prevalence and --set go with --unlabelled")
+    if scores is None or out is None:
+        raise click.UsageError("give --scores and --out, or --unlabelled")
     from datetime import date
 
     from rich.console import Console

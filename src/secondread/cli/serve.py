@@ -32,7 +32,21 @@ def serve(host: str, port: int, processes: int | None, **options: Any) -> None:
     settings = service_settings(**options)
     if processes is not None:
         settings["PROCESSES"] = processes
+    settings["RESULTS"] = _result
     serve_web(host=host, port=port, config=settings, on_listening=lambda address: _say_ready(address, settings))
+
+
+def _result(service: Any, reading_id: int, kind: str, *, actor: Any) -> bytes:
+    """A DICOM object of a reading. Raises ExtraMissing."""
+    from secondread.errors import ExtraMissing
+
+    try:
+        import highdicom  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ExtraMissing.of("writing results as DICOM objects", "dicom") from error
+    from secondread.dicom.results import make_file
+
+    return make_file(service, reading_id, kind, actor=actor)
 
 
 def _say_ready(address: str, settings: dict[str, Any]) -> None:
@@ -66,7 +80,7 @@ def work(until_empty: bool, **options: Any) -> None:
     settings = service_settings(**options)
     service = Service.open(settings)
     telemetry = Telemetry.open(settings)
-    worker = service.worker(readers_of(settings).get)
+    worker = service.worker(readers_of(settings).follow(service.upgrades.chosen).get)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
     try:

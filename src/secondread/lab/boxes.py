@@ -10,15 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from secondread.data import Manifest, PreparedSet, Row
-from secondread.evidence.detection import Found, detection_table, only_truth
-from secondread.evidence.localisation import TOLERANCE, load_lesions
+from secondread.evidence.detection import SIZES, Found, detection_table, only_truth
+from secondread.evidence.localisation import TOLERANCE, boxes_of, load_lesions
 from secondread.images import PrepareSpec, decode, prepare
 from secondread.images.prepare import Box
 from secondread.models.cam import MapGeometry
-from secondread.reading.findings import Finding, findings_of
+from secondread.reading.findings import Focus, findings_of
 from secondread.stats.bootstrap import Statistic, bootstrap, grouped_means
 from secondread.stats.metrics import weighted_average_precision, weighted_roc_auc
-from secondread.training.boxes import boxes_of
 from secondread.training.build import BundlePlan, MemberPlan, weights_name
 from secondread.training.device import choose_device
 from secondread.training.export import WithScaling
@@ -31,7 +30,6 @@ _LOWEST = -5.0  # logit: boxes below say nothing, and only lengthen the list
 _MOST = 20  # boxes an image
 _BATCH = 16
 _FEW = 10  # drawn boxes; of fewer nothing is said
-SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, np.inf)}  # pixels, as COCO's
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ def found_in(
     for number, row in enumerate(prepared.rows):
         image = decode(row.path.read_bytes())
         shown, image_size = prepare(image, first.spec).box, (image.width, image.height)
-        found: list[Finding] = []
+        found: list[Focus] = []
         if boxes is not None:
             found = findings_of(
                 scores[number],

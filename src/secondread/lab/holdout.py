@@ -117,13 +117,21 @@ def measure_without(
     """How the mean of the members does at the hospital that none of them saw, each also alone.
 
     The mean is that of a merged bundle: logits divided by their temperature on validation, weighed by the shares. The
-    screening point is chosen on the other hospitals' validation rows.
+    screening and confirm points are chosen on the other hospitals' validation rows.
     """
     labels, groups = _labels(hospital), _groups(hospital)
     val, measured = _mean(hospital, members, shares)
     calibration = fit_calibration("temperature", val, labels["val"])
-    point = _screening(task, calibration, val, labels["val"], groups["val"])
-    rates = rates_at(labels["measured"], calibration.apply(measured) > point["threshold"], groups["measured"])
+    points = _points(task, calibration, val, labels["val"], groups["val"])
+
+    def at(threshold: float) -> dict[str, Any]:
+        rates = rates_at(labels["measured"], calibration.apply(measured) > threshold, groups["measured"])
+        return {
+            "threshold": threshold,
+            "sensitivity": rates.sensitivity.to_dict(),
+            "specificity": rates.specificity.to_dict(),
+        }
+
     return {
         "n_train": len(hospital.train),
         "n_val": len(hospital.val),
@@ -131,11 +139,7 @@ def measure_without(
         "n_positive": int(labels["measured"].sum()),
         "roc_auc": auc_interval(labels["measured"], measured, groups=groups["measured"]).to_dict(),
         "val_roc_auc": auc_interval(labels["val"], val, groups=groups["val"]).to_dict(),
-        "screening": {
-            "threshold": point["threshold"],
-            "sensitivity": rates.sensitivity.to_dict(),
-            "specificity": rates.specificity.to_dict(),
-        },
+        **{name: at(points[name]["threshold"]) for name in ("screening", "confirm")},
         "members": [
             auc_interval(labels["measured"], scores.measured, groups=groups["measured"]).to_dict() for scores in members
         ],
@@ -181,7 +185,7 @@ def pooled_without(
     return auc_interval(np.concatenate(labels), np.concatenate(scores), groups=groups).to_dict()
 
 
-def _screening(
+def _points(
     task: Task, calibration: Calibration, logits: np.ndarray, labels: np.ndarray, groups: Sequence[str]
 ) -> dict[str, Any]:
     on = ValidationSet(
@@ -194,7 +198,7 @@ def _screening(
     )
     return choose_operating_points(
         on, target_sensitivity=task.target_sensitivity, target_specificity=task.target_specificity
-    )["screening"]
+    )
 
 
 def holdout(

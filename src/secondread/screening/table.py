@@ -16,7 +16,7 @@ COLUMNS = (
     "path", "task", "bundle", "probability", "score", "decision", "operating_point", "warnings", "heatmap", "refusal",
     "findings", "frames", "worst_frame",
 )  # fmt: skip
-FRAME_KEYS = ("frame", "score", "decision", "refusal")
+FRAME_KEYS = ("frame", "score", "decision", "refusal", "findings")
 _GROUP = 2000  # rows held at a time
 Add = Callable[[Row], None]
 
@@ -105,8 +105,8 @@ def _schema() -> Any:
     import pyarrow as arrow
 
     text, whole, number = arrow.string(), arrow.int32(), arrow.float64()
-    frame_kinds = dict(zip(FRAME_KEYS, (whole, whole, text, text), strict=True))
     finding = arrow.struct([("box", arrow.list_(number)), ("score", number), ("label", text)])
+    frame_kinds = dict(zip(FRAME_KEYS, (whole, whole, text, text, arrow.list_(finding)), strict=True))
     kinds = {
         "probability": number,
         "score": whole,

@@ -5,13 +5,20 @@ from secondread.service.agreement import AgreementStatistics, AgreementTable, Ju
 from secondread.service.answers import Answer, Answers
 from secondread.service.archives import members
 from secondread.service.backup import BackupFacts, back_up, restore
+from secondread.service.boxes import Drawing, DrawnBox, DrawnBoxes, Mark, marks_of
+from secondread.service.changes import Changes, Counting, Pair
 from secondread.service.checkpoints import Checkpoint
 from secondread.service.database import OF_REQUESTS, Database, wait_at_most
 from secondread.service.desk import Answered, ReadingDesk
+from secondread.service.dicom_exports import NODE, DicomExports, Export
+from secondread.service.dicom_facts import Arrival, DicomObject, Facts
+from secondread.service.dicom_objects import NEW, OTHER, SAME, DicomObjects
+from secondread.service.dicom_series import DicomSeries, Waiting
 from secondread.service.drift import AGAINST, FIRST_DAYS, Drift, DriftTable, Sight, Window
 from secondread.service.erasure import Erasable, Erasing, Erasure, Left, read_erasings
 from secondread.service.exports import ReviewedExport, csv_text
 from secondread.service.filters import Filter
+from secondread.service.identities import IDENTIFY, Identities, Identity, Instance
 from secondread.service.image_store import ImageStore
 from secondread.service.intake import Bounds, Intake, Staged
 from secondread.service.object_storage import storage_of
@@ -38,6 +45,8 @@ from secondread.service.reviews import VERDICTS, Review, Reviews
 from secondread.service.service import Service
 from secondread.service.sessions import DEVICE_LASTS, LONGEST_SESSION, Begun, LoginSession, Sessions
 from secondread.service.settings import SETTINGS, Setting, data_folder_of, settings_from
+from secondread.service.stacks import Slice
+from secondread.service.studies import Around, Belongs, Studies, together
 from secondread.service.telemetry import Telemetry
 from secondread.service.tokens import Token, Tokens
 from secondread.service.trail import (
@@ -52,6 +61,7 @@ from secondread.service.trail import (
     scopes_of,
 )
 from secondread.service.triage import REVIEW_STATES, triage_of, triage_reason
+from secondread.service.upgrades import ANSWERS, SHADOW, BundleChoice, Upgrades
 from secondread.service.uploads import STATES, Batch, Claim, Item, NewItem, ReadingRequest
 from secondread.service.users import User
 from secondread.service.worker import Worker
@@ -59,18 +69,25 @@ from secondread.service.worklist import BY_TIME, ORDERS, Page, Worklist
 
 __all__ = [
     "AGAINST",
+    "ANSWERS",
     "BY_TIME",
     "DEVICE_LASTS",
     "FIRST_DAYS",
     "HEAT_MAP_PIXELS",
+    "IDENTIFY",
     "LOCAL",
     "LONGEST_SESSION",
+    "NEW",
+    "NODE",
     "OF_REQUESTS",
     "ORDERS",
+    "OTHER",
     "REVIEW_STATES",
     "ROLES",
+    "SAME",
     "SCOPES",
     "SETTINGS",
+    "SHADOW",
     "SITE",
     "STATES",
     "THUMBNAIL_PIXELS",
@@ -84,38 +101,58 @@ __all__ = [
     "Answered",
     "Answers",
     "AnyReader",
+    "Around",
+    "Arrival",
     "AuditTrail",
     "BackupFacts",
     "Batch",
     "Begun",
+    "Belongs",
     "Bounds",
+    "BundleChoice",
+    "Changes",
     "Checkpoint",
     "Claim",
+    "Counting",
     "Database",
+    "DicomExports",
+    "DicomObject",
+    "DicomObjects",
+    "DicomSeries",
     "Draft",
+    "Drawing",
+    "DrawnBox",
+    "DrawnBoxes",
     "Drift",
     "DriftTable",
     "Erasable",
     "Erased",
     "Erasing",
     "Erasure",
+    "Export",
+    "Facts",
     "Filter",
     "Finding",
     "Gap",
     "GetReader",
+    "Identities",
+    "Identity",
     "ImageStore",
+    "Instance",
     "Intake",
     "Item",
     "Judged",
     "Left",
     "Local",
     "LoginSession",
+    "Mark",
     "Meaning",
     "Measured",
     "NewItem",
     "OperatingPoints",
     "Outcome",
     "Page",
+    "Pair",
     "PatientLine",
     "Prevalences",
     "Queue",
@@ -135,13 +172,17 @@ __all__ = [
     "Sight",
     "SitePoint",
     "SitePrevalence",
+    "Slice",
     "Staged",
     "StoredReading",
+    "Studies",
     "Telemetry",
     "Token",
     "Tokens",
+    "Upgrades",
     "User",
     "Verified",
+    "Waiting",
     "Window",
     "Worker",
     "Worklist",
@@ -152,6 +193,7 @@ __all__ = [
     "csv_text",
     "data_folder_of",
     "heat_map_name",
+    "marks_of",
     "may_review",
     "members",
     "operating_point_of",
@@ -163,6 +205,7 @@ __all__ = [
     "scopes_of",
     "settings_from",
     "storage_of",
+    "together",
     "triage_of",
     "triage_reason",
     "wait_at_most",

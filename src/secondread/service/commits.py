@@ -1,7 +1,7 @@
 """Group commit: what several threads store at the same moment is one transaction, and waits for the disk once.
 
-Each has a savepoint of its own: an error undoes what that one did, its lines of the trail among it, and reaches it
-alone. Nothing returns before the commit of all of them is on the disk.
+An error undoes what that one did, its lines of the trail among it, and reaches it alone: where one is met, all are done
+anew, each within a savepoint. Nothing returns before the commit of all of them is on the disk.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,17 +35,31 @@ class GroupCommit:
         """What `do` gives, once it is committed. Raises what it raises, and as `Database.begin`.
 
         key: of what it locks first. Works go in the order of their keys, so that two processes which commit groups
-        with the same images in them cannot wait for one another.
+        with the same images in them cannot wait for one another. do: may be called twice, what it did first undone.
         """
         found: _Found = self._together(_Work(key, do))
         return found
 
     def _commit(self, works: Sequence[_Work]) -> list[Any]:
         found: list[Any] = [None] * len(works)
+        order = sorted(range(len(works)), key=lambda at: works[at].key)
+        failed = False
+        try:
+            with self._database.begin() as session:
+                for place in order:
+                    failed = True
+                    found[place] = works[place].do(session)
+                    failed = False
+            return found
+        except Exception:
+            if not failed or len(works) == 1:
+                raise
+        return self._commit_each(works, order)
+
+    def _commit_each(self, works: Sequence[_Work], order: Sequence[int]) -> list[Any]:
+        found: list[Any] = [None] * len(works)
         with self._database.begin() as session:
-            if len(works) == 1:
-                return [works[0].do(session)]
-            for place in sorted(range(len(works)), key=lambda at: works[at].key):
+            for place in order:
                 try:
                     with undone_with(session), session.begin_nested():
                         found[place] = works[place].do(session)

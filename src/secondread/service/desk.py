@@ -12,9 +12,20 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from secondread.errors import ImageError, NotThere
-from secondread.images import Image, decode
+from secondread.images import Image
 from secondread.images.steps import step
-from secondread.reading import FrameAnswer, HeatMap, OperatingPoint, Reader, Reading, Refusal, check_image, decide
+from secondread.reading import (
+    SERIES,
+    Findings,
+    FrameAnswer,
+    HeatMap,
+    OperatingPoint,
+    Reader,
+    Reading,
+    Refusal,
+    check_image,
+    decide,
+)
 from secondread.service.image_store import ImageStore
 from secondread.service.intake import Intake, Sent, Staged
 from secondread.service.map_cells import pack
@@ -22,6 +33,7 @@ from secondread.service.outcomes import Draft, Outcome, StoredReading
 from secondread.service.points import OperatingPoints
 from secondread.service.readers import GetReader
 from secondread.service.readings import ReadingStore
+from secondread.service.stacks import decode_kept, picture_of, slices_of
 from secondread.service.trail import Actor
 from secondread.service.uploads import ReadingRequest
 from secondread.stats.scale import score_of
@@ -95,8 +107,11 @@ class ReadingDesk:
         """What is answered to an image that is staged, without storing it: for the queue, which does so as it closes
         the item. Raises NotThere where the image was erased, and as `answer`.
         """
-        staged = self._intake.staged(sha256)
-        known = self._known(sha256, asked)
+        return self.look_at(self._intake.staged(sha256), asked)
+
+    def look_at(self, staged: Staged, asked: ReadingRequest) -> Draft | StoredReading:
+        """The same of an image that is at hand, as it is kept."""
+        known = self._known(staged.sha256, asked)
         with suppress(ImageError):  # beyond a limit that was lowered: then reading it says so
             if known is not None and self._still_read(self._image(staged, known), asked):
                 return known
@@ -126,9 +141,9 @@ class ReadingDesk:
         reader = self._readers(task, name)
         if not isinstance(reader, Reader) or reader.bundle.sha256 != reading.bundle_sha256:
             raise NotThere("the bundle that read this file is not installed any more")
-        data = self._readings.image(reading.id, actor=actor)
+        data, inside = picture_of(self._images, self._readings.image(reading.id, actor=actor), frame)
         with self._turn:
-            heatmap = reader.read(data, frame=frame).heatmap
+            heatmap = reader.read(data, frame=inside).heatmap
         if heatmap is None:
             raise NotThere(f"frame {frame + 1} has no heat map")
         return heatmap
@@ -168,7 +183,7 @@ class ReadingDesk:
 
     def _image(self, staged: Staged, known: StoredReading) -> Image:
         with self._turn:
-            return decode(staged.data, frame=known.frame, limits=self._intake.limits)
+            return decode_kept(self._images, staged.data, known.frame, self._intake.limits)
 
     def _still_read(self, image: Image, asked: ReadingRequest) -> bool:
         """Whether the task's file still lets such a header be read: it may have said less when this was stored."""
@@ -183,19 +198,24 @@ class ReadingDesk:
         if not isinstance(reader, Reader):
             return None
         point = self._point(reader, asked) or reader.operating_point
-        wanted = Outcome(operating_point=point.name, threshold=point.threshold, low=point.low, high=point.high)
-        bundle_sha256 = reader.bundle.sha256
+        series = reader.series_point() if asked.point is None else None
         return self._readings.find(
-            sha256, bundle_sha256=bundle_sha256, point_keys=[wanted.point_key], frame=asked.index
+            sha256,
+            bundle_sha256=reader.bundle.sha256,
+            point_keys=[_key_of(point)],
+            whole_keys=None if series is None else [_key_of(series.point)],
+            frame=asked.index,
         )
 
     def _read(self, staged: Staged, asked: ReadingRequest) -> tuple[Draft, Reading, Reader | None]:
         """What is kept is read, so that an image sent at once and one through the queue cannot differ."""
         reader = self._readers(asked.task, asked.bundle)
         with self._turn:
-            reading = reader.read(staged.data, operating_point=asked.point, frame=asked.index, keep_image=True)
+            source = slices_of(self._images, staged.data, self._intake.limits) or staged.data
+            reading = reader.read(source, operating_point=asked.point, frame=asked.index, keep_image=True)
         among = (reader,) if isinstance(reader, Reader) else reader.readers
-        used = next((one for one in among if one.task.name == reading.task), None)
+        of_task = [one for one in among if one.task.name == reading.task]
+        used = next((one for one in of_task if reading.bundle in (None, one.bundle.id)), None)
         point = None if used is None or reading.refusal is not None else self._point(used, asked)
         return _draft(reading, staged, used, point), reading, used
 
@@ -204,6 +224,10 @@ class ReadingDesk:
         if asked.point is not None:
             return reader.bundle.operating_point(asked.point)
         return self._points.active_point(reader.bundle)
+
+
+def _key_of(point: OperatingPoint) -> str:
+    return Outcome(operating_point=point.name, threshold=point.threshold, low=point.low, high=point.high).point_key
 
 
 def _draft(reading: Reading, staged: Staged, reader: Reader | None, point: OperatingPoint | None) -> Draft:
@@ -226,9 +250,16 @@ def _draft(reading: Reading, staged: Staged, reader: Reader | None, point: Opera
         return replace(draft, refusal_code=refusal.code, refusal_message=refusal.message)
     assert reader is not None, "an answer without its reader"
     assert reading.probability is not None
+    series = reader.bundle.series if reading.operating_point == SERIES else None
     if point is None:
-        own = reader.operating_point
-        point = own if own.name == reading.operating_point else reader.bundle.operating_point(reading.operating_point)
+        own, name = reader.operating_point, reading.operating_point
+        point = own if series or own.name == name else reader.bundle.operating_point(name)
+    alone = point  # of a single picture
+    frames = tuple(_frame(one, point) for one in reading.frames)
+    facts = draft.facts
+    if series is not None:  # the site's point, or the bundle's for single pictures, decides of each slice alone
+        facts = facts | {"frame_point": [point.threshold, point.low]}
+        point = series.point
     decision = decide(reading.probability, point)
     heat_map = reading.heatmap
     return replace(
@@ -239,11 +270,12 @@ def _draft(reading: Reading, staged: Staged, reader: Reader | None, point: Opera
         high=point.high,
         probability=reading.probability,
         decision=str(decision),
-        frames=tuple(_frame(one, point) for one in reading.frames),
+        frames=frames,
+        findings=_boxes(reading.found, alone),
         decision_text=reader.task.words[decision],
         warnings=tuple(dict.fromkeys((*reading.warnings, *staged.notes))),
         map_cells=None if heat_map is None else pack(heat_map),
-        facts=draft.facts | ({} if heat_map is None else {"map_cell": [round(side, 1) for side in heat_map.cell]}),
+        facts=facts | ({} if heat_map is None else {"map_cell": [round(side, 1) for side in heat_map.cell]}),
     )
 
 
@@ -253,7 +285,17 @@ def _frame(one: FrameAnswer, point: OperatingPoint | None) -> dict[str, Any]:
     if point is not None and one.probability is not None:
         row["score"] = score_of(one.probability, point.threshold, point.low)
         row["decision"] = str(decide(one.probability, point))
-    return row | {"refusal": one.refusal.code if one.refusal else None}
+    boxes = _boxes(one.found, point)
+    found = {} if boxes is None else {"findings": list(boxes)}
+    return row | {"refusal": one.refusal.code if one.refusal else None} | found
+
+
+def _boxes(found: Findings | None, point: OperatingPoint | None) -> tuple[dict[str, Any], ...] | None:
+    """Those that reach the point that decides, or any of the bundle's."""
+    if found is None:
+        return None
+    least = None if point is None else point.threshold if point.low is None else point.low
+    return tuple(one.to_dict() for one in found.reaching(least))
 
 
 def _facts(image: Image, staged: Staged) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from sqlalchemy import select
 from secondread.errors import UnknownName
 from secondread.evidence.evidence import Scored
 from secondread.evidence.measured import measured_predictions
+from secondread.evidence.unlabelled import reference_of
 from secondread.reading import Bundle, OperatingPoint
 from secondread.service.database import Database
 from secondread.service.points import OperatingPoints
@@ -144,6 +145,21 @@ class Drift:
         }
         return DriftTable(windows, against, level, **sights)
 
+    def scores(self, sha256: str) -> list[tuple[float, str]]:
+        """Probability and patient (else the image) of every image that a bundle read here; of several frames none."""
+        statement = (
+            select(ReadingRow.image_sha256, ReadingRow.probability, ReadingRow.frames, ImageRow.patient)
+            .join(ImageRow, ImageRow.sha256 == ReadingRow.image_sha256)
+            .where(
+                ReadingRow.bundle_sha256 == sha256,
+                ReadingRow.probability.is_not(None),
+                ReadingRow.deleted_at.is_(None),
+            )
+        )
+        with self._database.reading() as session:
+            rows = {row.image_sha256: row for row in session.execute(statement) if not row.frames}
+        return [(row.probability, row.patient or image) for image, row in rows.items()]
+
     def _began(self, sha256: str, point: str, source: str | None) -> datetime:
         """When the bundle first read here at the point; this moment where it has not yet."""
         statement = select(ReadingRow.created_at).where(
@@ -173,21 +189,6 @@ class Drift:
             statement = statement.where(ReadingRow.source == source)
         with self._database.reading() as session:
             return [dict(row) for row in session.execute(statement).mappings()]
-
-
-def reference_of(bundle: Bundle, split: str) -> Reference:
-    """What a bundle's evidence says of one split. Raises UsageError where it has none."""
-    rows = measured_predictions(bundle, split)
-    read = [row for row in rows if row.probability is not None]
-    positives, negatives = (
-        Scores.of(
-            [row.probability for row in read if row.label == label and row.probability is not None],
-            [row.group for row in read if row.label == label],
-        )
-        for label in (1, 0)
-    )
-    refused = np.array([row.probability is None for row in rows], dtype=bool)
-    return Reference(positives, negatives, proportion(refused, group_codes([row.group for row in rows])))
 
 
 def _rates_in(bundle: Bundle, split: str, point: OperatingPoint) -> tuple[Interval, Interval]:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from secondread.errors import CannotOpen, Conflict, DataInvalid, NotThere, UsageError
 from secondread.service.database import Database
+from secondread.service.dicom_series import members_of
 from secondread.service.image_store import ERASURES, ImageStore
 from secondread.service.maintenance import maintenance
 from secondread.service.retention import WAITING_STATES, erase_image
@@ -157,7 +158,9 @@ class Erasure:
                 raise NotThere(f"there is no reading {reading}")
             image = session.get_one(ImageRow, row.image_sha256)
             if not image.patient:
-                return self._of(session, "", [image])
+                slices = members_of(session, [image.sha256], self._images)
+                of_slices = session.scalars(select(ImageRow).where(ImageRow.sha256.in_(slices)))
+                return self._of(session, "", [image, *of_slices])
             patient = image.patient
         return self._of(session, *_of_patient(session, patient))
 

@@ -12,6 +12,9 @@ from sqlalchemy import select
 
 from secondread.data import Manifest, Row, safe, write_manifest
 from secondread.errors import CannotOpen, DataInvalid
+from secondread.evidence.localisation import BOXES
+from secondread.files import write_json
+from secondread.service.boxes import Drawing, last_drawn
 from secondread.service.database import Database
 from secondread.service.erasure import note_exported
 from secondread.service.filters import Filter, conditions_of
@@ -19,6 +22,7 @@ from secondread.service.image_store import ImageStore
 from secondread.service.outcomes import WHOLE
 from secondread.service.tables import ImageRow
 from secondread.service.trail import Actor, record
+from secondread.tasks import load_task
 
 _SUFFIXES = {"DICOM": ".dcm", "PNG": ".png", "JPEG": ".jpg", "TIFF": ".tiff", "WebP": ".webp", "BMP": ".bmp"}
 _CHUNK = 1 << 15  # characters
@@ -58,6 +62,7 @@ class _Reviewed:
     bundle: str
     probability: float | None
     finding: int
+    drawn: Drawing | None = None  # the boxes that a person saved last
 
 
 class ReviewedExport:
@@ -68,20 +73,24 @@ class ReviewedExport:
         self._images = images
 
     def manifest(self, folder: Path, *, task: str, only: Filter | None = None, split: str = "", actor: Actor) -> int:
-        """Write `manifest.csv` and the images into a folder; gives the number of images.
+        """Write `manifest.csv` and the images into a folder, and `boxes.json` where people drew boxes; gives the number
+        of images.
 
         patient: the pseudonym of a DICOM file's patient, so that one person's images stay in one split. split: empty
         lets `secondread data split` divide them. An image read by several bundles counts once; one on which its
         readings were reviewed to different findings is left out, as no label is known. So is a file of several frames:
-        its finding is of all of them, its score the highest, and training takes one picture of a file.
+        its finding is of all of them, its score the highest, and training takes one picture of a file. Boxes are those
+        that were saved last, of images with disease; of one whose boxes nobody saved it is not known where they lie.
         Raises DataInvalid, CannotOpen.
         """
         found: dict[str, _Reviewed] = {}
         contradicted = set()
         for row in self._reviewed(replace(only or Filter(), task=task)):
-            if row.image in found and found[row.image].finding != row.finding:
+            before = found.get(row.image)
+            if before is not None and before.finding != row.finding:
                 contradicted.add(row.image)
-            found[row.image] = row
+            drawn = [one.drawn for one in (row, before) if one is not None and one.drawn is not None]
+            found[row.image] = replace(row, drawn=max(drawn, key=lambda one: one.id, default=None))
         kept = [row for image, row in sorted(found.items()) if image not in contradicted]
         if not kept:
             raise DataInvalid(f"no image of task '{task}' has been reviewed; review some first, or widen the filter")
@@ -94,6 +103,9 @@ class ReviewedExport:
             raise CannotOpen(f"cannot write to '{folder}': {error.strerror}") from error
         rows = tuple(_manifest_row(row, folder.absolute(), split) for row in kept)
         write_manifest(Manifest(rows, folder.absolute()), folder / "manifest.csv")
+        category = load_task(task).positive_class
+        if boxes := {_name(row): _bboxes(row.drawn, category) for row in kept if row.finding == 1 and row.drawn}:
+            write_json(folder / BOXES, boxes)
         return len(rows)
 
     def scores(self, *, bundle: str, only: Filter | None = None, actor: Actor) -> str:
@@ -130,15 +142,25 @@ class ReviewedExport:
             .order_by(readings.c.id)
         )
         with self._database.reading() as session:
+            drawn = last_drawn(session, select(readings.c.id))
             for row in session.execute(statement).mappings():
                 yield _Reviewed(
                     row["image_sha256"], _SUFFIXES.get(row["format"], ""), row["patient"], row["source"],
-                    row["task"], row["bundle"], row["probability"], row["finding"],
+                    row["task"], row["bundle"], row["probability"], row["finding"], drawn.get(row["id"]),
                 )  # fmt: skip
 
 
+def _name(row: _Reviewed) -> str:
+    return f"images/{row.image}{row.suffix}"
+
+
+def _bboxes(drawn: Drawing, category: str) -> list[dict[str, Any]]:
+    """As `evidence.localisation.load_lesions` reads them."""
+    return [{"category": category, "bbox": list(one.box)} for one in drawn.boxes]
+
+
 def _manifest_row(row: _Reviewed, folder: Path, split: str) -> Row:
-    name = f"images/{row.image}{row.suffix}"
+    name = _name(row)
     return Row(
         path=folder / name,
         name=name,

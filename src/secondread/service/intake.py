@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from secondread.errors import Conflict, ImageError, UploadRefused
 from secondread.files import on_a_line
-from secondread.images import Deidentified, Limits, deidentify
+from secondread.images import Deidentified, Limits, deidentify, pseudonym, stand_in_uid
 from secondread.images.budget import budget
 from secondread.service.archives import Bounds, file_too_large, is_archive, members, too_large
 from secondread.service.database import Database
@@ -108,6 +108,14 @@ class Intake:
             staged = Staged(sha256, found.data, found.warnings, changed=found.changed, **facts)  # type: ignore[arg-type]
             memory.keep(staged, len(staged.data))
         return staged
+
+    def stand_in(self, uid: str) -> str:
+        """The UID that stands for this one in what is kept; '' for none."""
+        return stand_in_uid(self._images.secret("deidentify"), uid) if uid else ""
+
+    def mark_of(self, data: bytes) -> str:
+        """What tells whether the same bytes were sent again: keyed, so that nobody can try which they were."""
+        return pseudonym(self._images.secret("deidentify"), "bytes", hashlib.sha256(data).hexdigest())
 
     def keep_within(self, session: Session, staged: Staged, *, actor: Actor) -> None:
         """The image's row, in the caller's transaction; its file is in the store before this is called.

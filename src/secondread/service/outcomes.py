@@ -35,6 +35,7 @@ class Outcome:
     refusal_code: str = ""
     refusal_message: str = ""
     warnings: tuple[str, ...] = ()
+    findings: tuple[dict[str, Any], ...] | None = None  # {box, score, label} each; None: of a bundle without boxes
     facts: dict[str, Any] = field(default_factory=dict)
     elapsed: float = 0.0  # seconds
 
@@ -80,8 +81,11 @@ class Outcome:
             "heatmap": heatmap,
             "refusal": {"code": self.refusal_code, "message": self.refusal_message} if refused else None,
         }
+        if self.findings is not None:
+            row["findings"] = list(self.findings)
         if self.frames:
-            frames = [{key: one[key] for key in ("frame", "score", "decision", "refusal")} for one in self.frames]
+            keys = ("frame", "score", "decision", "refusal", "findings")
+            frames = [{key: one[key] for key in keys if key in one} for one in self.frames]
             row |= {"frames": frames, "worst_frame": self.worst_frame}
         return row
 
@@ -130,7 +134,7 @@ class StoredReading(Outcome):
         at = 0 if self.frames else self.frame  # one that was asked for alone tells nothing
         facts = self.facts | ({"frame": at} if "frame" in self.facts else {})
         frames = tuple({name: one[name] if name == "frame" else None for name in one} for one in self.frames)
-        nothing = dict.fromkeys(("threshold", "low", "high", "probability", "finding"))
+        nothing = dict.fromkeys(("threshold", "low", "high", "probability", "finding", "findings"))
         empty = dict.fromkeys(("decision", "decision_text", "operating_point", "heat_map"), "")
         shown = replace(self, hidden=True, frame=at, facts=facts, frames=frames, triage=0.0, warnings=())
         return replace(shown, **nothing, **empty)  # type: ignore[arg-type]

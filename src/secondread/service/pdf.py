@@ -16,6 +16,7 @@ from reportlab.platypus.doctemplate import BaseDocTemplate
 
 from secondread import __version__
 from secondread.service import pdf_style as styles
+from secondread.service.boxes import SOLID, Mark
 from secondread.service.outcomes import StoredReading
 from secondread.service.pdf_style import (
     BODY,
@@ -176,6 +177,8 @@ def operating_point(facts: ReportFacts, _: Words, width: float) -> list[Flowable
     if uncertain is not None:
         rule = _("uncertain from %(low)s, positive from %(n)s") % {"low": uncertain, "n": positive}
     found.append(paragraph(f"{answer}; {reading.operating_point}: {rule}."))
+    if facts.marks:
+        found.append(paragraph(f"{'; '.join(mark_in_words(one, _) for one in facts.marks)}."))
     found += [paragraph(sentence(text)) for text in meaning(facts, _)]
     found.append(paragraph(_probability(reading, _), SMALL))
     if facts.evidence:
@@ -186,6 +189,12 @@ def operating_point(facts: ReportFacts, _: Words, width: float) -> list[Flowable
             rows.append([paragraph(text, SMALL) for text in (place.named(_), *rates)])
         found += [Spacer(0, 1 * mm), _table(rows, [width * share for share in (0.44, 0.28, 0.28)], _LINES)]
     return found
+
+
+def mark_in_words(one: Mark, _: Words) -> str:
+    """A box, as the pages list it."""
+    sure = _("sure") if one.line == SOLID else _("in doubt")
+    return _("Box %(n)s: score %(score)s of 100, %(sure)s") % {"n": one.number, "score": one.score, "sure": sure}
 
 
 def meaning(facts: ReportFacts, _: Words) -> list[str]:
@@ -237,7 +246,7 @@ def pictures(facts: ReportFacts, _: Words, width: float, height: float) -> Flowa
     if facts.overlay is not None:
         captions.append(" ".join(facts.map_caption(_)))
         shown.append(_picture(facts.overlay, _half(width), height))
-    elif facts.has_map:
+    if facts.has_map and not facts.mapped:
         captions[0] += ". " + _("The heat map of a negative is drawn only when it is asked for.")
     columns = [[picture, paragraph(text, SMALL)] for picture, text in zip(shown, captions, strict=True)]
     return side_by_side(width, *columns)

@@ -17,12 +17,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from secondread.errors import Busy, SecondReadError
+from secondread.errors import Busy, ImageError, SecondReadError
 from secondread.files import private_folder, write_bytes
-from secondread.images import Limits, decode, encode_depth, encode_png, to_display, whole_range
+from secondread.images import (
+    Frames,
+    Image,
+    Limits,
+    decode,
+    encode_depth,
+    encode_png,
+    open_frames,
+    to_display,
+    whole_range,
+)
 from secondread.images.budget import PATIENCE, budget
 from secondread.reading import HeatMap, overlay_of
 from secondread.service.image_store import PICTURES, ImageStore
+from secondread.service.stacks import picture_of
 
 THUMBNAIL_PIXELS = 256  # longest side
 HEAT_MAP_PIXELS = 512
@@ -31,6 +42,7 @@ _DRAWING = 1  # raise it when the same image is drawn otherwise
 _FULL_TO = 0.9  # of the bound, once it was passed
 _LOOK_AFTER = 0.05  # of the bound: so much is written by one process before it counts all files again
 _DRAWN = 4  # bytes that drawing a pixel of a picture takes: levels, a copy in another order, the PNG
+_LARGE, _BESIDE = 2_000_000, 4  # bytes of a file that takes long to read, and frames on each side drawn with one of it
 _LOG = logging.getLogger(__name__)
 
 
@@ -62,12 +74,23 @@ class PictureCache:
         """A PNG of 8 bits of that frame, from 0. Raises NotThere, Busy, and as `images.decode`."""
 
         def draw() -> Kept:
-            with self._bytes_of(sha256) as data:
-                image = decode(data, frame=frame, limits=self._limits)
-            with budget().reserve(_to_draw(image.pixels.shape, longest_side)):
-                return Kept(encode_png(to_display(image, longest_side=longest_side)))
+            with self._picture_of(sha256, frame) as (data, inside):
+                if len(data) < _LARGE or longest_side <= THUMBNAIL_PIXELS:
+                    return _shown(decode(data, frame=inside, limits=self._limits), longest_side)
+                frames = open_frames(data, limits=self._limits)
+                found = _shown(frames.frame(inside), longest_side)
+                self._draw_beside(sha256, frames, inside, longest_side)
+                return found
 
-        return self._picture(sha256, f"image-f{frame}-{longest_side}", draw).png
+        return self._picture(sha256, _name_of(frame, longest_side), draw).png
+
+    def _draw_beside(self, sha256: str, frames: Frames, frame: int, longest_side: int) -> None:
+        """Also the frames beside, as long as the file is open: whoever goes through a volume looks at them next."""
+        for index in range(max(0, frame - _BESIDE), min(frames.n, frame + _BESIDE + 1)):
+            path = self._path(sha256, _name_of(index, longest_side))
+            if index != frame and self._max_bytes and not path.exists():
+                with suppress(ImageError, Busy):  # each tells why when it is asked for
+                    self._keep(path, _shown(frames.frame(index), longest_side))
 
     def thumbnail(self, sha256: str, frame: int) -> bytes:
         """The small picture for lists, as `shown`."""
@@ -80,8 +103,8 @@ class PictureCache:
         """
 
         def draw() -> Kept:
-            with self._bytes_of(sha256) as data:
-                found = whole_range(data, frame=frame, limits=self._limits)
+            with self._picture_of(sha256, frame) as (data, inside):
+                found = whole_range(data, frame=inside, limits=self._limits)
             if found is None:
                 return Kept(b"")
             facts = {name: getattr(found, name) for name in ("black", "white", "centre", "width", "unit")}
@@ -111,7 +134,7 @@ class PictureCache:
         return len(paths)
 
     def _picture(self, sha256: str, what: str, draw: Callable[[], Kept]) -> Kept:
-        path = self._folder / sha256[:2] / f"{sha256}-{what}-v{_DRAWING}"
+        path = self._path(sha256, what)
         if not self._images.exists(sha256):  # erased
             self.forget(sha256)
             self._images.size(sha256)  # raises NotThere
@@ -124,11 +147,14 @@ class PictureCache:
                     self.forget(sha256)
         return found
 
+    def _path(self, sha256: str, what: str) -> Path:
+        return self._folder / sha256[:2] / f"{sha256}-{what}-v{_DRAWING}"
+
     @contextmanager
-    def _bytes_of(self, sha256: str) -> Iterator[bytes]:
-        """The image's file, counted while it is at hand."""
+    def _picture_of(self, sha256: str, frame: int) -> Iterator[tuple[bytes, int]]:
+        """The file that holds the frame, counted while it is at hand, and which frame of that file it is."""
         with budget().reserve(self._images.size(sha256), share=0.5):
-            yield self._images.image(sha256)
+            yield picture_of(self._images, self._images.image(sha256), frame)
 
     @contextmanager
     def _one_at_a_time(self, name: str) -> Iterator[None]:
@@ -182,6 +208,15 @@ class PictureCache:
             total -= size
             if total <= _FULL_TO * self._max_bytes:
                 return
+
+
+def _name_of(frame: int, longest_side: int) -> str:
+    return f"image-f{frame}-{longest_side}"
+
+
+def _shown(image: Image, longest_side: int) -> Kept:
+    with budget().reserve(_to_draw(image.pixels.shape, longest_side)):
+        return Kept(encode_png(to_display(image, longest_side=longest_side)))
 
 
 class _Turn:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
-from secondread.errors import CannotOpen, SecondReadError, UnknownName, UsageError
+from secondread.errors import CannotOpen, Conflict, SecondReadError, UnknownName, UsageError
 from secondread.images import Limits, budget
 from secondread.reading import (
     AutoReader,
@@ -25,6 +25,7 @@ from secondread.reading import (
 from secondread.service.fairness import Turn
 from secondread.service.freed import give_back_freed_memory
 from secondread.service.machine import cores
+from secondread.service.upgrades import BundleChoice
 from secondread.tasks import list_tasks
 
 AnyReader = Reader | AutoReader
@@ -49,6 +50,8 @@ class Readers:
         self._ready: dict[str, AnyReader] = dict(ready or {})
         self._given = frozenset(self._ready)
         self._bundles: dict[str, Bundle] = {}
+        self._known: dict[tuple[str, str], str] = {}  # what was asked for → the name that it is kept under
+        self._switched: Callable[[], Mapping[str, BundleChoice]] = dict
         self._trouble: dict[str, SecondReadError] = {}  # what could not be loaded when it was last tried, and why
         self._lock = threading.Lock()
         self._used_at = time.monotonic()
@@ -59,9 +62,14 @@ class Readers:
 
         Names only: a path is never taken from a request.
         """
-        name = self._name(task, bundle)
         self._used_at = time.monotonic()
+        if not bundle and (choice := self._switched().get(task)) is not None:
+            return self._switched_to(choice)
+        if (found := self._ready.get(self._known.get((task, bundle), ""))) is not None:
+            return found
+        name = self._name(task, bundle)
         if (found := self._ready.get(name)) is not None:
+            self._known[task, bundle] = name
             return found
         with self._lock:
             if name not in self._ready:
@@ -71,8 +79,11 @@ class Readers:
 
     def bundle(self, task: str, bundle: str = "") -> Bundle | None:
         """What a reader's bundle says of itself, without loading its network; None for 'auto'. Raises as `get`."""
-        name = self._name(task, bundle)
+        if not bundle and (choice := self._switched().get(task)) is not None:
+            bundle = choice.name
+        name = self._known.get((task, bundle)) or self._name(task, bundle)
         if (reader := self._ready.get(name)) is not None:
+            self._known[task, bundle] = name
             return reader.bundle if isinstance(reader, Reader) else None
         self._check_name(name, bundle)
         if name == AUTO:
@@ -80,6 +91,16 @@ class Readers:
         if name not in self._bundles:
             self._bundles[name] = self._noting(name, lambda: named_bundle(name))
         return self._bundles[name]
+
+    def follow(self, switched: Callable[[], Mapping[str, BundleChoice]]) -> "Readers":
+        """From now on let what a person switched to answer where no bundle is named. switched: see Upgrades.chosen."""
+        self._switched = switched
+        return self
+
+    def default(self, task: str) -> Bundle | None:
+        """What answers for a task where nobody has switched. Raises as `get`."""
+        chosen = self._chosen.get(task)
+        return self.bundle(task, f"{task}/{chosen}" if chosen else "")
 
     def names(self) -> list[str]:
         """What can be asked for besides 'auto', sorted."""
@@ -162,6 +183,17 @@ class Readers:
         if name != AUTO and name not in self.names():
             kind = "bundle" if bundle else "trained task"
             raise UnknownName.of(kind, name, self.names())
+
+    def _switched_to(self, choice: BundleChoice) -> AnyReader:
+        """The reader of what a person switched to. Raises Conflict where it is not there, or has other weights."""
+        advice = f"go back with `secondread bundles upgrade {choice.task} --back`"
+        try:
+            found = self.get(choice.task, choice.name)
+        except UnknownName as error:
+            raise Conflict(f"{choice.bundle}, switched to here, is not installed: put it back, or {advice}") from error
+        if isinstance(found, Reader) and found.bundle.sha256 != choice.bundle_sha256:
+            raise Conflict(f"{found.bundle.id} lies where {choice.bundle} was switched to: switch to it, or {advice}")
+        return found
 
     def _loaded(self, name: str) -> AnyReader:
         reader = self._noting(name, lambda: self._load(name, limits=self.limits))

@@ -36,16 +36,24 @@ class ReadingStore:
         self._together = GroupCommit(database)
 
     def find(
-        self, image_sha256: str, *, bundle_sha256: str, point_keys: Sequence[str], frame: int | None = None
+        self,
+        image_sha256: str,
+        *,
+        bundle_sha256: str,
+        point_keys: Sequence[str],
+        whole_keys: Sequence[str] | None = None,
+        frame: int | None = None,
     ) -> StoredReading | None:
         """The stored answer of this bundle to this image, at one of these operating points ('' finds a refusal).
 
-        frame: of one frame alone, from 0; None: of the whole file, for which one frame of several never stands.
+        whole_keys: those of a file of several frames that was read whole, where they are others. frame: of one frame
+        alone, from 0; None: of the whole file, for which one frame of several never stands.
         """
-        keys = [*point_keys, *(WHOLE + key for key in point_keys)] if frame is None else list(point_keys)
+        whole_keys = point_keys if whole_keys is None else whole_keys
+        keys = [*point_keys, *(WHOLE + key for key in whole_keys)] if frame is None else list(point_keys)
         wanted = {"image_sha256": image_sha256, "bundle_sha256": bundle_sha256, "keys": keys}
-        with self._database.reading() as session:
-            rows = session.connection().execute(statements.FIND, wanted).all()
+        with self._database.looking() as connection:
+            rows = connection.execute(statements.FIND, wanted).all()
         for row in rows:
             whole = row.frames or (row.facts.get("n_frames") or 1) == 1
             if whole if frame is None else row.frame == frame:
@@ -106,7 +114,7 @@ class ReadingStore:
         if row.deleted_at is not None or row.erased_at is not None:
             # Sent again: what was deleted or erased comes back, with the name it has now.
             row.deleted_at, row.erased_at, row.deleted_by = None, None, ""
-            for name in ("name", "source", "has_thumbnail", "heat_map", "map_cells", "facts"):
+            for name in ("name", "source", "has_thumbnail", "heat_map", "map_cells", "facts", "findings"):
                 setattr(row, name, values[name])
             action = "reading.sent_again"
         elif row.refusal_code != draft.refusal_code:  # refused again, but for another reason: settings have changed
@@ -185,8 +193,8 @@ class ReadingStore:
 
     def cells(self, reading: StoredReading) -> HeatMap | None:
         """The heat map of a reading that is at hand, to answer with; None where it has none, or was erased."""
-        with self._database.reading() as session:
-            cells = session.connection().execute(statements.CELLS_OF, {"reading": reading.id}).scalar()
+        with self._database.looking() as connection:
+            cells = connection.execute(statements.CELLS_OF, {"reading": reading.id}).scalar()
         return None if cells is None else unpack(cells)
 
     def _map_of(self, reading_id: int, actor: Actor) -> tuple[StoredReading, HeatMap]:
@@ -252,6 +260,11 @@ class ReadingStore:
             return ids
 
 
+def live_reading(session: Session, reading_id: int, *, actor: Actor) -> StoredReading:
+    """One reading as the actor may see it, within the caller's transaction. Raises NotThere."""
+    return show(session, [StoredReading.of(_one(session, reading_id))], actor)[0]
+
+
 def check_kept(session: Session, image_sha256: str) -> None:
     """Hold an image's row until the transaction ends. Raises NotThere where it was erased since it was taken in."""
     erased = select(ImageRow.erased_at).where(ImageRow.sha256 == image_sha256).with_for_update(read=True)
@@ -301,6 +314,7 @@ def _values(draft: Draft, *, image_sha256: str, name: str, source: str, actor: A
         | {
             "warnings": list(draft.warnings),
             "frames": list(draft.frames),
+            "findings": None if draft.findings is None else list(draft.findings),
             "image_sha256": image_sha256,
             "name": clean_name(name),
             "source": source.replace("\0", "")[:200],

@@ -12,10 +12,11 @@ import numpy as np
 
 from secondread.errors import Busy, SecondReadError
 from secondread.evidence.measured import rates_at_threshold
-from secondread.evidence.outlook import Measure, Outlook, Place, below_screening, chosen_on, outlook
+from secondread.evidence.outlook import Measure, Outlook, Place, below_screening, chosen_on, outlook, series_outlook
 from secondread.evidence.promises import guarantees_of
 from secondread.images import decode, encode_png
-from secondread.reading import Bundle, OperatingPoint, Region, drawn_over, named_bundle, regions_of
+from secondread.reading import SERIES, Bundle, OperatingPoint, Region, drawn_over, named_bundle, regions_of, with_boxes
+from secondread.service.boxes import SOLID, Mark, marks_of
 from secondread.service.clock import local_and_utc
 from secondread.service.outcomes import Outcome, StoredReading
 from secondread.service.patient_lines import PatientLine
@@ -76,6 +77,7 @@ class AnswerFacts:
     bundle_is_here: bool
     outlook: Outlook  # how it does at this point, place by place
     meaning: Meaning  # likelihood ratio of the answer, and how likely disease is where it is as common as here
+    marks: tuple[Mark, ...] | None  # the boxes that are drawn; None of a bundle without
     below_screening: bool  # the point is to confirm, but calls no fewer positive than the one that finds
 
 
@@ -88,6 +90,7 @@ class ReportFacts(AnswerFacts):
     reviews_needed: int
     picture: bytes | None  # PNG
     overlay: bytes | None  # PNG: the picture with heat map and outlines over it; None where they are not to be drawn
+    mapped: bool  # whether the heat map is among what is drawn
     outlined: bool  # whether outlines are among what is drawn
     has_map: bool  # whether there is a heat map that could be drawn
     cell: tuple[float, float] | None  # width and height of a cell of the map, pixels of the image; None: not known
@@ -118,7 +121,20 @@ class ReportFacts(AnswerFacts):
 
     def map_caption(self, _: Callable[[str], str] = str) -> list[str]:
         """What a heat map is and is not, and how much its cells let it say: sentences, in print and as PDF alike."""
-        told = [_("The same with the heat map: what the model used, not where disease is.")]
+        told = [
+            _("The same with the heat map: what the model used, not where disease is.")
+            if self.mapped
+            else _("The same with the boxes that the network found.")
+        ]
+        if self.marks:
+            told.append(
+                _(
+                    "Boxes enclose what looks diseased to the network: solid lines where it is sure, dotted ones where "
+                    "it is in doubt. They are no border of a lesion."
+                )
+            )
+        if not self.mapped:
+            return told
         if self.outlined:
             told.append(_("Outlines enclose the strongest places of the map; they are no border of a lesion."))
         size = {"n": self.cell_pixels, "mm": self.cell_millimetres}
@@ -177,7 +193,10 @@ def report_facts(
     known = answer_facts(service, reading)
     bundle = bundle_of(reading)
     wanted = reading.heat_map and (heat_map or reading.decision in ("positive", "uncertain"))
-    picture, overlay = _pictures(service, reading, bundle, actor, bool(wanted)) if with_pictures else (None, None)
+    picture, overlay = None, None
+    outlined = bundle is not None and bundle.maps_lesions and known.marks is None
+    if with_pictures:
+        picture, overlay = _pictures(service, reading, actor, bool(wanted), outlined, known.marks or ())
     return ReportFacts(
         **vars(known),
         reading=reading,
@@ -185,7 +204,8 @@ def report_facts(
         reviews_needed=service.reviews.needed,
         picture=picture,
         overlay=overlay,
-        outlined=overlay is not None and bundle is not None and bundle.maps_lesions,
+        mapped=overlay is not None and bool(wanted),
+        outlined=overlay is not None and outlined,
         has_map=bool(reading.heat_map),
         cell=cell_of(reading),
         patient=service.patient_lines.of(reading.image_sha256),
@@ -201,15 +221,16 @@ def answer_facts(service: Service, reading: Outcome, *, loaded: Bundle | None = 
     measured: tuple[Measured, ...] = ()
     if bundle is not None and reading.threshold is not None:
         point = _point(service, reading, bundle)
-        measured = _measured(reading, bundle, point)
+        measured = () if reading.operating_point == SERIES else _measured(reading, bundle, point)
     return AnswerFacts(
         task=task,
         limits=(*_of_choice(service, reading), *_limits(bundle, task)),
         point=point,
         measured=measured,
         bundle_is_here=bundle is not None,
-        outlook=_outlook(bundle, reading.threshold, reading.low),
+        outlook=_outlook(bundle, reading.threshold, reading.low, reading.operating_point == SERIES),
         meaning=service.prevalences.meaning_of(reading),
+        marks=marks_of(reading, bundle),
         below_screening=bundle is not None and point is not None and below_screening(bundle, point),
     )
 
@@ -223,9 +244,11 @@ def bundle_of(reading: Outcome) -> Bundle | None:
 
 
 @lru_cache(maxsize=128)  # what hangs on the threshold alone is worked out once: it is told with every answer
-def _outlook(bundle: Bundle | None, threshold: float | None, low: float | None) -> Outlook:
+def _outlook(bundle: Bundle | None, threshold: float | None, low: float | None, series: bool) -> Outlook:
     if bundle is None or threshold is None:
         return Outlook(())
+    if series:
+        return series_outlook(bundle.evidence)
     return outlook(bundle.evidence, threshold, low)
 
 
@@ -256,7 +279,7 @@ def regions_on(reading: Outcome, levels: np.ndarray) -> list[Region]:
 
 
 def _pictures(
-    service: Service, reading: StoredReading, bundle: Bundle | None, actor: Actor, heat_map: bool
+    service: Service, reading: StoredReading, actor: Actor, heat_map: bool, outlined: bool, marks: Sequence[Mark]
 ) -> tuple[bytes | None, bytes | None]:
     if reading.erased_at is not None:
         return None, None
@@ -267,12 +290,16 @@ def _pictures(
         raise
     except SecondReadError:  # erased meanwhile, or a refusal of what cannot be decoded
         return None, None
-    if not heat_map:
+    if not (heat_map or marks):
         return picture, None
     pixels, width = decode(picture).pixels, int(reading.facts["width"])
-    levels = service.readings.map_of(reading.id, actor=actor).levels(longest_side=HEAT_MAP_PIXELS)
-    regions = regions_on(reading, levels) if bundle is not None and bundle.maps_lesions else []
-    return picture, encode_png(drawn_over(pixels, levels, regions, width=width, least_side=PICTURE_PIXELS))
+    levels = np.zeros(pixels.shape[:2], np.uint8)
+    if heat_map:
+        levels = service.readings.map_of(reading.id, actor=actor).levels(longest_side=HEAT_MAP_PIXELS)
+    regions = regions_on(reading, levels) if heat_map and outlined else []
+    drawn = drawn_over(pixels, levels, regions, width=width, least_side=PICTURE_PIXELS)
+    boxes = [(one.box, one.line == SOLID) for one in marks]
+    return picture, encode_png(with_boxes(drawn, boxes, width=width))
 
 
 def _measured(reading: Outcome, bundle: Bundle, point: OperatingPoint | None) -> tuple[Measured, ...]:
@@ -303,6 +330,8 @@ def _of_split(name: str, table: Mapping[str, Any], threshold: float, low: float 
 def _point(service: Service, reading: Outcome, bundle: Bundle) -> OperatingPoint | None:
     """The operating point that decided, of the bundle or of the site."""
     point = bundle.operating_points.get(reading.operating_point)
+    if bundle.series is not None and reading.operating_point == SERIES:
+        return bundle.series.point
     found = service.points.named(reading.operating_point)
     if found is not None and found.bundle_sha256 == reading.bundle_sha256:
         point = operating_point_of(found, bundle)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from secondread.errors import UsageError
 from secondread.service.answers import forget_answers, forget_answers_on
 from secondread.service.database import Database
+from secondread.service.dicom_objects import forget_objects_of
 from secondread.service.image_store import ImageStore
 from secondread.service.maintenance import maintenance
 from secondread.service.tables import BatchRow, ImageRow, ItemRow, ReadingRow, ReviewRow, iso, now
@@ -17,7 +18,17 @@ from secondread.service.trail import Actor, record
 
 WAITING_STATES = ("queued", "running")
 _CHUNK = 5_000  # items in a transaction
-_FACTS_THAT_STAY = ("width", "height", "format", "bit_depth", "photometric", "modality", "body_part", "n_frames")
+_FACTS_THAT_STAY = (
+    "width",
+    "height",
+    "format",
+    "bit_depth",
+    "photometric",
+    "modality",
+    "body_part",
+    "n_frames",
+    "frame_point",
+)
 
 
 @dataclass(frozen=True)
@@ -135,6 +146,7 @@ def erase_image(
         row.facts = _facts(row.facts, person=person)
         row.source = "" if person else row.source
     session.execute(update(ItemRow).where(ItemRow.image_sha256 == image.sha256).values(name="", message=""))
+    forget_objects_of(session, image.sha256, reason=rule)
     session.execute(update(ReviewRow).where(ReviewRow.reading_id.in_(ids)).values(note=""))
     forget_answers_on(session, ids)
     record(

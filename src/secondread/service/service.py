@@ -4,20 +4,27 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from secondread.images import Limits
 from secondread.service.accounts import Accounts
 from secondread.service.agreement import AgreementStatistics
+from secondread.service.alerts import Alerts, AlertSettings
 from secondread.service.answers import Answers
+from secondread.service.boxes import DrawnBoxes
 from secondread.service.checkpoints import CheckpointFile, CheckpointKeeper
 from secondread.service.clock import zone_of
 from secondread.service.database import Database
 from secondread.service.desk import ReadingDesk
+from secondread.service.dicom_exports import DicomExports
+from secondread.service.dicom_objects import DicomObjects
+from secondread.service.dicom_series import DicomSeries
 from secondread.service.drift import Drift
 from secondread.service.erasure import Erasure
 from secondread.service.exports import ReviewedExport
+from secondread.service.identities import Identities
 from secondread.service.image_store import ImageStore
 from secondread.service.intake import Bounds, Intake
 from secondread.service.object_storage import storage_of
@@ -35,8 +42,12 @@ from secondread.service.retention import Retention
 from secondread.service.reviews import Reviews
 from secondread.service.sessions import Sessions
 from secondread.service.settings import SETTINGS, data_folder_of
+from secondread.service.shadow import Shadows, Trial
+from secondread.service.studies import Studies
+from secondread.service.subgroups import Subgroups
 from secondread.service.tokens import Tokens
 from secondread.service.trail import AuditTrail, appended
+from secondread.service.upgrades import Upgrades
 from secondread.service.worker import Worker
 from secondread.service.worklist import Worklist
 
@@ -52,8 +63,10 @@ class Service:
     readings: ReadingStore
     worklist: Worklist
     reviews: Reviews
+    boxes: DrawnBoxes
     agreement: AgreementStatistics
     drift: Drift
+    subgroups: Subgroups
     exports: ReviewedExport
     accounts: Accounts
     sessions: Sessions
@@ -65,8 +78,16 @@ class Service:
     intake: Intake
     points: OperatingPoints
     prevalences: Prevalences
+    upgrades: Upgrades
+    shadows: Shadows
     retention: Retention
     erasure: Erasure
+    identities: Identities
+    dicom: DicomObjects
+    dicom_exports: DicomExports
+    alerts: Alerts
+    dicom_series: DicomSeries
+    studies: Studies
     repair: Repair
     patient_lines: PatientLines
     zone: tzinfo | None  # whose time reports show beside UTC; None: the machine's
@@ -106,6 +127,8 @@ class Service:
         readings = ReadingStore(database, images, pictures)
         queue = Queue(database, readings, lease_seconds=float(use["LEASE_SECONDS"]))
         keep = use["DEIDENTIFY"] == "off"
+        intake = Intake(database, images, queue, bounds=bounds, limits=limits, keep_identifiers=keep)
+        identities = Identities(database, images)
         return cls(
             folder=folder,
             database=database,
@@ -114,8 +137,10 @@ class Service:
             readings=readings,
             worklist=Worklist(database),
             reviews=Reviews(database, needed=int(use["REVIEWS_NEEDED"])),
+            boxes=DrawnBoxes(database),
             agreement=AgreementStatistics(database),
             drift=Drift(database),
+            subgroups=Subgroups(database),
             exports=ReviewedExport(database, images),
             accounts=Accounts(database, secret=lambda: images.secret("names")),
             sessions=Sessions(database, idle=timedelta(hours=int(use["SESSION_HOURS"]))),
@@ -124,11 +149,27 @@ class Service:
             trail=trail,
             checkpoints=keeper,
             queue=queue,
-            intake=Intake(database, images, queue, bounds=bounds, limits=limits, keep_identifiers=keep),
+            intake=intake,
             points=OperatingPoints(database),
             prevalences=Prevalences(database),
+            upgrades=(upgrades := Upgrades(database)),
+            shadows=Shadows(database, upgrades, per_hour=int(use["SHADOW_PER_HOUR"])),
             retention=Retention(database, images),
             erasure=Erasure(database, images),
+            identities=identities,
+            dicom=DicomObjects(
+                database,
+                images,
+                intake,
+                readings,
+                identities,
+                lease_seconds=float(use["LEASE_SECONDS"]),
+                quiet_seconds=float(use["DICOM_SERIES_SECONDS"]),
+            ),
+            dicom_exports=DicomExports(database),
+            alerts=Alerts(database, folder, AlertSettings.of(use)),
+            dicom_series=DicomSeries(database, images, readings),
+            studies=Studies(database, identities, shown=str(use["WORKLIST_PATIENT"])),
             repair=Repair(database, images, trail),
             patient_lines=PatientLines(database, images, str(use["PATIENT_LINE"])),
             zone=zone,
@@ -151,8 +192,13 @@ class Service:
         return ReadingDesk(self.intake, self.images, self.readings, self.points, readers, turn=turn)
 
     def worker(self, readers: GetReader, *, poll_seconds: float = 0.5) -> Worker:
-        """A worker of the queue; `run` in a thread or process of its own."""
-        return Worker(self.queue, self.desk(readers).look, poll_seconds=poll_seconds)
+        """A worker of the queue, and of the shadow while nothing waits; `run` in a thread or process of its own."""
+        look = self.desk(readers).look
+        return Worker(self.queue, look, poll_seconds=poll_seconds, idle=partial(self.shadows.step, look))
+
+    def trial(self, readers: GetReader) -> Trial:
+        """Another bundle on what is kept, without storing what it says."""
+        return Trial(self.database, self.desk(readers).look)
 
     def close(self) -> None:
         """Write the last checkpoint of the trail, and give the database's connections back."""

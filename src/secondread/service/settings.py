@@ -130,6 +130,13 @@ SETTINGS = (
         words=("off", "typed", "file"),
     ),
     Setting(
+        "worklist_patient",
+        "pseudonym",
+        "whose the worklist says images are that came by DICOM: 'pseudonym'; 'name' with the accession number, each "
+        "look in the trail; 'off'",
+        words=("pseudonym", "name", "off"),
+    ),
+    Setting(
         "time_zone", "", "IANA name, as Asia/Kolkata, of the time that reports show beside UTC; empty: the machine's"
     ),
     Setting(
@@ -195,6 +202,12 @@ SETTINGS = (
         least=0,
     ),
     Setting(
+        "shadow_per_hour",
+        600,
+        "images an hour, at most, that a bundle in the shadow reads after, while nothing waits; 0: none",
+        least=0,
+    ),
+    Setting(
         "decode_memory_mb",
         1200,
         "memory for decoding images, of all requests and workers together, in MB; who finds none free is answered 503, "
@@ -228,6 +241,93 @@ SETTINGS = (
         "event_streams", 2, "open streams of progress at once; beyond that pages ask again every few seconds", least=0
     ),
     Setting("event_seconds", 30, "seconds after which a stream of progress ends and the page opens another"),
+    Setting("dicom_host", "127.0.0.1", "address that the DICOM node listens on; 0.0.0.0 for every one of this machine"),
+    Setting("dicom_port", 11112, "port of the DICOM node; 0 takes a free one", least=0),
+    Setting("dicom_aet", "SECONDREAD", "AE title of the DICOM node, 1 to 16 signs"),
+    Setting(
+        "dicom_send_to",
+        "",
+        "where results go, separated by commas, as PACS@10.0.0.5:104 or https://pacs.example/dicom-web; empty: nowhere",
+    ),
+    Setting(
+        "dicom_rules", "", "TOML file of rules for what is read and where results go; empty takes the package's own"
+    ),
+    Setting("dicom_callers", "", "AE titles that may call, separated by commas; empty lets every one in"),
+    Setting(
+        "dicom_networks",
+        "",
+        "addresses and networks that may connect, separated by commas, as 10.0.0.0/24; empty lets every one in",
+    ),
+    Setting(
+        "dicom_called",
+        "own",
+        "'any' answers whatever AE title is called; 'own' only the node's",
+        words=("own", "any"),
+    ),
+    Setting(
+        "dicom_peers",
+        "",
+        "where other nodes take answers to storage commitment, separated by commas, as XRAY1@10.0.0.7:104; those of "
+        "dicom_send_to need not be named again",
+    ),
+    Setting(
+        "dicom_commitment",
+        "on",
+        "'off' offers no storage commitment; what is promised is kept to be read, without what identifies",
+        words=("on", "off"),
+    ),
+    Setting(
+        "dicom_series_seconds",
+        60,
+        "seconds without another object after which a series is read; less once its sender has gone, none once all the "
+        "objects are here that it says it has",
+    ),
+    Setting("dicom_associations", 20, "associations at once; more are told to come again"),
+    Setting("dicom_pdu_kb", 128, "largest PDU that is taken, in KB", least=4),
+    Setting("dicom_idle_seconds", 60, "seconds without a message, or for one PDU to be whole, after which it is cut"),
+    Setting("dicom_waiting_mb", 1000, "objects that are coming in, of all associations together, in MB"),
+    Setting("dicom_tls_certificate", "", "certificate of the node, PEM; with dicom_tls_key it speaks TLS alone"),
+    Setting("dicom_tls_key", "", "private key of that certificate, PEM"),
+    Setting(
+        "dicom_tls_ca",
+        "",
+        "certificates of those who sign the others', PEM; who calls must have one of theirs; empty asks for none",
+    ),
+    Setting(
+        "dicom_send_tls",
+        "off",
+        "'on' sends results over TLS to nodes, whose certificate must be signed by one of dicom_tls_ca, or by one that "
+        "this machine trusts",
+        words=("on", "off"),
+    ),
+    Setting(
+        "dicom_results",
+        "sr,capture",
+        "what goes back for a reading: sr, a structured report; capture, a picture; gsps, outlines to lay over the "
+        "image",
+        words=("sr", "sr,capture", "sr,capture,gsps"),
+    ),
+    Setting(
+        "alert_webhook", "", "address that alerts are posted to, as https://hospital.example/alerts; empty for none"
+    ),
+    Setting("alert_webhook_secret", "", "secret that every post is signed with (HMAC-SHA256)"),
+    Setting("alert_mail_to", "", "addresses that alerts are mailed to, separated by commas; empty for none"),
+    Setting("alert_mail_from", "secondread@localhost", "the sender of those mails"),
+    Setting("alert_smtp", "127.0.0.1:25", "mail server, as mail.hospital.example:587"),
+    Setting(
+        "alert_smtp_tls",
+        "starttls",
+        "'starttls' encrypts before anything is told and sends nothing where that is refused; 'off' for a server on "
+        "this machine",
+        words=("starttls", "off"),
+    ),
+    Setting("alert_smtp_user", "", "account at the mail server; empty for none"),
+    Setting("alert_smtp_password", "", "password of that account; only ever sent over TLS"),
+    Setting("alert_score", 0, "score from 1 to 100 from which a positive is told; 0 tells none", least=0),
+    Setting("alert_queue_minutes", 30, "minutes that an image may wait unread before that is told; 0 never", least=0),
+    Setting(
+        "alert_disk_mb", 2000, "free space of the data folder's disk, in MB, below which that is told; 0 never", least=0
+    ),
     Setting("oidc_issuer", "", "address of an OpenID Connect provider, as https://login.example; empty for none"),
     Setting("oidc_client_id", "", "what that provider calls this server"),
     Setting("oidc_client_secret", "", "the secret shared with that provider"),

@@ -4,9 +4,21 @@ They speak of tables, not of mapped classes, and are run on a session's connecti
 ON CONFLICT, under two names.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Table, bindparam, insert, literal_column, select
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Dialect,
+    Insert,
+    Select,
+    Table,
+    bindparam,
+    insert,
+    literal_column,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -32,20 +44,74 @@ FIND = (
 )
 IS_LIVE = select(_READINGS.c.id).where(_READINGS.c.id == bindparam("reading"), *_LIVE)
 CELLS_OF = select(_READINGS.c.map_cells).where(_READINGS.c.id == bindparam("reading"))
-LAST_LINE = select(_TRAIL.c.seq, _TRAIL.c.hash).order_by(_TRAIL.c.seq.desc()).limit(1)
-ADD_LINES = insert(_TRAIL)
 
 
-def _for(kind: Any) -> dict[str, Any]:
+class Prepared:
+    """A statement as the driver takes it: its text, and for each value what makes of it what the column holds.
+
+    What it finds comes as the driver gives it, so it is for numbers and text alone. Its columns' own defaults hold.
+    """
+
+    def __init__(self, statement: Insert | Select[Any]):
+        self._statement = statement
+        self._made: dict[tuple[str, ...], _Made] = {}
+
+    def run(self, connection: Connection, *rows: Mapping[str, Any]) -> CursorResult[Any]:
+        """With one row of values, or once for each of several that have the same names."""
+        key = (connection.dialect.name, *rows[0])
+        made = self._made.get(key)
+        if made is None:
+            made = self._made[key] = _Made(self._statement, connection.dialect, list(rows[0]))
+        values = [made.values(row) for row in rows]
+        return connection.exec_driver_sql(made.text, values[0] if len(values) == 1 else values)
+
+
+class _Made:
+    """One for one kind of database and one set of names."""
+
+    def __init__(self, statement: Insert | Select[Any], dialect: Dialect, names: Sequence[str]):
+        compiled: Any = statement.compile(dialect=dialect, column_keys=names if isinstance(statement, Insert) else None)
+        self.text = str(compiled)
+        processors = {
+            name: one.type.dialect_impl(dialect).bind_processor(dialect) for one, name in compiled.bind_names.items()
+        }
+        order = compiled.positiontup if compiled.positional else list(processors)
+        self._places: list[tuple[str, Callable[[Any], Any] | None]] = [(name, processors[name]) for name in order]
+        self._by_name = None if compiled.positional else order
+        self._constants = dict(compiled.params)
+        self._defaults = {
+            column.key: column.default
+            for column in getattr(compiled, "insert_prefetch", ())
+            if column.default is not None
+        }
+
+    def values(self, row: Mapping[str, Any]) -> Any:
+        """For the driver: in the order of the places, or by their names."""
+        given = {**self._constants, **{name: _default(one) for name, one in self._defaults.items()}, **row}
+        found = tuple(given[name] if process is None else process(given[name]) for name, process in self._places)
+        return found if self._by_name is None else dict(zip(self._by_name, found, strict=True))
+
+
+def _default(default: Any) -> Any:
+    return default.arg(None) if default.is_callable else default.arg
+
+
+LAST_LINE = Prepared(select(_TRAIL.c.seq, _TRAIL.c.hash).order_by(_TRAIL.c.seq.desc()).limit(1))
+ADD_LINES = Prepared(insert(_TRAIL))
+
+
+def _for(kind: Any) -> dict[str, Prepared]:
     """kind: the module of a dialect."""
     image = kind.insert(_IMAGES).values({name: bindparam(name) for name in _SENT})
     again = {name: image.excluded[name] for name in _SENT[1:]}  # its time to live begins anew
     image = image.on_conflict_do_update(index_elements=["sha256"], set_=again | {"erased_at": None})
     return {
         # PostgreSQL alone tells a row that was inserted from one that was updated.
-        "image": image if kind is sqlite else image.returning(literal_column("xmax = 0")),
-        "reading": kind.insert(_READINGS).on_conflict_do_nothing(index_elements=_WHAT).returning(_READINGS.c.id),
-        "shown": kind.insert(_SHOWN).on_conflict_do_nothing(),
+        "image": Prepared(image if kind is sqlite else image.returning(literal_column("xmax = 0"))),
+        "reading": Prepared(
+            kind.insert(_READINGS).on_conflict_do_nothing(index_elements=_WHAT).returning(_READINGS.c.id)
+        ),
+        "shown": Prepared(kind.insert(_SHOWN).on_conflict_do_nothing()),
     }
 
 
@@ -57,20 +123,20 @@ def write_image(session: Session, row: dict[str, Any]) -> bool:
 
     True where no row spoke of it before; SQLite does not say, and then it is False.
     """
-    done = session.connection().execute(_of(session)["image"], row)
+    done = _of(session)["image"].run(session.connection(), row)
     return bool(done.scalar()) if done.returns_rows else False
 
 
 def insert_reading(session: Session, row: dict[str, Any]) -> int | None:
     """The number of a new reading; None where one of that image, frame, bundle and point is there."""
-    found: int | None = session.connection().execute(_of(session)["reading"], row).scalar()
+    found: int | None = _of(session)["reading"].run(session.connection(), row).scalar()
     return found
 
 
 def insert_shown(session: Session, rows: list[dict[str, Any]]) -> None:
     """Note to whom answers were shown, but for what is noted already."""
-    session.connection().execute(_of(session)["shown"], rows)
+    _of(session)["shown"].run(session.connection(), *rows)
 
 
-def _of(session: Session) -> dict[str, Any]:
+def _of(session: Session) -> dict[str, Prepared]:
     return _SQLITE if session.get_bind().dialect.name == "sqlite" else _POSTGRESQL

@@ -102,7 +102,7 @@ class ImageRow(Base):
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
     n_bytes: Mapped[int]
     format: Mapped[str] = mapped_column(String(16))
-    patient: Mapped[str] = mapped_column(String(64), default="")  # a pseudonym, the same for all images of a person
+    patient: Mapped[str] = mapped_column(String(64), default="", index=True)  # a pseudonym, as of all of a person
     deidentified: Mapped[bool] = mapped_column(default=False)
     warnings: Mapped[list[str]]  # what should be known of how it is kept
     header: Mapped[dict[str, Any]] = mapped_column(default=dict)  # how it was taken, as the file said when it was sent
@@ -155,6 +155,7 @@ class ReadingRow(Base):
     refusal_code: Mapped[str] = mapped_column(String(40), default="")
     refusal_message: Mapped[str] = mapped_column(Text, default="")
     warnings: Mapped[list[str]]
+    findings: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))  # of a bundle with boxes
     facts: Mapped[dict[str, Any]]  # width, height, format, bit_depth, modality, body_part, n_frames, notes
     has_thumbnail: Mapped[bool] = mapped_column(default=False)  # it could be decoded: a small picture can be drawn
     # '' none; 'cells': in map_cells; else the name of a picture of an earlier version, yet to be taken over.
@@ -189,6 +190,19 @@ class ReviewRow(Base):
     decision_then: Mapped[str] = mapped_column(String(16), default="")
     probability_then: Mapped[float | None] = mapped_column(Float(53))
     supersedes: Mapped[int | None] = mapped_column(ForeignKey("reviews.id"), unique=True)
+    made_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class DrawnBoxesRow(Base):
+    """All boxes of an image as a person left them. Rows are never changed: who saves again adds one."""
+
+    __tablename__ = "drawn_boxes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    reading_id: Mapped[int] = mapped_column(ForeignKey("readings.id"), index=True)
+    person: Mapped[str] = mapped_column(String(100))
+    boxes: Mapped[list[dict[str, Any]]]  # {box, of}: see service.boxes.DrawnBox
+    found: Mapped[list[list[float]]] = mapped_column(JSON)  # the network's at that time, as they were drawn
     made_at: Mapped[datetime] = mapped_column(default=now)
 
 

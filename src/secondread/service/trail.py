@@ -32,6 +32,7 @@ _LOCK = 0x5EC0_2EAD  # PostgreSQL's advisory locks are numbers
 _NOTED = "secondread.trail"
 _APPENDED = "secondread.trail.appended"
 _CHUNK = 1000  # lines held at a time
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _COLUMNS = ("seq", "at", "actor", "via", "address", "action", "subject", "detail", "prev", "hash")
 
 
@@ -237,7 +238,7 @@ def line_hash(line: Mapping[str, Any]) -> str:
 
 def canonical(value: Any) -> str:
     """JSON that is the same text for the same value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 @event.listens_for(Transaction, "before_commit")
@@ -252,7 +253,7 @@ def _append_noted(session: Session) -> None:
     # taken last it cannot be part of a deadlock.
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    last = session.connection().execute(LAST_LINE).first()
+    last = LAST_LINE.run(session.connection(), {}).first()
     seq, prev = (last.seq, last.hash) if last else (0, START)
     lines = []
     for entry in entries:
@@ -270,7 +271,7 @@ def _append_noted(session: Session) -> None:
         }
         prev = line["hash"] = line_hash(line)
         lines.append(line)
-    session.connection().execute(ADD_LINES, lines)
+    ADD_LINES.run(session.connection(), *lines)
     session.info[_APPENDED] = seq
 
 

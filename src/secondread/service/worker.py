@@ -12,6 +12,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Protocol
 
 from secondread.errors import (
     BundleError,
@@ -25,7 +27,6 @@ from secondread.errors import (
 )
 from secondread.images.steps import step
 from secondread.service.outcomes import Draft, StoredReading
-from secondread.service.queue import Queue
 from secondread.service.uploads import Claim, ReadingRequest
 
 _RENEWALS = 90  # thirds of a lease: what takes longer than thirty of them hangs, and is another's to try
@@ -35,19 +36,44 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds between tries while nothing ca
 _LOG = logging.getLogger("secondread.service.worker")  # numbers and hashes only, never a file's name
 
 
+class WorkQueue(Protocol):
+    """Where images wait: the queue of uploads, or what a DICOM node received. See Queue."""
+
+    lease: timedelta
+
+    def claim(self) -> Claim | None:
+        """The next image to read, now this worker's."""
+
+    def renew(self, claim: Claim) -> bool:
+        """Prolong the lease; False where it has been lost."""
+
+    def finish(self, claim: Claim, found: Draft | StoredReading) -> StoredReading | None:
+        """Store the reading."""
+
+    def fail(self, claim: Claim, *, code: str, message: str) -> bool:
+        """Close it without one."""
+
+    def give_back(self, claim: Claim, *, seconds: float = 0.0) -> None:
+        """Put it back."""
+
+
 class Worker:
-    """Takes images from the queue until told to stop. look: as ReadingDesk.look."""
+    """Takes images from the queue until told to stop. look: as ReadingDesk.look. idle: asked where none waits; True
+    where it did something.
+    """
 
     def __init__(
         self,
-        queue: Queue,
+        queue: WorkQueue,
         look: Callable[[str, ReadingRequest], Draft | StoredReading],
         *,
         poll_seconds: float = 0.5,
+        idle: Callable[[], bool] = lambda: False,
     ):
         self._queue = queue
         self._look = look
         self._poll = poll_seconds
+        self._idle = idle
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._owed: deque[Claim] = deque(maxlen=100)  # items that could not be given back yet
@@ -67,7 +93,7 @@ class Worker:
         while not self._stopping.is_set():
             self._woken.clear()
             try:
-                worked = self.step()
+                worked = self.step() or self._idle()
             except (SecondReadError, OSError) as error:
                 if not wait:
                     since = time.monotonic()

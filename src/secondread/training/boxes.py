@@ -5,18 +5,16 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from secondread.data import Manifest, Row
-from secondread.evidence.localisation import Lesions, load_lesions
+from secondread.evidence.localisation import Lesions, boxes_of, load_lesions
 from secondread.images import PrepareSpec, decode, prepare
 from secondread.models.cam import MapGeometry
 
-_SMALLEST_PART = 9  # pixels of a mask: smaller islands are no lesion of their own
 _SEEN = 0.3  # share of a box that must be left on the image, or it does not count
 
 
@@ -48,19 +46,6 @@ def known_boxes(manifest: Manifest, rows: Sequence[Row], spec: PrepareSpec) -> K
     for number, own in zip(given, found, strict=True):
         boxes[number, : len(own)] = own
     return KnownBoxes(boxes, known, spec.size)
-
-
-def boxes_of(row: Row, lesions: Lesions) -> np.ndarray:
-    """A diseased image's boxes in pixels of its file: float (n, 4), left, top, right, bottom."""
-    if row.mask is None:
-        return np.array([(x, y, x + w, y + h) for x, y, w, h in lesions.boxes[row.name]], dtype=np.float64)
-    drawn = decode(row.mask.read_bytes()).pixels
-    mask = ((drawn if drawn.ndim == 2 else drawn.max(axis=2)) > 0).astype(np.uint8)
-    _, _, facts, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    parts = facts[1:]  # the first is what no lesion covers
-    if len(parts) > 1:
-        parts = parts[parts[:, cv2.CC_STAT_AREA] >= _SMALLEST_PART]
-    return np.array([(x, y, x + w, y + h) for x, y, w, h, _ in parts], dtype=np.float64).reshape(-1, 4)
 
 
 def _on_input(row: Row, lesions: Lesions, spec: PrepareSpec) -> np.ndarray:

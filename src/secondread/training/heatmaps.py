@@ -1,13 +1,14 @@
 """Measures the heat maps of a split as they are served, and those of the same network with its weights shuffled."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from secondread.data import Manifest, Row
 from secondread.errors import ExtraMissing
+from secondread.evidence.detection import Found
 from secondread.evidence.evidence import Prediction
 from secondread.evidence.localisation import (
     TOLERANCE,
@@ -16,6 +17,7 @@ from secondread.evidence.localisation import (
     Target,
     baselines,
     body_of,
+    boxes_of,
     localisation_table,
     rank_correlation,
     share_outside,
@@ -87,6 +89,8 @@ class Observation:
     guesses: dict[str, MapMeasures] | None = None
     outside: float | None = None  # share of the map outside the body
     body_share: float | None = None  # of the image's area
+    header: Mapping[str, str] = field(default_factory=dict)  # DICOM: how and of whom it was taken
+    found: Found | None = None  # boxes, of an image where it is known where its lesions lie, or that it has none
 
 
 def observe(row: Row, prediction: Prediction, reading: Reading, lesions: Lesions) -> Observation:
@@ -95,11 +99,19 @@ def observe(row: Row, prediction: Prediction, reading: Reading, lesions: Lesions
     if image is None:
         return Observation(prediction, None)
     size = (image.width, image.height)
+    header = dict(image.header)
     if reading.heatmap is None:
-        return Observation(prediction, size)
+        return Observation(prediction, size, header=header)
     strength = reading.heatmap.strength(longest_side=SIDE)
     body = body_of(to_display(image, longest_side=SIDE))
-    seen = Observation(prediction, size, outside=share_outside(strength, body), body_share=float(body.mean()))
+    seen = Observation(
+        prediction,
+        size,
+        outside=share_outside(strength, body),
+        body_share=float(body.mean()),
+        header=header,
+        found=_boxes(row, prediction, reading, lesions),
+    )
     if not lesions.known(row):
         return seen
     lesion = _lesion(row, lesions, strength, size)
@@ -109,6 +121,19 @@ def observe(row: Row, prediction: Prediction, reading: Reading, lesions: Lesions
         lesion_share=float(lesion.mean()),
         maps=target.measure(strength),
         guesses=baselines(target, body),
+    )
+
+
+def _boxes(row: Row, prediction: Prediction, reading: Reading, lesions: Lesions) -> Found | None:
+    """None where the bundle finds none, or it is not known where the image's lesions lie."""
+    if reading.findings is None or (row.label and not lesions.known(row)):
+        return None
+    corners = [(x, y, x + wide, y + high) for x, y, wide, high in (one.box for one in reading.findings)]
+    return Found(
+        truth=boxes_of(row, lesions) if row.label else np.zeros((0, 4)),
+        boxes=np.array(corners, dtype=np.float64).reshape(-1, 4),
+        scores=np.array([one.score for one in reading.findings], dtype=np.float64),
+        group=prediction.group,
     )
 
 

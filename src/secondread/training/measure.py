@@ -10,11 +10,14 @@ import numpy as np
 
 from secondread.data import Manifest, Row
 from secondread.data.split import counted, held_out_share, roles, validation_share
+from secondread.evidence.detection import boxes_table
 from secondread.evidence.evidence import Prediction, Scored, build_evidence, facts_of, subgroups, write_evidence
 from secondread.evidence.localisation import Lesions, load_lesions
 from secondread.evidence.measured import read_predictions
 from secondread.evidence.promises import promises_of
 from secondread.evidence.report import Failure, write_report
+from secondread.evidence.series import series_evidence
+from secondread.evidence.whom import header_facts
 from secondread.images import Image, to_display
 from secondread.reading import Bundle, Reader, Reading
 from secondread.stats.operating_points import ValidationSet, guarantee_at
@@ -124,6 +127,9 @@ def evaluate(
             "subgroups": _subgroups(part, seen, reader.operating_point.threshold),
             "heatmap": heatmap_table(reader, part, seen, lesions),
         }
+        boxes = [one.found for one in seen if one.found is not None]
+        if any(len(one.truth) for one in boxes):
+            details[name]["boxes"] = boxes_table(boxes)
     point = reader.operating_point
     return build_evidence(
         found,
@@ -142,6 +148,7 @@ def evaluate(
         },
         promises=_promises(bundle, manifest, reader),
         before=bundle.evidence,
+        series=series_evidence(bundle.series, found, slice_threshold=point.threshold) if bundle.series else None,
         command=command,
         date=date.today().isoformat(),
     )
@@ -151,6 +158,7 @@ def observations_of(
     reader: Reader, manifest: Manifest, lesions: Lesions, *, on_read: Callable[[int, int], None] | None = None
 ) -> list[Observation]:
     """As `predictions_of`, with the size of every image and how its heat map did."""
+    reader = reader.with_faint_boxes()  # average precision asks for all of them, however weak
     readings = reader.read_many((row.path for row in manifest.rows), keep_image=True)
     seen = []
     for row, group, reading in zip(manifest.rows, manifest.groups, readings, strict=True):
@@ -254,6 +262,7 @@ def _subgroups(manifest: Manifest, seen: Sequence[Observation], threshold: float
         image_sizes=[one.size for _, one in pairs if one.size is not None],
         lesion_shares=[one.lesion_share for _, one in pairs],
     )
+    facts |= header_facts([one.header for _, one in pairs])
     return subgroups([one.prediction for _, one in pairs], facts, threshold=threshold)
 
 

@@ -24,9 +24,18 @@ if TYPE_CHECKING:
 
 
 def merge_models(
-    models: Sequence[bytes], *, sizes: Sequence[int], weights: Sequence[float], mapped: Sequence[bool]
+    models: Sequence[bytes],
+    *,
+    sizes: Sequence[int],
+    weights: Sequence[float],
+    mapped: Sequence[bool],
+    boxed: Sequence[bool] = (),
 ) -> bytes:
     """The logit is the weighted sum of the members' logits, the map that of the `mapped` members' maps.
+
+    boxed: which of them find boxes, all with as many cells. Then their scores, cell by cell, are summed, what the
+    others say of the image is added to all alike, and the logit is the greatest: an image stays positive exactly where
+    one of its boxes is. A box is the mean of the members', each as sure as its own cell.
 
     models: as `export_onnx` gives them, for inputs of `sizes` pixels a side. The merged file takes images of the
     largest size and shrinks them for the others; its map has as many cells as the finest of the maps. The maps' weights
@@ -35,8 +44,12 @@ def merge_models(
     from onnx import TensorProto, compose, helper, load_from_string
 
     parts = [compose.add_prefix(load_from_string(model), f"member{i}.") for i, model in enumerate(models)]
+    with_boxes = any(boxed)
+    mapped = boxed if with_boxes else mapped
     size, cells = max(sizes), max(_cells(part) for part, counts in zip(parts, mapped, strict=True) if counts)
     stretch = sum(weights) / sum(weight for weight, counts in zip(weights, mapped, strict=True) if counts)
+    if with_boxes:
+        stretch = 1.0
     graph = _Graph()
     logits, maps = [], []
     for i, (part, own, weight, counts) in enumerate(zip(parts, sizes, weights, mapped, strict=True)):
@@ -47,12 +60,17 @@ def merge_models(
             graph.shrink("image", own_image, own)
         graph.nodes += part.graph.node
         graph.tensors += part.graph.initializer
-        logits.append(graph.add("Mul", [f"member{i}.logit", graph.constant(np.float32(weight))]))
+        if not (counts and with_boxes):
+            logits.append(graph.add("Mul", [f"member{i}.logit", graph.constant(np.float32(weight))]))
         if counts:
             cam = f"member{i}.cam" if _cells(part) == cells else graph.enlarge_map(f"member{i}.cam", cells)
             maps.append(graph.add("Mul", [cam, graph.constant(np.float32(weight * stretch))]))
-    graph.add("Sum", logits, "logit")
-    graph.add("Sum", maps, "cam")
+    if with_boxes:
+        finding = [i for i, counts in enumerate(boxed) if counts]
+        graph.add_boxes(maps, logits, finding, enlarged=[size / sizes[i] for i in finding])
+    else:
+        graph.add("Sum", logits, "logit")
+        graph.add("Sum", maps, "cam")
     channels = parts[0].graph.input[0].type.tensor_type.shape.dim[3].dim_value
     made = helper.make_graph(
         graph.nodes,
@@ -61,7 +79,8 @@ def merge_models(
         [
             helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["batch"]),
             helper.make_tensor_value_info("cam", TensorProto.FLOAT, ["batch", cells, cells]),
-        ],
+            helper.make_tensor_value_info("box", TensorProto.FLOAT, ["batch", 4, cells, cells]),
+        ][: 3 if with_boxes else 2],
         graph.tensors,
     )
     first = parts[0]
@@ -90,6 +109,25 @@ class _Graph:
         name = f"merge.constant{len(self.tensors)}"
         self.tensors.append(numpy_helper.from_array(np.asarray(values), name))
         return name
+
+    def add_boxes(
+        self, maps: Sequence[str], logits: Sequence[str], members: Sequence[int], *, enlarged: Sequence[float]
+    ) -> None:
+        """Map, logit and boxes. maps: of the members that find boxes; logits: of those that find none. enlarged: how
+        many times as large as its own a member's box is on the input."""
+        cells = self.constant(np.array([1, 2], dtype=np.int64))
+        everywhere = [self.add("Unsqueeze", [logit, cells]) for logit in logits]
+        self.add("Sum", [*maps, *everywhere], "cam")
+        self.add("ReduceMax", ["cam", cells], "logit", keepdims=0)
+        sides = self.constant(np.array([1], dtype=np.int64))
+        least = self.constant(np.float32(1e-6))  # where none is sure of anything, their plain mean
+        chances = [self.add("Add", [self.add("Sigmoid", [f"member{i}.cam"]), least]) for i in members]
+        sure = [self.add("Unsqueeze", [chance, sides]) for chance in chances]
+        boxes = [
+            self.add("Mul", [self.add("Mul", [f"member{i}.box", self.constant(np.float32(times))]), chance])
+            for i, times, chance in zip(members, enlarged, sure, strict=True)
+        ]
+        self.add("Div", [self.add("Sum", boxes), self.add("Sum", sure)], "box")
 
     def shrink(self, image: str, output: str, size: int) -> None:
         """uint8 (batch, rows, columns, channels), smoothly, as `prepare` shrinks; channels stand first meanwhile."""
@@ -140,7 +178,8 @@ def merge_bundles(
 
     The answer is the mean of the members' logits, each divided by its temperature, so that none speaks louder than
     validation lets it (Dietterich, MCS 2000); with `shares`, one for each, their weighted mean. The map is the mean of
-    the maps that say of places whether they look diseased, or of all where none does. Preprocessing may differ in its
+    the maps that say of places whether they look diseased, or of all where none does; of members that find boxes see
+    `merge_models`. Preprocessing may differ in its
     size alone. Calibration, operating points and, with `measure`, the evidence are made anew, as `train_bundle` makes
     them.
     Raises UsageError for bundles that cannot be merged, TrainingError or BundleError.
@@ -151,7 +190,7 @@ def merge_bundles(
     task = bundles[0].task
     spec = max((bundle.prepare_spec for bundle in bundles), key=lambda spec: spec.size)
     val = prepared_part(manifest.split("val"), "val", spec, cache_folder, progress)
-    mapped = [bundle.maps_lesions for bundle in bundles]
+    mapped, boxed = [bundle.maps_lesions for bundle in bundles], [bundle.boxes is not None for bundle in bundles]
     weights = [part / bundle.calibration.temperature for bundle, part in zip(bundles, parts, strict=True)]
     served = round_smallest(
         merge_models(
@@ -159,13 +198,17 @@ def merge_bundles(
             sizes=[bundle.prepare_spec.size for bundle in bundles],
             weights=weights,
             mapped=mapped if any(mapped) else [True] * len(bundles),
+            boxed=boxed,
         ),
         val,
     )
-    apart = np.zeros(len(val))
+    sums: list[np.ndarray | float] = [0.0, 0.0]  # of what is said of the image, and of its cells
     for bundle, weight in zip(bundles, weights, strict=True):
         own = prepared_part(manifest.split("val"), "val", bundle.prepare_spec, cache_folder, progress)
-        apart += weight * run_onnx(bundle.model_path.read_bytes(), own.images, outputs=["logit"])[0]
+        output = "cam" if bundle.boxes else "logit"
+        said = run_onnx(bundle.model_path.read_bytes(), own.images, outputs=[output])[0]
+        sums[said.ndim > 1] = sums[said.ndim > 1] + weight * said
+    apart = np.zeros(len(val)) + sums[0] + (np.max(sums[1], axis=(1, 2)) if any(boxed) else 0.0)
     together = served.logits(val.images)
     auc, lost = roc_auc(val.labels, together), roc_auc(val.labels, apart) - roc_auc(val.labels, together)
     if lost >= _LOST:
@@ -200,6 +243,8 @@ def merge_bundles(
     }
     if any(mapped):
         record["heatmap"]["zero"] = map_zero(record)
+    if any(boxed):
+        record["boxes"] = {"label": task.positive_class}
     bundle = write_bundle(out, record=record, model=served.model, task_file=bundles[0].task_file)
     if measure:
         measure_bundle(bundle, manifest, command=command, progress=progress)
@@ -222,7 +267,9 @@ def _check(bundles: Sequence[Bundle], manifest: Manifest) -> None:
             raise UsageError(f"{bundle.id} and {first.id} prepare images otherwise; they may differ in size alone")
         if bundle.calibration.knots is not None or bundle.calibration.bias is not None:
             raise UsageError(f"{bundle.id} is calibrated by more than a temperature; give the bundle as it was trained")
-    extents = {bundle.heatmap.extent for bundle in bundles if bundle.maps_lesions}
+    if len({bundle.prepare_spec.size for bundle in bundles if bundle.boxes}) > 1:
+        raise UsageError("bundles that find boxes can be merged at one input size alone: their cells must be the same")
+    extents = {bundle.heatmap.extent for bundle in bundles if bundle.maps_lesions or bundle.boxes}
     if len(extents) > 1:
         raise UsageError("the bundles' maps cover different parts of the image; merge networks of one kind")
 
@@ -241,7 +288,8 @@ def _lesions_from(bundles: Sequence[Bundle]) -> list[str]:
 
 
 def _heatmap(bundles: Sequence[Bundle]) -> dict[str, Any]:
-    shown = [bundle for bundle in bundles if bundle.maps_lesions] or list(bundles)
+    shown = [bundle for bundle in bundles if bundle.boxes] or [bundle for bundle in bundles if bundle.maps_lesions]
+    shown = shown or list(bundles)
     method = "; ".join(dict.fromkeys(bundle.heatmap.method for bundle in shown))
     without = (
         f" (the other {len(bundles) - len(shown)} of the networks name no places)" if len(shown) < len(bundles) else ""

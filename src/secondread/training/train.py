@@ -119,6 +119,8 @@ def train_bundle(
     )
     if getattr(result.model, "map_holds_logits", False):
         record["heatmap"]["zero"] = map_zero(record)
+    if exported.box_difference is not None and recipe.box_weight:  # sides that were never taught are none
+        record["boxes"] = {"label": task.positive_class}
     # a recipe other than the paper's is for a second reader, who must miss little: its point says where that is shown
     record["default_operating_point"] = default_point or ("paper" if recipe.name == "paper" else "screening")
     record["gate"] = gate_for(task) if gate else None

@@ -17,13 +17,17 @@ from secondread.web import (
     auth,
     batches,
     bodies,
+    boxes,
     catalogue,
+    dicom,
     document,
     erasure,
+    fhir,
     frame,
     health,
     language,
     login,
+    models,
     pictures,
     points,
     prevalence,
@@ -47,9 +51,11 @@ _API = (
     pictures.pictures,
     batches.batches,
     reviews.reviews,
+    boxes.boxes,
     statistics.statistics,
     points.points,
     prevalence.prevalences,
+    models.models,
     catalogue.catalogue,
     login.session,
     account.own,
@@ -60,6 +66,7 @@ _API = (
     room.reports,
     report.patient_lines,
     erasure.erasures,
+    fhir.results,
 )
 _PAGES = (
     login.login,
@@ -71,10 +78,12 @@ _PAGES = (
     statistics.pages,
     points.thresholds,
     prevalence.pages,
+    models.pages,
     account.pages,
     accounts.pages,
     trail.pages,
     erasure.pages,
+    dicom.pages,
     frame.site,
     document.viewer,
 )
@@ -85,12 +94,14 @@ def create_app(config: Mapping[str, Any] | None = None) -> APIFlask:
     """The WSGI application.
 
     config: settings by their keys (MAX_FILES, …; see SETTINGS), which win over the environment; also READERS: readers
-    by name that need no loading, LOAD: a function that loads a reader in place of secondread.load, and SERVICE: a
-    service that is open already. Raises UsageError for a key that is not known or a value that cannot be, and
-    ServiceError where data folder or database cannot be used.
+    by name that need no loading, LOAD: a function that loads a reader in place of secondread.load, SERVICE: a service
+    that is open already, and RESULTS: what makes DICOM objects of readings (see fhir), without which none are made.
+    Raises UsageError for a key that is not known or a value that cannot be, and ServiceError where data folder or
+    database cannot be used.
     """
     config = dict(config or {})
     ready, load, opened = config.pop("READERS", None), config.pop("LOAD", None), config.pop("SERVICE", None)
+    results = config.pop("RESULTS", None)
     if unknown := sorted(set(config) - {row.key for row in SETTINGS}):
         raise UsageError(f"no such setting: {', '.join(unknown)}; known: {', '.join(row.key for row in SETTINGS)}")
     app = APIFlask(
@@ -105,7 +116,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> APIFlask:
     app.config.update(settings_from(os.environ) | config)
     _configure(app)
     app.extensions[SERVICE] = opened or Service.open(app.config)
-    app.extensions["secondread"] = readers_of(app.config, ready=ready, load=load)
+    followed = app.extensions[SERVICE].upgrades.chosen
+    app.extensions[fhir.RESULTS] = results
+    app.extensions["secondread"] = readers_of(app.config, ready=ready, load=load).follow(followed)
     telemetry.register(app)  # first: the time of a request counts from here
     app.before_request(lambda: wait_at_most(OF_REQUESTS))  # a locked database must not hold the threads
     for part in (health, security, bodies, auth, problems, batches, document, login, language, frame):

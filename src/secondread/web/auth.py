@@ -4,6 +4,7 @@ import hmac
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -62,6 +63,7 @@ def without_login() -> bool:
     return how == "off" or (how == "auto" and not _any_account())
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(address: str) -> bool:
     """Whether an address, or the name localhost, is this machine's own."""
     try:

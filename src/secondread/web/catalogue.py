@@ -7,6 +7,7 @@ from apiflask.fields import Boolean, Dict, Float, Integer, List, Nested, String
 from apiflask.validators import OneOf
 from flask import current_app
 
+from secondread.evidence.held_out import broken, elsewhere
 from secondread.evidence.measured import evidence_without_images, measured_rows
 from secondread.evidence.outlook import below_screening
 from secondread.evidence.promises import Promised, Seen, guarantees_of, promises_of
@@ -18,6 +19,7 @@ from secondread.tasks import Task, list_tasks, task_named
 from secondread.web.auth import require
 from secondread.web.context import readers, service
 from secondread.web.entries import band_of
+from secondread.web.points import IntervalRow
 from secondread.web.shapes import said, shape_of
 
 catalogue = APIBlueprint("catalogue", __name__, url_prefix="/api/v1", tag="catalogue")
@@ -110,6 +112,33 @@ class EvidenceOut(Schema):
     n = Integer(required=True, allow_none=True, metadata=said("images the value rests on"))
 
 
+class AtPointRow(Schema):
+    """What an operating point does at a hospital."""
+
+    name = String(required=True)
+    sensitivity = Nested(IntervalRow, required=True)
+    specificity = Nested(IntervalRow, required=True)
+
+
+class ElsewhereOut(Schema):
+    """What was measured at a hospital that taught nothing."""
+
+    hospital = String(required=True)
+    how = String(
+        required=True,
+        validate=OneOf(["left out", "external"]),
+        metadata=said("left out: by networks of the same recipe that learnt without it; external: by this very bundle"),
+    )
+    n = Integer(required=True)
+    n_positive = Integer(required=True)
+    roc_auc = Nested(IntervalRow, required=True)
+    points = List(Nested(AtPointRow), required=True)
+    seed = Integer(required=True, allow_none=True, metadata=said("of the training without it"))
+    recipe = String(required=True)
+    date = String(required=True)
+    command = String(required=True)
+
+
 class BundleOut(Schema):
     """A trained model that can be asked for."""
 
@@ -119,6 +148,8 @@ class BundleOut(Schema):
     shipped = Boolean(required=True, metadata=said("whether it comes with the package; else the site's own"))
     operating_points = List(Nested(OperatingPointOut), required=True)
     promises = List(Nested(PromiseOut), required=True, metadata=said("of the points, hospital by hospital"))
+    elsewhere = List(Nested(ElsewhereOut), required=True, metadata=said("at hospitals it had not seen"))
+    broken = List(String(), required=True, metadata=said("promises that do not hold at a hospital, in words"))
     measured = List(Nested(EvidenceOut), required=True)
     card = String(required=True, metadata=said("the model card, Markdown"))
     evidence = Dict(required=True, allow_none=True, metadata=said("all that was measured, as kept in the bundle"))
@@ -192,6 +223,7 @@ def _shown(row: Setting) -> str:
 
 
 def _bundle(bundle: Bundle) -> dict[str, Any]:
+    promises, places = promises_of(bundle), elsewhere(bundle.evidence)
     return {
         "name": bundle.name,
         "task": bundle.task.name,
@@ -211,7 +243,9 @@ def _bundle(bundle: Bundle) -> dict[str, Any]:
             }
             for point in bundle.operating_points.values()
         ],
-        "promises": promises_of(bundle),
+        "elsewhere": places,
+        "broken": [one.in_words for one in broken(promises, places)],
+        "promises": promises,
         "measured": measured_rows(bundle),
         "card": bundle.card,
         "evidence": evidence_without_images(bundle),

@@ -120,6 +120,12 @@ class _SignInCookie(SecureCookieSessionInterface):
         """As of the other cookies."""
         return _name("secondread_sign_in")
 
+    def open_session(self, app: Any, request: Any) -> Any:
+        """Without a cookie an empty one, and no key is derived to look into it."""
+        if self.get_cookie_name(app) not in request.cookies:
+            return self.session_class()
+        return super().open_session(app, request)
+
     def get_cookie_secure(self, app: Any) -> bool:
         """As of the other cookies."""
         return _only_tls()

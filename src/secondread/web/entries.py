@@ -1,9 +1,10 @@
 """A reading as the API shows it: the fixed contract, and beside it what a page needs."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
-from flask import Response, current_app, url_for
+from flask import Response, current_app, request, url_for
 
 from secondread.images import Image, encode_png, to_display
 from secondread.pages import data_uri
@@ -11,6 +12,7 @@ from secondread.reading import HeatMap, OperatingPoint
 from secondread.service import Answered, AnswerFacts, Outcome, StoredReading
 from secondread.tasks import Task, modality_said, part_said
 from secondread.web.context import service
+from secondread.web.shapes import LARGEST_ID
 
 INLINE, LINKS = "inline", "links"  # how an answer has its pictures
 _OF_IMAGE = ("width", "height", "format", "bit_depth", "modality", "body_part", "frame", "n_frames")
@@ -89,10 +91,16 @@ def _addresses(reading: StoredReading | None) -> dict[str, str | None]:
 
 
 def _addresses_of(reading_id: int, *, heatmap: bool) -> dict[str, str | None]:
-    return {
-        "image": url_for("pictures.image", reading_id=reading_id, longest_side=current_app.config["PREVIEW_PIXELS"]),
-        "heatmap": url_for("pictures.heatmap", reading_id=reading_id, colours="inferno") if heatmap else None,
-    }
+    image, overlay = _address_forms(request.root_path, current_app.config["PREVIEW_PIXELS"])
+    return {"image": image.format(reading_id), "heatmap": overlay.format(reading_id) if heatmap else None}
+
+
+@lru_cache(maxsize=8)
+def _address_forms(_root: str, preview_pixels: int) -> tuple[str, str]:
+    """Of image and heat map, with {} for the number of the reading. _root: where the application is mounted."""
+    image = url_for("pictures.image", reading_id=LARGEST_ID, longest_side=preview_pixels)
+    overlay = url_for("pictures.heatmap", reading_id=LARGEST_ID, colours="inferno")
+    return image.replace(str(LARGEST_ID), "{}"), overlay.replace(str(LARGEST_ID), "{}")
 
 
 def _overlay(heatmap: HeatMap | None) -> str | None:

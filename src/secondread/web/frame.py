@@ -33,6 +33,7 @@ _PLACES = (  # endpoint, title, scope that it needs
     ("uploads.show", lazy_gettext("Uploads"), "read"),
     ("statistics_pages.show", lazy_gettext("Agreement and drift"), "read"),
     ("thresholds.show", lazy_gettext("Thresholds"), "read"),
+    ("models_pages.show", lazy_gettext("Models"), "admin"),
     ("accounts_pages.show", lazy_gettext("Accounts"), "admin"),
     ("trail_pages.show", lazy_gettext("Trail"), "admin"),
 )

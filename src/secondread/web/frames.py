@@ -7,12 +7,14 @@ from typing import Any
 from flask_babel import gettext
 from markupsafe import Markup
 
+from secondread.reading import SERIES
 from secondread.service import StoredReading
 from secondread.stats.scale import marks
 from secondread.web.language import CODES
 
 _WIDE, _HIGH = 1000, 100  # of the curve, in units of its own; a score is its height
 _FEW = 60  # frames that get a dot each
+_STACK = 8  # frames from which the wheel goes through them
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,9 @@ class FramesShown:
     says: tuple[str, ...]  # what came out for each, as a sentence
     mapped: tuple[bool, ...]  # whether it can have a heat map
     curve: Markup  # empty where only one was read, or the answer is hidden
-    positive_from: int | None  # the least score that is positive; None without a curve
+    positive_from: int | None  # the least score that is positive of one alone; None without a curve
+    stack: bool = False  # so many that the wheel goes through them
+    together: bool = False  # all of them answer together, not the highest alone
 
 
 def frames_of(reading: StoredReading, answered: Mapping[str, str], *, hidden: bool = False) -> FramesShown | None:
@@ -37,26 +41,42 @@ def frames_of(reading: StoredReading, answered: Mapping[str, str], *, hidden: bo
         return None
     hidden = hidden or reading.hidden
     rows = () if hidden else reading.frames
-    says = tuple(_said(row, n, answered) for row in rows) or tuple(
-        gettext("Frame %(n)s of %(all)s", n=number, all=n) for number in range(1, n + 1)
+    places = reading.facts.get("positions") or ()
+    slices = bool(places) or reading.facts.get("format") == "NIfTI"
+    says = tuple(_said(row, n, answered, slices) for row in rows) or tuple(
+        _which(number, n, slices) for number in range(1, n + 1)
     )
+    if len(places) == n:
+        says = tuple(f"{said} · {place:+.1f} mm" for said, place in zip(says, places, strict=True))
     mapped = tuple(bool(row["decision"]) for row in rows) or tuple(
         number == reading.frame + 1 and not hidden for number in range(1, n + 1)
     )
     curve = _curve(reading, rows)
-    positive = marks(reading.threshold, reading.low)[1] if curve and reading.threshold is not None else None
-    return FramesShown(n, reading.frame + 1, says, mapped, curve, positive)
+    threshold, low = _of_one(reading)
+    positive = marks(threshold, low)[1] if curve and threshold is not None else None
+    together = not hidden and reading.operating_point == SERIES
+    return FramesShown(n, reading.frame + 1, says, mapped, curve, positive, n >= _STACK, together)
 
 
-def _said(row: Mapping[str, Any], n: int, answered: Mapping[str, str]) -> str:
-    number = row["frame"]
+def _of_one(reading: StoredReading) -> tuple[float | None, float | None]:
+    """Threshold and lower end of the band that decide of each picture alone: a series as a whole has its own."""
+    threshold, low = reading.facts.get("frame_point") or (reading.threshold, reading.low)
+    return threshold, low
+
+
+def _which(number: int, n: int, slices: bool) -> str:
+    if slices:
+        return gettext("Slice %(n)s of %(all)s", n=number, all=n)
+    return gettext("Frame %(n)s of %(all)s", n=number, all=n)
+
+
+def _said(row: Mapping[str, Any], n: int, answered: Mapping[str, str], slices: bool) -> str:
+    which = _which(row["frame"], n, slices)
     if row["decision"] is None:
-        why = CODES.get(row["refusal"], "")
-        return gettext("Frame %(n)s of %(all)s: not read. %(why)s", n=number, all=n, why=why)
+        return gettext("%(which)s: not read. %(why)s", which=which, why=CODES.get(row["refusal"], ""))
     return gettext(
-        "Frame %(n)s of %(all)s: score %(score)s, %(answer)s",
-        n=number,
-        all=n,
+        "%(which)s: score %(score)s, %(answer)s",
+        which=which,
         score=row["score"],
         answer=answered[row["decision"]].lower(),
     )
@@ -68,8 +88,9 @@ def _curve(reading: StoredReading, rows: Sequence[Mapping[str, Any]]) -> Markup:
         return Markup("")
     step = _WIDE / max(len(rows) - 1, 1)
     parts = []
-    if reading.threshold is not None:
-        uncertain, positive = marks(reading.threshold, reading.low)
+    threshold, low = _of_one(reading)
+    if threshold is not None:
+        uncertain, positive = marks(threshold, low)
         if uncertain is not None:
             parts.append(Markup('<rect class="band" x="0" y="{}" width="{}" height="{}"/>').format(
                 _HIGH - positive, _WIDE, positive - uncertain
@@ -88,7 +109,7 @@ def _curve(reading: StoredReading, rows: Sequence[Mapping[str, Any]]) -> Markup:
     title = gettext(
         "Scores of %(n)s frames, 0 to 100; the highest is %(score)s at frame %(worst)s",
         n=len(rows),
-        score=reading.score,
+        score=rows[reading.frame]["score"],
         worst=reading.worst_frame,
     )
     shown = Markup(

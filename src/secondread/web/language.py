@@ -9,8 +9,9 @@ from flask_babel import Babel, get_translations, gettext, lazy_gettext
 from flask_babel import get_locale as _get_locale
 from markupsafe import Markup, escape
 
+from secondread.images.nifti import FIRST_VOLUME
 from secondread.reading.reader import ONE_READ
-from secondread.reading.series import NONE_READ, NOT_READ, ONLY_ONE, READ_ALL
+from secondread.reading.series import NONE_READ, NOT_READ, ONLY_ONE, READ_ALL, TOGETHER
 from secondread.service.passwords import LENGTH
 
 COOKIE = "language"
@@ -56,6 +57,8 @@ CODES = {
     "inverted": lazy_gettext("Bright and dark look swapped. Invert the image, or send the original file."),
     "turned": lazy_gettext("The film looks turned, upside down or on its side. Turn it upright and send it again."),
     "unlike_training": lazy_gettext("This image is unlike those that taught the model. A qualified reader must look."),
+    "not_asked": lazy_gettext("This question follows another one, and that one was answered with no."),
+    "other_bundle": lazy_gettext("The bundle that was asked for is not the one that is here now."),
     "task_unknown": lazy_gettext("Which task fits this image cannot be told. Choose the task by hand."),
     "archive_damaged": lazy_gettext("The archive is damaged. Pack it again and send it again."),
     "archive_encrypted": lazy_gettext("The archive is encrypted. Pack it without a password."),
@@ -128,7 +131,7 @@ def _pattern(sentence: str) -> re.Pattern[str]:
 
 
 # Sentences of lower rooms that hold values.
-_WITH_VALUES = (READ_ALL, ONLY_ONE, NOT_READ, NONE_READ, ONE_READ, LENGTH)
+_WITH_VALUES = (READ_ALL, TOGETHER, FIRST_VOLUME, ONLY_ONE, NOT_READ, NONE_READ, ONE_READ, LENGTH)
 _PATTERNS = tuple((english, _pattern(english)) for english in _WITH_VALUES)
 
 

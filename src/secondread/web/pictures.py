@@ -1,5 +1,7 @@
 """The pictures of a reading: the image to look at, its bytes, thumbnail and heat map. Each look is in the trail."""
 
+import io
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,6 +29,7 @@ _TYPES = {
     "TIFF": ("image/tiff", "tiff"),
     "WebP": ("image/webp", "webp"),
     "BMP": ("image/bmp", "bmp"),
+    "NIfTI": ("application/octet-stream", "nii"),
 }
 
 
@@ -106,7 +109,7 @@ def depth(reading_id: int, query_data: dict[str, Any]) -> Response:
     reading = service().readings.get(reading_id, actor=current_actor(), answer=False)
     sha256 = service().readings.look_at_image(reading_id, actor=current_actor())
     with _told_why():
-        found = service().pictures.depth(sha256, _index(reading, query_data), longest_side=query_data["longest_side"])
+        found = service().pictures.depth(sha256, index_of(reading, query_data), longest_side=query_data["longest_side"])
     if found is None:
         raise NotThere("this image has no more than the 8 bits that are shown")
     answer, facts = _picture(found.png), found.facts
@@ -128,6 +131,8 @@ def file(reading_id: int) -> Response:
     """Answer with the bytes as they are kept."""
     reading = service().readings.get(reading_id, actor=current_actor(), answer=False)
     data = service().readings.image(reading_id, actor=current_actor())
+    if slices := service().dicom_series.slices(reading.image_sha256):
+        return _zipped(reading, list(dict.fromkeys(one.sha256 for one in slices)))
     _, suffix = _TYPES.get(str(reading.facts.get("format", "")), ("", "bin"))
     headers = {"Content-Disposition": f'attachment; filename="{reading.image_sha256[:16]}.{suffix}"'}
     return Response(data, content_type="application/octet-stream", headers=headers)
@@ -161,7 +166,7 @@ def heatmap(reading_id: int, query_data: dict[str, Any]) -> Response:
         return _picture(service().readings.heat_map(reading_id, actor=current_actor(), colours=colours))
     reading = service().readings.get(reading_id, actor=current_actor())
     check_shown(reading)
-    if (index := _index(reading, query_data)) == reading.frame:
+    if (index := index_of(reading, query_data)) == reading.frame:
         return _picture(service().readings.heat_map(reading_id, actor=current_actor(), colours=colours))
     found = desk().map_of(reading, index, actor=current_actor())
     if colours == GREY:
@@ -180,7 +185,7 @@ def regions(reading_id: int, query_data: dict[str, Any]) -> Any:
     bundle = bundle_of(reading)
     if bundle is None or not bundle.maps_lesions or not reading.heat_map:
         return {"given": False, "regions": []}
-    if (index := _index(reading, query_data)) == reading.frame:
+    if (index := index_of(reading, query_data)) == reading.frame:
         levels = service().readings.map_of(reading_id, actor=current_actor()).levels(longest_side=HEAT_MAP_PIXELS)
         return {"given": True, "regions": regions_on(reading, levels)}
     found = desk().map_of(reading, index, actor=current_actor())
@@ -188,11 +193,48 @@ def regions(reading_id: int, query_data: dict[str, Any]) -> Any:
     return {"given": True, "regions": regions_of(levels, width=found.width, height=found.height, cell=found.cell)}
 
 
+def _zipped(reading: StoredReading, images: list[str]) -> Response:
+    """The files of a series in their order, one after the other: they may be large together."""
+
+    def parts() -> Iterator[bytes]:
+        pipe = _Pipe()
+        with zipfile.ZipFile(pipe, "w") as archive:
+            for number, sha256 in enumerate(images, 1):
+                archive.writestr(f"{number:04}.dcm", kept.image(sha256))
+                yield pipe.taken()
+        yield pipe.taken()
+
+    kept = service().images
+    headers = {"Content-Disposition": f'attachment; filename="{reading.image_sha256[:16]}.zip"'}
+    return Response(parts(), content_type="application/zip", headers=headers)
+
+
+class _Pipe(io.RawIOBase):
+    """What is written is given out again; nothing of it is kept."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def writable(self) -> bool:
+        """Yes."""
+        return True
+
+    def write(self, data: Any, /) -> int:
+        """Keep it until it is taken."""
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def taken(self) -> bytes:
+        """All that was written since."""
+        found, self._parts = b"".join(self._parts), []
+        return found
+
+
 def _shown(reading_id: int, query: dict[str, Any], *, longest_side: int) -> Response:
     reading = service().readings.get(reading_id, actor=current_actor(), answer=False)
     sha256 = service().readings.look_at_image(reading_id, actor=current_actor())
     with _told_why():
-        return _picture(service().pictures.shown(sha256, _index(reading, query), longest_side=longest_side))
+        return _picture(service().pictures.shown(sha256, index_of(reading, query), longest_side=longest_side))
 
 
 @contextmanager
@@ -204,7 +246,7 @@ def _told_why() -> Iterator[None]:
         raise NotThere(f"this picture cannot be shown: {error}") from error
 
 
-def _index(reading: StoredReading, query: dict[str, Any]) -> int:
+def index_of(reading: StoredReading, query: dict[str, Any]) -> int:
     """The frame that is asked for, from 0; the one that answered where none is. Raises NotThere."""
     frame, n = query["frame"], int(reading.facts.get("n_frames") or 1)
     if frame is None:

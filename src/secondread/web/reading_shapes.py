@@ -3,9 +3,14 @@
 from apiflask import Schema
 from apiflask.fields import Boolean, Dict, Float, Integer, List, Nested, String
 
-from secondread.reading import Refusal
+from secondread.reading import Finding, Refusal
 from secondread.service import REVIEW_STATES, Local
 from secondread.web.shapes import one_of, said, shape_of
+
+_BOXES = (
+    "boxes that reach an operating point of the bundle, or the one that decides; the image is positive exactly where "
+    "one of them reaches the latter. Not there for a bundle without boxes"
+)
 
 
 @shape_of(Refusal, "code message")
@@ -16,6 +21,15 @@ class RefusalOut(Schema):
     message = said("for people: what is wrong and what to do")
 
 
+@shape_of(Finding, "box score label")
+class FindingOut(Schema):
+    """A box around what looks diseased; not the border of a lesion."""
+
+    box = said("x, y, width, height in pixels of the image as decoded")
+    score = said("calibrated, on the scale of `probability`: the greatest of them is the image's")
+    label = said("the task's positive class")
+
+
 class FrameOut(Schema):
     """What came out for one frame of a file."""
 
@@ -23,6 +37,7 @@ class FrameOut(Schema):
     score = Integer(required=True, allow_none=True, metadata=said("0 to 100; null where it was not read"))
     decision = String(required=True, allow_none=True, metadata=one_of(["positive", "negative", "uncertain", None]))
     refusal = String(required=True, allow_none=True, metadata=said("code of why it was not read, or null"))
+    findings = List(Nested(FindingOut), allow_none=True, metadata=said(_BOXES))
 
 
 class LikelihoodRow(Schema):
@@ -76,6 +91,7 @@ class ContractOut(Schema):
         allow_none=True,
         metadata=said("null where this site has not set how common disease is, see `/prevalences`"),
     )
+    findings = List(Nested(FindingOut), metadata=said(_BOXES))
     frames = List(Nested(FrameOut), metadata=said("of a file of several frames that was read whole; else not there"))
     worst_frame = Integer(
         allow_none=True, metadata=said("which of them answers, from 1; null where none was read; there with `frames`")

@@ -6,7 +6,7 @@ from typing import Any
 from apiflask import APIBlueprint, Schema
 from apiflask.fields import File, Integer, List
 from apiflask.validators import OneOf, Range
-from flask import Response, current_app, render_template
+from flask import Response, current_app, jsonify, render_template
 from werkzeug.datastructures import FileStorage
 
 from secondread.errors import NotThere
@@ -18,7 +18,7 @@ from secondread.web.entries import INLINE, LINKS, entry, kept_entry, status_of, 
 from secondread.web.health import count_reading
 from secondread.web.idempotency import once
 from secondread.web.problems import problem
-from secondread.web.reading_shapes import ReadingsOut, StoredOut
+from secondread.web.reading_shapes import AnswerOut, ReadingsOut, StoredOut
 from secondread.web.shapes import LARGEST_ID, Text, said
 
 readings = APIBlueprint("readings", __name__, url_prefix="/api/v1", tag="readings")
@@ -139,6 +139,7 @@ class AgainForm(Schema):
 
 
 _MOST_SHOWN_AGAIN = 300
+_IN_ORDER = tuple(AnswerOut().fields)  # the keys of an answer, as the document has them
 
 
 @pages.get("/read")
@@ -173,7 +174,8 @@ def sent(form: dict[str, Any]) -> tuple[list[FileStorage], ReadingRequest]:
     return [file for file in form["image"] if file.filename], asked
 
 
-def _read(form: dict[str, Any], *, drawn: bool = False) -> Response | tuple[dict[str, Any], int]:
+def _read(form: dict[str, Any], *, drawn: bool = False) -> Response:
+    """Made here and not by the schema, which would go through every field of it: it has its shape as it is."""
     files, asked = sent(form)
     if not files:
         return problem(400, "no image was sent; send files in the form field 'image'", code="no_image")
@@ -182,7 +184,9 @@ def _read(form: dict[str, Any], *, drawn: bool = False) -> Response | tuple[dict
         return problem(413, sentence, code="too_many_files")
     desk().check(asked)
     entries = [_answer(file, asked, form["pictures"], drawn) for file in files]
-    return {"readings": entries}, status_of(entries)
+    answer = jsonify(readings=entries)
+    answer.status_code = status_of(entries)
+    return answer
 
 
 def _answer(file: FileStorage, asked: ReadingRequest, pictures: str, drawn: bool) -> dict[str, Any]:
@@ -191,7 +195,8 @@ def _answer(file: FileStorage, asked: ReadingRequest, pictures: str, drawn: bool
     if (kept := found.stored) is not None:
         count_reading(kept.task, kept.decision or "refused", from_store=found.from_store)
     facts = facts_of(found.outcome)
-    shown = entry(found, path=file.filename, facts=facts, pictures=pictures)
+    made = entry(found, path=file.filename, facts=facts, pictures=pictures)
+    shown = {name: made[name] for name in _IN_ORDER if name in made}
     if not drawn:
         return shown
     return shown | {"drawn": render_template("_card.html", reading=found.outcome, facts=facts)}

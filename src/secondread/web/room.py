@@ -166,23 +166,38 @@ def _page(reading_id: int, mistake: str = "") -> str:
     facts = report_facts(service(), reading_id, actor=actor, with_pictures=False)
     reading, history = facts.reading, service().reviews.of(reading_id)
     before, after = service().worklist.neighbours(reading, asked.only, order=asked.order)
+    around = service().studies.around(reading, actor=actor)
     mine = [one for one in history if one.current and one.reviewer == current_actor().name]
+    drawn = service().boxes.of(reading_id)
+    my_boxes = [one for one in drawn if one.current and one.person == current_actor().name]
+    can_draw = actor.may("review") and reading.facts.get("width") and reading.erased_at is None and not reading.hidden
+    others = [task_named(name) for name in list_tasks() if name != reading.task]
     return render_template(
         "room.html",
         facts=facts,
         reading=reading,
         history=history,
+        around=around,
         maps_lesions=_maps_lesions(reading),
         mine=mine[-1] if mine else None,
+        drawn=drawn,
+        my_boxes=[one.to_dict() for one in my_boxes[-1].boxes] if my_boxes else None,
+        may_draw=bool(can_draw),
         blind=reading.hidden,
         before=before,
         after=after,
         asked=asked,
         mistake=mistake,
         needed=service().reviews.needed,
-        other_tasks=[task_named(name) for name in list_tasks() if name != reading.task],
+        other_tasks=[task for task in others if not task.asked_after],
+        next_tasks=[task for task in others if task.asked_after == reading.task and _leads_on(reading)],
         can_settle=reading.review_state == "disputed" and not mine,
     )
+
+
+def _leads_on(reading: StoredReading) -> bool:
+    """Whether a question that follows another may be asked."""
+    return reading.decision in ("positive", "uncertain")
 
 
 def _comparison(reading_id: int, mistake: str = "") -> str:
@@ -197,10 +212,12 @@ def _comparison(reading_id: int, mistake: str = "") -> str:
     fitting = [plain_name(bundle) for bundle in bundles() if bundle.task.name == first.task]
     used = {one.bundle.partition("@")[0] for one in same}
     pair: list[StoredReading] = [first] if second is None else [first, second]
+    facts = [(one, answer_facts(service(), one)) for one in pair]
     return render_template(
         "compare.html",
         first=first,
-        pair=[(one, answer_facts(service(), one)) for one in pair],
+        pair=facts,
+        has_boxes=any(each.marks is not None for _, each in facts),
         maps_lesions=any(_maps_lesions(one) for one in pair),
         others=others,
         second=second,

@@ -1,6 +1,7 @@
 """Who may speak to the server, how often and with how much, and what its pages may load."""
 
 import ipaddress
+from functools import lru_cache
 from typing import IO
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ from flask_limiter import Limiter
 
 from secondread.errors import LoginRefused, UsageError
 from secondread.web.auth import SAFE_METHODS, address, identity, is_loopback, without_login
+from secondread.web.multipart import FormParser
 from secondread.web.problems import problem
 
 _UNCOUNTED = {"static", "health.healthz", "health.readyz", "health.metrics"}
@@ -30,6 +32,8 @@ class UploadRequest(Request):
 
     A file of more than 500 kB may pass through a temporary file that has no name; nothing else reaches the disk.
     """
+
+    form_data_parser_class = FormParser
 
     def _get_file_stream(
         self,
@@ -70,7 +74,7 @@ def refusal_of_foreign() -> Response | None:
 
 def _refuse_foreign_host() -> Response | None:
     """Another site's name that was made to point at this machine (DNS rebinding) arrives in the Host header."""
-    name = urlsplit(f"//{request.host}").hostname or ""
+    name = _name_of(request.host)
     if is_loopback(name) or name in _own_names():
         return None
     if _is_address(name) and not (is_loopback(address()) and without_login()):
@@ -82,6 +86,11 @@ def _refuse_foreign_host() -> Response | None:
             f"this server is not reached under the name '{name}'; use its address, or set SECONDREAD_HOSTS={name}"
         )
     return problem(421, sentence, code="foreign_host")
+
+
+@lru_cache(maxsize=256)
+def _name_of(host: str) -> str:
+    return urlsplit(f"//{host}").hostname or ""
 
 
 def _refuse_foreign_origin() -> Response | None:

@@ -7,7 +7,9 @@ from apiflask.fields import Dict, Float, Integer, List, Nested, String
 from apiflask.validators import OneOf, Range
 from flask import render_template, request
 
+from secondread.evidence.whom import HEADER_PARTS
 from secondread.service import AGAINST, FIRST_DAYS, AgreementTable, DriftTable, Judged, Sight, Window
+from secondread.service.subgroups import Part
 from secondread.stats.agreement import Agreement
 from secondread.stats.drift import Rate, ScoreDrift
 from secondread.web import charts
@@ -141,6 +143,38 @@ class DriftOut(Schema):
     windows = List(Nested(WindowRow), required=True)
 
 
+class SubgroupsQuery(Schema):
+    """Which bundle."""
+
+    bundle = Text(required=True, metadata=said("task/name, or a task for its own choice"))
+
+
+class RateOfPart(Schema):
+    """A rate with its 95 % interval."""
+
+    value = Float(required=True, allow_none=True)
+    low = Float(required=True, allow_none=True)
+    high = Float(required=True, allow_none=True)
+
+
+@shape_of(Part, "by value n n_patients n_refused n_reviewed n_positive few")
+class PartRow(Schema):
+    """Images of one kind."""
+
+    by = String(required=True, metadata=one_of(HEADER_PARTS))
+    n = said("images that the bundle read or refused")
+    few = said("fewer than 20 reviewed images of a class: rates say nothing yet, and are null")
+    sensitivity = Nested(RateOfPart, required=True)
+    specificity = Nested(RateOfPart, required=True)
+
+
+class SubgroupsOut(Schema):
+    """Parts by what DICOM headers say."""
+
+    bundle = String(required=True)
+    parts = List(Nested(PartRow), required=True)
+
+
 @statistics.get("/agreement")
 @require("read")
 @statistics.input(FilterQuery, location="query")
@@ -180,13 +214,24 @@ def drift(query_data: dict[str, Any]) -> Any:
     return vars(table) | {"bundle": bundle.id}
 
 
+@statistics.get("/subgroups")
+@require("read")
+@statistics.input(SubgroupsQuery, location="query")
+@statistics.output(SubgroupsOut)
+@statistics.doc(operation_id="subgroups", summary="Compare readings by sex, age and device")
+def subgroups(query_data: dict[str, Any]) -> Any:
+    """Answer with what reviewed readings say part by part; a part of few images has no rates."""
+    bundle = bundle_named(query_data["bundle"])
+    return {"bundle": bundle.id, "parts": service().subgroups.table(bundle)}
+
+
 @pages.get("")
 @require("read")
 def show() -> Any:
     """Agreement over everything reviewed, task by task; drift of one bundle, window by window."""
     shown: dict[str, Any] = {"tasks": service().agreement.table().tasks, "name": plain_name, "choices": {"source": []}}
     shown |= {"bundles": [], "bundle": None, "days": 7, "n_windows": 8, "source": "", "against": "evidence"}
-    shown |= {"drift": None, "first_days": FIRST_DAYS}
+    shown |= {"drift": None, "parts": [], "first_days": FIRST_DAYS}
 
     def act() -> str:
         every, bundle = bundle_asked()
@@ -196,6 +241,7 @@ def show() -> Any:
         shown.update(bundles=every, bundle=bundle, days=days, n_windows=n_windows, source=source, against=against)
         shown["choices"] = service().worklist.choices()
         if bundle is not None:
+            shown["parts"] = service().subgroups.table(bundle)
             shown["drift"] = service().drift.table(
                 bundle, days=days, n_windows=n_windows, source=source or None, against=against
             )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from apiflask import APIBlueprint, Schema
@@ -9,7 +10,7 @@ from apiflask.fields import List, Nested, String
 from flask import Response, current_app, redirect, render_template, request, url_for
 from flask_babel import gettext
 
-from secondread.service import ORDERS, REVIEW_STATES, csv_text
+from secondread.service import ORDERS, REVIEW_STATES, csv_text, together
 from secondread.tasks import list_tasks, task_named
 from secondread.web.auth import choose_opinion_first, current_actor, opinion_first, require
 from secondread.web.context import service
@@ -105,10 +106,12 @@ def show() -> Any:
         asked = telling_nothing(form_filter(request.args)) if opinion_first() else form_filter(request.args)
         after = request.args.get("after") or None
         page = service().worklist.page(asked.only, order=asked.order, after=after, limit=_ROWS, actor=current_actor())
+        belongs = service().studies.of([row.id for row in page.rows], actor=current_actor())
+        page = replace(page, rows=tuple(together(page.rows, belongs)))
         if request.args.get("part") == "rows":
-            return render_template("_rows.html", asked=asked, page=page, fragment=True)
+            return render_template("_rows.html", asked=asked, page=page, belongs=belongs, fragment=True)
         about = service().worklist.about(asked.only, page=None if after else page)
-        return render_template("worklist.html", **_form(asked), page=page, about=about)
+        return render_template("worklist.html", **_form(asked), page=page, about=about, belongs=belongs)
 
     return attempt(
         act, lambda sentence: render_template("worklist.html", **_form(form_filter({}), sentence), page=None)

@@ -6,9 +6,10 @@ import { announce, ask, bindPage, byId, el, t } from "./page.js";
 import { Viewer } from "./picture.js";
 import { Queue, leftBehind, listen, warnWhile } from "./queue.js";
 import { Results, sayResult } from "./results.js";
+import { toggleBoxes } from "./boxes.js";
 
 const radios = [...document.querySelectorAll("input[name=task]")];
-const tasks = radios.filter(({ value }) => value !== "auto").map(({ value, dataset }) => ({ name: value, title: dataset.title }));
+const tasks = radios.filter(({ value }) => value !== "auto").map(({ value, dataset }) => ({ name: value, title: dataset.title, after: dataset.after }));
 const viewer = new Viewer(titleOf, (result) => result?.element.focus());
 const results = new Results(tasks, {
   readAs: (result, task) => takeAgain([result], task),
@@ -135,7 +136,7 @@ function askWhatTheyShow(all) {
   if (open.length < 2) return;
   byId("asking-text").textContent = t("{n} images do not say what they show. Read all as", { n: open.length });
   const as = (task) => () => takeAgain(open, task);
-  byId("asking-tasks").replaceChildren(...tasks.map(({ name, title }) => el("button", { type: "button", onclick: as(name) }, title)));
+  byId("asking-tasks").replaceChildren(...tasks.filter(({ after }) => !after).map(({ name, title }) => el("button", { type: "button", onclick: as(name) }, title)));
 }
 
 /** The model and operating point are asked for only where there is a choice. */
@@ -194,6 +195,7 @@ bindPage([
   [["j", "k"], t("Next or previous reading"), (key) => move(key === "j" ? 1 : -1)],
   ...stepKeys,
   [["h"], t("Heat map on or off: of the reading in focus, else of all"), toggleHeat],
+  [["v"], t("Boxes on or off"), () => toggleBoxes()],
   [["[", "]"], t("Heat map weaker or stronger"), (key) => heat((one) => one.nudge(key === "[" ? -10 : 10))],
   [["e"], t("Enlarge the reading in focus, else the newest"), () => !viewer.open && enlarge()],
   [["d"], t("Download all readings as JSON"), () => results.all.length && results.download()],

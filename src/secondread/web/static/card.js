@@ -13,13 +13,16 @@ export function makeCard(result, tasks, acts) {
   const { entry, status } = result;
   const id = `card-${result.id}`;
   const body = el("div", { class: "body" }, title(result, id, acts), entry ? drawn(entry.drawn) : failure(result, acts));
-  const others = tasks.filter(({ name }) => name !== (entry?.task ?? result.asked?.task));
+  const task = entry?.task ?? result.asked?.task;
+  const others = tasks.filter(({ name, after }) => name !== task && (!after || (after === task && entry?.decision !== "negative"))); // a task that follows another, after that one's yes
   const fits = result.file || entry?.id; // what can be read again
   if (fits && OF_THE_TASK.has(entry?.refusal?.code)) body.append(readAs(result, others, acts));
   else if (fits && entry?.decision) body.append(el("details", { class: "read-as-too" }, el("summary", {}, t("Read as another task")), readAs(result, others, acts)));
   body.querySelector(".decision").id = `${id}-says`;
   result.picture = null;
   result.element = el("li", { class: `card ${status}`, id, tabindex: "-1", "aria-labelledby": `${id}-name ${id}-says` });
+  result.boxes = body.querySelector("svg.boxes");
+  result.boxes?.remove();
   if (result.imageUrl) result.element.append(pane(result, acts));
   result.element.append(body);
   result.element.querySelector(".pane")?.append(...body.querySelectorAll(".frames")); // below the picture that they change

@@ -1,12 +1,17 @@
-// Stepping through the frames of a file, on a card and on a reading's own page: slider, buttons, curve, arrow keys.
+// Stepping through the frames of a file, on a card and on a reading's own page: slider, buttons, curve, wheel, keys.
 
 import { t } from "./page.js";
+import { fetchAhead, pictureAt, slicesOf } from "./slices.js";
 
 const PREVIEW = 1024; // longest side on a card, pixels
 const walks = new WeakMap(); // one for each file on the page
 
 /** For the list of keys; the arrows are listened to below. */
-export const stepKeys = [[["←", "→"], t("Frame before or next, where the file has several"), () => false]];
+export const stepKeys = [
+  [["←", "→"], t("Frame before or next, where the file has several"), () => false],
+  [["p"], t("To the most suspicious frame"), () => toWorst()],
+];
+const [AHEAD, BEHIND] = [8, 3]; // frames that are fetched beforehand, in the direction that is gone in
 
 class Walk {
   #busy = false;
@@ -18,20 +23,35 @@ class Walk {
     this.mapped = JSON.parse(root.dataset.mapped);
     this.answers = Number(root.dataset.answers);
     this.at = this.answers;
+    this.way = 1;
+    this.preview = root.closest(".card") ? `&longest_side=${PREVIEW}` : "";
     this.show = root.closest(".card") ? onCard(root.closest(".card"), this) : () => tell(root, this.addresses);
+  }
+
+  /** Where the picture of a frame is. */
+  imageOf(frame) {
+    return `${this.root.dataset.images}?frame=${frame}${this.preview}`;
+  }
+
+  /** Fetches the frames that are likely next, into the page's memory. */
+  ahead() {
+    const frames = [...Array(AHEAD).keys()].map((step) => this.at + this.way * (step + 1));
+    frames.push(...[...Array(BEHIND).keys()].map((step) => this.at - this.way * (step + 1)));
+    fetchAhead(frames.filter((frame) => frame >= 1 && frame <= this.says.length).map((frame) => this.imageOf(frame)));
   }
 
   /** Where the pictures of the frame at hand are; empty where it has none of that kind. */
   get addresses() {
-    const { images, maps, regions, depth } = this.root.dataset;
+    const { maps, regions, depth } = this.root.dataset;
     const of = (address) => `${address}?frame=${this.at}`;
     const map = this.mapped[this.at - 1];
-    return { image: of(images), depth: of(depth), heat: map ? of(maps) : "", regions: map ? of(regions) : "" };
+    return { image: this.imageOf(this.at), depth: of(depth), heat: map ? of(maps) : "", regions: map ? of(regions) : "" };
   }
 
   go(frame) {
     const wanted = Math.min(this.says.length, Math.max(1, frame));
     if (wanted === this.at) return;
+    this.way = Math.sign(wanted - this.at);
     this.at = wanted;
     this.slider.value = wanted;
     this.slider.setAttribute("aria-valuetext", this.says[wanted - 1]);
@@ -52,12 +72,14 @@ class Walk {
       try {
         await this.show();
         trouble.hidden = true;
+        this.root.dispatchEvent(new CustomEvent("stepped", { bubbles: true, detail: { at: shown, answers: this.answers } }));
       } catch {
         trouble.textContent = t("This frame could not be loaded. Try again.");
         trouble.hidden = false;
       }
     }
     this.#busy = false;
+    this.ahead();
   }
 }
 
@@ -73,9 +95,9 @@ function onCard(card, walk) {
     heat.style.visibility = "hidden";
     if (heat.hidden) return;
     const { at } = walk;
-    if (at === walk.answers) put(heat, first.heat, first.heat);
-    else if (walk.addresses.heat) put(heat, await fetched(`${walk.addresses.heat}&colours=inferno`), first.heat);
-    else return;
+    const address = walk.addresses.heat && `${walk.addresses.heat}&colours=inferno`;
+    if (at !== walk.answers && !address) return;
+    heat.src = at === walk.answers ? first.heat : await pictureAt(address);
     if (at !== walk.at) return;
     drawn = at;
     heat.style.visibility = "";
@@ -85,29 +107,17 @@ function onCard(card, walk) {
     if (!base) return;
     if (drawn !== walk.at && heat) heat.style.visibility = "hidden";
     const { at } = walk;
-    put(base, at === walk.answers ? first.base : await fetched(`${walk.addresses.image}&longest_side=${PREVIEW}`), first.base);
+    base.src = at === walk.answers ? first.base : await pictureAt(walk.addresses.image);
     if (heat && drawn === walk.at) heat.style.visibility = "";
     await drawHeat();
   };
 }
 
-/** An address of this picture in the page's own memory. */
-async function fetched(address) {
-  const response = await fetch(address);
-  if (!response.ok) throw new Error(`${response.status}`);
-  return URL.createObjectURL(await response.blob());
-}
-
-function put(image, address, kept) {
-  const before = image.src;
-  image.src = address;
-  if (before !== kept && before !== address) URL.revokeObjectURL(before);
-}
-
 /** The page around it shows the frame: see room.js. Resolves once it does. */
-function tell(root, addresses) {
+async function tell(root, addresses) {
+  const image = await pictureAt(addresses.image);
   return new Promise((resolve, reject) => {
-    root.dispatchEvent(new CustomEvent("frame", { bubbles: true, detail: { ...addresses, resolve, reject } }));
+    root.dispatchEvent(new CustomEvent("frame", { bubbles: true, detail: { ...addresses, image, resolve, reject } }));
   });
 }
 
@@ -125,6 +135,17 @@ function inFocus(target) {
   return document.querySelector(".card") || document.querySelector("dialog[open]") ? null : walkOf(document.querySelector(".frames"));
 }
 
+function toWorst() {
+  const walk = inFocus(document.activeElement ?? document.body);
+  walk?.go(walk.answers);
+}
+
+/** The frame that lies under a place of the curve. */
+function alongCurve(plot, walk, clientX) {
+  const { left, width } = plot.firstElementChild.getBoundingClientRect();
+  walk.go(1 + Math.round(((clientX - left) / width) * (walk.says.length - 1)));
+}
+
 document.addEventListener("input", ({ target }) => {
   if (target.matches(".frame-slider")) walkOf(target).go(Number(target.value));
 });
@@ -134,13 +155,26 @@ document.addEventListener("click", (event) => {
   const plot = event.target.closest?.(".frame-plot");
   const walk = walkOf(event.target);
   if (step) walk.go(step === "back" ? walk.answers : walk.at + Number(step));
-  if (!plot) return;
-  const { left, width } = plot.firstElementChild.getBoundingClientRect();
-  walk.go(1 + Math.round(((event.clientX - left) / width) * (walk.says.length - 1)));
+  if (plot) alongCurve(plot, walk, event.clientX);
 });
 
+document.addEventListener("pointermove", (event) => {
+  const plot = event.buttons === 1 && event.target.closest?.(".frame-plot");
+  if (plot) alongCurve(plot, walkOf(plot), event.clientX);
+});
+
+// A volume is gone through with the wheel, as in every viewer of a hospital; Ctrl and the wheel zoom (see stage.js).
+document.addEventListener("turn", ({ detail }) => {
+  const walk = walkOf(document.querySelector(".frames"));
+  walk?.go(walk.at + (detail.steps ?? slicesOf(detail)));
+});
+
+const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
+const IN_A_STACK = { ...STEPS, ArrowUp: -1, ArrowDown: 1, PageUp: -10, PageDown: 10, Home: -Infinity, End: Infinity };
+
 document.addEventListener("keydown", (event) => {
-  const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  const inside = event.target.closest?.(".stage, .frame-plot") && document.querySelector(".frames[data-stack]");
+  const by = (inside ? IN_A_STACK : STEPS)[event.key];
   if (!by || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.matches("input, select, textarea, [contenteditable]")) return; // the slider steps by itself
   const walk = inFocus(event.target);
@@ -148,3 +182,6 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   walk.go(walk.at + by);
 });
+
+const stack = document.querySelector(".light-box .frames[data-stack]");
+if (stack) addEventListener("load", () => walkOf(stack).ahead());

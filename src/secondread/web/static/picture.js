@@ -1,5 +1,6 @@
 // An image with its heat map over it, the controls of the heat map, and the image as large as the window allows.
 
+import { boxesShown, drawBoxes } from "./boxes.js";
 import { byId, drawnKey, el, isDrawn, remember, remembered, t } from "./page.js";
 
 /** What the next image starts with: the reader's last choice, of negatives one of its own. */
@@ -13,12 +14,22 @@ export function picture(result) {
   const frame = el("div", { class: "frame" }, base);
   frame.style.setProperty("--ratio", `${display.width} / ${display.height}`);
   frame.style.setProperty("--wide", display.width / display.height);
-  if (!result.heatmapUrl) return { frame, controls: null, toggle() {}, nudge() {} };
+  const boxes = boxesOver(frame, result.boxes, onCard);
+  if (!result.heatmapUrl) return { frame, controls: boxes && el("div", { class: "heat-controls" }, boxes), toggle() {}, nudge() {} };
   const alt = t("Heat map: what the model used, not where disease is");
   const heat = el("img", { class: "heat", loading: "lazy", src: onCard("heat")?.src ?? result.heatmapUrl, alt, draggable: "false" });
   heat.style.visibility = onCard("heat")?.style.visibility ?? "";
-  frame.append(heat);
-  return { frame, ...controlsOf(heat, result.entry.decision) };
+  base.after(heat);
+  return { frame, ...controlsOf(heat, result.entry.decision, boxes) };
+}
+
+/** Lays the boxes of an answer over its picture; their switch, or null where it has none. */
+function boxesOver(frame, layer, onCard) {
+  if (!layer) return null;
+  const shown = onCard("base") ? layer.cloneNode(true) : layer; // a second picture: with what the card shows by now
+  frame.append(shown);
+  if (shown === layer) drawBoxes(frame);
+  return el("button", { type: "button", class: "boxes-switch", "aria-pressed": String(boxesShown()), "aria-keyshortcuts": "v" }, t("Boxes"));
 }
 
 export class Viewer {
@@ -68,7 +79,7 @@ export class Viewer {
   }
 }
 
-function controlsOf(heat, decision) {
+function controlsOf(heat, decision, boxes) {
   const state = { on: isDrawn("heatmap", decision), strength };
   const button = el("button", { type: "button", class: "heat-switch", "aria-keyshortcuts": "h" }, t("Heat map"));
   const slider = el("input", { type: "range", min: "5", max: "100", step: "5", "aria-label": t("Strength of the heat map") });
@@ -103,5 +114,5 @@ function controlsOf(heat, decision) {
     keep();
   });
   show();
-  return { controls: el("div", { class: "heat-controls" }, button, slider, value), toggle, nudge };
+  return { controls: el("div", { class: "heat-controls" }, boxes, button, slider, value), toggle, nudge };
 }

@@ -1,6 +1,8 @@
 // One reading, or two beside each other: the viewer's tools, the keyboard, removing with undo.
 
 import { ask, bindPage, byId, drawnKey, isDrawn, remember, remembered, t, toast } from "./page.js";
+import { drawBoxes, toggleBoxes } from "./boxes.js";
+import { Drawing } from "./draw.js";
 import { stepKeys } from "./frames.js";
 import { Stage } from "./stage.js";
 
@@ -138,6 +140,8 @@ if (tools) {
   showHeat();
   showOutlines();
 }
+stages.forEach((stage) => drawBoxes(stage.element));
+const drawing = byId("boxes") && stages.length === 1 ? new Drawing(stages[0], byId("boxes")) : null;
 
 /** The radio button of that key in the form of the opinion. */
 function answerBy(key) {
@@ -179,6 +183,8 @@ const viewerKeys = tools
       ...(document.querySelector(".frames") ? stepKeys : []),
       [["h"], t("Heat map on or off"), () => button("heat") && acts.heat()],
       ...(button("regions") ? [[["b"], t("Outlines on or off"), () => acts.regions()]] : []),
+      ...(document.querySelector(".boxes-switch") ? [[["v"], t("Boxes on or off"), () => toggleBoxes()]] : []),
+      ...(drawing ? [[["e"], t("Draw boxes: Delete and the arrow keys change the one in focus"), () => drawing.edit()]] : []),
       [["[", "]"], t("Heat map weaker or stronger"), nudge],
     ]
   : [];

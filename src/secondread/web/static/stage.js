@@ -12,6 +12,7 @@ const MAPS = {
 };
 const NEAREST = 0.02; // smallest and largest scale
 const FARTHEST = 40;
+const SWIPE = 9; // pixels of a finger's way for a slice
 
 export class Stage {
   /** onMove({ scale, x, y }) and onWindow(level, width) tell what the user did, so that others may follow. */
@@ -23,6 +24,7 @@ export class Stage {
     this.limits = { level: [0, 100], width: [2, 200] };
     Object.assign(this, { onMove, onWindow, onDepth, windowing: false, level: 50, width: 100, fitted: true, view: { scale: 1, x: 0, y: 0 } });
     this.size = { width: Number(element.dataset.width), height: Number(element.dataset.height) };
+    this.stack = Boolean(element.closest(".light-box")?.querySelector(".frames[data-stack]"));
     this.#size();
     this.ready = Promise.all([this.#load(), this.#loadHeat()]);
     new ResizeObserver(() => (this.fitted ? this.fit() : this.#show())).observe(element);
@@ -215,6 +217,7 @@ export class Stage {
     const { element } = this;
     element.addEventListener("wheel", (event) => {
       event.preventDefault();
+      if (this.stack && !event.ctrlKey && !event.metaKey) return this.#turn(event);
       const box = element.getBoundingClientRect();
       this.zoom(1.0015 ** -event.deltaY, event.clientX - box.left, event.clientY - box.top);
     }, { passive: false });
@@ -231,6 +234,7 @@ export class Stage {
       fingers.set(event.pointerId, now);
       const [dx, dy] = [now[0] - before[0], now[1] - before[1]];
       if (other) this.#pinch(before, now, other);
+      else if (this.stack && this.fitted && event.pointerType === "touch") this.#swipe(dy);
       else if (this.windowing || event.buttons === 2) this.#drag(dx, dy);
       else this.pan(dx, dy);
     });
@@ -239,11 +243,25 @@ export class Stage {
     element.addEventListener("keydown", (event) => {
       const step = { ArrowLeft: [40, 0], ArrowRight: [-40, 0], ArrowUp: [0, 40], ArrowDown: [0, -40] }[event.key];
       if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
-      if (this.fitted && step[0] && document.querySelector(".frames")) return; // the whole image is there: they step
+      if (this.fitted && (this.stack || (step[0] && document.querySelector(".frames")))) return; // the whole image is there: they step
       event.preventDefault();
       this.pan(...step);
     });
     element.addEventListener("dblclick", () => this.fit());
+  }
+
+  /** Tells frames.js to go on through the volume: by a turn of the wheel, or by so many slices. */
+  #turn({ deltaY, deltaMode, shiftKey, steps }) {
+    this.element.dispatchEvent(new CustomEvent("turn", { bubbles: true, detail: { deltaY, deltaMode, shiftKey, steps } }));
+  }
+
+  /** A finger that moves over an image that is there as a whole goes through the volume, up to the head. */
+  #swipe(dy) {
+    this.swiped = (this.swiped ?? 0) - dy;
+    const steps = Math.trunc(this.swiped / SWIPE);
+    if (!steps) return;
+    this.swiped -= steps * SWIPE;
+    this.#turn({ steps });
   }
 
   /** The wider the window, the further a drag moves it. */
