@@ -21,7 +21,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, UID_dictionary
 
 from secondread.errors import TruncatedImage
 from secondread.images.deidentify_streams import clean_fragments, clean_stream
-from secondread.images.dicom import SECONDARY_CAPTURE, about_text, file_meta, header_of, open_dicom, translating
+from secondread.images.dicom import SECONDARY_CAPTURE, about_text, header_of, translating
+from secondread.images.dicom_file import file_meta, open_dicom
 from secondread.images.header import NATIVE
 from secondread.images.image import Limits
 from secondread.images.subject import age_of, code_meaning, words_of_place

@@ -44,7 +44,8 @@ from secondread.service.retention import Erased, Retention
 from secondread.service.reviews import VERDICTS, Review, Reviews
 from secondread.service.service import Service
 from secondread.service.sessions import DEVICE_LASTS, LONGEST_SESSION, Begun, LoginSession, Sessions
-from secondread.service.settings import SETTINGS, Setting, data_folder_of, settings_from
+from secondread.service.setting_rows import SETTINGS, Setting
+from secondread.service.settings import data_folder_of, settings_from
 from secondread.service.stacks import Slice
 from secondread.service.studies import Around, Belongs, Studies, together
 from secondread.service.telemetry import Telemetry

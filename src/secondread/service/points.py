@@ -130,8 +130,7 @@ class OperatingPoints:
             if ended is None:
                 raise Conflict(f"{bundle.id} has no operating point of this site; its own default decides")
             before = session.scalar(  # the one that this choice ended, not one that was undone before it
-                select(PointRow)
-                .where(
+                select(PointRow).where(
                     PointRow.bundle_sha256 == ended.bundle_sha256,
                     PointRow.id < ended.id,
                     PointRow.ended_at == ended.chosen_at,

@@ -41,7 +41,8 @@ from secondread.service.repair import Repair
 from secondread.service.retention import Retention
 from secondread.service.reviews import Reviews
 from secondread.service.sessions import Sessions
-from secondread.service.settings import SETTINGS, data_folder_of
+from secondread.service.setting_rows import SETTINGS
+from secondread.service.settings import data_folder_of
 from secondread.service.shadow import Shadows, Trial
 from secondread.service.studies import Studies
 from secondread.service.subgroups import Subgroups

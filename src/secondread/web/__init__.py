@@ -1,6 +1,7 @@
 """The reading room's pages and its HTTP API, served by one process or several."""
 
-from secondread.service.settings import SETTINGS, Setting, settings_from
+from secondread.service.setting_rows import SETTINGS, Setting
+from secondread.service.settings import settings_from
 from secondread.web.app import create_app
 from secondread.web.serving import open_server, serve
 
