@@ -15,6 +15,7 @@ from secondread.dicom.classes import COMMITMENT, COMMITMENT_INSTANCE, PLAIN, VER
 from secondread.dicom.configure import tls_of
 from secondread.dicom.destinations import Destination
 from secondread.dicom.node import Node
+from secondread.dicom.outbox import sending_tls
 from secondread.errors import CannotOpen, UsageError
 from tests.dicom.conftest import StartNode
 from tests.dicom.scu import calling, commitment_request, context_of, radiograph, send, store
@@ -81,6 +82,26 @@ def test_who_has_left_is_called_back_where_the_settings_say(start_node: StartNod
     try:
         peer = Destination("MODALITY", "127.0.0.1", server.socket.getsockname()[1])
         node = start_node(peers={"MODALITY": peer})
+        kept = radiograph(0)
+        send(node, kept)
+        ask(node, told, commitment_request([kept]), stay=False)
+        assert told.kind == 1
+    finally:
+        server.shutdown()
+
+
+def test_who_is_called_back_is_called_under_tls_where_results_are(start_node: StartNode, tmp_path: Path) -> None:
+    told, (own, key) = Told(), certificate(tmp_path, "modality")
+    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    theirs.load_cert_chain(own, key)
+    ae = AE("MODALITY")
+    ae.add_supported_context(COMMITMENT, scu_role=True, scp_role=True)
+    handlers = [(evt.EVT_N_EVENT_REPORT, told)]
+    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers, ssl_context=theirs)
+    try:
+        peer = Destination("MODALITY", "127.0.0.1", server.socket.getsockname()[1])
+        ours = sending_tls({"DICOM_SEND_TLS": "on", "DICOM_TLS_CA": str(own)})
+        node = start_node(peers={"MODALITY": peer}, send_tls=ours)
         kept = radiograph(0)
         send(node, kept)
         ask(node, told, commitment_request([kept]), stay=False)

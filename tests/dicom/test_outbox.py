@@ -7,13 +7,16 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 pytest.importorskip("highdicom", reason="highdicom is not installed: the extra 'dicom' brings it")
 
 from pydicom import dcmread
+from pydicom.dataset import FileMetaDataset
 from pydicom.uid import (
     ComprehensiveSRStorage,
     ExplicitVRLittleEndian,
@@ -23,13 +26,15 @@ from pydicom.uid import (
 from pynetdicom import AE, evt
 from sqlalchemy import update
 
+from secondread.dicom.node import Node
 from secondread.dicom.outbox import enqueue, send_due
-from secondread.errors import UsageError
+from secondread.errors import ExtraMissing, ServiceError, UsageError
 from secondread.service import LOCAL, Service
 from secondread.service.dicom_tables import DicomExportRow
 from secondread.service.outgoing import waiting_time
 from secondread.service.tables import now
 from tests.dicom.answered import WHO, answer, answered, sent
+from tests.dicom.scu import Called, send
 
 pytestmark = [  # pynetdicom lets go of a socket that could not be connected without closing it
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -221,8 +226,10 @@ def test_one_that_is_away_does_not_keep_another_waiting(service: Service) -> Non
     assert len(archive.kept) == 2
 
 
-@pytest.mark.parametrize(("status", "state"), [(0xA700, "waiting"), (0xA900, "failed"), (0xC000, "failed")])
-def test_a_refusal_is_final_unless_there_is_only_no_room(service: Service, status: int, state: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "state"), [(0xA700, "waiting"), (0x0110, "waiting"), (0xA900, "failed"), (0xC000, "failed")]
+)
+def test_a_refusal_is_final_unless_the_archive_is_in_trouble_itself(service: Service, status: int, state: str) -> None:
     archive = Archive()
     archive.status = status
     with listening(archive) as place:
@@ -288,6 +295,42 @@ def test_a_study_that_cannot_be_written_keeps_nothing_else_waiting(
             enqueue(service, number, [place])
         assert send_due(service) == 2
     assert states(service) == ["failed", "failed", "sent", "sent"]
+
+
+@pytest.mark.parametrize("error", [ServiceError("sealed with another key"), ExtraMissing("install highdicom")])
+def test_what_an_administrator_can_mend_waits_for_it(
+    service: Service, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    archive = Archive()
+    with listening(archive) as place:
+        enqueue(service, answered(service, answer()), [place])
+        with monkeypatch.context() as patch:
+            patch.setattr("secondread.dicom.outbox.make", Mock(side_effect=error))
+            assert send_due(service) == 0
+        assert [(row.state, row.last_error) for row in service.dicom_exports.latest()] == [("waiting", str(error))] * 2
+        make_due(service)
+        assert send_due(service) == 2
+
+
+def test_certificates_that_cannot_be_used_are_said_with_the_result(service: Service, tmp_path: Path) -> None:
+    enqueue(service, answered(service, answer()), ["A@127.0.0.1:1"])
+    assert send_due(service, {"DICOM_SEND_TLS": "on", "DICOM_TLS_CA": str(tmp_path / "none.pem")}) == 0
+    assert all("dicom_tls_" in row.last_error for row in service.dicom_exports.latest())
+    assert states(service) == ["waiting", "waiting"]
+
+
+def test_a_result_that_comes_back_under_another_makers_name_is_not_read(service: Service, node: Node) -> None:
+    archive = Archive()
+    with listening(archive) as place:
+        enqueue(service, answered(service, answer()), [place])
+        send_due(service)
+    [picture] = [ds for ds in archive.kept.values() if ds.SOPClassUID == SecondaryCaptureImageStorage]
+    picture.Manufacturer = "a router"
+    picture.file_meta = FileMetaDataset()
+    picture.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    assert send(node, picture) == [Called(0x0000)]
+    newest = service.dicom.latest()[0]
+    assert (newest.state, newest.reason) == ("ignored", "a result of this program")
 
 
 def test_what_goes_back_is_a_setting(service: Service) -> None:

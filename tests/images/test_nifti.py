@@ -3,12 +3,14 @@
 import gzip
 import itertools
 import struct
+import zlib
 
 import numpy as np
 import pytest
 
 nib = pytest.importorskip("nibabel", reason="nibabel is not installed: the extra 'dicom' brings it")
 
+import secondread.images.nifti as nifti_module  # noqa: E402
 from secondread.errors import ImageError, ImageTooLarge, TruncatedImage, UnsupportedImage  # noqa: E402
 from secondread.images import Image, Limits, decode, deidentify, open_frames, sniff  # noqa: E402
 from tests.phantoms import brain_phantom  # noqa: E402
@@ -153,6 +155,38 @@ def test_no_text_of_the_header_is_kept_and_every_slice_is_the_same() -> None:
         for one, other in zip(pictures(kept.data), pictures(data), strict=True):
             np.testing.assert_array_equal(one, other)
         assert deidentify(kept.data, key=KEY).data == kept.data
+
+
+def test_a_name_in_the_unused_text_of_a_second_header_is_not_kept() -> None:
+    image = nib.Nifti2Image(VOXELS, THICK)
+    image.header["unused_str"] = b"Okonkwo"
+    data = bytes(image.to_bytes())
+    assert b"Okonkwo" in data
+    assert b"Okonkwo" not in deidentify(data, key=KEY).data
+
+
+def test_a_file_of_many_members_is_not_copied_once_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    copied = []
+
+    class Counted:
+        def __init__(self, bits: int) -> None:
+            self._stream = zlib.decompressobj(bits)
+
+        def __getattr__(self, name: str) -> object:
+            found = getattr(self._stream, name)
+            copied.extend([len(found)] if name == "unused_data" else [])
+            return found
+
+    class Zlib:
+        error, decompressobj = zlib.error, Counted
+
+    monkeypatch.setattr(nifti_module, "zlib", Zlib)
+    members = gzip.compress(b"") * 5000
+    with pytest.raises(UnsupportedImage):
+        decode(members)
+    assert sum(copied) < 1000 * len(members)  # 16 kB for each at most, however long the file
+    sent = members + b"".join(gzip.compress(bytes([one])) for one in nifti())
+    np.testing.assert_array_equal(decode(sent, frame=3).pixels, decode(nifti(), frame=3).pixels)
 
 
 def test_a_bomb_is_refused_by_what_it_says_before_it_is_unpacked() -> None:

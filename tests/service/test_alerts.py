@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from secondread.errors import UsageError
 from secondread.service import LOCAL, NewItem, ReadingRequest, Service, settings_from
 from secondread.service.alert_channels import signature
 from secondread.service.alerts import Alerts, AlertSettings
-from secondread.service.dicom_tables import AlertRow
+from secondread.service.dicom_tables import AlertRow, DicomExportRow, DicomObjectRow
 from secondread.service.tables import BatchRow, now
 from tests.service.stubs import draft, image_bytes, stage
 
@@ -198,6 +198,39 @@ def test_a_queue_that_stands_still_is_told_and_one_that_moves_is_not(service: Se
         assert [alerts.step(), alerts.step()] == [1, 0]
     told = json.loads(came[0].body)
     assert (told["event"], told["waiting"]) == ("queue", 1)
+
+
+def test_objects_of_a_node_that_nobody_reads_are_told(service: Service) -> None:
+    with receiving() as (url, came):
+        alerts = alerts_of(service, webhook=url, queue_minutes=10)
+        for age, n in ((9, 0), (11, 1)):
+            with service.database.begin() as session:
+                session.execute(delete(DicomObjectRow))
+                at = now() - timedelta(minutes=age)
+                session.add(DicomObjectRow(sop_instance_uid="1.2", sop_class="1.3", received_at=at))
+            assert [alerts.step(), alerts.step()] == [n, 0]
+        with service.database.begin() as session:
+            session.execute(update(DicomObjectRow).values(state="refused"))
+            session.execute(delete(AlertRow))
+        assert alerts.step() == 0
+    told = json.loads(came[0].body)
+    assert (told["event"], told["waiting"]) == ("queue", 1)
+
+
+@pytest.mark.parametrize(
+    ("state", "age", "n"),
+    [("waiting", 9, 0), ("waiting", 11, 1), ("failed", 0, 1), ("failed", 3000, 0), ("sent", 11, 0)],
+)
+def test_results_that_no_archive_takes_are_told_once_a_day(service: Service, state: str, age: int, n: int) -> None:
+    number = read(service, 0.1)
+    with service.database.begin() as session:
+        row = DicomExportRow(reading_id=number, destination="A@b:1", kind="sr", sop_instance_uid="1.2", state=state)
+        row.created_at = now() - timedelta(minutes=age)
+        session.add(row)
+    with receiving() as (url, came):
+        alerts = alerts_of(service, webhook=url, queue_minutes=10)
+        assert [alerts.step(), alerts.step()] == [n, 0]
+    assert [json.loads(one.body)["event"] for one in came] == ["results"] * n
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,32 @@ def test_an_error_is_undone_alone_and_told_to_its_own_request(service: Service) 
     service.trail.verify()
 
 
+def test_rows_that_are_wrong_only_once_they_are_sent_are_their_own_works_error(service: Service) -> None:
+    group, started = service.readings._together, threading.Event()
+
+    def first(session: Session) -> None:
+        started.set()
+        waiting_for(group._together, 2)
+
+    def good(session: Session) -> str:
+        record(session, ANNA, "good", "x")
+        return "good"
+
+    def broken(session: Session) -> None:
+        session.add(ReadingRow(id=7))  # sent to the database when the session likes
+
+    def call(number: int) -> object:
+        if number == 0:
+            return group("", first)
+        started.wait(30)
+        return group(str(number), good if number == 1 else broken)
+
+    found = at_once(3, call)
+    assert found[1] == "good"
+    assert isinstance(found[2], Exception)
+    assert [line["action"] for line in service.trail.lines()] == ["good"]
+
+
 def test_nothing_is_said_to_be_stored_before_the_commit_of_all(service: Service) -> None:
     said: list[int] = []
     at_commit: list[list[int]] = []

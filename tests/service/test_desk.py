@@ -11,7 +11,7 @@ from PIL import Image as PillowImage
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
 from sqlalchemy import delete, func, select
 
-from secondread.errors import NotThere, UnknownName
+from secondread.errors import NotAllowed, NotThere, UnknownName
 from secondread.images import Limits
 from secondread.reading import Reader
 from secondread.service import Outcome, ReadingRequest, Service, StoredReading
@@ -178,3 +178,12 @@ def test_another_bundle_reads_what_is_kept_and_not_what_was_erased(service: Serv
     service.images.forget(first.image_sha256)
     with pytest.raises(NotThere):
         desk.read_again(first, ASKED, actor=ANNA)
+
+
+def test_a_question_that_follows_a_yes_tells_no_answer_that_is_withheld(service: Service, reader: Reader) -> None:
+    first = service.desk(lambda *_: reader).answer(FILES["DICOM"], ASKED, name="film", actor=ANNA).stored
+    assert first is not None
+    withheld = replace(first.withheld(), task="brain-tumour")
+    desk = service.desk(lambda *_: Reader.load("tumour-malignancy", gate=False))
+    with pytest.raises(NotAllowed, match="opinion"):
+        desk.read_again(withheld, ReadingRequest("tumour-malignancy"), actor=ANNA)

@@ -2,17 +2,19 @@
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from secondread.errors import BundleDamaged, UnknownName
+from secondread.images import Limits
 from secondread.reading import AutoReader, Reader, list_bundles, load_named
-from secondread.service import Readers, readers_of, settings_from
+from secondread.service import LOCAL, Readers, Service, readers_of, settings_from
 from secondread.service import readers as module
 from secondread.web import create_app
-from tests.phantoms import chest_phantom, encode
+from tests.phantoms import brain_phantom, chest_phantom, encode
 from tests.web.conftest import post
 
 FILM = encode(chest_phantom(128, random_state=1, lesion=True), "PNG")
@@ -125,3 +127,17 @@ class TestServer:
         monkeypatch.undo()
         readers.look_at_all()
         assert client.get("/readyz").status_code == 200
+
+
+def test_a_question_that_follows_is_asked_by_the_sites_own_point_of_the_first(service: Service) -> None:
+    readers = Readers(limits=Limits(), parallel=1, load=partial(load_named, gate=False))
+    readers.follow(service.upgrades.chosen, service.points.active_point)
+    picture = encode(brain_phantom(256, random_state=3), "PNG")
+    first = readers.get("brain-tumour")
+    assert isinstance(first, Reader)
+    probability = first.read(picture).probability or 0.0
+    refusal = readers.get("tumour-malignancy").read(picture).refusal
+    assert refusal is not None
+    assert refusal.code == "not_asked"
+    service.points.choose(first.bundle, threshold=probability / 2, actor=LOCAL)
+    assert readers.get("tumour-malignancy").read(picture).refusal is None

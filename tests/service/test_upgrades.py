@@ -3,13 +3,16 @@
 from dataclasses import replace
 from types import MappingProxyType
 
+import numpy as np
 import pytest
+from sqlalchemy import update
 
 from secondread.errors import Conflict, UsageError
 from secondread.reading import Bundle, load_bundle, load_named
-from secondread.service import Counting, Pair, Readers, ReadingRequest, Service
+from secondread.service import Actor, Counting, Pair, Readers, ReadingRequest, Service
 from secondread.service.shadow import Shadows
-from tests.phantoms import chest_phantom, encode
+from secondread.service.upgrade_tables import ShadowAnswerRow
+from tests.phantoms import brain_phantom, chest_phantom, dicom_bytes, encode
 from tests.service.conftest import ANNA
 
 PAPER, BEST = load_bundle("tuberculosis/paper"), load_bundle("tuberculosis/best")
@@ -20,7 +23,9 @@ def readers_of(service: Service) -> Readers:
     def load(name, **more):
         return load_named(name, gate=False, **more)
 
-    return Readers(limits=service.limits, parallel=1, load=load).follow(service.upgrades.chosen)
+    return Readers(limits=service.limits, parallel=1, load=load).follow(
+        service.upgrades.chosen, service.points.active_point
+    )
 
 
 def send(service: Service, readers: Readers, number: int, task: str = TASK):
@@ -91,6 +96,19 @@ def test_what_was_switched_to_answers_where_the_file_says_the_task(service: Serv
     assert auto._reader(TASK).bundle.sha256 == PAPER.sha256
 
 
+def test_all_frames_of_a_file_are_read_by_one_bundle_whatever_is_switched_meanwhile(service: Service) -> None:
+    readers = readers_of(service)
+    auto, first, other = (readers.get(*name) for name in (("auto",), (TASK, "best"), (TASK, "paper")))
+    given = iter([first])
+    auto.take_readers_from(lambda task: next(given, other))
+    frames = np.stack([chest_phantom(96, random_state=number) for number in range(4)])
+    data = dicom_bytes(frames, multi_frame=True, BodyPartExamined="CHEST", PatientPosition="FFS")
+    found, alone = auto.read(data), first.read(data)
+    assert found.bundle == first.bundle.id
+    assert [one.probability for one in found.frames] == [one.probability for one in alone.frames]
+    assert len(found.frames) == 4
+
+
 def test_a_shadow_reads_what_comes_after_it_and_changes_no_answer(service: Service) -> None:
     readers = readers_of(service)
     before = send(service, readers, 3)
@@ -110,6 +128,31 @@ def test_a_shadow_reads_what_comes_after_it_and_changes_no_answer(service: Servi
     said = alone.read(encode(chest_phantom(96, random_state=4), "PNG"))
     assert sum(changes.table.values()) == 2
     assert any(new == str(said.decision) for _, new in changes.table)
+
+
+def test_what_follows_a_task_is_asked_after_the_bundle_that_was_switched_to(service: Service) -> None:
+    first, other = load_bundle("brain-tumour/best"), load_bundle("brain-tumour/paper")
+    picture, reader = brain_phantom(256, random_state=3), readers_of(service).get("tumour-malignancy")
+    assert first.id in reader.read(picture).refusal.message
+    service.upgrades.switch(other, beside=first, actor=ANNA)
+    said = load_named(f"brain-tumour/{other.name}", gate=False).read(picture).decision
+    refusal = reader.read(picture).refusal
+    assert refusal is None if str(said) != "negative" else other.id in refusal.message
+
+
+def test_readings_whose_answer_is_withheld_are_not_named_and_others_are_noted_as_shown(service: Service) -> None:
+    readers = readers_of(service)
+    choice = service.upgrades.shade(PAPER, beside=BEST, actor=ANNA)
+    one = send(service, readers, 4)
+    assert service.shadows.step(service.desk(readers.get).look)
+    with service.database.begin() as session:
+        session.execute(update(ShadowAnswerRow).values(decision="uncertain"))
+    blind, open_eyed = Actor("bert", opinion_first=True), Actor("carl")
+    found = service.shadows.changes(choice, actor=blind)
+    assert (found.n, found.examples) == (1, ())
+    assert [pair.reading_id for pair in service.shadows.changes(choice, actor=open_eyed).examples] == [one.id]
+    assert service.readings.get(one.id, actor=blind).hidden
+    assert not service.readings.get(one.id, actor=replace(open_eyed, opinion_first=True)).hidden
 
 
 def test_a_shadow_reads_no_more_than_it_may_and_ends_with_a_switch(service: Service) -> None:

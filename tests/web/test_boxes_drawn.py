@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.boxed import boxed_bundle, spotted
 from tests.phantoms import dicom_bytes, encode
@@ -123,6 +123,47 @@ def test_a_frame_that_is_stepped_to_has_its_own_boxes(page: Page) -> None:
     expect(marks).to_have_count(1)
     expect(marks).to_have_class("mark dotted")
     page.keyboard.press("ArrowLeft")
+    expect(marks).to_have_count(2)
+
+
+def test_a_card_whose_boxes_come_late_has_them_though_another_was_stepped_through_meanwhile(page: Page) -> None:
+    page.goto("/")
+    ready(page)
+    page.get_by_text("Fracture", exact=True).first.click()
+    page.locator("#bundle").select_option(label="boxes (your own)")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/boxes?frame=*", hold)
+    for seed in (5, 6):
+        frames = np.stack([spotted(), spotted(*SPOTS, random_state=seed), spotted(SPOTS[1], random_state=seed)])
+        film = dicom_bytes(frames, multi_frame=True, BodyPartExamined="HAND")
+        page.locator("input[type=file]").first.set_input_files(
+            {"name": f"{seed}.dcm", "mimeType": "application/octet-stream", "buffer": film}
+        )
+        expect(page.locator(".card", has_text=f"{seed}.dcm").locator(".boxes .mark")).to_have_count(2)
+    for seed in (5, 6):
+        with page.expect_request("**/boxes?frame=3"):
+            page.locator(".card", has_text=f"{seed}.dcm").locator(".frames input").press("ArrowRight")
+    for route in held:
+        route.continue_()
+    for seed in (5, 6):
+        expect(page.locator(".card", has_text=f"{seed}.dcm").locator(".boxes .mark")).to_have_count(1)
+
+
+def test_boxes_are_drawn_on_the_frame_that_answered_alone(page: Page) -> None:
+    frames = np.stack([spotted(), spotted(*SPOTS, random_state=4), spotted(SPOTS[1])])
+    enter(page, dicom_bytes(frames, multi_frame=True, BodyPartExamined="HAND"), "frames.dcm")
+    back, draw = page.locator(".frames-back"), page.get_by_role("button", name="Draw boxes")
+    marks = page.locator(".film .boxes:not(.drawing) .mark")
+    page.keyboard.press("ArrowRight")
+    expect(marks).to_have_count(1)
+    expect(back).to_be_enabled()
+    draw.click()
+    expect(draw).to_have_attribute("aria-pressed", "true")
+    expect(back).to_be_disabled()
     expect(marks).to_have_count(2)
 
 

@@ -111,7 +111,7 @@ def test_a_text_file_named_png_is_told_apart(page: Page) -> None:
     card = page.locator(".card")
     expect(card.locator(".decision strong")).to_have_text("Not read")
     expect(card.locator(".reason")).to_have_text(
-        "This is not an image; send a PNG, JPEG, TIFF, WebP, BMP or DICOM file."
+        "This is not an image; send a PNG, JPEG, TIFF, WebP, BMP, DICOM or NIfTI file."
     )
 
 

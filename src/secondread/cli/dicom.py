@@ -84,7 +84,7 @@ def listen(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     try:
-        readers = readers_of(settings).follow(service.upgrades.chosen).get
+        readers = readers_of(settings).follow(service.upgrades.chosen, service.points.active_point).get
         check_rules(service, chosen, readers)
         worker = None if only_receive else NodeWorker(service, readers, settings)
         node = Node(service, chosen, found, on_kept=worker.wake if worker else lambda: None)

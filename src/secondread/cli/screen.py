@@ -123,5 +123,5 @@ def _kept(
     where: dict[str, Any] = {"config": None, "data_folder": folder, "database": None}
     asked = ReadingRequest(task or "auto", bundle or "", operating_point or "", source="screen", frame=frame)
     with open_service(**where) as service:
-        readers = readers_of(service_settings(**where)).follow(service.upgrades.chosen)
+        readers = readers_of(service_settings(**where)).follow(service.upgrades.chosen, service.points.active_point)
         yield store_of(service, readers, asked, actor=who())

@@ -80,7 +80,7 @@ def work(until_empty: bool, **options: Any) -> None:
     settings = service_settings(**options)
     service = Service.open(settings)
     telemetry = Telemetry.open(settings)
-    worker = service.worker(readers_of(settings).follow(service.upgrades.chosen).get)
+    worker = service.worker(readers_of(settings).follow(service.upgrades.chosen, service.points.active_point).get)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
     try:

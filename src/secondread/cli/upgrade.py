@@ -68,7 +68,7 @@ def upgrade(
 
     where: dict[str, Any] = {"config": config, "data_folder": data_folder, "database": database}
     with open_service(**where) as service:
-        readers = readers_of(service_settings(**where)).follow(service.upgrades.chosen)
+        readers = readers_of(service_settings(**where)).follow(service.upgrades.chosen, service.points.active_point)
         if back:
             found = service.upgrades.back(name, actor=who())
             click.echo(f"{found.bundle if found else 'the package’s own choice'} answers again for {name}")

@@ -1,5 +1,6 @@
 """From the bytes of a C-STORE to what is kept of them: the rule that decides, the cleaned file, the sealed identity."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pydicom.dataset import Dataset
@@ -37,10 +38,19 @@ class Received:
 class Arrivals:
     """Takes objects in. Safe to share between threads."""
 
-    def __init__(self, objects: DicomObjects, intake: Intake, rules: Rules):
+    def __init__(
+        self,
+        objects: DicomObjects,
+        intake: Intake,
+        rules: Rules,
+        *,
+        is_ours: Callable[[str], bool] = lambda sop_instance_uid: False,
+    ):
+        """is_ours: whether a result of this site has this UID: it is known by that where a router renamed its maker."""
         self._objects = objects
         self._intake = intake
         self._rules = rules
+        self._is_ours = is_ours
 
     def take(self, data: bytes, sender: Sender, *, actor: Actor, announced: str = "") -> Received:
         """Keep one object, durably, and say what was done. data: a DICOM file of it. announced: its UID, by the sender.
@@ -52,6 +62,8 @@ class Arrivals:
         if announced and announced != text_of(ds, "SOPInstanceUID"):
             raise UnsupportedImage("the data set is not of the SOP instance that was announced")
         facts, rule = self._facts(ds, data, sender)
+        if rule.then == "read" and self._is_ours(text_of(ds, "SOPInstanceUID")):
+            return self._without_file(facts, "ignored", "a result of this program", actor)
         if rule.then != "read":
             return self._without_file(facts, _STATE_OF[rule.then], rule.reason or f"rule '{rule.name}'", actor)
         try:

@@ -6,6 +6,7 @@ no archive: the conformance statement says so.
 
 import logging
 import queue
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -42,11 +43,19 @@ class Commitments:
     """Answers requests one after the other, in a thread of its own.
 
     kept: which of these SOP instances are here. peers: where a calling AE title takes its answer; one that is not among
-    them is answered on the association that asked, while it lasts.
+    them is answered on the association that asked, while it lasts. tls: what peers are called with.
     """
 
-    def __init__(self, kept: Callable[[list[str]], set[str]], peers: Mapping[str, Destination], *, aet: str):
+    def __init__(
+        self,
+        kept: Callable[[list[str]], set[str]],
+        peers: Mapping[str, Destination],
+        *,
+        aet: str,
+        tls: ssl.SSLContext | None = None,
+    ):
         self._kept = kept
+        self._tls = tls
         self._peers = dict(peers)
         self._aet = aet
         self._waiting: queue.Queue[tuple[Request, Association] | None] = queue.Queue(_MOST_WAITING)
@@ -111,6 +120,7 @@ class Commitments:
             ae_title=peer.aet,
             contexts=[build_context(COMMITMENT, list(PLAIN))],
             ext_neg=[build_role(COMMITMENT, scp_role=True)],
+            tls_args=None if self._tls is None else (self._tls, peer.host),
         )
         if not assoc.is_established:
             return False

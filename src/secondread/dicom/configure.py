@@ -8,6 +8,7 @@ from typing import Any
 
 from secondread.dicom.destinations import Destination, check_aet
 from secondread.dicom.node import NodeSettings
+from secondread.dicom.outbox import sending_tls
 from secondread.dicom.rules import AUTO, Rules, load_rules
 from secondread.dicom.transport import NodeBounds
 from secondread.errors import CannotOpen, UsageError
@@ -34,6 +35,7 @@ def node_settings(settings: Mapping[str, Any]) -> NodeSettings:
         ),
         tls=tls_of(settings),
         peers=_peers(settings),
+        send_tls=sending_tls(settings),
         commitment=settings["DICOM_COMMITMENT"] != "off",
     )
 

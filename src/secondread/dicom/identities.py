@@ -44,6 +44,7 @@ def instance_in(ds: Dataset) -> Instance:
         rows=number_of(ds, "Rows") or 0,
         columns=number_of(ds, "Columns") or 0,
         n_frames=number_of(ds, "NumberOfFrames") or 1,
+        identity=identity_in(ds),
     )
 
 

@@ -41,6 +41,7 @@ class NodeSettings:
     bounds: NodeBounds = field(default_factory=NodeBounds)
     tls: ssl.SSLContext | None = None
     peers: Mapping[str, Destination] = field(default_factory=dict)  # AE title → where it takes what we send it
+    send_tls: ssl.SSLContext | None = None  # for what we send there
     commitment: bool = True
 
 
@@ -52,9 +53,9 @@ class Node:
         self._rules = rules
         self._settings = settings
         self._on_kept = on_kept
-        self._arrivals = Arrivals(service.dicom, service.intake, rules)
+        self._arrivals = Arrivals(service.dicom, service.intake, rules, is_ours=service.dicom_exports.is_ours)
         self._diary = Diary(service.trail, aet=settings.aet)
-        self._commitments = Commitments(self._kept, settings.peers, aet=settings.aet)
+        self._commitments = Commitments(self._kept, settings.peers, aet=settings.aet, tls=settings.send_tls)
         self._visits: dict[Association, Visit] = {}
         self._server: BoundedServer | None = None
         self._thread: threading.Thread | None = None

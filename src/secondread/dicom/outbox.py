@@ -14,12 +14,23 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from secondread.dicom.destinations import Destination
 from secondread.dicom.results import CAPTURE, GSPS, SR, kinds_of, make, result_uid
-from secondread.errors import Busy, CannotWrite, DatabaseUnusable, SecondReadError, StorageAway, UsageError
+from secondread.errors import (
+    Busy,
+    CannotWrite,
+    DatabaseUnusable,
+    ExtraMissing,
+    SecondReadError,
+    ServiceError,
+    StorageAway,
+    UsageError,
+)
 from secondread.service import NODE, Export, Service
 
 _LOG = logging.getLogger("secondread.dicom")
+_PROCESSING_FAILURE = 0x0110  # PS3.7 annex C.5.16: what an archive says whose own database is away
 _SECONDS = 30.0  # that a destination may take for one step
 _NOW = (DatabaseUnusable, StorageAway, CannotWrite, Busy)  # hinder every result alike
+_MENDED = (ServiceError, ExtraMissing)  # an administrator mends: another key, a damaged file, a package that is missing
 WRITTEN_IN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)  # the second for those that take nothing else
 RESULTS = {"sr": (SR,), "sr,capture": (SR, CAPTURE), "sr,capture,gsps": (SR, CAPTURE, GSPS)}  # of the setting
 
@@ -82,9 +93,9 @@ def _send(service: Service, claimed: Sequence[Export], settings: Mapping[str, An
                 n += 1
             else:
                 _put_off(service, export, problem)
-    except NotTaken as problem:
+    except (NotTaken, UsageError) as problem:  # the second: certificates of the settings that cannot be used
         for export in left:
-            _put_off(service, export, problem)
+            _put_off(service, export, NotTaken(str(problem), again=getattr(problem, "again", True)))
     return n
 
 
@@ -94,6 +105,8 @@ def _made(service: Service, export: Export) -> Dataset | None:
         return make(service, export.reading_id, export.kind, actor=NODE, identified=True)
     except _NOW:
         raise
+    except _MENDED as error:
+        _put_off(service, export, NotTaken(str(error), again=True))
     except SecondReadError as error:
         service.dicom_exports.give_up(export.id, str(error))
     except Exception as error:  # a value of the study that may not be written on: the others must go all the same
@@ -120,7 +133,7 @@ def _by_store(
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = _SECONDS
     for sop_class in sorted({str(ds.SOPClassUID) for ds in objects}):
         ae.add_requested_context(sop_class, list(WRITTEN_IN))
-    tls = _tls(settings) if settings.get("DICOM_SEND_TLS", "off") == "on" else None
+    tls = sending_tls(settings)
     association = ae.associate(
         destination.host,
         destination.port,
@@ -150,12 +163,17 @@ def _stored(association: Any, ds: Dataset) -> NotTaken | None:
     code = int(status.Status)
     if code == 0x0000 or 0xB000 <= code <= 0xBFFF:  # success, or taken with a warning (PS3.4 B.2.3)
         return None
-    out_of_resources = 0xA700 <= code <= 0xA7FF
-    return NotTaken(f"it answered with status {code:04X}", again=out_of_resources)
+    passing = 0xA700 <= code <= 0xA7FF or code == _PROCESSING_FAILURE
+    return NotTaken(f"it answered with status {code:04X}", again=passing)
 
 
-def _tls(settings: Mapping[str, Any]) -> ssl.SSLContext:
-    """Who the other side is is checked always; who we are is shown where a certificate is set."""
+def sending_tls(settings: Mapping[str, Any]) -> ssl.SSLContext | None:
+    """What a node is called with; None where TLS is not set for sending. Raises UsageError.
+
+    Who the other side is is checked always; who we are is shown where a certificate is set.
+    """
+    if settings.get("DICOM_SEND_TLS", "off") != "on":
+        return None
     try:
         context = ssl.create_default_context(cafile=str(settings.get("DICOM_TLS_CA") or "") or None)
         if settings.get("DICOM_TLS_CERTIFICATE"):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from secondread.errors import Busy, DatabaseUnusable, DiskFull, NotThere, SecondReadError, StorageAway
+from secondread.errors import Busy, Conflict, DatabaseUnusable, DiskFull, NotThere, SecondReadError, StorageAway
 from secondread.service import Actor, DicomObject, Draft, ReadingDesk, ReadingRequest, Service, Slice, Waiting
 
 SAME_PLANE = float(np.cos(np.deg2rad(5)))  # cosine between normals, and between rows, of slices that belong together
@@ -98,6 +98,8 @@ def _read(service: Service, desk: ReadingDesk, claim: Waiting, actor: Actor) -> 
         service.dicom_series.leave(claim, stack.left, f"no stack of slices: {why}", actor=actor)
         return None
     slices = [Slice(one.image_sha256 or "", frame) for one in stack.slices for frame in range(one.n_frames)]
+    if len({one.study_uid for one in stack.slices}) > 1:
+        raise Conflict("slices of several studies came under the number of one series; none of it is read")
     first = stack.slices[0]
     asked = ReadingRequest(first.task or "auto", operating_point=first.operating_point, source=first.calling_aet)
     try:

@@ -22,13 +22,14 @@ from secondread.tasks import N_
 FIRST_VOLUME = N_("the file holds %(n)s volumes, and the first was read")
 UNKNOWN_SIDES = N_("the file does not say how the body lies: left and right may be swapped")
 _GZIP = b"\x1f\x8b"
+_PIECE = 1 << 14  # bytes inflated at once: what follows a member is copied, and a file may be of millions of them
 _HEAD = 544  # bytes of the longest header, with the four that announce extensions
 _OURS = b"secondread"  # as the description: the window is worked out already
 _FULL = 65535
 _READ = {  # code of the data type → what numpy calls it
     2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
 }  # fmt: skip
-_TEXTS = ("descrip", "aux_file", "intent_name", "data_type", "db_name")
+_TEXTS = ("descrip", "aux_file", "intent_name", "data_type", "db_name", "unused_str")
 # What is shown: the axis of the body (0 right, 1 front, 2 head) and the direction in which rows, columns and slices go.
 _PLANES = {
     2: ((1, -1), (0, -1), 1),  # axial: front at the top, the patient's right at the left, from foot to head
@@ -161,12 +162,19 @@ def _of_nibabel(read: Callable[[], Any]) -> Any:
 
 def _inflated(data: bytes, most: int) -> bytes:
     """At most so many bytes of a gzip file, which may be of several members. Raises TruncatedImage."""
-    found, left = bytearray(), data
+    found, stream = bytearray(), zlib.decompressobj(31)
     try:
-        while left[:2] == _GZIP and len(found) < most:
-            stream = zlib.decompressobj(31)
-            found += stream.decompress(left, most - len(found))
-            left = stream.unused_data
+        for at in range(0, len(data), _PIECE):
+            left = data[at : at + _PIECE]
+            while left and len(found) < most:
+                if stream.eof:
+                    if left[:1] != _GZIP[:1]:
+                        return bytes(found)
+                    stream = zlib.decompressobj(31)
+                found += stream.decompress(left, most - len(found))
+                left = stream.unused_data
+            if len(found) >= most:
+                break
     except zlib.error as error:
         if len(found) < _HEAD:
             return bytes(found)

@@ -77,14 +77,16 @@ class AutoReader:
             return Reading(None, refusal=Refusal.of(error), elapsed=time.perf_counter() - started)
         if isinstance(found, Image):
             task, verdict = self._look(found)
-            return alone(self._read_as(task, found, verdict, operating_point, started, keep_image), found)
+            one = self._reader(task) if task else None
+            return alone(self._read_as(one, found, verdict, operating_point, started, keep_image), found)
         task, verdicts = self._look_at_all(found)
+        reader = self._reader(task) if task else None  # once: another may answer for the task before the last frame
 
         def read(image: Image) -> Reading:
-            return self._read_as(task, image, verdicts.get(image.frame), operating_point, started, keep_image)
+            return self._read_as(reader, image, verdicts.get(image.frame), operating_point, started, keep_image)
 
         series = read_series(found, read)
-        asked, reader = operating_point or self._operating_point, self._reader(task) if task else None
+        asked = operating_point or self._operating_point
         by, words = (reader.series_point(asked), reader.task.words) if reader else (None, None)
         return replace(series.answer(elapsed=time.perf_counter() - started, by=by, words=words), task=task)
 
@@ -115,21 +117,20 @@ class AutoReader:
 
     def _read_as(
         self,
-        task: str | None,
+        reader: Reader | None,
         image: Image,
         verdict: Verdict | None,
         operating_point: str | None,
         started: float,
         keep_image: bool,
     ) -> Reading:
-        if task is None:
+        if reader is None:
             elapsed = time.perf_counter() - started
             learned = None if verdict is None else shipped_gate()
             seen = None if learned is None or verdict is None else learned.way_up(verdict)
             return Reading(
                 None, refusal=seen or _task_unknown(image), elapsed=elapsed, image=image if keep_image else None
             )
-        reader = self._reader(task)
         point = reader.bundle.operating_point(operating_point or self._operating_point)
         return reader._read_image(image, point, started, keep_image, verdict)
 

@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from secondread.reading.session import Runtime, Session, give_memory_back, open_
 from secondread.reading.sources import DEFAULT_LIMITS, Source, open_source, read_in_order
 from secondread.tasks import N_, Task
 
+PointOf = Callable[[Bundle], OperatingPoint | None]
 ONE_READ = N_("only frame %(frame)s of %(n)s was read")
 
 
@@ -55,6 +56,8 @@ class Reader:
         self.gate = gate
         self._session = session
         self._first = first
+        self._reader_of: Callable[[str], object] | None = None
+        self._point_of: PointOf | None = None
         self._named = named
         self._full = _full_strength(bundle)
         points = bundle.operating_points.values()
@@ -131,6 +134,14 @@ class Reader:
             self, sources, operating_point=operating_point, frame=frame, keep_image=keep_image, workers=workers
         )
 
+    def take_readers_from(self, reader_of: Callable[[str], object], *, point_of: PointOf | None = None) -> None:
+        """Ask, of the task before, the reader that `reader_of` gives at that time: the one that answers for it here.
+
+        point_of: the operating point that decides here in place of that bundle's own, if one does.
+        """
+        self._reader_of = reader_of
+        self._point_of = point_of
+
     def with_faint_boxes(self) -> "Reader":
         """The same, but that its readings have boxes far below the operating points too: to measure them."""
         twin = copy.copy(self)
@@ -154,9 +165,13 @@ class Reader:
             refusal = check_prepared(prepared)
         if refusal is None and self.gate is not None:
             with step("gate"):
-                refusal = self.gate.refusal(verdict or self.gate.judge(image, halves=halves), self.task)
+                verdict = verdict or self.gate.judge(image, halves=halves)
+                refusal = self.gate.refusal(verdict, self.task)
         if refusal is None and self._first is not None:
-            refusal = self._first._why_not_asked(image, self.task, started)
+            found = self._reader_of(self.task.asked_after) if self._reader_of is not None else None
+            first = found if isinstance(found, Reader) else self._first
+            decides = self._point_of(first.bundle) if self._point_of is not None else None
+            refusal = first._why_not_asked(image, self.task, decides or first.operating_point, started, verdict)
         if refusal is not None:
             return Reading(self.task.name, refusal=refusal, elapsed=time.perf_counter() - started, image=kept)
         with step("network"):
@@ -178,9 +193,11 @@ class Reader:
             image=kept,
         )
 
-    def _why_not_asked(self, image: Image, next_task: Task, started: float) -> Refusal | None:
+    def _why_not_asked(
+        self, image: Image, next_task: Task, point: OperatingPoint, started: float, verdict: Verdict | None
+    ) -> Refusal | None:
         """Where this task's own answer is no, a question that follows a yes is not asked."""
-        own = self._read_image(image, self.operating_point, started, keep_image=False)
+        own = self._read_image(image, point, started, keep_image=False, verdict=verdict)
         if own.refusal is not None or own.decision is not Decision.NEGATIVE:
             return own.refusal
         return Refusal(

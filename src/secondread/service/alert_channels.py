@@ -18,6 +18,7 @@ _MOST_ANSWER = 64_000  # bytes of an answer that are read
 _SENTENCES = {
     "positive": "Reading {reading} ({task}) is positive, probability {probability:.2f}. Look at it in the worklist.",
     "queue": "Images wait to be read and none is: {waiting}, the oldest since {since}.",
+    "results": "Results do not reach the archive: {waiting}. `secondread dicom sent` says which and why.",
     "disk": "The disk of the data folder is nearly full: {free_mb} MB are free.",
 }
 

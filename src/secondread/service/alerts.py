@@ -1,4 +1,5 @@
-"""Tells people outside what cannot wait: a clear positive, a queue that stands still, a disk that is nearly full.
+"""Tells people outside what cannot wait: a clear positive, a queue that stands, results that no archive takes, a full
+disk.
 
 Once each, by a signed post (webhook) or by mail, tried again until it arrives. Where they go is set by who runs the
 service and by nobody else; an alert holds the number of a reading, and nothing that identifies a person.
@@ -18,12 +19,12 @@ from sqlalchemy.exc import IntegrityError
 from secondread.errors import UsageError
 from secondread.service.alert_channels import Mail, NotSent, Webhook
 from secondread.service.database import Database
-from secondread.service.dicom_tables import AlertRow
+from secondread.service.dicom_tables import AlertRow, DicomExportRow, DicomObjectRow
 from secondread.service.outgoing import Outgoing
 from secondread.service.queue import database_time
 from secondread.service.tables import BatchRow, ItemRow, ReadingRow
 
-POSITIVE, QUEUE, DISK = "positive", "queue", "disk"
+POSITIVE, QUEUE, DISK, RESULTS = "positive", "queue", "disk", "results"
 _GIVE_UP = timedelta(days=1)  # older news help nobody
 _LOOK_BACK = timedelta(days=1)  # positives of before are not told: neither when alerts are first set, nor after a pause
 _MOST_AT_ONCE = 100  # of one look; what is left is found by the next one
@@ -35,7 +36,7 @@ class Alert:
     """One thing to tell over one channel."""
 
     id: int
-    what: str  # 'positive:17', 'queue:<item>' or 'disk:<day>'
+    what: str  # 'positive:17', 'queue:<item>', 'results:<day>' or 'disk:<day>'
     channel: str
     body: dict[str, Any]
     state: str
@@ -99,7 +100,7 @@ class Alerts(Outgoing[Alert]):
     def look(self) -> int:
         """Note what is to be told and was not before; gives how many."""
         n = 0
-        for what, body in [*self._disk(), *self._queue(), *self._positives()]:
+        for what, body in [*self._disk(), *self._queue(), *self._objects(), *self._results(), *self._positives()]:
             for channel in self._settings.channels:
                 n += self._note(what, channel, body)
         return n
@@ -193,6 +194,45 @@ class Alerts(Outgoing[Alert]):
             return []  # long, but it moves
         body = {"event": QUEUE, "waiting": n, "since": oldest.created_at.isoformat(), "at": moment.isoformat()}
         return [(f"{QUEUE}:{oldest.id}", body)]
+
+    def _objects(self) -> Iterable[tuple[str, dict[str, Any]]]:
+        """As `_queue`, of what a DICOM node received: also where no process reads what one takes in."""
+        if not self._settings.queue_minutes:
+            return []
+        with self._database.reading() as session:
+            moment = database_time(session)
+            late = moment - timedelta(minutes=self._settings.queue_minutes)
+            waiting = DicomObjectRow.state.in_(("received", "waiting"))
+            oldest = session.execute(
+                select(DicomObjectRow.id, DicomObjectRow.received_at)
+                .where(waiting, DicomObjectRow.received_at < late)
+                .order_by(DicomObjectRow.received_at, DicomObjectRow.id)
+                .limit(1)
+            ).first()
+            last = (
+                select(ReadingRow.created_at)
+                .join(DicomObjectRow, DicomObjectRow.reading_id == ReadingRow.id)
+                .order_by(DicomObjectRow.reading_id.desc())
+                .limit(1)
+            )
+            if oldest is None or (session.scalar(last) or late) > late:
+                return []
+            n = session.scalar(select(func.count()).select_from(DicomObjectRow).where(waiting)) or 0
+        body = {"event": QUEUE, "waiting": n, "since": oldest.received_at.isoformat(), "at": moment.isoformat()}
+        return [(f"{QUEUE}:dicom-{oldest.id}", body)]
+
+    def _results(self) -> Iterable[tuple[str, dict[str, Any]]]:
+        """Results that no archive has taken, late or refused for good: once a day while it lasts."""
+        if not self._settings.queue_minutes:
+            return []
+        with self._database.reading() as session:
+            moment = database_time(session)
+            late = DicomExportRow.created_at < moment - timedelta(minutes=self._settings.queue_minutes)
+            refused = DicomExportRow.created_at > moment - _LOOK_BACK
+            stuck = ((DicomExportRow.state == "waiting") & late) | ((DicomExportRow.state == "failed") & refused)
+            n = session.scalar(select(func.count()).select_from(DicomExportRow).where(stuck)) or 0
+        body = {"event": RESULTS, "waiting": n, "at": moment.isoformat()}
+        return [(f"{RESULTS}:{moment:%Y-%m-%d}", body)] if n else []
 
     def _disk(self) -> Iterable[tuple[str, dict[str, Any]]]:
         """Once a day while it lasts."""

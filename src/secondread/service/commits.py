@@ -49,6 +49,7 @@ class GroupCommit:
                 for place in order:
                     failed = True
                     found[place] = works[place].do(session)
+                    session.flush()  # what is wrong with its rows is told now, while it is known whose they are
                     failed = False
             return found
         except Exception:

@@ -32,7 +32,7 @@ from secondread.service.map_cells import pack
 from secondread.service.outcomes import Draft, Outcome, StoredReading
 from secondread.service.points import OperatingPoints
 from secondread.service.readers import GetReader
-from secondread.service.readings import ReadingStore
+from secondread.service.readings import ReadingStore, check_shown
 from secondread.service.stacks import decode_kept, picture_of, slices_of
 from secondread.service.trail import Actor
 from secondread.service.uploads import ReadingRequest
@@ -119,8 +119,11 @@ class ReadingDesk:
 
     def read_again(self, first: StoredReading, asked: ReadingRequest, *, actor: Actor) -> StoredReading:
         """Another bundle's reading of what the first one read, the whole file or one frame of it; noted in the trail.
-        Raises NotThere, and as `answer`.
+        Raises NotThere, NotAllowed as `check_shown` for a task that is asked after the first one's, and as `answer`.
         """
+        reader = self._readers(asked.task, asked.bundle)
+        if isinstance(reader, Reader) and reader.task.asked_after == first.task:
+            check_shown(first)  # that a question which follows a yes is answered, or not, tells the first answer
         several = (first.facts.get("n_frames") or 1) > 1 and not first.frames
         asked = replace(asked, frame=first.frame + 1 if several else None)
         self._readings.look_at_image(first.id, actor=actor)

@@ -84,6 +84,12 @@ class DicomExports(Outgoing[Export]):
         session.flush()
         return sorted(rows.values(), key=lambda row: row.id)
 
+    def is_ours(self, sop_instance_uid: str) -> bool:
+        """Whether an object with results has this UID, which it keeps whatever an archive writes into it."""
+        ours = select(DicomExportRow.id).where(DicomExportRow.sop_instance_uid == sop_instance_uid).limit(1)
+        with self._database.reading() as session:
+            return session.scalar(ours) is not None
+
     def stand_ins_of(self, reading: StoredReading) -> tuple[str, str]:
         """The pseudonyms of the person and of the study that it is of; '' where there is none."""
         patient = select(ImageRow.patient).where(ImageRow.sha256 == reading.image_sha256)

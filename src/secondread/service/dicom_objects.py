@@ -246,17 +246,27 @@ class DicomObjects:
 
 
 def forget_objects_of(session: Session, image_sha256: str, *, reason: str) -> None:
-    """What names a person in the rows of an image that is being erased; its study's identity with its last object."""
+    """What names a person in the rows of an image that is being erased.
+
+    A study's identity goes with the last object of its person.
+    """
     mine = DicomObjectRow.image_sha256 == image_sha256
     studies = set(session.scalars(select(DicomObjectRow.study_uid).where(mine)))
     open_ = DicomObjectRow.state.in_(("received", "waiting"))
     session.execute(update(DicomObjectRow).where(mine, open_).values(state="failed", reason=reason[:_LONGEST_REASON]))
     session.execute(update(DicomObjectRow).where(mine).values(sealed=b"", series_description="", sha256=""))
-    for study in studies:
-        others = select(DicomObjectRow.id).where(DicomObjectRow.study_uid == study, DicomObjectRow.sealed != b"")
+    for row in session.scalars(select(DicomIdentityRow).where(DicomIdentityRow.study_uid.in_(studies))).all():
+        others = (
+            select(DicomObjectRow.id)
+            .join(ImageRow, ImageRow.sha256 == DicomObjectRow.image_sha256)
+            .where(
+                DicomObjectRow.study_uid == row.study_uid,
+                DicomObjectRow.sealed != b"",
+                ImageRow.patient == row.patient,  # another's under the same number keep no name of this one
+            )
+        )
         if session.scalars(others.limit(1)).first() is None:
-            for row in session.scalars(select(DicomIdentityRow).where(DicomIdentityRow.study_uid == study)):
-                session.delete(row)
+            session.delete(row)
     session.flush()
 
 

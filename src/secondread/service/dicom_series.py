@@ -11,7 +11,7 @@ from datetime import timedelta
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from secondread.errors import NotThere
+from secondread.errors import Conflict, NotThere
 from secondread.service.database import Database
 from secondread.service.dicom_facts import DicomObject, close
 from secondread.service.dicom_tables import DicomObjectRow, DicomSeriesRow
@@ -113,10 +113,16 @@ class DicomSeries:
         return self.claim()
 
     def stage(self, slices: Sequence[Slice]) -> Staged:
-        """Keep the list of a series' slices, as an image; its row comes with `finish`. Raises NotThere."""
+        """Keep the list of a series' slices, as an image; its row comes with `finish`.
+
+        Raises NotThere, and Conflict where they are of several people.
+        """
         data, sha256 = pack_stack(slices), stack_hash(slices)
         with self._database.reading() as session:
             middle = session.get_one(ImageRow, slices[len(slices) // 2].sha256)
+            of = select(ImageRow.patient).where(ImageRow.sha256.in_({one.sha256 for one in slices})).distinct()
+            if len(session.scalars(of.limit(2)).all()) > 1:
+                raise Conflict("slices of several people came under the number of one series; none of it is read")
             staged = Staged(sha256, data, tuple(middle.warnings), middle.header, FORMAT, middle.patient, True)
         self._images.keep(sha256, data)
         return staged

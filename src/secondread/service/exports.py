@@ -22,7 +22,7 @@ from secondread.service.image_store import ImageStore
 from secondread.service.outcomes import WHOLE
 from secondread.service.tables import ImageRow
 from secondread.service.trail import Actor, record
-from secondread.tasks import load_task
+from secondread.tasks import task_named
 
 _SUFFIXES = {"DICOM": ".dcm", "PNG": ".png", "JPEG": ".jpg", "TIFF": ".tiff", "WebP": ".webp", "BMP": ".bmp"}
 _CHUNK = 1 << 15  # characters
@@ -103,7 +103,7 @@ class ReviewedExport:
             raise CannotOpen(f"cannot write to '{folder}': {error.strerror}") from error
         rows = tuple(_manifest_row(row, folder.absolute(), split) for row in kept)
         write_manifest(Manifest(rows, folder.absolute()), folder / "manifest.csv")
-        category = load_task(task).positive_class
+        category = task_named(task).positive_class
         if boxes := {_name(row): _bboxes(row.drawn, category) for row in kept if row.finding == 1 and row.drawn}:
             write_json(folder / BOXES, boxes)
         return len(rows)

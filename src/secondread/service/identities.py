@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from secondread.errors import ExtraMissing, NotAllowed, NotThere, ServiceError
 from secondread.service.database import Database
 from secondread.service.dicom_tables import DicomIdentityRow, DicomObjectRow
 from secondread.service.image_store import ImageStore
-from secondread.service.tables import now
+from secondread.service.tables import ImageRow, now
 from secondread.service.trail import Actor, record
 
 if TYPE_CHECKING:
@@ -65,6 +65,23 @@ class Instance:
     rows: int = 0
     columns: int = 0
     n_frames: int = 1
+    identity: Identity | None = None  # whose it is, as this object says it; None of what came before that was kept
+
+    def belongs_to(self, study: Identity | None) -> Identity | None:
+        """Whose a result of this object is; study: as the object said it that came last under its study's number.
+
+        Names of one person are corrected, so the last one holds; another person under the same number of a study,
+        which scanners do hand out twice, is never this one.
+        """
+        own = self.identity
+        if own is None or study is None:
+            return own or study
+        same = own.patient_id and _person(own) == _person(study)
+        return study if same else own
+
+
+def _person(one: Identity) -> tuple[str, str, str]:
+    return one.patient_id, one.issuer_of_patient_id, one.study_instance_uid
 
 
 class Identities:
@@ -104,12 +121,20 @@ class Identities:
             raise NotThere("whose study this is is not kept here; it may have been erased")
         return found[study_uid]
 
-    def unseal_many(self, study_uids: Iterable[str], *, actor: Actor) -> dict[str, Identity]:
-        """As `unseal`, for a list of studies: one line of the trail names them all; those not kept are left out."""
+    def unseal_many(
+        self, study_uids: Iterable[str], *, actor: Actor, of_one_person: bool = False
+    ) -> dict[str, Identity]:
+        """As `unseal`, for a list of studies: one line of the trail names them all; those not kept are left out.
+
+        of_one_person: leaves out those under whose number objects of several people came, too.
+        """
         self._check(actor)
         wanted = sorted(set(study_uids))
+        asked = select(DicomIdentityRow).where(DicomIdentityRow.study_uid.in_(wanted))
+        if of_one_person:
+            asked = asked.where(~_of_others())
         with self._database.begin() as session:
-            rows = session.scalars(select(DicomIdentityRow).where(DicomIdentityRow.study_uid.in_(wanted))).all()
+            rows = session.scalars(asked).all()
             found = {row.study_uid: Identity(**_tuples(self._open(row.study_uid, row.sealed))) for row in rows}
             if found:
                 subject = f"study:{wanted[0]}" if len(wanted) == 1 else "studies"
@@ -123,7 +148,7 @@ class Identities:
         with self._database.begin() as session:
             columns = select(DicomObjectRow.sop_instance_uid, DicomObjectRow.sealed)
             rows = session.execute(columns.where(DicomObjectRow.sop_instance_uid.in_(wanted))).all()
-            found = {uid: Instance(**self._open(uid, sealed)) for uid, sealed in rows if sealed}
+            found = {uid: _instance(self._open(uid, sealed)) for uid, sealed in rows if sealed}
             if found:
                 told = {"n": len(found), "first": min(found)}
                 record(session, actor, "identity.unsealed", "instances", **told)
@@ -160,6 +185,21 @@ class Identities:
             raise ExtraMissing.of("sealing whose a study is", "dicom") from error
         key = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"secondread dicom identities")
         return AESGCM(key.derive(self._images.secret("dicom identity")))
+
+
+def _of_others() -> Any:
+    """That an object of another person than the study's is kept under its number."""
+    return exists().where(
+        DicomObjectRow.study_uid == DicomIdentityRow.study_uid,
+        DicomObjectRow.image_sha256 == ImageRow.sha256,
+        ImageRow.erased_at.is_(None),
+        ImageRow.patient != DicomIdentityRow.patient,
+    )
+
+
+def _instance(facts: dict[str, Any]) -> Instance:
+    identity = facts.pop("identity", None)
+    return Instance(**facts, identity=Identity(**_tuples(identity)) if identity else None)
 
 
 def _tuples(facts: dict[str, Any]) -> dict[str, Any]:

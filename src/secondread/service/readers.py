@@ -22,6 +22,7 @@ from secondread.reading import (
     own_folder,
     use_own_bundles,
 )
+from secondread.reading.reader import PointOf
 from secondread.service.fairness import Turn
 from secondread.service.freed import give_back_freed_memory
 from secondread.service.machine import cores
@@ -52,6 +53,7 @@ class Readers:
         self._bundles: dict[str, Bundle] = {}
         self._known: dict[tuple[str, str], str] = {}  # what was asked for → the name that it is kept under
         self._switched: Callable[[], Mapping[str, BundleChoice]] = dict
+        self._point_of: PointOf | None = None
         self._trouble: dict[str, SecondReadError] = {}  # what could not be loaded when it was last tried, and why
         self._lock = threading.Lock()
         self._used_at = time.monotonic()
@@ -92,9 +94,13 @@ class Readers:
             self._bundles[name] = self._noting(name, lambda: named_bundle(name))
         return self._bundles[name]
 
-    def follow(self, switched: Callable[[], Mapping[str, BundleChoice]]) -> "Readers":
-        """From now on let what a person switched to answer where no bundle is named. switched: see Upgrades.chosen."""
+    def follow(self, switched: Callable[[], Mapping[str, BundleChoice]], point_of: PointOf | None = None) -> "Readers":
+        """From now on let what a person switched to answer where no bundle is named, at the site's own point.
+
+        switched: see Upgrades.chosen; point_of: see OperatingPoints.active_point.
+        """
         self._switched = switched
+        self._point_of = point_of
         return self
 
     def default(self, task: str) -> Bundle | None:
@@ -197,7 +203,9 @@ class Readers:
 
     def _loaded(self, name: str) -> AnyReader:
         reader = self._noting(name, lambda: self._load(name, limits=self.limits))
-        if isinstance(reader, AutoReader):
+        if isinstance(reader, Reader):
+            reader.take_readers_from(self.get, point_of=self._point_of)
+        else:
             reader.take_readers_from(self.get)
         give_back_freed_memory()  # loading a network takes twice its size for a moment
         return reader

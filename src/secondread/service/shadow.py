@@ -5,8 +5,8 @@ readings: no list, page or report shows one as an answer, and they decide nothin
 """
 
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +16,8 @@ from sqlalchemy.exc import IntegrityError
 from secondread.errors import Busy, CannotWrite, DatabaseUnusable, NotThere, SecondReadError, StorageAway
 from secondread.service.changes import Changes, Counting, Pair, answer_of
 from secondread.service.database import Database
-from secondread.service.outcomes import Outcome
+from secondread.service.outcomes import Outcome, StoredReading
+from secondread.service.readings import show
 from secondread.service.tables import ImageRow, ReadingRow, now
 from secondread.service.trail import Actor, record
 from secondread.service.upgrade_tables import ShadowAnswerRow
@@ -61,8 +62,11 @@ class Shadows:
                 return True
         return False
 
-    def changes(self, choice: BundleChoice) -> Changes:
-        """What would change by what it said in the shadow, of the newest 20,000 images."""
+    def changes(self, choice: BundleChoice, *, actor: Actor | None = None) -> Changes:
+        """What would change by what it said in the shadow, of the newest 20,000 images.
+
+        actor: who is told; readings whose answer is withheld from them are not named, the others are noted as shown.
+        """
         counting = Counting()
         statement = (
             select(ReadingRow, ShadowAnswerRow, ImageRow.patient)
@@ -79,7 +83,15 @@ class Shadows:
         with self._database.reading() as session:
             for reading, said, patient in session.execute(statement.execution_options(yield_per=_PAGE)):
                 counting.add(_pair(reading, said, patient))
-        return counting.result()
+        found = counting.result()
+        return found if actor is None else replace(found, examples=self._shown(found.examples, actor))
+
+    def _shown(self, examples: Sequence[Pair], actor: Actor) -> tuple[Pair, ...]:
+        ids = [one.reading_id for one in examples]
+        with self._database.begin() as session:
+            rows = session.scalars(select(ReadingRow).where(ReadingRow.id.in_(ids)))
+            shown = {one.id for one in show(session, [StoredReading.of(row) for row in rows], actor) if not one.hidden}
+        return tuple(one for one in examples if one.reading_id in shown)
 
     def _claim(self, choice: BundleChoice) -> _Next | None:
         moment = now()

@@ -70,9 +70,9 @@ class Studies:
         with self._database.begin() as session:
             found = _belongs(session, [reading.id])
             belongs = found.get(reading.id, Belongs())
-            views = _views(session, belongs.study_uid)
-            patient = session.scalar(select(ImageRow.patient).where(ImageRow.sha256 == reading.image_sha256))
-            priors = _priors(session, patient or "", [*(one.id for one in views), reading.id], reading)
+            patient = session.scalar(select(ImageRow.patient).where(ImageRow.sha256 == reading.image_sha256)) or ""
+            views = _views(session, belongs.study_uid, patient)
+            priors = _priors(session, patient, [*(one.id for one in views), reading.id], reading)
             if views or priors:
                 told = sorted({one.id for one in (*views, *priors)} - {reading.id})
                 record(session, actor, "study.seen", f"reading:{reading.id}", readings=told)
@@ -88,7 +88,7 @@ class Studies:
             return found
         allowed = replace(actor, scopes=frozenset({*actor.scopes, IDENTIFY}))
         try:
-            known = self._identities.unseal_many(studies, actor=allowed)
+            known = self._identities.unseal_many(studies, actor=allowed, of_one_person=True)
         except (ExtraMissing, ServiceError):  # sealed with another key, or nothing here that could open it
             return found
         return {number: _with(one, known.get(one.study_uid)) for number, one in found.items()}
@@ -146,13 +146,19 @@ def _belongs(session: Session, reading_ids: Sequence[int]) -> dict[int, Belongs]
     return found
 
 
-def _views(session: Session, study_uid: str) -> tuple[StoredReading, ...]:
+def _views(session: Session, study_uid: str, patient: str) -> tuple[StoredReading, ...]:
+    """Of the same person alone: the number of a study may have been given out twice."""
     if not study_uid:
         return ()
     ids = select(DicomObjectRow.reading_id).where(
         DicomObjectRow.study_uid == study_uid, DicomObjectRow.reading_id.is_not(None)
     )
-    rows = select(ReadingRow).where(ReadingRow.id.in_(ids), ReadingRow.deleted_at.is_(None)).order_by(ReadingRow.id)
+    rows = (
+        select(ReadingRow)
+        .join(ImageRow, ImageRow.sha256 == ReadingRow.image_sha256)
+        .where(ReadingRow.id.in_(ids), ReadingRow.deleted_at.is_(None), ImageRow.patient == patient)
+        .order_by(ReadingRow.id)
+    )
     return tuple(StoredReading.of(row) for row in session.scalars(rows.limit(_MOST)))
 
 

@@ -116,9 +116,11 @@ def create_app(config: Mapping[str, Any] | None = None) -> APIFlask:
     app.config.update(settings_from(os.environ) | config)
     _configure(app)
     app.extensions[SERVICE] = opened or Service.open(app.config)
-    followed = app.extensions[SERVICE].upgrades.chosen
+    kept = app.extensions[SERVICE]
     app.extensions[fhir.RESULTS] = results
-    app.extensions["secondread"] = readers_of(app.config, ready=ready, load=load).follow(followed)
+    app.extensions["secondread"] = readers_of(app.config, ready=ready, load=load).follow(
+        kept.upgrades.chosen, kept.points.active_point
+    )
     telemetry.register(app)  # first: the time of a request counts from here
     app.before_request(lambda: wait_at_most(OF_REQUESTS))  # a locked database must not hold the threads
     for part in (health, security, bodies, auth, problems, batches, document, login, language, frame):

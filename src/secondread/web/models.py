@@ -219,7 +219,7 @@ def _shown(task: str, of_task: list[Bundle]) -> dict[str, Any]:
 def _model(task: str) -> dict[str, Any]:
     upgrades = service().upgrades
     switched, shadow = upgrades.holding(task, ANSWERS), upgrades.holding(task, SHADOW)
-    changes: Changes | None = None if shadow is None else service().shadows.changes(shadow)
+    changes: Changes | None = None if shadow is None else service().shadows.changes(shadow, actor=current_actor())
     now = _now(task, switched)
     return {
         "task": task,

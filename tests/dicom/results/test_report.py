@@ -190,6 +190,13 @@ def test_a_value_that_a_scanner_wrote_wrongly_is_left_out(service: Service) -> N
     assert (ds.PatientSex, ds.StudyDate, ds.StudyTime) == ("", "", "")
 
 
+def test_of_an_upload_nothing_is_written_as_if_it_were_known_whose_it_is(service: Service) -> None:
+    kept, _ = service.readings.add(answer(), image_sha256=stage(service, sent()), name="a.dcm", actor=LOCAL)
+    assert make(service, kept.id, "sr", actor=NODE, identified=False).PatientID != WHO["PatientID"]
+    with pytest.raises(Conflict, match="whose reading"):
+        make(service, kept.id, "sr", actor=NODE, identified=True)
+
+
 def test_what_is_no_dicom_object_is_refused_by_name(service: Service) -> None:
     kept, _ = service.readings.add(draft(), image_sha256=stage(service, image_bytes(0)), name="a.png", actor=LOCAL)
     with pytest.raises(Conflict, match="PNG"):

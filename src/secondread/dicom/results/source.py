@@ -14,7 +14,7 @@ from pydicom.uid import (
 )
 
 from secondread.dicom.identities import identity_in, instance_in
-from secondread.errors import Conflict
+from secondread.errors import Conflict, NotThere
 from secondread.service import (
     IDENTIFY,
     Actor,
@@ -36,6 +36,7 @@ SOP_CLASSES = {
 }
 KINDS = tuple(SOP_CLASSES)
 MAKER = "secondread"  # Manufacturer of all that is written here: by it the node knows its own results again
+_ERASED = "whose study this is is not kept here; it may have been erased"
 _ROOT = UUID("6f9fb5d1-6a9c-5e0e-9d0a-0f4b6c6f3a58")  # of our UIDs, which are UUIDs (PS3.5 annex B.2)
 
 
@@ -105,17 +106,36 @@ def source_of(service: Service, reading_id: int, *, actor: Actor, identified: bo
     picture = _answering(service, reading, rows)
     at = next((at for at, row in enumerate(rows) if row.image_sha256 == picture.sha256), 0)
     if identified and rows:
-        identity = service.identities.unseal(rows[0].study_uid, actor=actor)
+        study = _study(service, rows[0].study_uid, actor)
         named = service.identities.unseal_instances([row.sop_instance_uid for row in rows], actor=actor)
         instances = tuple(named[row.sop_instance_uid] for row in rows if row.sop_instance_uid in named)
+        if rows[at].sop_instance_uid not in named:
+            raise NotThere(_ERASED)
         shown = named[rows[at].sop_instance_uid]
+        whose = shown.belongs_to(study)
+        if whose is None:
+            raise NotThere(_ERASED)
+        identity = whose
     else:
         kept = _kept(service, reading, picture, actor)
+        if identified and kept.get("PatientIdentityRemoved") == "YES":
+            raise Conflict(
+                f"whose reading {reading_id} is is not known here: its image came in by another way than the DICOM "
+                "node, and its names were taken out; send the object to the node, or export it under pseudonyms"
+            )
         identity = identity_in(kept)
         instances = tuple(map(_pseudonymous, rows)) or (instance_in(kept),)
         shown = instances[at]
     task = task_named(reading.task) if reading.task in list_tasks() else None
     return Source(reading, task, identity, instances, shown, picture)
+
+
+def _study(service: Service, study_uid: str, actor: Actor) -> Identity | None:
+    """Whose a study is; None where who came last under its number was erased."""
+    try:
+        return service.identities.unseal(study_uid, actor=actor)
+    except NotThere:
+        return None
 
 
 def _answering(service: Service, reading: StoredReading, rows: Sequence[DicomObject]) -> Slice:

@@ -50,19 +50,19 @@ export function drawBoxes(element) {
   showSwitches();
 }
 
-let asked = 0;
+const asked = new WeakMap(); // layer → how often its frame has changed
 
 /** Another frame of the file stands under the layer: its own boxes over it. */
 document.addEventListener("stepped", async ({ target, detail: { at, answers } }) => {
   const layer = (target.closest(".card") ?? document.querySelector(".light-box"))?.querySelector("svg.boxes");
   if (!layer) return;
-  asked += 1;
-  const own = asked;
+  const own = (asked.get(layer) ?? 0) + 1;
+  asked.set(layer, own);
   layer.replaceChildren();
   if (at === answers) return drawMarks(layer, marksOf(layer));
   try {
     const { found } = await ask(`${layer.dataset.address}?frame=${at}`);
-    if (own === asked) drawMarks(layer, found);
+    if (own === asked.get(layer)) drawMarks(layer, found);
   } catch {
     // The frame is worth showing without them.
   }

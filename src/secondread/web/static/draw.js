@@ -12,6 +12,8 @@ export class Drawing {
   #before = []; // what Undo brings back
   #chosen = -1;
   #drag = null;
+  #away = false; // another frame is looked at than the one that answered, whose boxes these are
+  #wanted = false; // to be drawn once that one is there again
 
   /** stage: see stage.js; panel: the element with its buttons and its list. */
   constructor(stage, panel) {
@@ -33,17 +35,22 @@ export class Drawing {
     }
     stage.element.addEventListener("dblclick", (event) => this.on && event.stopImmediatePropagation(), { capture: true });
     stage.element.addEventListener("wheel", () => this.on && requestAnimationFrame(() => this.#show()));
-    document.addEventListener("stepped", ({ detail: { at, answers } }) => this.edit(this.on && at === answers));
+    document.addEventListener("stepped", ({ detail: { at, answers } }) => {
+      this.#away = at !== answers;
+      this.edit((this.on || this.#wanted) && !this.#away);
+    });
     addEventListener("beforeunload", (event) => this.#before.length && event.preventDefault());
     this.#show();
   }
 
   /** Whether drags draw; the network's own boxes stay to be seen under one's own. */
   edit(on = !this.on) {
-    this.on = on;
-    if (on && !boxesShown()) toggleBoxes(true);
-    this.stage.element.classList.toggle("drawing", on);
+    this.#wanted = on && this.#away;
+    this.on = on && !this.#away;
+    if (this.on && !boxesShown()) toggleBoxes(true);
+    this.stage.element.classList.toggle("drawing", this.on);
     this.#show();
+    if (this.#wanted) document.querySelector(".frames-back").click();
   }
 
   #asFound() {
