@@ -89,7 +89,9 @@ def test_an_erasure_is_done_again_on_an_older_backup(node: Node, service: Servic
 
 
 def test_identities_do_not_open_with_another_key(node: Node, service: Service, tmp_path: Path) -> None:
+    service.identities.check_key()  # nothing is sealed yet
     send(node, radiograph())
+    service.identities.check_key()
     [row] = service.dicom.latest()
     (tmp_path / "other.key").write_bytes(b"x" * 32)
     other = Service.open(
@@ -100,6 +102,8 @@ def test_identities_do_not_open_with_another_key(node: Node, service: Service, t
     try:
         with pytest.raises(ServiceError, match="another key"):
             other.identities.unseal(row.study_uid, actor=NODE)
+        with pytest.raises(ServiceError, match="another key"):
+            other.identities.check_key()
     finally:
         other.close()
 

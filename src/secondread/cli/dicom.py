@@ -86,6 +86,7 @@ def listen(
     try:
         readers = readers_of(settings).follow(service.upgrades.chosen, service.points.active_point).get
         check_rules(service, chosen, readers)
+        service.identities.check_key()
         worker = None if only_receive else NodeWorker(service, readers, settings)
         node = Node(service, chosen, found, on_kept=worker.wake if worker else lambda: None)
         node.start()

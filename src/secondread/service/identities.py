@@ -154,6 +154,14 @@ class Identities:
                 record(session, actor, "identity.unsealed", "instances", **told)
         return found
 
+    def check_key(self) -> None:
+        """Raise ServiceError where the site's key does not open what was sealed last, as after a key that was lost."""
+        asked = select(DicomIdentityRow.study_uid, DicomIdentityRow.sealed).order_by(DicomIdentityRow.id.desc())
+        with self._database.reading() as session:
+            last = session.execute(asked.limit(1)).one_or_none()
+        if last is not None:
+            self._open(*last)
+
     def _check(self, actor: Actor) -> None:
         if not actor.may(IDENTIFY):
             raise NotAllowed("whose study this is may not be seen by this account")
