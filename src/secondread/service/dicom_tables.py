@@ -97,7 +97,18 @@ class DicomSeriesRow(Base):
     reading_id: Mapped[int | None] = mapped_column(ForeignKey("readings.id"), index=True)
 
 
-class DicomExportRow(Base):
+class Outgoing:
+    """What every row has that is on its way to somebody: see service/outgoing.py."""
+
+    state: Mapped[str] = mapped_column(String(16), default="waiting")
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_attempt_at: Mapped[datetime] = mapped_column(default=now)
+    last_error: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    sent_at: Mapped[datetime | None]
+
+
+class DicomExportRow(Outgoing, Base):
     """One object with results, on its way to one destination."""
 
     __tablename__ = "dicom_exports"
@@ -113,15 +124,9 @@ class DicomExportRow(Base):
     destination: Mapped[str] = mapped_column(String(200))
     kind: Mapped[str] = mapped_column(String(16))
     sop_instance_uid: Mapped[str] = mapped_column(String(64))
-    state: Mapped[str] = mapped_column(String(16), default="waiting")
-    attempts: Mapped[int] = mapped_column(default=0)
-    next_attempt_at: Mapped[datetime] = mapped_column(default=now)
-    last_error: Mapped[str] = mapped_column(Text, default="")
-    created_at: Mapped[datetime] = mapped_column(default=now)
-    sent_at: Mapped[datetime | None]
 
 
-class AlertRow(Base):
+class AlertRow(Outgoing, Base):
     """One thing that people outside are told, on its way to them. Nothing in it identifies a person."""
 
     __tablename__ = "alerts"
@@ -136,9 +141,3 @@ class AlertRow(Base):
     what: Mapped[str] = mapped_column(String(100))  # 'positive:17', 'queue:<item>', 'disk:<day>': told once
     channel: Mapped[str] = mapped_column(String(16))
     body: Mapped[dict[str, Any]] = mapped_column(JSON)
-    state: Mapped[str] = mapped_column(String(16), default="waiting")
-    attempts: Mapped[int] = mapped_column(default=0)
-    next_attempt_at: Mapped[datetime] = mapped_column(default=now)
-    last_error: Mapped[str] = mapped_column(Text, default="")
-    created_at: Mapped[datetime] = mapped_column(default=now)
-    sent_at: Mapped[datetime | None]
