@@ -17,7 +17,8 @@ from typing import Any
 import cv2
 import numpy as np
 from pydicom.uid import RLELossless
-from tests.phantoms import chest_phantom, dicom_bytes
+
+from secondread.testing.phantoms import chest_phantom, dicom_bytes
 
 HALF = b"GET /api/v1/tasks HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
 

@@ -26,7 +26,8 @@ from pydicom.uid import (
     RLELossless,
 )
 from tests.crafted import png_chunk, png_chunks
-from tests.phantoms import brain_phantom, chest_phantom, dicom_bytes, encode, without_preamble
+
+from secondread.testing.phantoms import brain_phantom, chest_phantom, dicom_bytes, encode, without_preamble
 
 SIDE = 48  # pixels: small, so that many thousands can be tried
 _TELLING = (0, 1, 2, 3, 7, 8, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000)

@@ -1,4 +1,4 @@
-"""From measured growth to what a million images cost: the plots, and the tables of docs/scale.md.
+"""From measured growth to what a million images cost: the plots, and the tables of docs/explanation/scale.md.
 
 Extrapolated with two models only, both said on the page: what one more reading adds (bytes, processor time) is what the
 largest measured steps added; and reading is so much processor time an image, on as many cores as there are.
@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks._common import RESULTS
 
-PAGE = Path(__file__).parents[1] / "docs/scale.md"
+PAGE = Path(__file__).parents[1] / "docs/explanation/scale.md"
 PLOT = PAGE.with_name("growth.png")
 IMAGES = (1_000_000, 100_000_000)
 A_FILM = 15_000_000  # bytes: a digital chest film as DICOM, 2,500 × 3,000 pixels of 16 bits, not compressed
@@ -26,11 +26,11 @@ def bytes_a_reading(found: dict[str, Any]) -> float:
 
 
 def tables(found: dict[str, Any], kept: dict[str, Any]) -> str:
-    """What stands between the marks of docs/scale.md. kept: what `benchmarks.stored` saved."""
+    """What stands between the marks of docs/explanation/scale.md. kept: what `benchmarks.stored` saved."""
     cores = found["machine"]["cores"]
     lines = [
         f"Measured on {found['date']} by `{found['command']}` on {cores} cores ({found['machine']['machine']}, load "
-        f"average before {found['load_average_before']}); [every point](../benchmarks/results/growth.json).",
+        f"average before {found['load_average_before']}); [every point](../../benchmarks/results/growth.json).",
         "",
         "![time and memory by stored readings, image size, clients and rows](growth.png)",
         "",

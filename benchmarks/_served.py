@@ -15,7 +15,8 @@ from uuid import uuid4
 
 import cv2
 import numpy as np
-from tests.phantoms import chest_phantom
+
+from secondread.testing.phantoms import chest_phantom
 
 POSTGRESQL = os.environ.get("SECONDREAD_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432/postgres")
 _READY_SECONDS = 60.0

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from benchmarks._common import save
-from secondread.audit import Audit, audit, write_audit
+from secondread.auditing import Audit, audit, write_audit
 from secondread.data import Manifest, Row
 
 SIZES = (1_000, 2_000, 5_000, 10_000)

@@ -78,7 +78,7 @@ def main() -> None:
     folder = QUICK if options.quick else RESULTS
     keep(rows, folder, load=before, minutes=minutes, seconds=time.time() - started)
     if not options.quick and (RESULTS / "growth.json").exists():
-        _scale.write()  # docs/scale.md shows a figure of `stored`
+        _scale.write()  # docs/explanation/scale.md shows a figure of `stored`
     sys.exit(1 if any(row.now.startswith("failed") for row in rows) else 0)
 
 

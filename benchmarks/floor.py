@@ -10,7 +10,7 @@ in a table that is there already. GDCM, which pydicom asks first for JPEG 2000, 
 
 JPEG, PNG of 8 and 16 bits, and DICOM uncompressed, as JPEG 2000 and as lossless JPEG. `plain` is what a script does
 with OpenCV or pydicom and the same ONNX file, without a gate, a check or a map. Files lie on the disk, in its cache.
-Results in benchmarks/results/floor.json; docs/speed.md shows them.
+Results in benchmarks/results/floor.json; docs/explanation/speed.md shows them.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """How time and memory grow: with the images that are kept, their size, the clients, and the rows of the worklist.
 
 python -m benchmarks.growth [--quick] [--only PART …]
-results in benchmarks/results/growth.json; the plots and the tables of docs/scale.md are made of it (see _scale.py)
+results in benchmarks/results/growth.json; _scale.py makes the plots and tables of docs/explanation/scale.md of it
 
 Under an hour on two quiet cores; --quick in some minutes, with points that only show that all parts work; that, and
 some of the parts alone, goes into build/quick. Stores that are large are filled by the database itself (_many_rows.py)

@@ -66,7 +66,7 @@ def evidence(tasks: list[str]) -> None:
 
 
 def leaderboard(tasks: list[str]) -> None:
-    """Networks, classical learners and ensembles: docs/leaderboard.md."""
+    """Networks, classical learners and ensembles: docs/reference/leaderboard.md."""
     for task in tasks:
         compare(task, task, *models(FOR_ALL), "--bundle", f"{task}/best")
     if SMALLEST in tasks:
@@ -84,7 +84,7 @@ def leaderboard(tasks: list[str]) -> None:
 def compare(task: str, out: str, *options: str) -> None:
     """One run of the leaderboard, against the seed paper's network."""
     call(
-        "lab", "compare", "--page", DOCS / "leaderboard.md", "--task", task, "--data", manifest_of(task),
+        "lab", "compare", "--page", DOCS / "reference/leaderboard.md", "--task", task, "--data", manifest_of(task),
         "--baseline", f"{task}/paper", "--out", RUNS / "leaderboard" / out, *options,
     )  # fmt: skip
 
@@ -107,9 +107,9 @@ def choices(tasks: list[str]) -> None:
 
 
 def paper(tasks: list[str]) -> None:
-    """The seed paper's network on an honest and a leaking split: docs/paper-comparison.md."""
+    """The seed paper's network on an honest and a leaking split: docs/explanation/paper-comparison.md."""
     named = [word for task in tasks for word in ("--task", task)]
-    page = DOCS / "paper-comparison.md"
+    page = DOCS / "explanation/paper-comparison.md"
     call("lab", "compare-paper", "--data", data_folder(), *named, "--out", RESULTS, "--page", page)
 
 

@@ -1,6 +1,6 @@
 """What a server is made of, as CycloneDX 1.6: the packages that serving installs, the shipped bundles, the gate.
 
-python -m benchmarks.sbom     result in docs/sbom.cdx.json; a test makes it again and so finds a stale one
+python -m benchmarks.sbom     result in docs/reference/sbom.cdx.json; a test makes it again and so finds a stale one
 """
 
 import hashlib
@@ -22,11 +22,12 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 from packaging.markers import Marker
 
+from secondread import __version__
 from secondread.reading import list_bundles, load_bundle, load_gate
 
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "requirements" / "serve.lock"
-SBOM = ROOT / "docs" / "sbom.cdx.json"
+SBOM = ROOT / "docs/reference/sbom.cdx.json"
 BUNDLES = ROOT / "src" / "secondread" / "bundles"
 SERVER = {
     "sys_platform": "linux", "platform_python_implementation": "CPython", "implementation_name": "cpython",
@@ -68,9 +69,9 @@ def document() -> str:
     """The SBOM as JSON, without the moment it was made."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     itself = Component(
-        name="secondread", version=project["version"], type=ComponentType.APPLICATION, bom_ref="secondread",
+        name="secondread", version=__version__, type=ComponentType.APPLICATION, bom_ref="secondread",
         licenses=[LicenseFactory().make_from_string(project["license"])],
-        purl=PackageURL("pypi", name="secondread", version=project["version"]),
+        purl=PackageURL("pypi", name="secondread", version=__version__),
     )  # fmt: skip
     packages = [_package(*one) for one in locked()]
     bom = Bom(components=[*packages, *_models()])

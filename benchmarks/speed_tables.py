@@ -1,4 +1,4 @@
-"""The tables of docs/speed.md, made of what benchmarks/results holds: nobody types a measured number twice.
+"""The tables of docs/explanation/speed.md, made of what benchmarks/results holds: nobody types a measured number twice.
 
 python -m benchmarks.speed_tables      writes them between the page's marks
 """
@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks._common import RESULTS
 from benchmarks._networks import TODAY
 
-PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
+PAGE = Path(__file__).parents[1] / "docs/explanation/speed.md"
 
 
 def main() -> None:
