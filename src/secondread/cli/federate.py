@@ -1,0 +1,439 @@
+"""`secondread federate`: hospitals teach one network together, and no film leaves any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from secondread.cli.options import command_line, complete_tasks, set_option
+
+if TYPE_CHECKING:
+    from secondread.lab.federated.plan import Plan
+    from secondread.lab.federated.site import Policy
+    from secondread.reading import Bundle
+
+
+@click.group()
+def federate() -> None:
+    """Teach one network at several hospitals together: images stay, weights and counts travel."""
+
+
+def _flower() -> None:
+    """Raise ExtraMissing where Flower is not there."""
+    from secondread.errors import ExtraMissing
+
+    try:
+        import secondread.lab.federated.app  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ExtraMissing.of("federated training", "federated") from error
+
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What a plan is made of."""
+    for option in (
+        click.option(
+            "--gate", is_flag=True, help="Let the shipped gate refuse what is unlike its own training images."
+        ),
+        click.option("--random-state", default=0, show_default=True, help="Seed of weights, batches and augmentation."),
+        set_option,
+        click.option("--delta", type=float, default=1e-5, show_default=True, help="Of the privacy promise (ε, δ)."),
+        click.option("--epsilon", type=float, default=None, help="Privacy of all rounds together, instead of --noise."),
+        click.option("--noise", type=float, default=None, help="Of privacy, in units of --clip; see --epsilon."),
+        click.option("--clip", type=float, default=1.0, show_default=True, help="The longest update under --privacy."),
+        click.option(
+            "--privacy",
+            type=click.Choice(["central", "local"]),
+            default=None,
+            help="Differential privacy: noise added by the server to the mean, or by each site to its own update.",
+        ),
+        click.option("--secure", is_flag=True, help="SecAgg+: the server sees sums of weights alone; from 3 sites on."),
+        click.option("--faulty", default=1, show_default=True, help="Sites that `trimmed` and `krum` may lose."),
+        click.option("--server-rate", default=0.01, show_default=True, help="Learning rate of `fedadam`."),
+        click.option("--proximal", default=0.01, show_default=True, help="μ of `fedprox`."),
+        click.option(
+            "--strategy",
+            type=click.Choice(["fedavg", "fedprox", "fedbn", "fedadam", "trimmed", "krum"]),
+            default="fedavg",
+            show_default=True,
+            help="How the sites' weights become one; trimmed and krum survive poisoned ones.",
+        ),
+        click.option("--local-epochs", type=click.IntRange(1), default=1, show_default=True, help="In each round."),
+        click.option("--rounds", type=click.IntRange(1), required=True, help="How often weights travel."),
+        click.option("--recipe", default="paper", show_default=True, metavar="NAME", help="See `secondread models`."),
+        click.option("--model", default="lenet", show_default=True, metavar="NAME", help="See `secondread models`."),
+        click.option("--task", required=True, metavar="NAME", shell_complete=complete_tasks, help="A shipped task."),
+    ):
+        command = option(command)
+    return command
+
+
+def _plan(
+    *,
+    sites: int,
+    privacy: str | None,
+    clip: float,
+    noise: float | None,
+    epsilon: float | None,
+    delta: float,
+    changes: tuple[str, ...],
+    rounds: int,
+    **fields: Any,
+) -> Plan:
+    """Raises UsageError for what cannot go together."""
+    from secondread.lab.federated.plan import Plan
+
+    made = Plan(
+        rounds=rounds,
+        sites=sites,
+        changes=changes,
+        privacy=_privacy(privacy, clip=clip, noise=noise, epsilon=epsilon, delta=delta, rounds=rounds),
+        **fields,
+    )
+    made.load_recipe()
+    return made
+
+
+def _privacy(
+    where: str | None, *, clip: float, noise: float | None, epsilon: float | None, delta: float, rounds: int
+) -> Any:
+    from secondread.lab.federated.privacy import Privacy, noise_for
+
+    if where is None:
+        if noise is not None or epsilon is not None:
+            raise click.UsageError("--noise and --epsilon belong to --privacy central or --privacy local")
+        return None
+    if (noise is None) == (epsilon is None):
+        raise click.UsageError("--privacy takes one of --epsilon and --noise")
+    if epsilon is not None:
+        noise = noise_for(epsilon, delta=delta, rounds=rounds)
+    return Privacy(where, clip, noise, delta)  # type: ignore[arg-type]
+
+
+def _tell_round(line: dict[str, Any], rounds: int) -> None:
+    auc = "–" if line["val_auc"] is None else f"{line['val_auc']:.3f}"
+    odd = [f"{name}: {one['outcome']}" for name, one in line["sites"].items() if one["outcome"] not in _FINE]
+    weight = (line["bytes_sent"] + line["bytes_received"]) / 1e6
+    more = f"; {', '.join(odd)}" if odd else ""
+    click.echo(
+        f"round {line['round']}/{rounds}: val AUC {auc}, {weight:.2f} MB, {line['seconds']:.1f} s{more}", err=True
+    )
+
+
+_FINE = ("ok", "in the sum")
+
+
+def _tell_bundle(bundle: Bundle) -> None:
+    told = bundle.record["federated"]
+    click.echo(f"{bundle.id}: {bundle.folder}")
+    if told["privacy"]:
+        click.echo(f"privacy: ε = {told['privacy']['epsilon']:g} at δ = {told['privacy']['delta']:g}")
+    for split, result in (bundle.evidence or {"results": {}})["results"].items():
+        for name, part in (result.get("by_source") or {result.get("source", ""): result}).items():
+            area = part["metrics"].get("roc_auc", {}).get("value")
+            click.echo(f"{split} at {name}: AUC {'–' if area is None else f'{area:.3f}'} (n = {part['n']})")
+
+
+_OUT = click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The bundle; its run goes to OUT.run.",
+)
+
+
+@federate.command()
+@plan_options
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="A manifest with several hospitals.")
+@click.option("--site-column", default="source", show_default=True, help="The column that says whose an image is.")
+@click.option(
+    "--together", multiple=True, metavar="NAME=SOURCE,SOURCE", help="Sources that are one hospital. May be given again."
+)
+@click.option(
+    "--divide", multiple=True, metavar="NAME=N", help="Divide a hospital into N by its patients. May be given again."
+)
+@click.option("--leave", type=click.Choice(["histogram", "nothing"]), default="histogram", show_default=True)
+@click.option(
+    "--engine",
+    type=click.Choice(["processes", "inline", "ray"]),
+    default="processes",
+    show_default=True,
+    help="A process for each hospital, one process for all, or Flower's simulation on Ray.",
+)
+@click.option("--name", default=None, help="The bundle's name; default: that of the folder.")
+@click.option("--fresh", is_flag=True, help="Forget an interrupted run in OUT.run.")
+@_OUT
+def simulate(
+    data: Path,
+    site_column: str,
+    together: tuple[str, ...],
+    divide: tuple[str, ...],
+    leave: str,
+    engine: str,
+    name: str | None,
+    fresh: bool,
+    out: Path,
+    **fields: Any,
+) -> None:
+    """All of it on this machine: every source of a manifest is a hospital.
+
+    An interrupted run goes on at its round when the same command is given again.
+    """
+    _flower()
+    from secondread.data import load_data
+    from secondread.lab.federated.serving import Simulated
+    from secondread.lab.federated.shares import sites_of
+    from secondread.lab.federated.simulation import simulate as run
+    from secondread.lab.federated.site import Policy
+    from secondread.tasks import load_task
+
+    manifest = load_data(data, task=load_task(fields["task"]))
+    hospitals = sites_of(
+        manifest,
+        column=site_column,  # type: ignore[arg-type]
+        together={key: value.split(",") for key, value in _pairs("--together", together).items()},
+        divide={key: _number("--divide", value) for key, value in _pairs("--divide", divide).items()},
+    )
+    plan = _plan(sites=len(hospitals), **fields)
+    policy = Policy(leave)  # type: ignore[arg-type]
+    _tell_bundle(
+        run(
+            plan,
+            {key: Simulated(key, rows, policy) for key, rows in hospitals.items()},
+            out=out,
+            name=name,
+            engine=engine,
+            fresh=fresh,
+            command=command_line(),
+            on_round=_tell_round,
+        )
+    )
+
+
+def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
+    found = dict(text.partition("=")[::2] for text in texts)
+    if not all(found.values()):
+        raise click.UsageError(f"{option} takes NAME=VALUE")
+    return found
+
+
+def _number(option: str, text: str) -> int:
+    if not text.isdigit():
+        raise click.UsageError(f"{option} takes a whole number, not '{text}'")
+    return int(text)
+
+
+@federate.command()
+@plan_options
+@click.option("--sites", type=click.IntRange(2), required=True, help="How many must be there before it begins.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; 0.0.0.0 for sites elsewhere.")
+@click.option("--port", type=click.IntRange(1, 65535), default=9092, show_default=True)
+@click.option("--tls-certificate", type=_FILE, default=None, help="Of this server, PEM.")
+@click.option("--tls-key", type=_FILE, default=None, help="Its private key, PEM.")
+@click.option("--tls-ca", type=_FILE, default=None, help="The authority that signed it, PEM: sites need it too.")
+@click.option("--site-key", "site_keys", multiple=True, type=_FILE, help="Public key of a site; only these may come.")
+@click.option("--insecure", is_flag=True, help="Without TLS: on one machine, or inside a tunnel of your own.")
+@click.option("--round-timeout", type=click.FloatRange(1), default=3600.0, show_default=True, help="Seconds.")
+@click.option("--sites-timeout", type=click.FloatRange(1), default=600.0, show_default=True, help="Seconds.")
+@click.option("--name", default=None, help="The bundle's name; default: that of the folder.")
+@click.option("--fresh", is_flag=True, help="Forget an interrupted run in OUT.run.")
+@_OUT
+def server(
+    sites: int,
+    host: str,
+    port: int,
+    tls_certificate: Path | None,
+    tls_key: Path | None,
+    tls_ca: Path | None,
+    site_keys: tuple[Path, ...],
+    insecure: bool,
+    round_timeout: float,
+    sites_timeout: float,
+    name: str | None,
+    fresh: bool,
+    out: Path,
+    **fields: Any,
+) -> None:
+    """Wait for the sites, teach with them, write the bundle and send it to them.
+
+    A killed server goes on at its round when the same command is given again; the sites come back to it.
+    """
+    _flower()
+    from secondread.lab.federated.link import Door
+    from secondread.lab.federated.remote import serve_sites
+    from secondread.lab.federated.server import Timing
+
+    if (tls_certificate is None) != insecure:
+        raise click.UsageError("give --tls-certificate, --tls-key and --tls-ca, or --insecure; not both")
+    door = Door(host, port, tls_certificate, tls_key, tls_ca, site_keys)
+    plan = _plan(sites=sites, **fields)
+    click.echo(f"waiting for {sites} sites on {host}:{port}", err=True)
+    bundle = serve_sites(
+        plan,
+        door,
+        out=out,
+        name=name or out.name,
+        fresh=fresh,
+        command=command_line(),
+        timing=Timing(sites_timeout, round_timeout),
+        on_round=_tell_round,
+    )
+    _tell_bundle(bundle)
+
+
+def site_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Whose images, and what of them may leave."""
+    for option in (
+        click.option(
+            "--own-noise", type=float, default=None, help="Privacy of this site's own, in units of --own-clip."
+        ),
+        click.option(
+            "--own-clip", type=float, default=1.0, show_default=True, help="The longest update it sends then."
+        ),
+        click.option("--secure-only", is_flag=True, help="Answer no round whose weights the server could read."),
+        click.option(
+            "--leave",
+            type=click.Choice(["histogram", "nothing"]),
+            default="histogram",
+            show_default=True,
+            help="What may leave of the scores of validation and test images.",
+        ),
+        click.option(
+            "--name", default=None, help="What others know this site by; default: the folder of the manifest."
+        ),
+        click.option("--data", required=True, type=click.Path(path_type=Path), help="This site's manifest or folder."),
+    ):
+        command = option(command)
+    return command
+
+
+def _policy(leave: str, secure_only: bool, own_noise: float | None, own_clip: float) -> Policy:
+    from secondread.lab.federated.privacy import Privacy
+    from secondread.lab.federated.site import Policy
+
+    own = None if own_noise is None else Privacy("local", own_clip, own_noise)
+    return Policy(leave, own, secure_only)  # type: ignore[arg-type]
+
+
+@federate.command()
+@site_options
+@click.option("--server", required=True, metavar="HOST:PORT", help="Where the server listens.")
+@click.option("--tls-ca", type=_FILE, default=None, help="The authority that signed the server's certificate, PEM.")
+@click.option("--key", type=_FILE, default=None, help="This site's key, of `federate key`.")
+@click.option("--insecure", is_flag=True, help="Without TLS: on one machine, or inside a tunnel of your own.")
+@click.option("--patience", type=click.FloatRange(1), default=None, help="Seconds to try to reach the server.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), default=None,
+    help="Where the finished bundle is put, with this site's own evidence, which stays here.",
+)  # fmt: skip
+def site(
+    data: Path,
+    name: str | None,
+    leave: str,
+    secure_only: bool,
+    own_noise: float | None,
+    own_clip: float,
+    server: str,
+    tls_ca: Path | None,
+    key: Path | None,
+    insecure: bool,
+    patience: float | None,
+    out: Path | None,
+) -> None:
+    """Take part: train here on the images of --data, and send weights and counts to the server.
+
+    Run `secondread federate check` first. Nothing that the server sends is run as a program.
+    """
+    _flower()
+    from secondread.data import load_data
+    from secondread.lab.federated.node import Server, join
+    from secondread.lab.federated.shares import site_data
+    from secondread.lab.federated.site import Site
+
+    if (tls_ca is None) != insecure:
+        raise click.UsageError("give --tls-ca, or --insecure; not both")
+    policy = _policy(leave, secure_only, own_noise, own_clip)
+    mine = site_data(name or _named(data), load_data(data))
+    click.echo(f"{mine.name}: {len(mine.train)} images teach, {len(mine.val)} choose; joining {server}", err=True)
+    join(
+        Site(mine, policy, keeps=out),
+        Server(server, tls_ca, key, patience),
+        on_message=lambda kind, became: click.echo(f"{kind}: {became}", err=True),
+    )
+    click.echo("done" if out is None else f"done: {out}")
+
+
+def _named(data: Path) -> str:
+    folder = data.resolve() if data.is_dir() else data.resolve().parent
+    return folder.name
+
+
+@federate.command()
+@site_options
+@click.option("--task", required=True, metavar="NAME", shell_complete=complete_tasks, help="A shipped task.")
+@click.option("--no-gate", is_flag=True, help="Do not ask the shipped gate of every image.")
+@click.option(
+    "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Where check.json and the audit go."
+)
+@click.pass_context
+def check(
+    ctx: click.Context,
+    data: Path,
+    name: str | None,
+    leave: str,
+    secure_only: bool,
+    own_noise: float | None,
+    own_clip: float,
+    task: str,
+    no_gate: bool,
+    out: Path,
+) -> None:
+    """Audit this site's images and show what of them would leave. Nothing is sent.
+
+    Exit status: 0; 3 when an image, patient or group lies in two splits or has two labels, which must be mended first.
+    """
+    _flower()
+    from secondread.auditing import write_audit
+    from secondread.data import load_data
+    from secondread.lab.federated.check import check_site, write_check
+    from secondread.tasks import load_task
+
+    chosen = load_task(task)
+    policy = _policy(leave, secure_only, own_noise, own_clip)
+    manifest = load_data(data, task=chosen, check=False)
+    made = check_site(name or _named(data), manifest, chosen, policy=policy, gate=not no_gate)
+    path = write_check(made, out)
+    page = write_audit(made.audit, out, command=command_line())
+    for finding in made.audit.findings:
+        click.echo(f"{finding.level:<5} {finding.sentence}")
+    for code, count in made.refused.items():
+        click.echo(
+            f"note  the shipped gate refuses {count} of the training images ({code}): is this the right collection?"
+        )
+    for source, terms in made.terms.items():
+        click.echo(f"terms {source or 'no source named'}: {terms or 'not known here: yours to keep'}")
+    for title, lines in (("leaves", made.leaves), ("stays", made.stays)):
+        for line in lines:
+            click.echo(f"{title} {line}")
+    click.echo(f"pages: {path}, {page}")
+    if made.stops:
+        click.echo(f"mend first: {', '.join(made.stops)}", err=True)
+        ctx.exit(3)
+
+
+@federate.command()
+@click.argument("path", type=_FILE)
+def key(path: Path) -> None:
+    """Make this site's key; hand the .pub file to whoever runs the server."""
+    from secondread.errors import ExtraMissing
+
+    try:
+        from secondread.lab.federated.keys import make_keys
+    except ModuleNotFoundError as error:
+        raise ExtraMissing.of("federated training", "federated") from error
+    click.echo(f"{path}: keep it here. {make_keys(path)}: for the server's --site-key")

@@ -1,0 +1,131 @@
+"""Before anything is sent: what a site's own images are like, and exactly what of them will leave."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from secondread.auditing import Audit, audit
+from secondread.data import Manifest
+from secondread.files import write_json
+from secondread.lab.federated.histograms import LOGIT_EDGES
+from secondread.lab.federated.shares import SiteData, site_data
+from secondread.lab.federated.site import OPEN, Policy
+from secondread.reading import shipped_gate
+from secondread.tasks import Task
+
+STOPS = ("leakage", "groups", "labels")  # alarms with which a site would teach or measure wrongly
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found, and what will leave."""
+
+    site: SiteData
+    audit: Audit
+    refused: Mapping[str, int]  # images that the shipped gate refuses, by code
+    terms: Mapping[str, str]  # source → terms as the task knows them; '' where it does not
+    leaves: tuple[str, ...]
+    stays: tuple[str, ...]
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """Kinds of alarm that must be mended, or be named, before this site takes part."""
+        return tuple(kind for kind in STOPS if self.audit.found(kind))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For check.json, which stays at the site."""
+        return {
+            "site": self.site.name,
+            "fingerprint": self.site.fingerprint(),
+            "counts": self.site.counts(),
+            "findings": [
+                {"kinds": list(one.kinds), "level": one.level, "count": one.count, "sentence": one.sentence}
+                for one in self.audit.findings
+            ],
+            "stops": list(self.stops),
+            "refused_by_gate": dict(self.refused),
+            "terms": dict(self.terms),
+            "leaves": list(self.leaves),
+            "stays": list(self.stays),
+        }
+
+
+def check_site(
+    name: str,
+    manifest: Manifest,
+    task: Task,
+    *,
+    policy: Policy = OPEN,
+    gate: bool = True,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Check:
+    """Audit the images, ask the shipped gate of each, and say what this site's policy lets out.
+
+    gate: False leaves the gate out, which opens every file again. Raises DataInvalid for images that cannot teach.
+    """
+    data = site_data(name, manifest)
+    made = audit(manifest, progress=progress)
+    known = {source.name: source.terms for source in task.sources}
+    terms = {source: known.get(source, "") for source in sorted({row.source for row in manifest.rows})}
+    return Check(data, made, _refused(data, task) if gate else {}, terms, will_leave(data, policy), STAYS)
+
+
+def _refused(data: SiteData, task: Task) -> dict[str, int]:
+    """How many images that teach the shipped gate would not let a reader see."""
+    from secondread.images import decode
+
+    found = shipped_gate()
+    if found is None or not found.knows(task):
+        return {}
+    codes: Counter[str] = Counter()
+    for row in data.train.rows:
+        refusal = found.refusal(found.judge(decode(row.path.read_bytes())), task)
+        if refusal is not None:
+            codes[refusal.code] += 1
+    return dict(codes)
+
+
+STAYS = (
+    "every image and every pixel of it",
+    "paths, file names, patients, groups, dates and all other columns of the manifest",
+    "the label of any one image",
+    "the score of any one image by its name; the site's own evidence file",
+)
+
+
+def will_leave(data: SiteData, policy: Policy) -> tuple[str, ...]:
+    """In sentences: all that goes to the server, and when."""
+    counts = data.counts()
+    told = ", ".join(
+        f"{part} {counts[part]} ({counts[f'{part}-positive']} diseased)" for part in ("train", "val", "test")
+    )
+    bins = len(LOGIT_EDGES) + 1
+    said = [
+        f"once: the site's name '{data.name}', the numbers {told}, the version of this program, and a SHA-256 over all "
+        "images together, by which you can show later which data taught",
+        "every round: the network's weights after your epochs, the mean loss and the seconds they took"
+        + ("; the server sees only the sum over all sites" if policy.secure_only else ""),
+    ]
+    if policy.privacy is not None:
+        said.append(
+            f"to these weights, before they leave: the update cut to length {policy.privacy.clip:g} and Gaussian noise "
+            f"of {policy.privacy.noise:g} times that on every weight"
+        )
+    if policy.leaves == "histogram":
+        said.append(
+            f"every round: how many diseased and how many healthy validation images scored in each of {bins} bins; at "
+            "the end the same of the test images, and how many were refused and why"
+        )
+    else:
+        said.append("of validation and test images: nothing, so this site has no say in thresholds, and no evidence")
+    return tuple(said)
+
+
+def write_check(check: Check, folder: Path) -> Path:
+    """check.json in the site's own folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "check.json"
+    write_json(path, check.to_dict())
+    return path

@@ -1,0 +1,113 @@
+"""What the sites of one federated training agree on: a plan that travels in every message, checked at either end."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, get_args
+
+from secondread.errors import DataInvalid, UnknownName, UsageError
+from secondread.images import PrepareSpec
+from secondread.lab.federated.privacy import Privacy
+from secondread.tasks import Task, load_task
+from secondread.training.recipe import Recipe, change_recipe, load_recipe, prepare_spec_of
+from secondread.training.train import recipe_for
+
+Strategy = Literal["fedavg", "fedprox", "fedbn", "fedadam", "trimmed", "krum"]
+STRATEGIES: dict[str, str] = {
+    "fedavg": "the mean of the sites' weights, each by its images (McMahan et al. 2017)",
+    "fedprox": "the same, with sites held near the common weights by a proximal term (Li et al. 2020)",
+    "fedbn": "the same, with normalisation layers that stay at home (Li et al. 2021)",
+    "fedadam": "the mean update taken as a gradient by Adam at the server (Reddi et al. 2021)",
+    "trimmed": "weight by weight the mean without the furthest at either end (Yin et al. 2018)",
+    "krum": "the update nearest to its neighbours, alone (Blanchard et al. 2017)",
+}
+ROBUST = ("trimmed", "krum")  # they must see every update by itself
+_PRIVATE_FIELDS = ("weights", "weights_sha256")  # files and addresses: a server may not make a site open any
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides what a site does in a round, but for the weights.
+
+    task: name of a shipped task. recipe, changes: as of `secondread train`. proximal: μ of FedProx. server_rate: of
+    FedAdam. faulty: how many sites `trimmed` and `krum` may lose. secure: only sums of masked weights are seen.
+    """
+
+    task: str
+    model: str
+    rounds: int
+    recipe: str = "paper"
+    changes: tuple[str, ...] = ()
+    local_epochs: int = 1
+    strategy: Strategy = "fedavg"
+    proximal: float = 0.01
+    server_rate: float = 0.01
+    faulty: int = 1
+    secure: bool = False
+    privacy: Privacy | None = None
+    gate: bool = False
+    random_state: int = 0
+    sites: int = field(default=2)  # how many must be there before it begins
+
+    def __post_init__(self) -> None:
+        if self.strategy not in get_args(Strategy):
+            raise UnknownName.of("strategy", self.strategy, STRATEGIES)
+        for name, least in (("rounds", 1), ("local_epochs", 1), ("sites", 2), ("faulty", 0)):
+            if getattr(self, name) < least:
+                raise UsageError(f"{name.replace('_', ' ')} must be {least} or more, not {getattr(self, name)}")
+        if self.secure and self.sites < 3:
+            raise UsageError(
+                "secure aggregation needs three sites or more: of two, each can subtract its own weights from the sum"
+            )
+        if self.secure and self.strategy in ROBUST:
+            raise UsageError(
+                f"'{self.strategy}' must see every site's weights, and secure aggregation shows none; leave out one"
+            )
+        if self.secure and self.strategy == "fedbn":
+            raise UsageError("'fedbn' ends with the normalisation layers of single sites, which --secure would hide")
+        if self.privacy is not None and self.strategy in ROBUST:
+            raise UsageError(f"the ε of '{self.strategy}' is not known: take fedavg, fedprox or fedadam with privacy")
+
+    def load_task(self) -> Task:
+        """Raises UnknownName."""
+        return load_task(self.task)
+
+    def load_recipe(self) -> Recipe:
+        """The recipe as the network can follow it, over all rounds; averaging is the server's, so it has none itself.
+
+        Raises UnknownName, or UsageError for a change that is none or that names files.
+        """
+        if found := [change for change in self.changes if change.split("=")[0].strip() in _PRIVATE_FIELDS]:
+            raise UsageError(f"'{found[0]}': in a federated run the server sends the weights to start from")
+        recipe = recipe_for(change_recipe(load_recipe(self.recipe, self.load_task()), self.changes), self.model)
+        return replace(recipe, epochs=self.rounds * self.local_epochs, ema_decay=0.0)
+
+    @property
+    def prepare_spec(self) -> PrepareSpec:
+        """What every site makes of its images."""
+        return prepare_spec_of(self.load_task(), self.load_recipe())
+
+    def epochs_of(self, server_round: int) -> range:
+        """The numbers of a round's epochs among all. server_round: from 1."""
+        return range((server_round - 1) * self.local_epochs + 1, server_round * self.local_epochs + 1)
+
+    def to_json(self) -> str:
+        """As it travels."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Plan":
+        """Raises DataInvalid for what is no plan of this version, UsageError for one that cannot be."""
+        try:
+            table: dict[str, Any] = json.loads(text)
+            privacy = table.pop("privacy")
+            table["changes"] = tuple(table["changes"])
+            return cls(**table, privacy=None if privacy is None else Privacy(**privacy))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DataInvalid(
+                "the server sent a plan that is not known here; run the same version of secondread at both ends"
+            ) from error
+
+    def fingerprint(self) -> str:
+        """SHA-256: a run goes on only under the plan that it began with."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()

@@ -1,0 +1,109 @@
+"""Which images of a manifest a site has, and which of them teach, choose and measure."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from secondread.data import Manifest, Row
+from secondread.errors import DataInvalid, UsageError
+
+_FIFTH = 5  # one group in so many validates where a site has no validation rows
+_LEAST_TO_DIVIDE = 2
+
+Column = Literal["source", "note"]
+
+
+@dataclass(frozen=True)
+class SiteData:
+    """A site's own images by what they do; no group is in two of them."""
+
+    name: str
+    train: Manifest
+    val: Manifest
+    test: Manifest | None  # None: nothing is left to measure with
+
+    def counts(self) -> dict[str, int]:
+        """Images, and diseased ones, of every part: what a site tells of its data."""
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        found = {name: (0, 0) if part is None else (len(part), int(part.labels.sum())) for name, part in parts.items()}
+        return {f"{name}{end}": found[name][n] for name in found for n, end in enumerate(("", "-positive"))}
+
+    def fingerprint(self) -> str:
+        """SHA-256 over all of the site's images, names and labels, as `Manifest.fingerprint`."""
+        parts = [part for part in (self.train, self.val, self.test) if part is not None]
+        return Manifest(tuple(row for part in parts for row in part.rows), self.train.folder).fingerprint()
+
+
+def site_data(name: str, manifest: Manifest) -> SiteData:
+    """The rows of `train`, `val` and `test`; without validation rows, a fifth of the groups of `train` validates.
+
+    Raises DataInvalid where either class is missing of what teaches or chooses.
+    """
+    by_split = {split: tuple(row for row in manifest.rows if row.split == split) for split in ("train", "val", "test")}
+    train, val = by_split["train"], by_split["val"]
+    if not val:
+        groups = Manifest(train, manifest.folder).groups
+        apart = [_fifth(group) for group in groups]
+        val = tuple(replace(row, split="val") for row, away in zip(train, apart, strict=True) if away)
+        train = tuple(row for row, away in zip(train, apart, strict=True) if not away)
+    for what, rows in (("train", train), ("val", val)):
+        if len({row.label for row in rows}) < 2:
+            raise DataInvalid(
+                f"site '{name}' has {len(rows)} images to {'learn from' if what == 'train' else 'choose by'} and not "
+                "both classes among them; give it images of the other class, or let it join with another source"
+            )
+    test = by_split["test"]
+    folder = manifest.folder
+    return SiteData(name, Manifest(train, folder), Manifest(val, folder), Manifest(test, folder) if test else None)
+
+
+def _fifth(group: str) -> bool:
+    return int(hashlib.sha256(f"validation {group}".encode()).hexdigest()[:8], 16) % _FIFTH == 0
+
+
+def sites_of(
+    manifest: Manifest,
+    *,
+    column: Column = "source",
+    together: Mapping[str, Sequence[str]] | None = None,
+    divide: Mapping[str, int] | None = None,
+) -> dict[str, Manifest]:
+    """The manifest by hospital, for a simulation: name → rows, in the order of the names.
+
+    together: name → sources that are one hospital. divide: hospital → into how many its groups (patients) are dealt,
+    as `name-1` and so on. Rows of splits other than train, val and test are nobody's.
+    Raises UsageError for a name that is not there, DataInvalid with fewer than two hospitals.
+    """
+    rows = [row for row in manifest.rows if row.split in ("train", "val", "test")]
+    joined = {source: name for name, members in (together or {}).items() for source in members}
+    known = {getattr(row, column) for row in rows}
+    if unknown := sorted(set(joined) - known):
+        raise UsageError(f"there is no {column} '{unknown[0]}' in this manifest; known: {', '.join(sorted(known))}")
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        value = getattr(row, column)
+        if not value:
+            raise DataInvalid(f"'{row.name}' has no {column}, so it is nobody's; fill in the column")
+        found.setdefault(joined.get(value, value), []).append(row)
+    for name, count in (divide or {}).items():
+        if name not in found:
+            raise UsageError(f"there is no hospital '{name}' to divide; known: {', '.join(sorted(found))}")
+        if count < _LEAST_TO_DIVIDE:
+            raise UsageError(f"a hospital is divided into two or more, not {count}")
+        found |= _dealt(name, Manifest(tuple(found.pop(name)), manifest.folder), count)
+    if len(found) < _LEAST_TO_DIVIDE:
+        raise DataInvalid(
+            f"{len(found)} hospital in this manifest by '{column}'; federated training needs two: divide one by "
+            "its patients with --divide NAME=2"
+        )
+    return {name: Manifest(tuple(found[name]), manifest.folder) for name in sorted(found)}
+
+
+def _dealt(name: str, whole: Manifest, count: int) -> dict[str, list[Row]]:
+    """Group by group, by a hash: who is where does not hang on the order of rows."""
+    parts: dict[str, list[Row]] = {f"{name}-{number}": [] for number in range(1, count + 1)}
+    for row, group in zip(whole.rows, whole.groups, strict=True):
+        number = int(hashlib.sha256(f"site {group}".encode()).hexdigest()[:8], 16) % count + 1
+        parts[f"{name}-{number}"].append(row)
+    return {part: rows for part, rows in parts.items() if rows}

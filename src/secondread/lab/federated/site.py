@@ -1,0 +1,208 @@
+"""A site: trains on its own images, says how many they are and how they score, and nothing else of them."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from secondread.data import PreparedSet, prepared_cache
+from secondread.errors import DataInvalid, TrainingError, UsageError
+from secondread.lab.federated.histograms import Histogram, logit_histogram
+from secondread.lab.federated.plan import Plan
+from secondread.lab.federated.privacy import Arrays, Privacy, clipped, difference, moved, noisy, secret_rng
+from secondread.lab.federated.shares import SiteData
+from secondread.training.fit import fit_epochs, predict_logits
+from secondread.training.prepare import LesionMaps, lesion_maps, new_network
+
+Leaves = Literal["histogram", "nothing"]
+_COUNTER = "num_batches_tracked"  # of normalisation layers; it says how many batches a site has, and nothing needs it
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a site allows, whatever a server asks for.
+
+    leaves: of its validation images, 'histogram' (counts of scores) or 'nothing'. privacy: noise of its own on every
+    update. secure_only: it answers no round whose weights the server could read.
+    """
+
+    leaves: Leaves = "histogram"
+    privacy: Privacy | None = None
+    secure_only: bool = False
+
+    def __post_init__(self) -> None:
+        if self.leaves not in ("histogram", "nothing"):
+            raise UsageError(f"what may leave is 'histogram' or 'nothing', not '{self.leaves}'")
+        if self.privacy is not None and self.privacy.where != "local":
+            raise UsageError("a site's own privacy is 'local'; 'central' is the server's")
+
+
+OPEN = Policy()  # counts of scores may leave, and weights as they are
+
+
+@dataclass
+class Site:
+    """A hospital's end: its images, their cache, and the network while it is there."""
+
+    data: SiteData
+    policy: Policy = OPEN
+    cache_folder: Path | None = None
+    keeps: Path | None = None  # where the finished bundle and its own evidence are put
+    _prepared: dict[tuple[str, str], PreparedSet] = field(default_factory=dict, repr=False)
+    own: Arrays = field(default_factory=dict, repr=False)  # layers that stay at home, under FedBN
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of all of its images; read once."""
+        return self.data.fingerprint()
+
+    def train(self, plan: Plan, weights: Arrays, server_round: int) -> tuple[Arrays, float]:
+        """The weights after this site's epochs of a round, and the mean loss of the last of them.
+
+        Raises TrainingError where they are no numbers any more: such weights are never sent.
+        """
+        self._allow(plan)
+        model, recipe = self._network(plan, weights), plan.load_recipe()
+        prepared = self._part("train", plan)
+        names = shared_names(model, plan)
+        loss = fit_epochs(
+            model,
+            prepared,
+            recipe,
+            epochs=plan.epochs_of(server_round),
+            lesions=self._lesions(plan, prepared) if recipe.lesion_weight else None,
+            random_state=plan.random_state,
+            before_step=_proximal(model, plan.proximal) if plan.strategy == "fedprox" else None,
+        )
+        learnt = weights_of(model)
+        if plan.strategy == "fedbn":
+            self.own = {name: part for name, part in learnt.items() if name not in names}
+        learnt = {name: learnt[name] for name in names}
+        if not all(np.isfinite(part).all() for part in learnt.values()):
+            raise TrainingError("this round ended in weights that are no numbers; a lower learning rate may help")
+        return self._private(plan, {name: weights[name] for name in names}, learnt), loss
+
+    def score(self, plan: Plan, weights: Arrays) -> Histogram | None:
+        """How the validation images score by these weights; None where nothing may leave."""
+        self._allow(plan)
+        if self.policy.leaves == "nothing":
+            return None
+        prepared = self._part("val", plan)
+        model = self._network(plan, weights)
+        device = torch.device("cuda") if torch.cuda.is_available() else torch.device("cpu")
+        logits = predict_logits(model.to(device), np.array(prepared.images))
+        return logit_histogram(logits, prepared.labels)
+
+    def _allow(self, plan: Plan) -> None:
+        if self.policy.secure_only and not plan.secure:
+            raise UsageError("this site sends weights under secure aggregation alone; start the server with --secure")
+
+    def _private(self, plan: Plan, before: Arrays, after: Arrays) -> Arrays:
+        """Clipped as the plan says, and with this site's own noise where it asks for some, or the plan does."""
+        local = self.policy.privacy or (plan.privacy if plan.privacy and plan.privacy.where == "local" else None)
+        if plan.privacy is None and local is None:
+            return after
+        bound = min(privacy.clip for privacy in (plan.privacy, local) if privacy is not None)
+        update = clipped(difference(after, before), bound)
+        if local is not None:
+            update = noisy(update, local.noise * bound, secret_rng())
+        return moved(before, update)
+
+    def _network(self, plan: Plan, weights: Arrays) -> nn.Module:
+        model = new_network_of(plan)
+        put_in(model, weights)
+        if plan.strategy == "fedbn":
+            put_in(model, self.own)
+        return model
+
+    def _part(self, name: Literal["train", "val"], plan: Plan) -> PreparedSet:
+        spec = plan.prepare_spec
+        key = (name, repr(spec))
+        if key not in self._prepared:
+            manifest = self.data.train if name == "train" else self.data.val
+            self._prepared[key] = prepared_cache(manifest, spec, folder=self.cache_folder, on_bad="raise")
+        return self._prepared[key]
+
+    def _lesions(self, plan: Plan, prepared: PreparedSet) -> LesionMaps:
+        return lesion_maps(self.data.train, prepared.rows, plan.prepare_spec)
+
+
+def new_network_of(plan: Plan) -> nn.Module:
+    """The plan's network with weights that are about to be replaced: no file and no address is opened."""
+    recipe = replace(plan.load_recipe(), pretrained=False, weights="", weights_sha256="")
+    return new_network(plan.model, plan.prepare_spec, recipe, random_state=plan.random_state)
+
+
+def first_weights(plan: Plan) -> tuple[Arrays, Arrays]:
+    """Where all sites start: drawn by the random state, or with the pretrained weights that the recipe asks for.
+
+    First what travels in every round, then what stays at each site from the first round on.
+    """
+    model = new_network(plan.model, plan.prepare_spec, plan.load_recipe(), random_state=plan.random_state)
+    shared, whole = shared_names(model, plan), weights_of(model)
+    travels = {name: whole[name] for name in shared}
+    return travels, {name: part for name, part in whole.items() if name not in travels}
+
+
+def weights_of(model: nn.Module) -> Arrays:
+    """Everything of the network that is a number with a point: float arrays by name, in its order."""
+    state = model.state_dict()
+    return {
+        name: tensor.detach().cpu().numpy().copy()
+        for name, tensor in state.items()
+        if tensor.is_floating_point() and not name.endswith(_COUNTER)
+    }
+
+
+def put_in(model: nn.Module, weights: Arrays) -> None:
+    """Load weights by name; what they lack stays as it is. Raises DataInvalid for others than the network has."""
+    state = model.state_dict()
+    for name, part in weights.items():
+        if name not in state or tuple(state[name].shape) != part.shape or not np.isfinite(part).all():
+            raise DataInvalid(f"the weights that came do not fit the network at '{name}'; use one version everywhere")
+    model.load_state_dict({name: torch.from_numpy(np.array(part)) for name, part in weights.items()}, strict=False)
+
+
+def shared_names(model: nn.Module, plan: Plan) -> list[str]:
+    """The weights that travel: all, but for the normalisation layers under FedBN.
+
+    Raises UsageError for a network that has none.
+    """
+    names = list(weights_of(model))
+    if plan.strategy != "fedbn":
+        return names
+    local = local_layers(model)
+    if not local:
+        raise UsageError(
+            f"'{plan.model}' has no normalisation layers, so fedbn would be fedavg; choose another network"
+        )
+    return [name for name in names if name not in local]
+
+
+def local_layers(model: nn.Module) -> set[str]:
+    """Names of all weights and statistics of batch normalisations."""
+    return {
+        f"{layer}.{name}" if layer else name
+        for layer, module in model.named_modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+        for name, tensor in module.state_dict().items()
+        if tensor.is_floating_point()
+    }
+
+
+def _proximal(model: nn.Module, strength: float) -> Callable[[nn.Module], None]:
+    """Adds μ (w − w of the round's start) to every gradient: the derivative of μ/2 ‖w − w₀‖²."""
+    start: Iterable[torch.Tensor] = [parameter.detach().clone() for parameter in model.parameters()]
+
+    def pull(now: nn.Module) -> None:
+        with torch.no_grad():
+            for parameter, before in zip(now.parameters(), start, strict=True):
+                if parameter.grad is not None:
+                    parameter.grad.add_(parameter - before.to(parameter.device), alpha=strength)
+
+    return pull

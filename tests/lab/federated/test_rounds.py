@@ -1,0 +1,191 @@
+"""Rounds with three hospitals: what becomes of weights, of odd ones, of a server that is killed, and the bundle."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from secondread.errors import TrainingError, UsageError
+from secondread.lab.federated.app import said_outside
+from secondread.lab.federated.bundle import federated_bundle
+from secondread.lab.federated.plan import Plan
+from secondread.lab.federated.privacy import Privacy, difference, norm_of
+from secondread.lab.federated.secure import step_of
+from secondread.lab.federated.server import Timing, gather, run_rounds
+from secondread.lab.federated.site import Policy, first_weights
+from secondread.reading import load_bundle
+
+PLAN = Plan("tuberculosis", "lenet", 2, sites=3)
+SOON = Timing(sites_s=5, round_s=120, attempts=1)
+
+
+def _trained(grid, plan, **options):
+    sites, hellos = gather(grid, plan, timing=SOON)
+    return run_rounds(sites, hellos, plan, timing=SOON, **options)
+
+
+@pytest.fixture(scope="module")
+def plain(request):
+    """Made by the first test that asks; all compare with it."""
+    return {}
+
+
+def _plain(plain, grid_of):
+    if not plain:
+        plain["trained"] = _trained(grid_of(), PLAN)
+    return plain["trained"]
+
+
+def _furthest(one, other):
+    return max(float(np.abs(one[name] - other[name]).max()) for name in other)
+
+
+def test_one_round_is_the_mean_of_what_the_sites_learnt_by_their_images(grid_of, hospitals, tmp_path):
+    from secondread.lab.federated.shares import site_data
+    from secondread.lab.federated.site import Site
+
+    plan = replace(PLAN, rounds=1)
+    trained = _trained(grid_of(), plan)
+    start, _ = first_weights(plan)
+    learnt = [
+        Site(site_data(name, rows), cache_folder=tmp_path).train(plan, start, 1)[0] for name, rows in hospitals.items()
+    ]
+    n = np.array([hello.counts["train"] for hello in trained.hellos.values()], dtype=np.float64)
+    mean = {name: sum(share * one[name] for share, one in zip(n / n.sum(), learnt, strict=True)) for name in start}
+    assert _furthest(trained.weights, mean) < 1e-6
+    assert norm_of(difference(trained.weights, start)) > 0.01
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(plain, grid_of):
+    first = _plain(plain, grid_of)
+    assert _furthest(_trained(grid_of(), PLAN).weights, first.weights) == 0
+    assert _furthest(_trained(grid_of(), replace(PLAN, random_state=1)).weights, first.weights) > 1e-3
+
+
+def test_sums_of_masked_weights_are_those_of_plain_ones_within_quantisation(plain, grid_of):
+    plan = replace(PLAN, rounds=1, secure=True)
+    secure, open_ = _trained(grid_of(), plan), _trained(grid_of(), replace(PLAN, rounds=1))
+    counts = {name: hello.counts["train"] for name, hello in secure.hellos.items()}
+    assert 0 < _furthest(secure.weights, open_.weights) <= step_of(counts)
+    assert {one["outcome"] for one in secure.history[0]["sites"].values()} == {"in the sum"}
+
+
+def test_fedprox_stays_nearer_to_where_it_began_and_fedadam_goes_its_own_way(plain, grid_of):
+    start, _ = first_weights(PLAN)
+    plan = replace(PLAN, rounds=1, changes=("batch_size=4",))  # several steps: the first begins where all begin
+    far = norm_of(difference(_trained(grid_of(), plan).weights, start))
+    near = norm_of(difference(_trained(grid_of(), replace(plan, strategy="fedprox", proximal=50.0)).weights, start))
+    assert near < 0.9 * far
+    adam = _trained(grid_of(), replace(plan, strategy="fedadam", server_rate=0.005)).weights
+    assert 0.05 < norm_of(difference(adam, start)) != pytest.approx(far)
+
+
+def _nan(learnt, before):
+    return {name: part * np.float32("nan") for name, part in learnt.items()}
+
+
+def _scaled(learnt, before):
+    return {name: before[name] + 100 * (learnt[name] - before[name]) for name in learnt}
+
+
+@pytest.mark.parametrize(("change", "outcome"), [(_nan, "not numbers"), (_scaled, "scaled")])
+def test_odd_weights_are_told_apart(grid_of, change, outcome):
+    trained = _trained(grid_of({"site2": change}), replace(PLAN, rounds=1))
+    seen = {name: one["outcome"] for name, one in trained.history[0]["sites"].items()}
+    assert seen == {"site0": "ok", "site1": "ok", "site2": outcome}
+    assert all(np.isfinite(part).all() for part in trained.weights.values())
+
+
+@pytest.mark.parametrize("strategy", ["trimmed", "krum"])
+def test_robust_strategies_survive_what_throws_the_mean_off(grid_of, strategy):
+    plan = replace(PLAN, rounds=1)
+    start, _ = first_weights(plan)
+    honest = norm_of(difference(_trained(grid_of(), plan).weights, start))
+    thrown = norm_of(difference(_trained(grid_of({"site1": _scaled}), plan).weights, start))
+    robust = norm_of(difference(_trained(grid_of({"site1": _scaled}), replace(plan, strategy=strategy)).weights, start))
+    assert thrown > 10 * honest
+    assert robust < 2 * honest
+
+
+def test_a_killed_server_goes_on_at_its_round_and_ends_where_it_would_have(plain, grid_of, tmp_path):
+    class Killed(Exception):
+        pass
+
+    def kill(line, rounds):
+        raise Killed
+
+    plan = replace(PLAN, strategy="fedadam")
+    whole = _trained(grid_of(), plan)
+    with pytest.raises(Killed):
+        _trained(grid_of(), plan, run_folder=tmp_path, on_round=kill)
+    lines = []
+    again = _trained(grid_of(), plan, run_folder=tmp_path, on_round=lambda line, rounds: lines.append(line["round"]))
+    assert lines == [2]
+    assert _furthest(again.weights, whole.weights) == 0
+    with pytest.raises(TrainingError, match="another plan"):
+        _trained(grid_of(), replace(plan, random_state=9), run_folder=tmp_path)
+
+
+def test_privacy_cuts_every_update_and_central_noise_comes_on_top(grid_of):
+    start, _ = first_weights(PLAN)
+    plan = replace(PLAN, rounds=1, privacy=Privacy("central", 0.01, 1e-6))
+    assert norm_of(difference(_trained(grid_of(), plan).weights, start)) <= 0.0101
+    cheat = grid_of({"site1": _scaled})  # a site that does not cut is cut by the server
+    assert norm_of(difference(_trained(cheat, plan).weights, start)) <= 0.0101
+    noisy = replace(plan, privacy=Privacy("local", 0.01, 1.0))
+    moved = difference(_trained(grid_of(), noisy).weights, start)
+    size = sum(part.size for part in start.values())
+    assert norm_of(moved) == pytest.approx(0.01 * np.sqrt(size / 3), rel=0.1)
+
+
+def test_a_site_that_asks_for_secure_aggregation_answers_nothing_else(grid_of):
+    grid = grid_of(policy=Policy(secure_only=True))
+    with pytest.raises(TrainingError, match="secure aggregation alone"):
+        _trained(grid, PLAN)
+
+
+@pytest.mark.peers
+def test_the_bundle_is_an_ordinary_one_with_evidence_for_each_site_and_a_card_that_tells(plain, grid_of, tmp_path):
+    grid = grid_of(keeps=tmp_path / "at")
+    sites, hellos = gather(grid, PLAN, timing=SOON)
+    trained = run_rounds(sites, hellos, PLAN, timing=SOON)
+    bundle = federated_bundle(trained, sites, out=tmp_path / "bundle", name="together")
+    again = load_bundle(tmp_path / "bundle")
+    assert {"paper", "screening", "confirm"} <= set(again.operating_points)
+    by_source = again.evidence["results"]["test"]["by_source"]
+    assert {name: part["n"] for name, part in by_source.items()} == {"site0": 8, "site1": 8, "site2": 8}
+    for words in ("3 sites taught", "No differential privacy", "histograms", "the server saw the weights of each site"):
+        assert words in again.card
+    own = load_bundle(tmp_path / "at" / "site1")
+    assert own.id == bundle.id
+    theirs = own.evidence["results"]["test"]
+    assert by_source["site1"]["confusion"] == theirs["confusion"]  # counts tell decisions exactly
+    told = json.dumps(again.evidence) + json.dumps(dict(again.record))
+    assert "images/" not in told
+
+
+@pytest.mark.peers
+def test_without_histograms_the_bundle_says_that_nothing_was_chosen(grid_of, tmp_path):
+    grid = grid_of(policy=Policy(leaves="nothing"))
+    plan = replace(PLAN, rounds=1)
+    sites, hellos = gather(grid, plan, timing=SOON)
+    bundle = federated_bundle(
+        run_rounds(sites, hellos, plan, timing=SOON), sites, out=tmp_path / "bundle", name="together"
+    )
+    assert list(bundle.operating_points) == ["paper"]
+    assert bundle.operating_points["paper"].sensitivity.value is None
+    assert bundle.evidence["results"] == {}
+    assert "recalibrate before use" in bundle.operating_points["paper"].chosen_by
+
+
+def test_fewer_sites_than_the_plan_asks_for_are_told(grid_of):
+    with pytest.raises(TrainingError, match="3 of 4 sites"):
+        gather(grid_of(), replace(PLAN, sites=4), timing=replace(SOON, sites_s=0.1))
+
+
+def test_an_error_that_leaves_a_site_names_no_file():
+    from secondread.errors import DataInvalid
+
+    assert "film-of-anna" not in said_outside(DataInvalid("'film-of-anna.png' cannot be read"))
+    assert said_outside(UsageError("start the server with --secure")) == "start the server with --secure"
