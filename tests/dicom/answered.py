@@ -11,7 +11,7 @@ from secondread.dicom.rules import load_rules
 from secondread.reading import HeatMap
 from secondread.service import NODE, Draft, Service
 from secondread.service.map_cells import pack
-from tests.phantoms import chest_phantom, dicom_bytes
+from secondread.testing.phantoms import chest_phantom, dicom_bytes
 from tests.service.stubs import draft
 
 WHO = {

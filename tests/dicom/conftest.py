@@ -25,7 +25,7 @@ def start_node(service: Service) -> Iterator[StartNode]:
     with ExitStack() as stack:
 
         def start(*, rules: Path | None = None, destinations: tuple[str, ...] = (), **settings: Any) -> Node:
-            node = Node(service, load_rules(rules, destinations=destinations), NodeSettings(port=0, **settings))
+            node = Node(service, load_rules(rules, destinations=destinations), NodeSettings(**({"port": 0} | settings)))
             node.start()
             stack.callback(node.close)
             return node

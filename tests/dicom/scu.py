@@ -15,7 +15,7 @@ from pynetdicom.association import Association
 
 from secondread.dicom.classes import COMMITMENT, PLAIN, STORAGE, VERIFICATION
 from secondread.dicom.node import Node
-from tests.phantoms import chest_phantom, dicom_bytes
+from secondread.testing.phantoms import chest_phantom, dicom_bytes
 
 NAME, PATIENT, ACCESSION = "Okonkwo^Adaeze", "HOSP-4711", "ACC-0815"
 

@@ -11,7 +11,7 @@ from pydicom.uid import MRImageStorage
 from secondread.dicom.arrivals import Arrivals, Sender
 from secondread.dicom.rules import load_rules
 from secondread.service import Actor, Service
-from tests.phantoms import dicom_bytes
+from secondread.testing.phantoms import dicom_bytes
 from tests.several import picture
 
 ROOT = "1.2.826.0.1.3680043.10.999.7"

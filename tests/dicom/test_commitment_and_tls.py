@@ -143,6 +143,7 @@ def certificate(folder: Path, name: str) -> tuple[Path, Path]:
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
     paths = folder / f"{name}.pem", folder / f"{name}.key"
@@ -171,6 +172,27 @@ def test_objects_come_in_under_tls_from_whom_a_certificate_is_known(start_node: 
                 assert store(assoc, ds).status == 0
     with calling(node) as plain:  # without TLS nobody is answered
         assert not plain.is_established
+
+
+def test_callers_and_archives_have_authorities_of_their_own(tmp_path: Path) -> None:
+    own, callers, archives = (certificate(tmp_path, name) for name in ("node", "caller", "archive"))
+    both = settings_of(own, callers[0]) | {"DICOM_SEND_TLS": "on"}
+    apart = both | {"DICOM_TLS_ARCHIVE_CA": str(archives[0])}
+    for settings, calls, sends in ((both, "caller", "caller"), (apart, "caller", "archive")):
+        listening, calling_out = tls_of(settings), sending_tls(settings)
+        assert listening is not None
+        assert calling_out is not None
+        assert trusted(listening) == {calls}
+        assert trusted(calling_out) == {sends}
+    only = settings_of(own) | {"DICOM_TLS_CALLERS_CA": str(callers[0])}
+    context = tls_of(only)
+    assert context is not None
+    assert (trusted(context), context.verify_mode) == ({"caller"}, ssl.CERT_REQUIRED)
+
+
+def trusted(context: ssl.SSLContext) -> set[str]:
+    """Whose certificates it believes."""
+    return {dict(part[0] for part in one["subject"])["commonName"] for one in context.get_ca_certs()}
 
 
 def test_a_client_that_never_shakes_hands_keeps_nobody_out(start_node: StartNode, tmp_path: Path) -> None:

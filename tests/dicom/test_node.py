@@ -66,6 +66,18 @@ def test_of_two_contents_with_one_uid_the_first_stays(node: Node, service: Servi
     [first] = service.dicom.latest()
     assert send(node, radiograph(WindowCenter=100)) == [Called(0x0000)]
     assert service.dicom.latest() == [first]
+    assert service.corrections.latest() == []  # of the same patient and study: nobody needs to decide
+
+
+def test_an_object_without_a_study_is_refused_by_name(node: Node, service: Service) -> None:
+    ds = radiograph()
+    del ds.StudyInstanceUID
+    [called] = send(node, ds)
+    assert called.status == 0xC000
+    assert "Study Instance UID" in called.comment
+    [row] = service.dicom.latest()
+    assert (row.state, row.image_sha256) == ("refused", None)
+    assert "results would belong nowhere" in row.reason
 
 
 def test_what_no_task_is_about_is_refused_by_name_and_not_kept(node: Node, service: Service) -> None:

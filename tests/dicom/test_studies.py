@@ -167,3 +167,19 @@ def test_the_pages_say_so(client: FlaskClient, filled: Service) -> None:
     assert "Views of this study" in room
     assert "The study&#39;s answer:" in room or "The study's answer:" in room
     assert "Earlier readings of this patient" in room
+
+
+def test_the_api_says_so_too_as_the_site_lets_it(client: FlaskClient, filled: Service) -> None:
+    listed = {row["id"]: row["belongs"] for row in client.get("/api/v1/readings").json["readings"]}
+    told = filled.studies.of(list(listed), actor=ANNA)
+    assert len(listed) == 5
+    assert {number: vars(one) for number, one in told.items()} == listed
+    number = readings(filled)[1].id
+    assert client.get(f"/api/v1/readings/{number}").json["belongs"] == listed[number]
+    assert listed[number]["n_views"] == 2
+    assert "Okonkwo" not in str(listed)
+    where = {"DATA_FOLDER": str(filled.folder), "DATABASE": str(filled.database.url.render_as_string(False))}
+    named = create_app(where | {"WORKLIST_PATIENT": "name"}).test_client()
+    assert named.get(f"/api/v1/readings/{number}").json["belongs"]["patient"] == "Okonkwo Adaeze (HOSP-4711)"
+    silent = create_app(where | {"WORKLIST_PATIENT": "off"}).test_client()
+    assert silent.get(f"/api/v1/readings/{number}").json["belongs"] is None

@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ class Orthanc:
     aet: str
     http_port: int
     dicom_port: int
+    account: tuple[str, str] | None = None  # of HTTP
 
     @property
     def node(self) -> str:
@@ -44,7 +46,16 @@ class Orthanc:
 
     def get(self, path: str, data: bytes | None = None, *, kind: str = "*/*") -> bytes:
         """The same; the bytes that are answered."""
-        request = Request(f"http://127.0.0.1:{self.http_port}/{path}", data, {"Accept": kind})
+        return self._send(Request(f"http://127.0.0.1:{self.http_port}/{path}", data, {"Accept": kind}))
+
+    def delete(self, path: str) -> None:
+        """DELETE below its root."""
+        self._send(Request(f"http://127.0.0.1:{self.http_port}/{path}", method="DELETE"))
+
+    def _send(self, request: Request) -> bytes:
+        if self.account is not None:
+            told = b64encode(":".join(self.account).encode()).decode()
+            request.add_header("Authorization", f"Basic {told}")
         with _OPENER.open(request, timeout=30) as answer:
             found: bytes = answer.read()
         return found
@@ -73,16 +84,19 @@ def free_ports(n: int) -> list[int]:
 
 
 @contextmanager
-def running_orthanc(folder: Path, *, ports: tuple[int, int] | None = None, **settings: Any) -> Iterator[Orthanc]:
+def running_orthanc(
+    folder: Path, *, ports: tuple[int, int] | None = None, account: tuple[str, str] | None = None, **settings: Any
+) -> Iterator[Orthanc]:
     """Start it, and stop it at the end.
 
-    ports: of HTTP and DICOM; None: free ones. settings: of its configuration file, besides those that are needed here.
+    ports: of HTTP and DICOM; None: free ones. account: that is asked for by HTTP. settings: of its configuration file,
+    besides those that are needed here.
     """
     program = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
     if program is None or not _PLUGINS.exists():
         pytest.skip("Orthanc with its DICOMweb plugin is not installed (Debian: orthanc, orthanc-dicomweb)")
     http_port, dicom_port = ports or free_ports(2)
-    found = Orthanc("ORTHANC", http_port, dicom_port)
+    found = Orthanc("ORTHANC", http_port, dicom_port, account)
     configuration = {
         "Name": "tests",
         "StorageDirectory": str(folder / "storage"),

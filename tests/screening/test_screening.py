@@ -21,8 +21,8 @@ from secondread.screening.journal import Journal
 from secondread.screening.picture import Picture
 from secondread.screening.source import count
 from secondread.screening.table import COLUMNS, FRAME_KEYS
+from secondread.testing.phantoms import chest_phantom, encode
 from tests.cli.test_cli import call
-from tests.phantoms import chest_phantom, encode
 from tests.several import dicom_of, stack
 
 PAPER = "tuberculosis/paper"

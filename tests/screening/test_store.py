@@ -12,8 +12,8 @@ import pytest
 from secondread.errors import UnknownName
 from secondread.screening import screen, store_of
 from secondread.service import LOCAL, ReadingRequest, Service, readers_of, settings_from
+from secondread.testing.phantoms import chest_phantom, encode
 from tests.cli.test_cli import call
-from tests.phantoms import chest_phantom, encode
 
 
 @pytest.fixture

@@ -1,9 +1,6 @@
 """`secondread dicom`: a node in the hospital's network, and what its rules would do."""
 
 import json
-import logging
-import signal
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,25 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from secondread.cli import dicom_results
-from secondread.cli.options import service_options, service_settings
+from secondread.cli import dicom_orders, dicom_pull, dicom_results
+from secondread.cli.dicom_running import reading_service
+from secondread.cli.options import needs_dicom, service_options, service_settings
 
 if TYPE_CHECKING:
     from secondread.dicom.dry_run import Verdict
 
 _WIDTH = 80  # columns of a terminal
-_LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
-
-
-def _needs_extra() -> None:
-    """Raises ExtraMissing where what speaks DICOM's protocol is not installed."""
-    try:
-        import cryptography  # noqa: F401
-        import pynetdicom  # noqa: F401
-    except ModuleNotFoundError as error:
-        from secondread.errors import ExtraMissing
-
-        raise ExtraMissing.of("a DICOM node", "dicom") from error
 
 
 @click.group()
@@ -37,7 +23,15 @@ def dicom() -> None:
     """A DICOM node: takes objects in, reads them, sends results back."""
 
 
-for _command in (dicom_results.sent, dicom_results.send, dicom_results.export):
+for _command in (
+    dicom_pull.pull,
+    dicom_orders.worklist,
+    dicom_results.sent,
+    dicom_results.send,
+    dicom_results.export,
+    dicom_orders.corrections,
+    dicom_orders.correct,
+):
     dicom.add_command(_command)
 
 
@@ -63,47 +57,44 @@ def listen(
     only_receive: bool,
     **options: Any,
 ) -> None:
-    """Listen for objects, read them, and send results, until told to stop.
+    """Listen for objects, read them, and send results, until told to stop; ask archives for new images, and a worklist
+    for orders, where the settings dicom_pull_from and dicom_worklist_from name any.
 
-    Every option is also a setting (dicom_host, dicom_port, …), as are who may call, TLS and bounds: docs/settings.md.
+    Every option is also a setting (dicom_host, dicom_port, …), as are who may call, TLS and bounds:
+    docs/reference/settings.md.
     An object is on the disk and in the database before its sender is told that it was stored.
     """
-    _needs_extra()
-    from secondread.dicom.configure import check_open_to_all, check_rules, node_rules, node_settings
+    needs_dicom("a DICOM node")
+    from secondread.dicom.arrivals import arrivals_of
+    from secondread.dicom.configure import check_open_to_all, node_settings
+    from secondread.dicom.every import beside_node
     from secondread.dicom.node import Node
-    from secondread.dicom.worker import NodeWorker
-    from secondread.service import Service, readers_of
 
-    logging.basicConfig(format=_LOG_FORMAT)
     settings = service_settings(**options)
     given = {"HOST": host, "PORT": port, "AET": aet, "SEND_TO": ",".join(send_to) or None, "RULES": rules}
     settings |= {f"DICOM_{name}": value for name, value in given.items() if value is not None}
-    found, chosen = node_settings(settings), node_rules(settings)
-    service = Service.open(settings)
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    try:
-        readers = readers_of(settings).follow(service.upgrades.chosen, service.points.active_point).get
-        check_rules(service, chosen, readers)
-        service.identities.check_key()
-        worker = None if only_receive else NodeWorker(service, readers, settings)
-        node = Node(service, chosen, found, on_kept=worker.wake if worker else lambda: None)
+    found = node_settings(settings)
+    with reading_service(settings, only_receive=only_receive) as (service, chosen, worker, stopping):
+        on_kept = worker.wake if worker else lambda: None
+        node = Node(service, chosen, found, on_kept=on_kept)
+        arrivals = arrivals_of(service, chosen)
+        beside = beside_node(service, arrivals, settings, stopping=stopping, on_kept=on_kept)
         node.start()
         try:
             if worker is not None:
                 worker.start()
+            for every in beside:
+                every.start()
             at, on = node.address
             click.echo(f"secondread is ready: {found.aet}@{at}:{on} takes DICOM objects (Ctrl-C stops it)")
             if warning := check_open_to_all(found):
                 click.echo(f"warning: {warning}", err=True)
             stopping.wait()
         finally:
+            stopping.set()
             node.close()
-            if worker is not None:
-                worker.close()
-    finally:
-        service.close()
+            for every in beside:
+                every.close()
 
 
 @dicom.command("rules")
@@ -113,7 +104,7 @@ def listen(
 @service_options
 def rules_command(folder: Path, rules: str | None, as_json: bool, **options: Any) -> None:
     """Say what the rules would do with every file of FOLDER, without reading or keeping any."""
-    _needs_extra()
+    needs_dicom("a DICOM node")
     from secondread.dicom.configure import node_rules
     from secondread.dicom.dry_run import verdicts
 

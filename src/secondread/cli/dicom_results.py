@@ -11,7 +11,7 @@ from secondread.cli.options import open_service, service_options, service_settin
 if TYPE_CHECKING:
     from secondread.service import Export
 
-_KINDS = ("sr", "capture", "gsps")
+_KINDS = ("sr", "capture", "gsps", "map")
 
 
 @click.command()

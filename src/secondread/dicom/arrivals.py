@@ -10,8 +10,9 @@ from secondread.dicom.header import header_in, open_header, row_facts
 from secondread.dicom.identities import identity_in, instance_in, text_of
 from secondread.dicom.rules import Rule, Rules
 from secondread.errors import ImageError, TruncatedImage, UnsupportedImage
-from secondread.service import Actor, Arrival, DicomObjects, Facts, Intake, Staged
+from secondread.service import Actor, Arrival, DicomObjects, Facts, Intake, Service, Staged
 
+_NO_STUDY = "it has no Study Instance UID, so its results would belong nowhere"
 _STATE_OF = {"ignore": "ignored", "refuse": "refused"}
 
 
@@ -26,7 +27,7 @@ class Sender:
 
 @dataclass(frozen=True)
 class Received:
-    """What became of one object as it came in. how: NEW, SAME or OTHER."""
+    """What became of one object as it came in. how: NEW, SAME, OTHER or CONFLICT."""
 
     how: str
     state: str
@@ -66,12 +67,16 @@ class Arrivals:
             return self._without_file(facts, "ignored", "a result of this program", actor)
         if rule.then != "read":
             return self._without_file(facts, _STATE_OF[rule.then], rule.reason or f"rule '{rule.name}'", actor)
+        if not facts.study_uid:
+            return replace(self._without_file(facts, "refused", _NO_STUDY, actor), refused=True)
         try:
             staged = self._staged(data)
         except ImageError as error:
             found = self._without_file(facts, "refused", f"{error.code}: {error}", actor)
             return replace(found, refused=True)
-        arrival = Arrival(facts, staged, identity_in(ds), instance_in(ds))
+        identity = identity_in(ds)
+        accession = self._intake.accession_of(identity.accession_number, staged.patient)
+        arrival = Arrival(facts, staged, identity, instance_in(ds), accession)
         return Received(self._objects.put(arrival, actor=actor), facts.state, series_uid=facts.series_uid)
 
     def _without_file(self, facts: Facts, state: str, reason: str, actor: Actor) -> Received:
@@ -111,3 +116,8 @@ class Arrivals:
             **row_facts(ds),
         )
         return facts, rule
+
+
+def arrivals_of(service: Service, rules: Rules) -> Arrivals:
+    """What takes objects in for a service by these rules."""
+    return Arrivals(service.dicom, service.intake, rules, is_ours=service.dicom_exports.is_ours)

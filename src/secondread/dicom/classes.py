@@ -72,3 +72,9 @@ PLAIN = SYNTAXES[:2]  # of what has no pixels
 VERIFICATION = uid.UID("1.2.840.10008.1.1")
 COMMITMENT = uid.UID("1.2.840.10008.1.20.1")  # storage commitment, push model
 COMMITMENT_INSTANCE = uid.UID("1.2.840.10008.1.20.1.1")  # well known: every request names it
+
+# PS3.4 C.6.2: Study Root Query/Retrieve, and K.6.1: the worklist.
+QUERY = uid.UID("1.2.840.10008.5.1.4.1.2.2.1")
+MOVE = uid.UID("1.2.840.10008.5.1.4.1.2.2.2")
+GET = uid.UID("1.2.840.10008.5.1.4.1.2.2.3")
+WORKLIST = uid.UID("1.2.840.10008.5.1.4.31")

@@ -8,8 +8,8 @@ from typing import Any
 
 from secondread.dicom.destinations import Destination, check_aet
 from secondread.dicom.node import NodeSettings
-from secondread.dicom.outbox import sending_tls
 from secondread.dicom.rules import AUTO, Rules, load_rules
+from secondread.dicom.tls import sending_tls
 from secondread.dicom.transport import NodeBounds
 from secondread.errors import CannotOpen, UsageError
 from secondread.service import GetReader, ReadingRequest, Service
@@ -54,7 +54,7 @@ def check_open_to_all(settings: NodeSettings) -> str:
         return ""
     return (
         "anybody in the network may send objects; name who may with the settings dicom_callers and dicom_networks, or "
-        "ask for certificates with dicom_tls_ca"
+        "ask for certificates with dicom_tls_callers_ca"
     )
 
 
@@ -73,7 +73,8 @@ def tls_of(settings: Mapping[str, Any]) -> ssl.SSLContext | None:
 
     Raises UsageError, CannotOpen.
     """
-    certificate, key, authority = (str(settings[f"DICOM_TLS_{name}"]) for name in ("CERTIFICATE", "KEY", "CA"))
+    certificate, key = (str(settings.get(f"DICOM_TLS_{name}") or "") for name in ("CERTIFICATE", "KEY"))
+    authority = str(settings.get("DICOM_TLS_CALLERS_CA") or settings.get("DICOM_TLS_CA") or "")
     if not certificate:
         if key or authority:
             raise UsageError("the node speaks TLS with a certificate of its own; name it in dicom_tls_certificate")

@@ -7,22 +7,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import build_context
 
-from secondread.dicom.arrivals import Arrivals, Received, Sender
+from secondread.dicom.arrivals import Received, Sender, arrivals_of
 from secondread.dicom.associations import Diary, Visit
 from secondread.dicom.classes import COMMITMENT, PLAIN, STORAGE, SYNTAXES, VERIFICATION
 from secondread.dicom.commitment import Commitments
 from secondread.dicom.destinations import Destination
 from secondread.dicom.rules import Rules
+from secondread.dicom.storing import SUCCESS, keep_out_of_logs, stored
 from secondread.dicom.transport import BoundedServer, BoundedSocket, NodeBounds
-from secondread.errors import CannotWrite, ImageError, SecondReadError, ServiceError, UsageError
-from secondread.service import OF_REQUESTS, SAME, Actor, Service, wait_at_most
+from secondread.errors import SecondReadError, UsageError
+from secondread.service import OF_REQUESTS, Actor, Service, wait_at_most
 
-SUCCESS, OUT_OF_RESOURCES, NOT_UNDERSTOOD, NOT_POSSIBLE = 0x0000, 0xA700, 0xC000, 0x0110  # PS3.4 table B.2-1
 _REJECTED_FOR_GOOD, _BY_USER, _CALLING_UNKNOWN, _CALLED_UNKNOWN = 1, 1, 3, 7  # PS3.8 table 9-21
 _REJECTED_NOW, _BY_PRESENTATION, _LIMIT_REACHED = 2, 3, 2
 _MOST_QUEUED = 1  # messages that wait behind the one at hand: nobody was offered more (PS3.7 annex D.3.3.3)
@@ -53,7 +53,7 @@ class Node:
         self._rules = rules
         self._settings = settings
         self._on_kept = on_kept
-        self._arrivals = Arrivals(service.dicom, service.intake, rules, is_ours=service.dicom_exports.is_ours)
+        self._arrivals = arrivals_of(service, rules)
         self._diary = Diary(service.trail, aet=settings.aet)
         self._commitments = Commitments(self._kept, settings.peers, aet=settings.aet, tls=settings.send_tls)
         self._visits: dict[Association, Visit] = {}
@@ -68,9 +68,7 @@ class Node:
 
     def start(self) -> None:
         """Listen. Raises UsageError where that port cannot be had."""
-        _config.LOG_HANDLER_LEVEL = "none"  # what comes in names people, and is for no log
-        for name in ("pynetdicom", "pydicom"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        keep_out_of_logs()
         settings = self._settings
         ae = AE(settings.aet)
         ae.maximum_pdu_size = settings.bounds.max_pdu
@@ -210,39 +208,25 @@ class Node:
         return SUCCESS
 
     def _store(self, event: Any) -> Any:
-        """0x0000 says that the object is on the disk and its row committed; or that a rule has no use for it."""
+        """See `stored`."""
         wait_at_most(OF_REQUESTS)
         visit = self._visits[event.assoc]
         sender = Sender(visit.calling_aet, visit.called_aet, visit.address)
-        try:
+
+        def take() -> Received:
             data = event.encoded_dataset()
             visit.n_bytes += len(data)
             announced = str(event.request.AffectedSOPInstanceUID or "")
-            found = self._arrivals.take(data, sender, actor=_actor(sender), announced=announced)
-        except ImageError as error:
-            visit.counts["refused"] += 1
-            return _status(NOT_UNDERSTOOD, str(error))
-        except (ServiceError, CannotWrite) as error:
-            _LOG.error("an object cannot be kept now: %s", error)
-            visit.counts["failed"] += 1
-            return _status(OUT_OF_RESOURCES, "it cannot be kept now; send it again")
-        except Exception:
-            _LOG.exception("an object could not be taken in, by a defect of secondread")
-            visit.counts["failed"] += 1
-            return _status(NOT_POSSIBLE, "a defect of secondread; see its log")
-        finally:
-            _served(event.assoc)
-        return self._answer(visit, found)
+            return self._arrivals.take(data, sender, actor=_actor(sender), announced=announced)
 
-    def _answer(self, visit: Visit, found: Received) -> Any:
-        if found.refused:
-            visit.counts["refused"] += 1
-            return _status(NOT_UNDERSTOOD, found.reason)
-        visit.counts[_counted(found)] += 1
+        found = stored(take)
+        _served(event.assoc)
+        visit.counts[found.counted] += 1
         if found.series_uid:
             visit.stored_of(found.series_uid)
-        self._on_kept()
-        return SUCCESS
+        if found.status == SUCCESS:
+            self._on_kept()
+        return found.answer
 
     def _action(self, event: Any) -> tuple[int, None]:
         _served(event.assoc)
@@ -262,23 +246,8 @@ class Node:
         return {stand_ins[one] for one in self._service.dicom.kept(list(stand_ins))}
 
 
-def _counted(found: Received) -> str:
-    if found.state in ("ignored", "refused"):
-        return found.state
-    return "stored" if found.how not in (SAME, "other") else found.how
-
-
 def _actor(sender: Sender) -> Actor:
     return Actor(f"dicom:{sender.calling_aet}", "dicom", sender.address)
-
-
-def _status(code: int, why: str) -> Any:
-    from pydicom.dataset import Dataset
-
-    status = Dataset()
-    status.Status = code
-    status.ErrorComment = why.encode("ascii", "replace").decode()[:64]
-    return status
 
 
 def _served(assoc: Association) -> None:

@@ -5,7 +5,6 @@ sent goes a second time under the same UID, and its archive has it once.
 """
 
 import logging
-import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from secondread.dicom.destinations import Destination
-from secondread.dicom.results import CAPTURE, GSPS, SR, kinds_of, make, result_uid
+from secondread.dicom.results import kinds_of, make, result_uid
+from secondread.dicom.tls import archive_authorities, sending_tls
 from secondread.errors import (
     Busy,
     CannotWrite,
@@ -32,7 +32,6 @@ _SECONDS = 30.0  # that a destination may take for one step
 _NOW = (DatabaseUnusable, StorageAway, CannotWrite, Busy)  # hinder every result alike
 _MENDED = (ServiceError, ExtraMissing)  # an administrator mends: another key, a damaged file, a package that is missing
 WRITTEN_IN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)  # the second for those that take nothing else
-RESULTS = {"sr": (SR,), "sr,capture": (SR, CAPTURE), "sr,capture,gsps": (SR, CAPTURE, GSPS)}  # of the setting
 
 
 class NotTaken(Exception):
@@ -58,7 +57,7 @@ def enqueue(
     """
     places = [str(Destination.parse(text)) for text in destinations]
     reading = service.readings.get(reading_id, actor=NODE)
-    wanted = RESULTS[str((settings or {}).get("DICOM_RESULTS", "sr,capture"))]
+    wanted = str((settings or {}).get("DICOM_RESULTS", "sr,capture")).split(",")
     objects = [(kind, result_uid(reading, kind)) for kind in kinds_of(reading, wanted)]
     return service.dicom_exports.add(reading_id, objects, places, again=again)
 
@@ -167,24 +166,6 @@ def _stored(association: Any, ds: Dataset) -> NotTaken | None:
     return NotTaken(f"it answered with status {code:04X}", again=passing)
 
 
-def sending_tls(settings: Mapping[str, Any]) -> ssl.SSLContext | None:
-    """What a node is called with; None where TLS is not set for sending. Raises UsageError.
-
-    Who the other side is is checked always; who we are is shown where a certificate is set.
-    """
-    if settings.get("DICOM_SEND_TLS", "off") != "on":
-        return None
-    try:
-        context = ssl.create_default_context(cafile=str(settings.get("DICOM_TLS_CA") or "") or None)
-        if settings.get("DICOM_TLS_CERTIFICATE"):
-            context.load_cert_chain(
-                str(settings["DICOM_TLS_CERTIFICATE"]), str(settings.get("DICOM_TLS_KEY") or "") or None
-            )
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"the certificates of the settings dicom_tls_… cannot be used: {error}") from error
-    return context
-
-
 def _by_web(
     destination: Destination, objects: Sequence[Dataset], settings: Mapping[str, Any]
 ) -> Iterable[NotTaken | None]:
@@ -195,8 +176,7 @@ def _by_web(
     session = requests.Session()
     session.trust_env = False  # where results go is set here, and nowhere else
     session.max_redirects = 0
-    if settings.get("DICOM_TLS_CA"):
-        session.verify = str(settings["DICOM_TLS_CA"])
+    session.verify = archive_authorities(settings) or True
     client = DICOMwebClient(url=destination.url, session=session)
     client.set_http_retry_params(retry=False)
     with session:

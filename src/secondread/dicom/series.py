@@ -7,11 +7,12 @@ and every slice perhaps several times over: echoes, repetitions, the same object
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from secondread.errors import Busy, Conflict, DatabaseUnusable, DiskFull, NotThere, SecondReadError, StorageAway
-from secondread.service import Actor, DicomObject, Draft, ReadingDesk, ReadingRequest, Service, Slice, Waiting
+from secondread.service import Actor, DicomObject, Draft, ReadingDesk, ReadingRequest, Service, Slice, Waiting, holding
 
 SAME_PLANE = float(np.cos(np.deg2rad(5)))  # cosine between normals, and between rows, of slices that belong together
 _SAME_PLACE = 0.01  # mm along the normal
@@ -77,7 +78,8 @@ def read_next(service: Service, desk: ReadingDesk, *, actor: Actor) -> int | Non
     """
     while (claim := service.dicom_series.claim()) is not None:
         try:
-            found = _read(service, desk, claim, actor)
+            with holding(partial(service.dicom_series.renew, claim), service.dicom_series.lease, "a series"):
+                found = _read(service, desk, claim, actor)
         except Busy as error:
             service.dicom_series.give_back(claim, seconds=error.retry_after)
             raise

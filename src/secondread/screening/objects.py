@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from typing import IO, Any
 
 from secondread.errors import CannotOpen, ExtraMissing, UploadRefused, UsageError
+from secondread.screening.dicomweb import is_web, web_contents
 from secondread.screening.picture import Picture, Remote
 
 _URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]+)(?:/(.*))?", re.DOTALL)
@@ -26,7 +27,7 @@ _GONE = "NoSuchBucket"
 
 def is_remote(source: str) -> bool:
     """An address rather than a path."""
-    return source.startswith("s3://")
+    return source.startswith("s3://") or is_web(source)
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def remote_picture(name: str, address: str) -> Picture:
 
 
 def fetched(pictures: Iterable[Picture], *, most: int) -> list[Picture]:
-    """The same, with what is in S3 here: all at once. most: bytes of one.
+    """The same, with what is in S3 or a DICOMweb server here. most: bytes of one.
 
     One that is not there, or may not be read, is refused by itself; where the storage does not answer, or knows neither
     keys nor bucket, it is no picture's fault. Raises CannotOpen.
@@ -121,7 +122,7 @@ def fetched(pictures: Iterable[Picture], *, most: int) -> list[Picture]:
     remote = [one.content for one in pictures if isinstance(one.content, Remote)]
     if not remote:
         return pictures
-    contents = _contents([one for one in remote if (one.n_bytes or 0) <= most], most)
+    contents = _contents([one for one in remote if (one.n_bytes or 0) <= most], most)  # of S3 all at once
     too_large = UploadRefused(f"this file has more than the {most / 1e6:.0f} MB allowed", code="too_large")
     return [
         replace(one, content=contents.get(one.content.place, too_large)) if isinstance(one.content, Remote) else one
@@ -131,6 +132,9 @@ def fetched(pictures: Iterable[Picture], *, most: int) -> list[Picture]:
 
 def _contents(wanted: list[Remote], most: int) -> dict[str, bytes | UploadRefused]:
     """Place → its bytes, or why there are none; nothing of one that is longer than it may be."""
+    if web := [one.place for one in wanted if is_web(one.place)]:
+        others = [one for one in wanted if not is_web(one.place)]
+        return web_contents(web, most) | (_contents(others, most) if others else {})
     from fsspec.asyn import sync
 
     client = _client()

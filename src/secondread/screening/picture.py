@@ -70,7 +70,9 @@ class Question:
         frame = None if self.frame is None else self.frame - 1
 
         def row(picture: Picture) -> Row:
-            return row_read(picture, lambda source: reader.read(source, frame=frame).to_dict(path=picture.name))
+            return row_read(
+                picture, lambda source: reader.read(source, frame=frame, keep_image=False).to_dict(path=picture.name)
+            )
 
         return row
 

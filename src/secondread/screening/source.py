@@ -1,7 +1,7 @@
-"""Where the pictures of an archive come from: a folder, a zip or tar file, a table of paths; here or in S3.
+"""Where the pictures of an archive come from: a folder, a zip or tar file, a table of paths; here, in S3 or DICOMweb.
 
 Always in one order, one picture after the other: what is held does not grow with the archive, but for the names of one
-folder and the list of a zip file.
+folder, the list of a zip file and that of a query's studies.
 """
 
 import tarfile
@@ -15,6 +15,7 @@ from secondread.errors import CannotOpen, SecondReadError
 from secondread.files import shown
 from secondread.images import Limits
 from secondread.screening.archives import ZIP_SIGNATURES, count_lines, is_table, of_table, of_tar, of_zip
+from secondread.screening.dicomweb import WebQuery, is_web
 from secondread.screening.folder import count_folder, of_folder
 from secondread.screening.objects import Place, is_remote
 from secondread.screening.picture import Picture, Remote, stamp_of
@@ -24,10 +25,13 @@ from secondread.service.archives import n_listed
 def pictures(source: str, *, limits: Limits, but: Iterable[Path] = ()) -> Iterator[Picture]:
     """What is to be read, in the same order each time; hidden files are left out.
 
-    source: a path, or s3://bucket/prefix or s3://bucket/archive. but: files in the folder that are none of it: the
-    table that is being made.
+    source: a path, s3://bucket/prefix or s3://bucket/archive, or a query as WebQuery.of takes it. but: files in the
+    folder that are none of it: the table that is being made.
     Raises CannotOpen, DataInvalid for a table that is none, UploadRefused for an archive that cannot be read at all.
     """
+    if is_web(source):
+        yield from WebQuery.of(source).pictures(most=limits.max_bytes)
+        return
     with ExitStack() as stack:
         if is_remote(source):
             place = Place.of(source)
@@ -52,6 +56,8 @@ def count(source: str, *, but: Iterable[Path] = ()) -> int | None:
 
     A prefix in S3 is listed for it, a thousand keys a request. Raises as `pictures`.
     """
+    if is_web(source):
+        return WebQuery.of(source).count()
     with ExitStack() as stack:
         if is_remote(source):
             place = Place.of(source)
@@ -88,6 +94,9 @@ class Total:
 
 def stamp(source: str) -> str:
     """That of an archive or table as a whole; '' of a folder, whose files have their own. Raises CannotOpen."""
+    if is_web(source):
+        WebQuery.of(source)  # a wrong address is told before anything is read
+        return ""
     if is_remote(source):
         found = Place.of(source).found()
         return "" if found is None else found.stamp

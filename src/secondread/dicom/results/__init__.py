@@ -2,12 +2,14 @@
 
 import io
 
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from secondread.dicom.results.source import (
     CAPTURE,
     GSPS,
     KINDS,
+    MAP,
     SOP_CLASSES,
     SR,
     Source,
@@ -25,6 +27,7 @@ __all__ = [
     "CAPTURE",
     "GSPS",
     "KINDS",
+    "MAP",
     "SOP_CLASSES",
     "SR",
     "Source",
@@ -46,6 +49,7 @@ def make(service: Service, reading_id: int, kind: str, *, actor: Actor, identifi
     try:
         from secondread.dicom.results.capture import presentation_state, secondary_capture
         from secondread.dicom.results.common import moment_of
+        from secondread.dicom.results.parametric import parametric_map
         from secondread.dicom.results.picture import result_picture
         from secondread.dicom.results.report import structured_report
     except ModuleNotFoundError as error:
@@ -59,6 +63,11 @@ def make(service: Service, reading_id: int, kind: str, *, actor: Actor, identifi
     bundle = bundle_of(source.reading)
     lesions = bundle is not None and bundle.maps_lesions
     heatmap = _map_to_draw(service, source)
+    if kind == MAP:
+        if heatmap is None:
+            raise NotThere(f"reading {reading_id} has no heat map to send: it is negative, or its bundle draws none")
+        geometry = _geometry_in(service.images.image(source.picture.sha256))
+        return parametric_map(source, heatmap, geometry, zone=zone)
     if kind == CAPTURE:
         service.readings.look_at_image(reading_id, actor=actor)
         image = decode(service.images.image(source.picture.sha256), frame=source.picture.frame, limits=service.limits)
@@ -76,6 +85,14 @@ def make_file(service: Service, reading_id: int, kind: str, *, actor: Actor, ide
     made = make(service, reading_id, kind, actor=actor, identified=identified)
     made.save_as(target, enforce_file_format=True)
     return target.getvalue()
+
+
+def _geometry_in(data: bytes) -> Dataset | None:
+    """The header of a kept file, where it says how its one frame lies in the patient; else None."""
+    ds = dcmread(io.BytesIO(data), stop_before_pixels=True) if data[128:132] == b"DICM" else Dataset()
+    lengths = {"PixelSpacing": 2, "ImageOrientationPatient": 6, "ImagePositionPatient": 3}
+    whole = all(len(ds.get(name) or ()) == n for name, n in lengths.items())
+    return ds if whole and int(ds.get("NumberOfFrames") or 1) == 1 else None
 
 
 def _map_to_draw(service: Service, source: Source) -> HeatMap | None:

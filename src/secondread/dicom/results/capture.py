@@ -16,7 +16,7 @@ from highdicom.sc import SCImage
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from secondread.dicom.results.common import CAVEAT, answer_in_words, numbering, sign
+from secondread.dicom.results.common import CAVEAT, answer_in_words, numbering, say_side, sign
 from secondread.dicom.results.findings import boxes_of
 from secondread.dicom.results.source import CAPTURE, GSPS, Source
 from secondread.reading import HeatMap, regions_of
@@ -37,7 +37,7 @@ def secondary_capture(source: Source, pixels: np.ndarray, *, zone: tzinfo | None
         **numbering(source, CAPTURE),
     )
     capture.PatientOrientation = []
-    _say_side(capture, source)
+    say_side(capture, source)
     capture.ConversionType = "WSD"  # workstation
     capture.ImageComments = CAVEAT
     capture.DerivationDescription = f"{answer_in_words(source)}. {CAVEAT}"[:1024]
@@ -90,17 +90,12 @@ def presentation_state(
         content_description="Not for diagnosis",
         **numbering(source, GSPS),
     )
-    _say_side(state, source)
+    say_side(state, source)
     sign(state, source, zone)
     state.PresentationCreationDate, state.PresentationCreationTime = state.ContentDate, state.ContentTime
     for name in ("ContentDate", "ContentTime"):
         delattr(state, name)
     return state
-
-
-def _say_side(ds: Dataset, source: Source) -> None:
-    """Of a paired part as the original says; empty is what PS3.3 C.7.3.1 lets stand for unknown."""
-    ds.Laterality = source.shown.laterality if source.shown.laterality in ("L", "R") else ""
 
 
 def _inside(outline: list[tuple[float, float]], source: Source) -> np.ndarray:

@@ -22,6 +22,7 @@ NO_UNITS = CodedConcept("1", "UCUM", "no units")
 DECISION = CodedConcept("decision", OWN, "Decision at the operating point")
 OUTCOME = CodedConcept("outcome", OWN, "Outcome of the reading")
 THRESHOLD = CodedConcept("threshold", OWN, "Threshold of the operating point")
+STRENGTH = CodedConcept("strength", OWN, "Strength of the heat map")
 NOT_CODED = CodedConcept("finding", OWN, "Finding of the task")
 # SNOMED CT, as PS3.16 uses them: CID 250 (positive, negative), CID 3120 (equivocal)
 DECISIONS = {

@@ -15,6 +15,7 @@ _SERIES = {  # kind → Series Number and Series Description; beyond those of sc
     "sr": (9901, "secondread: report"),
     "capture": (9902, "secondread: picture, not for diagnosis"),
     "gsps": (9903, "secondread: outlines, not for diagnosis"),
+    "map": (9904, "secondread: heat map, not for diagnosis"),
 }
 CAVEAT = "Not for diagnosis. Assists a qualified reader; secondread is no medical device."
 
@@ -48,6 +49,27 @@ def sign(ds: Dataset, source: Source, zone: tzinfo | None) -> Dataset:
     ds.file_meta.ImplementationClassUID = IMPLEMENTATION
     ds.file_meta.ImplementationVersionName = _VERSION_NAME
     return ds
+
+
+def request_of(source: Source) -> Dataset | None:
+    """The order that the study was made for (PS3.3 table C.17-3), where a worklist told it."""
+    order = source.order
+    if order is None:
+        return None
+    ds = Dataset()
+    ds.StudyInstanceUID = source.identity.study_instance_uid
+    ds.ReferencedStudySequence = []
+    ds.AccessionNumber = order.accession_number
+    ds.PlacerOrderNumberImagingServiceRequest = ds.FillerOrderNumberImagingServiceRequest = ""
+    ds.RequestedProcedureID = order.requested_procedure_id
+    ds.RequestedProcedureDescription = order.requested_procedure_description
+    ds.RequestedProcedureCodeSequence = []
+    return ds
+
+
+def say_side(ds: Dataset, source: Source) -> None:
+    """Of a paired part as the original says; empty is what PS3.3 C.7.3.1 lets stand for unknown."""
+    ds.Laterality = source.shown.laterality if source.shown.laterality in ("L", "R") else ""
 
 
 def moment_of(source: Source, zone: tzinfo | None) -> datetime:

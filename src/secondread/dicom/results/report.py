@@ -28,7 +28,7 @@ from pydicom.dataset import Dataset
 
 from secondread import __version__
 from secondread.dicom.results import codes
-from secondread.dicom.results.common import CAVEAT, answer_in_words, numbering, sign
+from secondread.dicom.results.common import CAVEAT, answer_in_words, numbering, request_of, sign
 from secondread.dicom.results.findings import boxes_of
 from secondread.dicom.results.source import MAKER, SR, Source, made_uid
 
@@ -53,6 +53,7 @@ def structured_report(source: Source, *, zone: tzinfo | None = None) -> Dataset:
         is_complete=True,
         is_final=False,  # nobody has looked at it yet
         coding_schemes=codes.SCHEMES,
+        requested_procedures=[requested] if (requested := request_of(source)) is not None else None,
         **numbering(source, SR),
     )
     return sign(document, source, zone)

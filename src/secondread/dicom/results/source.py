@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import (
     ComprehensiveSRStorage,
     GrayscaleSoftcopyPresentationStateStorage,
+    ParametricMapStorage,
     SecondaryCaptureImageStorage,
 )
 
@@ -21,6 +22,7 @@ from secondread.service import (
     DicomObject,
     Identity,
     Instance,
+    Order,
     Service,
     Slice,
     StoredReading,
@@ -28,11 +30,12 @@ from secondread.service import (
 )
 from secondread.tasks import Task, list_tasks, task_named
 
-SR, CAPTURE, GSPS = "sr", "capture", "gsps"
+SR, CAPTURE, GSPS, MAP = "sr", "capture", "gsps", "map"
 SOP_CLASSES = {
     SR: ComprehensiveSRStorage,
     CAPTURE: SecondaryCaptureImageStorage,
     GSPS: GrayscaleSoftcopyPresentationStateStorage,
+    MAP: ParametricMapStorage,
 }
 KINDS = tuple(SOP_CLASSES)
 MAKER = "secondread"  # Manufacturer of all that is written here: by it the node knows its own results again
@@ -54,6 +57,7 @@ class Source:
     instances: tuple[Instance, ...]
     shown: Instance
     picture: Slice
+    order: Order | None = None  # the one that the study was made for, where a worklist said it
 
     @property
     def frame(self) -> int | None:
@@ -88,9 +92,13 @@ def made_uid(*parts: object) -> str:
 
 
 def kinds_of(reading: StoredReading, wanted: Sequence[str] = (SR, CAPTURE)) -> tuple[str, ...]:
-    """Which results there are of a reading: pictures only of what could be decoded, outlines only of an answer."""
-    picture, answer = reading.has_thumbnail, reading.has_thumbnail and not reading.refusal_code
-    there = {SR: True, CAPTURE: picture, GSPS: answer}
+    """Which results there are of a reading: pictures only of what could be decoded, maps where one decided.
+
+    Outlines are of boxes or of such a map.
+    """
+    mapped = bool(reading.heat_map) and reading.decision in ("positive", "uncertain")
+    outlined = reading.has_thumbnail and not reading.refusal_code and (mapped or bool(reading.findings))
+    there = {SR: True, CAPTURE: reading.has_thumbnail, GSPS: outlined, MAP: mapped}
     return tuple(kind for kind in wanted if there[kind])
 
 
@@ -102,7 +110,7 @@ def source_of(service: Service, reading_id: int, *, actor: Actor, identified: bo
     """
     reading = service.readings.get(reading_id, actor=actor)
     check_shown(reading)
-    rows = service.dicom.of_reading(reading_id)
+    rows, order = service.dicom.of_reading(reading_id), None
     picture = _answering(service, reading, rows)
     at = next((at for at, row in enumerate(rows) if row.image_sha256 == picture.sha256), 0)
     if identified and rows:
@@ -116,6 +124,9 @@ def source_of(service: Service, reading_id: int, *, actor: Actor, identified: bo
         if whose is None:
             raise NotThere(_ERASED)
         identity = whose
+        order = _order_of(service, rows[at], identity, actor)
+        if order is not None and not identity.accession_number:
+            identity = replace(identity, accession_number=order.accession_number)
     else:
         kept = _kept(service, reading, picture, actor)
         if identified and kept.get("PatientIdentityRemoved") == "YES":
@@ -127,7 +138,15 @@ def source_of(service: Service, reading_id: int, *, actor: Actor, identified: bo
         instances = tuple(map(_pseudonymous, rows)) or (instance_in(kept),)
         shown = instances[at]
     task = task_named(reading.task) if reading.task in list_tasks() else None
-    return Source(reading, task, identity, instances, shown, picture)
+    return Source(reading, task, identity, instances, shown, picture, order)
+
+
+def _order_of(service: Service, row: DicomObject, identity: Identity, actor: Actor) -> Order | None:
+    """The order of the object that answered: by its study, or by accession number and patient."""
+    patient = service.orders.patient_of(identity)
+    return service.orders.find(
+        study_uid=row.study_uid, accession_number=identity.accession_number, patient=patient, actor=actor
+    )
 
 
 def _study(service: Service, study_uid: str, actor: Actor) -> Identity | None:
