@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tests.phantoms import chest_phantom, encode
+from secondread.testing.phantoms import chest_phantom, encode
 
 SIDE = 128  # pixels
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from secondread.audit import KINDS, Audit, audit, write_audit
-from secondread.audit.looks import thumbnail_of
-from secondread.audit.shortcuts import PROBES
+from secondread.auditing import KINDS, Audit, audit, write_audit
+from secondread.auditing.looks import thumbnail_of
+from secondread.auditing.shortcuts import PROBES
 from secondread.data import load_data
 from secondread.errors import DataInvalid, UnknownName
 from secondread.images import Image
+from secondread.testing.phantoms import encode
 from tests.audit.films import COPIES, Files, clean_files, film, write_files
-from tests.phantoms import encode
 
 N = 66  # films; 44 of them, 22 of each class, in train
 
@@ -167,7 +167,7 @@ def test_a_source_that_nearly_gives_the_label_is_an_alarm(tmp_path: Path) -> Non
 
 
 def test_rows_without_a_source_count_in_the_whole_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("secondread.audit.shortcuts.PROBES", PROBES[-1:])  # one of them will do
+    monkeypatch.setattr("secondread.auditing.shortcuts.PROBES", PROBES[-1:])  # one of them will do
     files = clean_files(N)
     for number, (_, facts) in enumerate(files.values()):
         facts["source"] = "north" if number >= 4 else ""

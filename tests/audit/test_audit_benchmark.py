@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from secondread.audit import Audit, Shortcut, audit
+from secondread.auditing import Audit, Shortcut, audit
 from secondread.data import Manifest, load_data
 from secondread.tasks import load_task
 

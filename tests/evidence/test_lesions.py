@@ -9,7 +9,7 @@ import pytest
 from secondread.data import Manifest, Row
 from secondread.errors import CannotOpen, DataInvalid
 from secondread.evidence.localisation import load_lesions
-from tests.phantoms import encode
+from secondread.testing.phantoms import encode
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from secondread.evidence.localisation import (
 )
 from secondread.stats.bootstrap import grouped_means
 from secondread.stats.interval import Interval
-from tests.phantoms import bone_phantom, brain_phantom, chest_phantom
+from secondread.testing.phantoms import bone_phantom, brain_phantom, chest_phantom
 
 EVERYWHERE = np.ones((100, 200), dtype=bool)
 

@@ -54,6 +54,18 @@ def test_other_hospitals_come_first_and_each_has_its_own_numbers() -> None:
     assert found.places[1].rate("specificity").endswith("), n = 100")
 
 
+@pytest.mark.parametrize(
+    "role",
+    [{"split": "external", "source": "far", "role": "taught"}, {"split": "external", "source": "", "role": "chose"}],
+)
+def test_a_collection_of_which_a_share_taught_is_no_other_hospital(role: dict[str, Any]) -> None:
+    measured = {"split": "external", "source": "far", "role": "measured"}
+    for rows_of_data, names in (([measured], ["far"]), ([measured, role], [])):
+        told = EVIDENCE | {"data": EVIDENCE["data"] | {"rows": rows_of_data}}
+        assert [place.source for place in outlook(told, 0.5).elsewhere] == names
+    assert "external: far" in [place.named() for place in outlook(told, 0.5).places]
+
+
 def test_the_worst_and_the_best_place_are_named() -> None:
     found = outlook(EVIDENCE, 0.5)
     worst, best = found.worst("sensitivity"), found.best("sensitivity")

@@ -14,7 +14,7 @@ from secondread.errors import Busy, ImageError, ImageTooLarge
 from secondread.images import Image, Limits, decode, open_frames, whole_range
 from secondread.images import budget as module
 from secondread.images.budget import Budget
-from tests.phantoms import chest_phantom, dicom_bytes, encode
+from secondread.testing.phantoms import chest_phantom, dicom_bytes, encode
 
 PICTURE = chest_phantom((300, 400), random_state=0)
 DEEP = PICTURE.astype(np.uint16) * 250

@@ -6,7 +6,7 @@ import pytest
 import secondread.images
 from secondread.errors import NotAnImage, UnsupportedImage
 from secondread.images import Image, decode, decode_frames, encode_png, sniff, to_display
-from tests.phantoms import chest_phantom, dicom_bytes, encode
+from secondread.testing.phantoms import chest_phantom, dicom_bytes, encode
 
 GREY = chest_phantom((40, 56), random_state=0)
 

@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from secondread.errors import ImageError, NotAnImage
 from secondread.images import decode, deidentify
-from tests.phantoms import chest_phantom, dicom_bytes, encode
+from secondread.testing.phantoms import chest_phantom, dicom_bytes, encode
 
 KEY = b"k" * 32
 FILM = chest_phantom(96, random_state=0)

@@ -6,7 +6,7 @@ import pytest
 
 from secondread.errors import ImageError
 from secondread.images import encode_depth, encode_png, whole_range
-from tests.phantoms import chest_phantom, dicom_bytes, encode, without_preamble
+from secondread.testing.phantoms import chest_phantom, dicom_bytes, encode, without_preamble
 
 CT = np.random.default_rng(0).integers(0, 4096, (40, 50)).astype(np.uint16)
 CT[0, :2] = 0, 4095

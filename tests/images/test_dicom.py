@@ -23,7 +23,7 @@ from pydicom.uid import (
 
 from secondread.errors import ImageTooLarge, TruncatedImage, UnsupportedImage
 from secondread.images import Limits, decode, decode_frames
-from tests.phantoms import chest_phantom, dicom_bytes, encode, without_preamble
+from secondread.testing.phantoms import chest_phantom, dicom_bytes, encode, without_preamble
 
 GREY = chest_phantom((64, 80), random_state=0)
 DEEP = GREY.astype(np.uint16) * 16  # 12 bits

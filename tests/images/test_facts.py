@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from secondread.images import perceptual_hash, quantisation
-from tests.phantoms import chest_phantom, encode
+from secondread.testing.phantoms import chest_phantom, encode
 
 FILM = chest_phantom(96, random_state=0)
 

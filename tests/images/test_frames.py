@@ -14,7 +14,7 @@ from pydicom.uid import JPEGBaseline8Bit
 
 from secondread.errors import ImageTooLarge, TruncatedImage, UnsupportedImage
 from secondread.images import Frames, Image, Limits, decode, gdcm_process, open_frames, open_picture
-from tests.phantoms import encode
+from secondread.testing.phantoms import encode
 from tests.several import dicom_of, raster_of, stack
 
 FRAMES = stack(6, (), blank=())

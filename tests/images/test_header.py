@@ -3,7 +3,7 @@
 from pydicom.uid import CTImageStorage
 
 from secondread.images import decode
-from tests.phantoms import chest_phantom, dicom_bytes, encode
+from secondread.testing.phantoms import chest_phantom, dicom_bytes, encode
 
 FILM = chest_phantom(32, random_state=0)
 

@@ -10,7 +10,7 @@ from secondread.errors import TruncatedImage, UnsupportedImage
 from secondread.images import decode
 from secondread.images.jpeg import CODED, EOI, check_scans, frame_sizes, plain, segments
 from secondread.images.pillow import memory_of, memory_of_plain
-from tests.phantoms import chest_phantom, encode
+from secondread.testing.phantoms import chest_phantom, encode
 
 FILM = np.dstack([chest_phantom((60, 90), random_state=0)] * 3)
 FILES = {

@@ -8,8 +8,8 @@ import pytest
 
 from secondread.errors import ImageTooLarge, NotAnImage, TruncatedImage, UnsupportedImage
 from secondread.images import Limits, decode
+from secondread.testing.phantoms import chest_phantom, dicom_bytes, encode
 from tests.crafted import crafted_files, jpeg_of_scans, png_file, tiff_claiming, webp_canvas
-from tests.phantoms import chest_phantom, dicom_bytes, encode
 
 PICTURE = chest_phantom(64, random_state=0)
 

@@ -13,7 +13,7 @@ nib = pytest.importorskip("nibabel", reason="nibabel is not installed: the extra
 import secondread.images.nifti as nifti_module  # noqa: E402
 from secondread.errors import ImageError, ImageTooLarge, TruncatedImage, UnsupportedImage  # noqa: E402
 from secondread.images import Image, Limits, decode, deidentify, open_frames, sniff  # noqa: E402
-from tests.phantoms import brain_phantom  # noqa: E402
+from secondread.testing.phantoms import brain_phantom  # noqa: E402
 
 KEY = b"k" * 32
 N, SIDE = 7, 40

@@ -28,8 +28,8 @@ from pydicom.uid import (
 
 from secondread.errors import ImageError, TruncatedImage
 from secondread.images import Image, decode, deidentify, open_frames
+from secondread.testing.phantoms import chest_phantom, dicom_bytes, encode
 from tests.images.variants import VARIANTS
-from tests.phantoms import chest_phantom, dicom_bytes, encode
 
 KEY = b"k" * 32
 CANARY = "Zq7Canary"  # in no standard's words

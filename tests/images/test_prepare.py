@@ -10,7 +10,7 @@ import pytest
 from secondread.errors import BundleForeign
 from secondread.images import Halves, Image, PrepareSpec, decode, place_map, prepare
 from secondread.images.prepare import _half, _levels_of, _percentiles
-from tests.phantoms import brain_phantom, chest_phantom, dicom_bytes, encode
+from secondread.testing.phantoms import brain_phantom, chest_phantom, dicom_bytes, encode
 
 SPECS = {
     "squash": PrepareSpec(size=64),

@@ -11,8 +11,8 @@ from PIL import Image as PillowImage
 
 from secondread.errors import ImageTooLarge, TruncatedImage, UnsupportedImage
 from secondread.images import Limits, decode, decode_frames, sniff
+from secondread.testing.phantoms import chest_phantom, encode
 from tests.crafted import PNG_SIGNATURE, png_chunk, png_file
-from tests.phantoms import chest_phantom, encode
 
 GREY = chest_phantom((40, 56), random_state=0)
 RGB = np.dstack([GREY, GREY[::-1], GREY[:, ::-1]])

@@ -7,7 +7,7 @@ import pytest
 from pydicom.dataelem import DataElement
 
 from secondread.images.remembering import remembering
-from tests.phantoms import chest_phantom, dicom_bytes
+from secondread.testing.phantoms import chest_phantom, dicom_bytes
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pydicom.sr.codedict import codes
 
 from secondread.errors import ImageTooLarge
 from secondread.images import Image, decode, deidentify
-from tests.phantoms import chest_phantom, dicom_bytes, encode
+from secondread.testing.phantoms import chest_phantom, dicom_bytes, encode
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom's, of words that are none of the standard's
 FILM = chest_phantom(48, random_state=0)

@@ -34,7 +34,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from tests.phantoms import brain_phantom, chest_phantom, encode
+from secondread.testing.phantoms import brain_phantom, chest_phantom, encode
 
 GREY = chest_phantom((48, 64), random_state=0)
 SHARE = (GREY - float(GREY.min())) / float(GREY.max() - GREY.min())

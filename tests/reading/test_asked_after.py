@@ -1,11 +1,15 @@
 """A task that follows another is asked only where the other one's answer is not no."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
-from secondread.reading import Reader
-from tests.phantoms import brain_phantom
+from secondread.images import Limits
+from secondread.reading import Reader, load_named
+from secondread.reading import reader as reader_module
+from secondread.service import Readers
+from secondread.testing.phantoms import brain_phantom
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +36,8 @@ def test_it_is_not_asked_where_the_first_sees_nothing(reader: Reader) -> None:
 
 
 def test_between_the_thresholds_of_the_first_it_is_asked(reader: Reader) -> None:
-    first = reader._first
-    assert first is not None
+    assert reader._first is not None
+    first = reader._first()
     picture = brain_phantom(256, random_state=3)
     own, first.operating_point = first.operating_point, first.bundle.operating_point("triage")
     try:
@@ -43,3 +47,18 @@ def test_between_the_thresholds_of_the_first_it_is_asked(reader: Reader) -> None
         assert reader.read(picture).refusal is None
     finally:
         first.operating_point = own
+
+
+def test_the_first_tasks_network_is_loaded_once_for_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    real = reader_module.open_session
+    monkeypatch.setattr(
+        reader_module, "open_session", lambda path, **more: (opened.append(str(path)), real(path, **more))[1]
+    )
+    readers = Readers(limits=Limits(), parallel=1, load=partial(load_named, gate=False))
+    picture = brain_phantom(256, random_state=3)
+    assert str(readers.get("brain-tumour").read(picture).decision) == "negative"
+    refusal = readers.get("tumour-malignancy").read(picture).refusal
+    assert refusal is not None
+    assert refusal.code == "not_asked"
+    assert len(opened) == len(set(opened)) == 2

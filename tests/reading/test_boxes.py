@@ -12,8 +12,8 @@ from secondread.errors import BundleDamaged, BundleForeign
 from secondread.images import PrepareSpec
 from secondread.reading import Decision, Reader, drawn_from, with_boxes
 from secondread.stats.interval import Interval
+from secondread.testing.phantoms import dicom_bytes, encode
 from tests.boxed import POINTS, SIZE, boxed_bundle, boxed_network, spotted
-from tests.phantoms import dicom_bytes, encode
 
 SPOTS = ((48, 64, 255), (160, 144, 194))  # x, y, brightness of squares of 48 pixels, on the film of 256 × 256
 

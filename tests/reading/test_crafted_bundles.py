@@ -17,7 +17,7 @@ from secondread.errors import BundleDamaged, BundleError, BundleForeign
 from secondread.reading import Reader, list_bundles, load_bundle, load_gate, own_bundles, use_own_bundles
 from secondread.reading.onnx_file import check_network
 from secondread.reading.record import record_hash
-from tests.phantoms import chest_phantom, encode
+from secondread.testing.phantoms import chest_phantom, encode
 
 PAPER = load_bundle("tuberculosis/paper")
 MOST = 250_000_000  # bytes that a refusal may cost, ONNX Runtime among them

@@ -6,7 +6,7 @@ from secondread.errors import UnsupportedImage
 from secondread.images import decode
 from secondread.reading import Reader, load
 from secondread.tasks import MODALITIES, intent_said, modality_said, part_said
-from tests.phantoms import chest_phantom, dicom_bytes
+from secondread.testing.phantoms import chest_phantom, dicom_bytes
 
 NAME = "QUIX JANE"
 FILM = chest_phantom(128, random_state=1)

@@ -13,9 +13,9 @@ from secondread.images import Image
 from secondread.reading import Gate, Reader, load_bundle, load_gate, write_bundle, write_gate
 from secondread.reading.gate import Verdict
 from secondread.tasks import first_tasks, load_task
+from secondread.testing.phantoms import bone_phantom, brain_phantom, chest_phantom, encode
 from secondread.training.gate import Plan, finish_gate, train_gate
 from secondread.training.gate_data import gather
-from tests.phantoms import bone_phantom, brain_phantom, chest_phantom, encode
 
 pytestmark = pytest.mark.timeout(900)  # the fixture trains and exports a network: minutes where much runs beside it
 

@@ -13,10 +13,9 @@ from secondread.images import Image, Limits, decode
 from secondread.reading import Decision, Reader, Reading, load
 from secondread.reading.reader import decide
 from secondread.reading.sources import read_in_order
-from tests.phantoms import bone_phantom, brain_phantom, chest_phantom, dicom_bytes, encode
-from tests.trained import film
+from secondread.testing.phantoms import bone_phantom, brain_phantom, chest_phantom, dicom_bytes, encode, film
 
-MEANING = ["likelihood_ratio", "likelihood_ratio_measured", "local"]  # that evidence and a service add
+MEANING = ["likelihood_ratio", "likelihood_ratio_measured", "local", "next_step"]  # that evidence and a service add
 CONTRACT = [
     "path",
     "task",

@@ -15,7 +15,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 from secondread.errors import TruncatedImage
 from secondread.images import Image, Limits, decode, dicom, open_frames
 from secondread.reading import AutoReader, Reader, Reading, Refusal, Series, load, read_series, runs
-from tests.phantoms import chest_phantom, encode
+from secondread.testing.phantoms import chest_phantom, encode
 from tests.reading.test_reader import CONTRACT
 from tests.several import BLANK, BRAIN, bright_reader, dicom_of, picture, raster_of, slices_with_a_tumour, stack
 

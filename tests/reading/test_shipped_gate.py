@@ -11,8 +11,8 @@ from secondread.images import decode
 from secondread.reading import Reader, load, load_bundle, shipped_gate
 from secondread.reading.session import open_session
 from secondread.tasks import first_tasks, load_task
+from secondread.testing.phantoms import chest_phantom, dicom_bytes
 from secondread.training.gate_pictures import draw_outliers
-from tests.phantoms import chest_phantom, dicom_bytes
 
 TASKS = first_tasks()
 N = 20  # real pictures of each task, from its validation split

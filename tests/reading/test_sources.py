@@ -13,7 +13,7 @@ from secondread.errors import CannotOpen
 from secondread.images import Limits
 from secondread.images.raster import is_picture
 from secondread.reading import Reader
-from tests.phantoms import chest_phantom, dicom_bytes, encode
+from secondread.testing.phantoms import chest_phantom, dicom_bytes, encode
 
 FILM = chest_phantom((150, 128), random_state=3, lesion=True)
 

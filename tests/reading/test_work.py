@@ -10,7 +10,7 @@ import simplejpeg
 
 from secondread.images import raster
 from secondread.reading import Reader, heatmap
-from tests.phantoms import chest_phantom, encode
+from secondread.testing.phantoms import chest_phantom, encode
 
 
 class Counted:

@@ -120,7 +120,7 @@ def _flattery(bundle: Bundle) -> str:
     return (
         f"Validation chose {listed}; each choice flatters what is seen on validation images, the promises with it, and "
         "how much all of them do together was not measured: that takes every run anew on other validation images. "
-        "`docs/leaderboard.md` has what the choice among its models does."
+        "`docs/reference/leaderboard.md` has what the choice among its models does."
     )
 
 

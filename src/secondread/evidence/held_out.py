@@ -1,6 +1,6 @@
 """What a bundle does at hospitals it had not seen: recipes trained without one, and collections that taught nothing."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -180,12 +180,16 @@ def _external(evidence: Mapping[str, Any]) -> list[Elsewhere]:
     return found
 
 
+def had_a_say(evidence: Mapping[str, Any], split: str, sources: Collection[str]) -> bool:
+    """Whether other images of one of these sources, or unnamed ones of this split, taught or chose."""
+    rows = [row for row in evidence.get("data", {}).get("rows", []) if row["role"] != "measured"]
+    return any(row["source"] in sources if row["source"] else row["split"] == split for row in rows)
+
+
 def _unseen(evidence: Mapping[str, Any], split: str, source: str) -> bool:
     """Whether nothing of it taught or chose, as far as the evidence knows; a source that is not named may have."""
     rows = [row for row in evidence["data"].get("rows", []) if row["role"] != "measured"]
-    if any(row["split"] == split and row["source"] in ("", source) for row in rows):
-        return False
-    if any(row["source"] and row["source"] == source for row in rows):
+    if had_a_say(evidence, split, [source]):
         return False
     apart = split.startswith("external")
     if not rows or not all(row["source"] for row in rows):

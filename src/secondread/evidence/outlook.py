@@ -5,11 +5,12 @@ The places are the hospitals of the evidence: those kept apart from training fir
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
 from secondread.evidence.evidence import FEW, Scored
+from secondread.evidence.held_out import had_a_say
 from secondread.evidence.measured import rates_at_threshold, read_predictions
 from secondread.reading import Bundle, OperatingPoint
 from secondread.stats.interval import Interval
@@ -30,11 +31,12 @@ class Place:
     specificity: Interval
     n_positive: int
     n_negative: int
+    known: bool = False  # other images of it taught or chose, as a share of a collection of one label does
 
     @property
     def elsewhere(self) -> bool:
         """Whether nothing was learnt or chosen at this hospital."""
-        return self.split.startswith("external")
+        return self.split.startswith("external") and not self.known
 
     def n(self, measure: Measure) -> int:
         """How many images the measure rests on."""
@@ -122,7 +124,8 @@ def outlook(evidence: Mapping[str, Any] | None, threshold: float, low: float | N
     """
     results = (evidence or {}).get("results", {})
     found = [place for name, table in results.items() for place in _places(evidence or {}, name, table, threshold, low)]
-    return Outlook(tuple(sorted(found, key=lambda place: not place.elsewhere)))  # a stable sort
+    known = [replace(place, known=had_a_say(evidence or {}, place.split, [place.source])) for place in found]
+    return Outlook(tuple(sorted(known, key=lambda place: not place.elsewhere)))  # a stable sort
 
 
 def series_outlook(evidence: Mapping[str, Any] | None) -> Outlook:
@@ -136,7 +139,8 @@ def series_outlook(evidence: Mapping[str, Any] | None) -> Outlook:
         well = well if well["n"] else rates["specificity_lesion_free"]
         intervals = (Interval.from_dict(ill), Interval.from_dict(well))
         source = ", ".join(table["sources"])
-        found.append(Place(split, source, *intervals, n_positive=int(ill["n"]), n_negative=int(well["n"])))
+        known = had_a_say(evidence or {}, split, table["sources"])
+        found.append(Place(split, source, *intervals, n_positive=int(ill["n"]), n_negative=int(well["n"]), known=known))
     return Outlook(tuple(sorted(found, key=lambda place: not place.elsewhere)), of_series=True)
 
 

@@ -80,14 +80,14 @@ def curves_plot(history: Sequence[dict[str, Any]], *, best_epoch: int, title: st
     right = axes.twinx()
     right.plot(epochs, [line["val_auc"] for line in history], color=POSITIVE, label="validation AUC")
     right.set(ylim=(0.4, 1), ylabel="ROC AUC")
-    axes.axvline(best_epoch, color=THRESHOLD, ls="--", lw=1)
-    lines = axes.get_lines()[:2] + right.get_lines()
+    axes.axvline(best_epoch, color=THRESHOLD, ls="--", lw=1, label=f"best epoch: {best_epoch}")
+    lines = axes.get_lines() + right.get_lines()
     axes.legend(
         lines,
         [line.get_label() for line in lines],
         loc="upper center",
         bbox_to_anchor=(0.5, -0.14),
-        ncol=3,
+        ncol=4,
         frameon=False,
     )
     return as_png(figure)

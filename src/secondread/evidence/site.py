@@ -42,15 +42,16 @@ class SiteScores:
     groups: tuple[str, ...] | None  # (n,)
 
 
-def read_site_scores(path: Path, *, record: Mapping[str, Any], bundle_id: str) -> SiteScores:
+def read_site_scores(path: Path, *, record: Mapping[str, Any], bundle_id: str, data: bytes | None = None) -> SiteScores:
     """The table at `path`: comma, semicolon or tab, UTF-8; `outcome` (0, 1) and `logit`, `probability` or `score`.
 
     A probability, as `secondread read --json` gives it, is turned back into the network's logit by the calibration in
     `record`. `group` or `patient` says which images belong together (an empty cell: the image stands alone); with
     `bundle`, every row must be of `bundle_id`. Raises CannotOpen, or DataInvalid with the line's number, also where a
     class has less than 10 images.
+    data: the table's bytes, where they are at hand; `path` then only names it.
     """
-    data, lines, scores, column = _scored_lines(path, bundle_id, outcomes=True)
+    data, lines, scores, column = _scored_lines(path, bundle_id, outcomes=True, data=data)
     y_true = np.array([_outcome(cells["outcome"], number, path) for number, cells in lines], dtype=bool)
     _check_classes(y_true, path)
     logits = scores if column == "logit" else Calibration.from_record(record).undo(scores)
@@ -70,11 +71,11 @@ def read_unlabelled_scores(
 
 
 def _scored_lines(
-    path: Path, bundle_id: str, *, outcomes: bool
+    path: Path, bundle_id: str, *, outcomes: bool, data: bytes | None = None
 ) -> tuple[bytes, list[tuple[int, dict[str, str]]], np.ndarray, str]:
     """The file's bytes, its lines, their scores, and the column that these are of."""
     try:
-        data = path.read_bytes()
+        data = path.read_bytes() if data is None else data
     except OSError as error:
         raise CannotOpen(f"cannot read '{path}': {error.strerror}; give the CSV file of scores") from error
     lines = _lines(data, path, outcomes=outcomes)

@@ -90,7 +90,7 @@ def moved_thresholds(bundle: Bundle, site: Unlabelled, *, prevalence: float) -> 
     home = Scored.of(measured_predictions(bundle, _SPLIT))
     if len(set(home.y_true.tolist())) < 2:
         raise UsageError(f"{bundle.id} has no evidence of both classes in the split '{_SPLIT}'; evaluate it first")
-    return {
+    moved = {
         point.name: matched_threshold(
             site.probabilities,
             positives=home.probabilities[home.y_true],
@@ -101,6 +101,14 @@ def moved_thresholds(bundle: Bundle, site: Unlabelled, *, prevalence: float) -> 
         for point in bundle.operating_points.values()
         if point.low is None
     }
+    if not moved:
+        raise UsageError(f"every operating point of {bundle.id} is a band, and only a single threshold can be moved")
+    return moved
+
+
+def moved_default(points: Mapping[str, Any]) -> str:
+    """Of the points that were moved, the one that decides where the bundle's own is a band: screening, or the first."""
+    return "screening" if "screening" in points else next(iter(points))
 
 
 def moved_record(
@@ -124,8 +132,8 @@ def moved_record(
             "sensitivity": unknown,
             "specificity": unknown,
         }
-    low, high = (points[key]["threshold"] for key in ("screening", "confirm"))
-    if "triage" in record["operating_points"] and low < high:
+    low, high = (points[key]["threshold"] if key in points else None for key in ("screening", "confirm"))
+    if "triage" in record["operating_points"] and low is not None and high is not None and low < high:
         points["triage"] = points["confirm"] | {"low": low, "high": high}
     default = record["default_operating_point"]
     fitted = {key: value for key, value in record.items() if key not in ("sha256", "format", "version", "series")}
@@ -134,7 +142,7 @@ def moved_record(
         "name": name,
         "created": date,
         "operating_points": points,
-        "default_operating_point": default if default in points else "screening",
+        "default_operating_point": default if default in points else moved_default(points),
         "recalibrated_from": {
             "bundle": bundle.id,
             "sha256": record["sha256"],

@@ -77,11 +77,15 @@ def grey_in_depth(ds: Dataset, stored: np.ndarray, frame: int, *, reuse: bool = 
         start, end, _ = ends_of(inside)
         first, last = np.sort(_modality(facts, np.array([start, end])).astype(np.float64))
         centre, width = float(first + last) / 2, float(last - first)
-    unit = text(ds, "RescaleType") or ("HU" if text(ds, "Modality") == "CT" else "")
-    unit = "" if unit == "US" else unit[:8]  # unspecified
     black, white = (high, low) if inverted else (low, high)
     pixels = _of_each_value(levels, stored, lowest, highest, reuse=reuse)
-    return Depth(pixels, black, white, centre, width, unit)
+    return Depth(pixels, black, white, centre, width, unit_of(ds))
+
+
+def unit_of(ds: Dataset) -> str:
+    """Of the values after the modality LUT, as 'HU'; empty where the file does not say."""
+    unit = text(ds, "RescaleType") or ("HU" if text(ds, "Modality") == "CT" else "")
+    return "" if unit == "US" else unit[:8]  # unspecified
 
 
 def _of_each_value(

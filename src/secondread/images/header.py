@@ -7,15 +7,23 @@ where two ways of laying them out remain, which of them gives a picture and whic
 import re
 import struct
 from contextlib import suppress
-from typing import NamedTuple
 
 import numpy as np
 import pydicom.uid as uids
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate, get_frame, parse_basic_offsets, parse_fragments
+from pydicom.encaps import encapsulate
 
 from secondread.errors import TruncatedImage, UnsupportedImage
-from secondread.images.jpeg import frame_facts
+from secondread.images.streams import (
+    ITEM,
+    MAX_FRAGMENTS,
+    OTHER_STREAMS,
+    Stream,
+    first_stream,
+    mend_table,
+    recognised,
+    streams_in,
+)
 from secondread.tasks import N_
 
 NATIVE = (
@@ -23,20 +31,6 @@ NATIVE = (
     uids.ExplicitVRLittleEndian,
     uids.DeflatedExplicitVRLittleEndian,
     uids.ExplicitVRBigEndian,
-)
-_ITEM = b"\xfe\xff\x00\xe0"
-_J2K = b"\xff\x4f\xff\x51"
-_JPEG_LS = (uids.JPEGLSLossless, uids.JPEGLSNearLossless)
-_JPEG_2000 = (uids.JPEG2000Lossless, uids.JPEG2000, uids.HTJ2KLossless, uids.HTJ2KLosslessRPCL, uids.HTJ2K)
-_JPEG_LOSSLESS = (uids.JPEGLosslessSV1, uids.JPEGLossless)
-_OTHER_STREAMS = (  # what a frame begins with, and what it then is
-    (b"\xff\x0a", "JPEG XL"),
-    (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
-    (b"\x89PNG", "PNG"),
-    (b"GIF8", "GIF"),
-    (b"\x00\x00\x01\xb3", "MPEG video"),
-    (b"\x00\x00\x01\x00", "MPEG video"),
-    (b"\x00\x00\x00\x01", "H.264 or H.265 video"),
 )
 _GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_PARTIAL_422", "YBR_ICT", "YBR_RCT")
@@ -49,16 +43,6 @@ _UNSIGNED = N_("the header does not say whether values are signed: read as unsig
 _SIGNED = N_("the header does not say whether values are signed: read as signed")
 _OTHER_NUMBER = N_("the header does not say truly how many frames there are: as many are read as the pixels hold")
 _MORE = N_("the file holds more pixels than its header speaks of: the rest is not read")
-_MAX_FRAGMENTS = 65_536
-
-
-class _Stream(NamedTuple):
-    """What a compressed frame says of itself."""
-
-    syntaxes: tuple[uids.UID, ...]  # those it fits; the first is taken where the header names none of them
-    precision: int  # bits of a value; 0 where it does not say
-    samples: int  # 0 where it does not say
-    signed: bool | None = None  # None where it does not say
 
 
 def settle(ds: Dataset) -> tuple[str, ...]:
@@ -116,18 +100,18 @@ def aligned(stored: np.ndarray, ds: Dataset) -> tuple[np.ndarray, tuple[str, ...
     return up, tuple(notes)
 
 
-def _settle_compression(ds: Dataset, notes: list[str]) -> _Stream | None:
+def _settle_compression(ds: Dataset, notes: list[str]) -> Stream | None:
     """Transfer syntax after the stream's own signature (PS3.5 annex A.4); None where the values are uncompressed."""
     syntax, data = ds.file_meta.TransferSyntaxUID, ds.PixelData
-    in_pieces = data[:4] == _ITEM
+    in_pieces = data[:4] == ITEM
     if isinstance(data, memoryview) and (in_pieces or _bare(ds, data)):
         data = ds.PixelData = bytes(data)  # what unpacks it knows no views
     if in_pieces:
-        _mend_table(ds)
-    stream = _first_stream(ds) if in_pieces else bytes(data[:65_536])
-    found = _recognised(stream) if in_pieces or _bare(ds, data) else None
+        mend_table(ds)
+    stream = first_stream(ds, _whole(ds, "NumberOfFrames") or 1) if in_pieces else bytes(data[:65_536])
+    found = recognised(stream) if in_pieces or _bare(ds, data) else None
     if found is None:
-        other = next((what for start, what in _OTHER_STREAMS if stream.startswith(start)), None)
+        other = next((what for start, what in OTHER_STREAMS if stream.startswith(start)), None)
         if other and (in_pieces or not _fits(ds, len(data))):
             raise UnsupportedImage(f"the DICOM file holds {other}, which is not read here; send it uncompressed")
     if not in_pieces and found is None:
@@ -158,53 +142,15 @@ def _bare(ds: Dataset, data: bytes | memoryview) -> bool:
     return data[:2] in (b"\xff\xd8", b"\xff\x4f") and not _fits(ds, len(data))
 
 
-def _first_stream(ds: Dataset) -> bytes:
-    frames = _whole(ds, "NumberOfFrames") or 1
-    offsets = None
-    if "ExtendedOffsetTable" in ds and "ExtendedOffsetTableLengths" in ds:
-        offsets = (ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths)
-    try:
-        return get_frame(ds.PixelData, 0, number_of_frames=frames, extended_offsets=offsets)
-    except (ValueError, IndexError, struct.error):
-        return b""  # damage is named where the frame is decoded
-
-
-def _mend_table(ds: Dataset) -> None:
-    """Take out a basic offset table (PS3.5 annex A.4) that does not point to fragments: frames would be mixed up."""
-    data = ds.PixelData
-    if data.count(_ITEM) > _MAX_FRAGMENTS:
-        return
-    try:
-        table = parse_basic_offsets(data)
-        length = 8 + int.from_bytes(data[4:8], "little")  # of the table with its item
-        places = set(parse_fragments(data[length:])[1])
-    except (ValueError, IndexError, struct.error):
-        return  # damage is named where the frame is decoded
-    if table and (table[0] or len(set(table)) < len(table) or not set(table) <= places):
-        ds.PixelData = data[:4] + bytes(4) + data[length:]
-        ds["PixelData"].VR = "OB"
-
-
-def _settle_streams(ds: Dataset, stream: _Stream, notes: list[str]) -> None:
+def _settle_streams(ds: Dataset, stream: Stream, notes: list[str]) -> None:
     """NumberOfFrames of compressed pixels: never fewer than they hold, else some would go unread and unmentioned."""
     there = 1
     if "ExtendedOffsetTable" in ds:
         there = len(ds.ExtendedOffsetTable) // 8
-    elif ds.PixelData.count(_ITEM) <= _MAX_FRAGMENTS:  # of more the frames are refused (codecs.py)
+    elif ds.PixelData.count(ITEM) <= MAX_FRAGMENTS:  # of more the frames are refused (codecs.py)
         with suppress(ValueError, IndexError, struct.error):
-            there = _streams_in(ds.PixelData, stream)
+            there = streams_in(ds.PixelData, stream)
     _set_frames(ds, max(_whole(ds, "NumberOfFrames") or 0, there, 1), notes)
-
-
-def _streams_in(data: bytes, stream: _Stream) -> int:
-    """How many frames the fragments hold, by the offset table or by how each of them begins."""
-    if table := parse_basic_offsets(data):
-        return len(table)
-    n, places = parse_fragments(data[8:])
-    if stream.syntaxes[0] == uids.RLELossless:
-        return n  # each frame is one fragment (PS3.5 annex G.2)
-    start = _J2K if stream.syntaxes[0] in _JPEG_2000 else b"\xff\xd8\xff"
-    return sum(data.startswith(start, 16 + place) for place in places)
 
 
 def _agrees(ds: Dataset) -> bool:
@@ -262,31 +208,7 @@ def _set_frames(ds: Dataset, n: int, notes: list[str]) -> None:
     ds.NumberOfFrames = n
 
 
-def _recognised(stream: bytes) -> _Stream | None:
-    start = stream.find(_J2K, 0, 256)
-    if start >= 0 and len(stream) >= start + 43:
-        (samples,) = struct.unpack_from(">H", stream, start + 40)
-        high_throughput = b"\xff\x50" in stream[start : start + 200]  # a CAP marker (T.814)
-        syntaxes = _JPEG_2000[2:] if high_throughput else _JPEG_2000[:2]
-        depth = stream[start + 42]  # its highest bit is the sign
-        return _Stream(syntaxes, (depth & 0x7F) + 1, samples, bool(depth & 0x80))
-    for marker, precision, samples in frame_facts(stream):
-        if marker == 0xF7:
-            return _Stream(_JPEG_LS, precision, samples)
-        if marker in (0xC3, 0xC7):
-            return _Stream(_JPEG_LOSSLESS, precision, samples)
-        if precision > 8:
-            return _Stream((uids.JPEGExtended12Bit,), precision, samples)
-        return _Stream((uids.JPEGBaseline8Bit, uids.JPEGExtended12Bit), precision, samples)
-    if len(stream) > 64:
-        offsets = struct.unpack_from("<16I", stream)  # of run lengths (PS3.5 annex G.5)
-        n, rest = offsets[0], offsets[1:]
-        if 1 <= n <= 15 and rest[0] == 64 and not any(rest[n:]) and list(rest[:n]) == sorted(rest[:n]):
-            return _Stream((uids.RLELossless,), 0, 0)
-    return None
-
-
-def _settle_photometric(ds: Dataset, stream: _Stream | None, notes: list[str]) -> None:
+def _settle_photometric(ds: Dataset, stream: Stream | None, notes: list[str]) -> None:
     """PhotometricInterpretation and SamplesPerPixel, that fit one another and the pixels (PS3.3 C.7.6.3.1.2)."""
     said = str(ds.get("PhotometricInterpretation") or "").strip()
     kind = said if said in _KNOWN.values() else _KNOWN.get(re.sub(r"[^A-Z0-9]", "", said.upper()), "")
@@ -319,7 +241,7 @@ def _settle_photometric(ds: Dataset, stream: _Stream | None, notes: list[str]) -
     _set(ds, "PhotometricInterpretation", kind)
 
 
-def _counted_samples(ds: Dataset, stream: _Stream | None, wanted: int | None) -> int | None:
+def _counted_samples(ds: Dataset, stream: Stream | None, wanted: int | None) -> int | None:
     """1 or 3, as the compressed stream or the length of the pixel data says; `wanted` where both are silent."""
     if stream is not None and stream.samples:
         return stream.samples if stream.samples in (1, 3) else None
@@ -351,7 +273,7 @@ def _silent_photometric(ds: Dataset, samples: int) -> str:
     )
 
 
-def _settle_bits(ds: Dataset, stream: _Stream | None, notes: list[str]) -> None:
+def _settle_bits(ds: Dataset, stream: Stream | None, notes: list[str]) -> None:
     allocated, bits, high = (_whole(ds, key) for key in ("BitsAllocated", "BitsStored", "HighBit"))
     if stream is not None and stream.precision:
         container = 8 if stream.precision <= 8 else 16 if stream.precision <= 16 else 32
@@ -398,7 +320,7 @@ def _allocated_by_length(ds: Dataset, allocated: int | None, bits: int | None) -
     raise UnsupportedImage("the DICOM header does not say how many bits a value takes; export the image again")
 
 
-def _settle_planes(ds: Dataset, stream: _Stream | None, notes: list[str]) -> None:
+def _settle_planes(ds: Dataset, stream: Stream | None, notes: list[str]) -> None:
     ds.PlanarConfiguration = 0
     if stream is not None or ds.file_meta.TransferSyntaxUID not in NATIVE or int(ds.BitsAllocated) not in (8, 16):
         return  # a compressed stream says itself how its colours lie
@@ -413,7 +335,7 @@ def _settle_planes(ds: Dataset, stream: _Stream | None, notes: list[str]) -> Non
     notes.append(_BY_PLANE if other < one else _BY_PIXEL)
 
 
-def _settle_sign(ds: Dataset, stream: _Stream | None, notes: list[str]) -> None:
+def _settle_sign(ds: Dataset, stream: Stream | None, notes: list[str]) -> None:
     ds.PixelRepresentation = 0
     if int(ds.SamplesPerPixel) > 1 or (int(ds.BitsStored) <= 8 and stream is not None):
         notes.append(_UNSIGNED)

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from secondread.errors import ImageTooLarge
-from secondread.images.values import Values
-from secondread.images.white import white_of
+from secondread.images.arrays import of_array
 
 
 @dataclass(frozen=True)
@@ -127,27 +126,13 @@ class Image:
 
     @classmethod
     def from_array(cls, array: np.ndarray) -> "Image":
-        """An image of an array: uint8 or uint16, (height, width), (height, width, 1) or (height, width, 3) RGB.
+        """An image of an array in which bright means bright, read as the file that holds the same picture would be.
 
-        Floats are taken as 0–1. White of uint16 is found as for files (see `white_of`), and a note says so.
-        Raises TypeError or ValueError for anything else: that is a programmer's mistake.
+        (height, width), (height, width, 1), (height, width, 3) RGB or (height, width, 4) RGBA, over black. uint8, white
+        is 255; uint16, white is found as for files (see `white_of`); bool, white is True; float in 0 to 1, white is 1.
+        Raises TypeError or ValueError for anything else, as it could be meant in two ways: a programmer's mistake.
         """
-        array = np.asarray(array)
-        if array.ndim == 3 and array.shape[2] == 1:
-            array = array[:, :, 0]
-        if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3) or 0 in array.shape:
-            raise ValueError(f"an image array is (height, width) or (height, width, 3), not {array.shape}")
-        full_scale, notes = 255, tuple[str, ...]()
-        if array.dtype == np.uint16:
-            full_scale, notes = white_of(Values(array))
-            array = np.minimum(array, np.uint16(full_scale))
-        elif array.dtype.kind == "f":
-            if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
-                raise ValueError("a float image array must lie in 0 to 1")
-            array, full_scale = np.round(array * 65535).astype(np.uint16), 65535
-        if array.dtype not in (np.uint8, np.uint16):
-            raise TypeError(f"an image array is uint8, uint16 or float in 0 to 1, not {array.dtype}")
-        return cls(np.ascontiguousarray(array), full_scale, "array", bit_depth=8 * array.itemsize, notes=notes)
+        return cls(**of_array(np.asarray(array)))
 
 
 @dataclass(frozen=True, eq=False)

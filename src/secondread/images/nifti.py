@@ -37,6 +37,7 @@ _PLANES = {
     0: ((2, -1), (1, -1), 1),  # sagittal: head at the top, front at the left, from left to right
 }
 _THICKER = 1.2  # times the other sides of a voxel: the direction in which slices were taken
+_MILLIMETRES = {1: 1000.0, 2: 1.0, 3: 0.001}  # code of the unit of space → how many of it; 0 says nothing
 _SQUARE = 1.1  # up to this, pixels count as square
 _MOST_STRETCH = 8.0
 _SAMPLED = 24  # slices that the window is worked out of
@@ -91,6 +92,34 @@ def open_nifti_frames(data: bytes, *, limits: Limits) -> Frames:
         return Image(pixels, _FULL, "NIfTI", bit_depth=bits, frame=index, n_frames=n, notes=notes)
 
     return Frames(n, frame)
+
+
+def plane_of_nifti(
+    data: bytes, *, limits: Limits
+) -> tuple[tuple[float, float] | None, tuple[np.ndarray, np.ndarray] | None]:
+    """Of the slices as they are shown: millimetres between rows and between columns, and where both go in the body.
+
+    None where the file does not say: its unit, or how it lies. Directions as DICOM has them: left, back, head.
+    Raises as `open_nifti_frames`.
+    """
+    volume = _open(data, limits)
+    _, rows, columns, _ = _layout(volume)
+    spacing, shape = _spacing(volume), volume.voxels.shape
+    high, wide = spacing[rows[0]], spacing[columns[0]]
+    size = _squared_size((shape[rows[0]], shape[columns[0]]), high / wide)
+    unit = _MILLIMETRES.get(int(volume.header["xyzt_units"]) & 7)
+    known = volume.affine is not None or bool(np.all(volume.header["pixdim"][1:4] > 0))
+    between = None
+    if unit is not None and known:
+        between = (
+            float(unit * high * shape[rows[0]] / size[0]),
+            float(unit * wide * shape[columns[0]] / size[1]),
+        )
+    if volume.affine is None:
+        return between, None
+    to_dicom = volume.affine[:3, :3] * np.array([[-1.0], [-1.0], [1.0]])  # from right, front, head
+    along = [to_dicom[:, axis] * (-1 if turned else 1) for axis, turned in (columns, rows)]
+    return between, (along[0], along[1])
 
 
 def clean_nifti(data: bytes, limits: Limits) -> bytes:
@@ -285,12 +314,19 @@ def _grey(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 def _squared(pixels: np.ndarray, ratio: float, limits: Limits) -> np.ndarray:
     """With square pixels. ratio: height of a pixel by its width."""
-    if 1 / _SQUARE <= ratio <= _SQUARE or not 1 / _MOST_STRETCH <= ratio <= _MOST_STRETCH:
+    height, width = _squared_size(pixels.shape, ratio)
+    if (height, width) == pixels.shape:
         return pixels
-    height, width = pixels.shape
-    size = (width, round(height * ratio)) if ratio > 1 else (round(width / ratio), height)
-    limits.check_size(*size)
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR))
+    limits.check_size(width, height)
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def _squared_size(shape: tuple[int, ...], ratio: float) -> tuple[int, int]:
+    """Rows and columns of a picture once its pixels are square."""
+    height, width = shape
+    if 1 / _SQUARE <= ratio <= _SQUARE or not 1 / _MOST_STRETCH <= ratio <= _MOST_STRETCH:
+        return height, width
+    return (round(height * ratio), width) if ratio > 1 else (height, round(width / ratio))
 
 
 def _notes(volume: _Volume) -> tuple[str, ...]:

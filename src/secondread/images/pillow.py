@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from secondread.images.arrays import SEEN_THROUGH
 from secondread.images.jpeg import Plain, frame_facts
 from secondread.images.values import Values, mapped
 from secondread.images.white import ends_of, white_of
@@ -154,4 +155,4 @@ def _without_alpha(picture: Any) -> Taken:
         return np.asarray(rgba.convert(plain))
 
     pixels = _filled(picture, flat)
-    return pixels, 255, ("transparent parts are shown black",) if seen_through else ()
+    return pixels, 255, (SEEN_THROUGH,) if seen_through else ()

@@ -43,6 +43,12 @@ def encode_png(pixels: np.ndarray) -> bytes:
     return cv2.imencode(".png", pixels, fast)[1].tobytes()
 
 
+def encode_jpeg(pixels: np.ndarray) -> bytes:
+    """uint8 (height, width) or (height, width, 3) RGB as a JPEG file: a tenth of a PNG, to look at."""
+    order = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels
+    return cv2.imencode(".jpg", order, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+
+
 def encode_depth(depth: Depth, *, longest_side: int) -> bytes:
     """A PNG whose red is the upper and green the lower byte of each level: what a browser can take apart exactly.
 

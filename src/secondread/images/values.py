@@ -100,7 +100,9 @@ class Values:
         self.dtype = np.dtype(dtype) if whole is None else whole.dtype
         self._padding = padding
         if whole is not None and whole.dtype.kind != "f":
-            self.low, self.high, self.n = whole.min(), whole.max(), whole.size
+            pieces = pieces_of(whole) if whole.flags.c_contiguous else (whole,)  # each is gone through while it is near
+            lows, highs = zip(*((piece.min(), piece.max()) for piece in pieces), strict=True)
+            self.low, self.high, self.n = min(lows), max(highs), whole.size
             if padding is None or padding[1] < self.low or padding[0] > self.high:
                 self._padding = None
                 return

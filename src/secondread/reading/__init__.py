@@ -1,6 +1,6 @@
 """From an image to a reading: bundle, gate, model, heat map."""
 
-from secondread.reading.auto import AutoReader, load, load_named
+from secondread.reading.auto import AutoReader, load, load_named, read
 from secondread.reading.bundle import (
     Bundle,
     add_card,
@@ -12,7 +12,13 @@ from secondread.reading.bundle import (
 from secondread.reading.findings import Finding, Findings, drawn_from, with_boxes
 from secondread.reading.gate import Gate, check_image, load_gate, shipped_gate, write_gate
 from secondread.reading.heatmap import HeatMap, Region, drawn_over, overlay_of, regions_of
-from secondread.reading.lookup import default_bundles, list_bundles, own_folder, use_own_bundles
+from secondread.reading.lookup import (
+    default_bundles,
+    extension_folders,
+    list_bundles,
+    own_folder,
+    use_own_bundles,
+)
 from secondread.reading.operating_point import SERIES, Combination, OperatingPoint, SeriesPoint
 from secondread.reading.own import OwnBundles, own_bundles
 from secondread.reading.reader import Reader, decide
@@ -45,6 +51,7 @@ __all__ = [
     "default_bundles",
     "drawn_from",
     "drawn_over",
+    "extension_folders",
     "list_bundles",
     "load",
     "load_bundle",
@@ -54,6 +61,7 @@ __all__ = [
     "overlay_of",
     "own_bundles",
     "own_folder",
+    "read",
     "read_series",
     "regions_of",
     "runs",

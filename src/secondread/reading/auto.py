@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from secondread.errors import ImageError
@@ -11,8 +12,8 @@ from secondread.images import Frames, Image, Limits
 from secondread.images.steps import step
 from secondread.reading.bundle import named_bundle
 from secondread.reading.gate import Verdict, shipped_gate
-from secondread.reading.lookup import default_bundles
-from secondread.reading.reader import Reader, alone
+from secondread.reading.lookup import SHIPPED, default_bundles, folder_of
+from secondread.reading.reader import Reader, alone, shown_small
 from secondread.reading.reading import Reading, Refusal
 from secondread.reading.series import read_series
 from secondread.reading.sources import DEFAULT_LIMITS, Source, open_source, read_in_order
@@ -35,6 +36,26 @@ def load(
     if str(reference) == "auto":
         return AutoReader(operating_point=operating_point, limits=limits, gate=gate)
     return Reader.load(reference, operating_point=operating_point, limits=limits, gate=gate)
+
+
+def read(
+    source: Source, bundle: str | Path = "auto", *, operating_point: str | None = None, frame: int | None = None
+) -> Reading:
+    """One image's answer: `load(bundle).read(source)`, where readers that come with the package are kept for the next.
+
+    bundle: as of `load`. For many images, or for one of your own bundles again and again, keep a reader yourself.
+    Raises as `load` and `Reader.read`.
+    """
+    folder = None if str(bundle) == "auto" else folder_of(str(bundle))
+    comes_along = str(bundle) == "auto" or (folder is not None and folder.is_relative_to(SHIPPED))
+    reader = _kept(folder) if comes_along else load(bundle)
+    return reader.read(source, operating_point=operating_point, frame=frame)
+
+
+@cache
+def _kept(folder: Path | None) -> "Reader | AutoReader":
+    """None: 'auto'."""
+    return load("auto" if folder is None else folder)
 
 
 def load_named(
@@ -64,7 +85,12 @@ class AutoReader:
         self._reader_of = reader_of
 
     def read(
-        self, source: Source, *, operating_point: str | None = None, frame: int | None = None, keep_image: bool = False
+        self,
+        source: Source,
+        *,
+        operating_point: str | None = None,
+        frame: int | None = None,
+        keep_image: bool | None = None,
     ) -> Reading:
         """As Reader.read; refused with 'task_unknown' where the file does not say what it shows.
 
@@ -122,14 +148,18 @@ class AutoReader:
         verdict: Verdict | None,
         operating_point: str | None,
         started: float,
-        keep_image: bool,
+        keep_image: bool | None,
     ) -> Reading:
         if reader is None:
             elapsed = time.perf_counter() - started
             learned = None if verdict is None else shipped_gate()
             seen = None if learned is None or verdict is None else learned.way_up(verdict)
             return Reading(
-                None, refusal=seen or _task_unknown(image), elapsed=elapsed, image=image if keep_image else None
+                None,
+                refusal=seen or _task_unknown(image),
+                elapsed=elapsed,
+                image=image if keep_image else None,
+                small=shown_small(image) if keep_image is None else None,
             )
         point = reader.bundle.operating_point(operating_point or self._operating_point)
         return reader._read_image(image, point, started, keep_image, verdict)
@@ -140,7 +170,7 @@ class AutoReader:
         *,
         operating_point: str | None = None,
         frame: int | None = None,
-        keep_image: bool = False,
+        keep_image: bool | None = False,
         workers: int | None = None,
     ) -> Iterator[Reading]:
         """As Reader.read_many."""

@@ -246,6 +246,12 @@ class Bundle:
         path = self.folder / _CARD
         return read_bytes(path, most=MOST_TEXT).decode("utf-8", "replace") if path.is_file() else ""
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: operating points and measures on bars, and the ROC curve."""
+        from secondread.reading.notebook import bundle_html
+
+        return bundle_html(self)
+
 
 def named_bundle(name: str) -> Bundle:
     """As `load_bundle`, of names alone: a path is none, so what a request says may be given as it came.

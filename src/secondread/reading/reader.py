@@ -1,6 +1,7 @@
 """A loaded bundle: a path, bytes, an array or an image in, a reading out; many of them on all cores, in order."""
 
 import copy
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -18,6 +19,7 @@ from secondread.images import (
 )
 from secondread.images.steps import step
 from secondread.reading.bundle import Bundle, load_bundle
+from secondread.reading.estimator import Refused, classes_of, probabilities_of, tags
 from secondread.reading.findings import Findings, findings_of
 from secondread.reading.gate import Gate, Verdict, check_image, check_prepared, header_warnings, shipped_gate
 from secondread.reading.heatmap import HeatMap
@@ -43,12 +45,13 @@ class Reader:
         operating_point: OperatingPoint,
         limits: Limits,
         gate: Gate | None,
-        first: "Reader | None" = None,
+        first: "Callable[[], Reader] | None" = None,
         named: bool = False,
     ):
         """named: the operating point was asked for, so it decides of series too.
 
-        first: for a task that is asked after another, that one's reader: where it sees nothing, this is not asked."""
+        first: for a task that is asked after another, gives that one's reader when it is needed: where it sees nothing,
+        this is not asked."""
         self.bundle = bundle
         self.task = bundle.task
         self.operating_point = operating_point
@@ -86,17 +89,23 @@ class Reader:
             limits=limits,
             gate=gate_of(bundle) if gate else None,
             named=operating_point is not None,
-            first=cls.load(before, limits=limits, gate=False, runtime=runtime) if before else None,
+            first=_first_of(before, limits=limits, runtime=runtime) if before else None,
         )
 
     def read(
-        self, source: Source, *, operating_point: str | None = None, frame: int | None = None, keep_image: bool = False
+        self,
+        source: Source,
+        *,
+        operating_point: str | None = None,
+        frame: int | None = None,
+        keep_image: bool | None = None,
     ) -> Reading:
         """One image's answer: a path, the bytes of a file, a file open in binary mode, an array (see
-        Image.from_array), an image of Pillow, or a decoded Image.
+        Image.from_array), an image of Pillow, a data set of pydicom, or a decoded Image.
 
         Of a file with several frames all are read, and the most suspicious answers (see `series`); frame: that one
-        alone, from 0. A bad image is a Reading with a refusal, never an exception.
+        alone, from 0. keep_image: whether the reading holds the image as `image`; None: a small picture of it alone,
+        by which notebooks show it; False: neither. A bad image is a Reading with a refusal, never an exception.
         Raises CannotOpen if a path cannot be read, UnknownName for an operating point that the bundle lacks.
         """
         started = time.perf_counter()
@@ -122,7 +131,7 @@ class Reader:
         *,
         operating_point: str | None = None,
         frame: int | None = None,
-        keep_image: bool = False,
+        keep_image: bool | None = False,
         workers: int | None = None,
     ) -> Iterator[Reading]:
         """Readings in the order of the sources, on all cores, holding a few images at a time whatever their number.
@@ -133,6 +142,38 @@ class Reader:
         yield from read_in_order(
             self, sources, operating_point=operating_point, frame=frame, keep_image=keep_image, workers=workers
         )
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """int (2,): 0 and 1, as manifests label them; their names are `task.classes`. As scikit-learn asks for it."""
+        return np.array([0, 1])
+
+    def predict_proba(
+        self, X: Iterable[Source], *, on_refusal: Refused = "raise", workers: int | None = None
+    ) -> np.ndarray:
+        """float (n, 2): how likely each of `classes_` is, calibrated, for images of any kind that `read` takes.
+
+        on_refusal: 'raise' stops at the first image that is refused; 'nan' gives it a row of NaN.
+        Raises ReadingRefused, with its `index` and `code`; TypeError for one image in place of many.
+        """
+        return probabilities_of(self, X, on_refusal=on_refusal, workers=workers)
+
+    def predict(self, X: Iterable[Source], *, workers: int | None = None) -> np.ndarray:
+        """int (n,): the class of each image at the reader's operating point. Raises as `predict_proba`.
+
+        Raises UsageError at an operating point that may answer 'uncertain', which is no class.
+        """
+        return classes_of(self, X, workers=workers)
+
+    def __sklearn_tags__(self) -> object:
+        """That it is a classifier of two classes, for scikit-learn's scorers."""
+        return tags()
+
+    def at(self, operating_point: str) -> "Reader":
+        """The same reader with another of its bundle's operating points. Raises UnknownName."""
+        twin = copy.copy(self)
+        twin.operating_point, twin._named = self.bundle.operating_point(operating_point), True
+        return twin
 
     def take_readers_from(self, reader_of: Callable[[str], object], *, point_of: PointOf | None = None) -> None:
         """Ask, of the task before, the reader that `reader_of` gives at that time: the one that answers for it here.
@@ -154,10 +195,15 @@ class Reader:
         give_memory_back(self._session, size=spec.size, channels=spec.channels)
 
     def _read_image(
-        self, image: Image, point: OperatingPoint, started: float, keep_image: bool, verdict: Verdict | None = None
+        self,
+        image: Image,
+        point: OperatingPoint,
+        started: float,
+        keep_image: bool | None,
+        verdict: Verdict | None = None,
     ) -> Reading:
         """verdict: the gate's, where it has looked already."""
-        kept = image if keep_image else None
+        kept, halves = image if keep_image else None, None
         refusal = check_image(image, self.task)
         if refusal is None:
             halves = Halves(image)
@@ -169,11 +215,13 @@ class Reader:
                 refusal = self.gate.refusal(verdict, self.task)
         if refusal is None and self._first is not None:
             found = self._reader_of(self.task.asked_after) if self._reader_of is not None else None
-            first = found if isinstance(found, Reader) else self._first
+            first = found if isinstance(found, Reader) else self._first()
             decides = self._point_of(first.bundle) if self._point_of is not None else None
             refusal = first._why_not_asked(image, self.task, decides or first.operating_point, started, verdict)
+        small = shown_small(image, halves) if keep_image is None else None
         if refusal is not None:
-            return Reading(self.task.name, refusal=refusal, elapsed=time.perf_counter() - started, image=kept)
+            elapsed = time.perf_counter() - started
+            return Reading(self.task.name, refusal=refusal, elapsed=elapsed, image=kept, small=small)
         with step("network"):
             probability, values, sides = self._run(prepared)
         decision = decide(probability, point)
@@ -191,6 +239,7 @@ class Reader:
             heatmap=HeatMap(values, self._map_box(prepared, values), image.width, image.height, self._full),
             elapsed=time.perf_counter() - started,
             image=kept,
+            small=small,
         )
 
     def _why_not_asked(
@@ -247,6 +296,7 @@ class Reader:
         return x0 + left * width, y0 + top * height, x0 + right * width, y0 + bottom * height
 
 
+_SMALL = 320  # pixels: the longest side of what a reading is shown with has less than twice as many
 _ROUNDED = 0.01  # logits: more than what six decimals of a threshold leave open at its logit
 _FAINT = -5.0  # logit: boxes below say nothing, and only lengthen the list
 _FULL = 0.9  # the probability that a cell would have to speak for by itself to be drawn at full strength
@@ -257,6 +307,30 @@ def _full_strength(bundle: Bundle) -> float | None:
     if bundle.heatmap.zero is None:
         return None
     return max(0.0, float(bundle.calibration.undo(np.array([_FULL]))[0]) - bundle.heatmap.zero)
+
+
+def shown_small(image: Image, halves: Halves | None = None) -> Image:
+    """The picture that a reading is shown with, where it does not hold its image: one of its halves, not yet shrunk
+    further, since few readings are looked at. halves: of this image, where they were made."""
+    times = max(0, (max(image.width, image.height) // _SMALL).bit_length() - 1)
+    return replace(image, pixels=(halves or Halves(image)).level(times))
+
+
+def _first_of(task: str, *, limits: Limits, runtime: Runtime | None) -> Callable[[], Reader]:
+    """Loads the reader of the task before once it is needed: where one that is shared answers, it never is.
+
+    Raises, at once, where there is no bundle of that task: CannotOpen, UnknownName, BundleForeign or BundleDamaged.
+    """
+    bundle, lock = load_bundle(task), threading.Lock()
+    loaded: list[Reader] = []
+
+    def first() -> Reader:
+        with lock:
+            if not loaded:
+                loaded.append(Reader.load(bundle, limits=limits, gate=False, runtime=runtime))
+            return loaded[0]
+
+    return first
 
 
 def session_of(bundle: Bundle, *, runtime: Runtime | None = None) -> Session:

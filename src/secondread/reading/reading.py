@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from secondread.errors import ImageError
 from secondread.images import Image
@@ -10,6 +10,9 @@ from secondread.reading.findings import Finding, Findings
 from secondread.reading.heatmap import HeatMap
 from secondread.reading.operating_point import OperatingPoint
 from secondread.stats.scale import score_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class Decision(StrEnum):
@@ -85,6 +88,7 @@ class Reading:
     refusal: Refusal | None = None
     elapsed: float = 0.0  # seconds from bytes to answer
     image: Image | None = field(default=None, repr=False)  # kept only on request
+    small: Image | None = field(default=None, repr=False, compare=False)  # below 640 pixels, to be shown
     frames: tuple[FrameAnswer, ...] = field(default=(), repr=False)  # of every picture, where there are several
     worst_frame: int | None = None  # the most suspicious, from 1; None where none was read, or there is but one
     frame_threshold: float | None = None  # of the point that decides of each picture, where a series has its own
@@ -111,7 +115,7 @@ class Reading:
             threshold, low = self.frame_threshold, self.frame_low
         return threshold if low is None else low
 
-    def to_dict(self, *, path: str | None, heatmap: str | None = None) -> dict[str, Any]:
+    def to_dict(self, *, path: str | None = None, heatmap: str | None = None) -> dict[str, Any]:
         """The fixed JSON shape of `secondread read --json` and of the HTTP API.
 
         path: what the caller named the image; heatmap: where its picture is. `findings` is there only where the bundle
@@ -136,3 +140,18 @@ class Reading:
             frames = [one.to_dict(least=self._least) for one in self.frames]
             row |= {"frames": frames, "worst_frame": self.worst_frame}
         return row
+
+    def plot(self, ax: "Axes | None" = None, *, heatmap: bool = True, boxes: bool = True) -> "Axes":
+        """Draw the picture, with the heat map and the boxes over it, into axes of matplotlib, and return these.
+
+        ax: by default those of a new figure. Raises ExtraMissing without matplotlib (the extra `train`).
+        """
+        from secondread.reading.plot import plot_reading
+
+        return plot_reading(self, ax, heatmap=heatmap, boxes=boxes)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the picture with its map, the answer and the probability on a bar."""
+        from secondread.reading.notebook import reading_html
+
+        return reading_html(self)

@@ -15,7 +15,7 @@ RUNTIME_VARIABLE = "SECONDREAD_RUNTIME"
 THREADS_VARIABLE = "SECONDREAD_SESSION_THREADS"
 _LARGE = 1_000_000  # bytes of a network that two threads answer a third sooner; a small one loses by waiting for them
 # Of a smaller input, pixels a side, a second thread takes a third more of the processor, and answers no sooner
-# (docs/speed.md: brain-tumour/best, of 192 pixels).
+# (docs/explanation/speed.md: brain-tumour/best, of 192 pixels).
 _WIDE = 200
 # Bytes that all networks which answer may hold at once, beside each other; one answer takes 20 to 60 MB of them.
 MOST_MEMORY = 1_500_000_000

@@ -11,11 +11,22 @@ import numpy as np
 
 from secondread.errors import CannotOpen
 from secondread.files import shown
-from secondread.images import Frames, Image, Limits, Picture, is_picture, open_frames, open_picture
+from secondread.images import (
+    DataSet,
+    Frames,
+    Image,
+    Limits,
+    Picture,
+    dataset_bytes,
+    is_dataset,
+    is_picture,
+    open_frames,
+    open_picture,
+)
 from secondread.images.steps import step
 from secondread.reading.reading import Reading, Refusal
 
-Source = str | os.PathLike[str] | bytes | np.ndarray | Image | Frames | Picture | IO[bytes]
+Source = str | os.PathLike[str] | bytes | np.ndarray | Image | Frames | Picture | DataSet | IO[bytes]
 DEFAULT_LIMITS = Limits()
 
 
@@ -41,8 +52,10 @@ def open_source(source: Source, *, frame: int | None = None, limits: Limits = DE
 def _frames_of(source: Any, limits: Limits) -> Frames:
     if is_picture(source):
         return open_picture(source, limits=limits)
-    if isinstance(source, bytes):
-        data = source
+    if is_dataset(source):
+        data = dataset_bytes(source, limits=limits)
+    elif isinstance(source, bytes | bytearray | memoryview):
+        data = bytes(source)
     elif isinstance(source, str | os.PathLike):
         data = _read_file(Path(source), limits)
     else:
@@ -67,11 +80,22 @@ def _read_file(path: Path, limits: Limits) -> bytes:
 
 
 def _read_object(source: Any, limits: Limits) -> bytes:
-    """What is left in an open file. Raises CannotOpen, ImageTooLarge, or TypeError: a programmer's mistake."""
+    """All of an open file, which is left where it was; what is left in one that cannot be wound back.
+
+    Raises CannotOpen, ImageTooLarge, or TypeError: a programmer's mistake.
+    """
     if not hasattr(source, "read"):
-        raise TypeError(f"an image is a path, bytes, an array, an open file or an image of Pillow, not {type(source)}")
+        raise TypeError(
+            "an image is a path, bytes, a NumPy array, an open file, an image of Pillow or a data set of pydicom, "
+            f"not {type(source)}"
+        )
     try:
+        at = source.tell() if hasattr(source, "seekable") and source.seekable() else None
+        if at is not None:
+            source.seek(0)
         data = source.read(limits.max_bytes + 1)
+        if at is not None:
+            source.seek(at)
     except (OSError, ValueError) as error:  # the latter of a closed file
         raise CannotOpen(f"cannot read the open file: {error}") from error
     if not isinstance(data, bytes):
@@ -87,7 +111,12 @@ class Reads(Protocol):
     """What a Reader and an AutoReader have in common."""
 
     def read(
-        self, source: Source, *, operating_point: str | None = None, frame: int | None = None, keep_image: bool = False
+        self,
+        source: Source,
+        *,
+        operating_point: str | None = None,
+        frame: int | None = None,
+        keep_image: bool | None = None,
     ) -> Reading:
         """One source's answer."""
         ...
@@ -98,7 +127,7 @@ def read_in_order(
     sources: Iterable[Source],
     *,
     operating_point: str | None,
-    keep_image: bool,
+    keep_image: bool | None,
     workers: int | None,
     frame: int | None = None,
 ) -> Iterator[Reading]:

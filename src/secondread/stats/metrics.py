@@ -41,6 +41,22 @@ def roc_auc(y_true: np.ndarray, y_score: np.ndarray) -> float:
     return value
 
 
+def roc_points(y_true: np.ndarray, y_score: np.ndarray, *, most: int = 100) -> list[tuple[float, float]]:
+    """(1 − specificity, sensitivity) at falling thresholds, from (0, 0) to (1, 1); of more than `most` an even choice.
+
+    y_true: bool (n_samples,); y_score: float (n_samples,). Raises OneClassOnly if either class is missing.
+    """
+    y_true = np.asarray(y_true, dtype=bool)
+    if y_true.all() or not y_true.any():
+        raise OneClassOnly("a ROC curve needs positives and negatives")
+    order = np.argsort(-np.asarray(y_score), kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(np.asarray(y_score)[order])), len(order) - 1)  # equal scores are one step
+    tpr = np.concatenate([[0.0], np.cumsum(y_true[order])[ends] / y_true.sum()])
+    fpr = np.concatenate([[0.0], np.cumsum(~y_true[order])[ends] / (~y_true).sum()])
+    kept = np.unique(np.linspace(0, len(tpr) - 1, min(most, len(tpr))).round().astype(int))
+    return [(float(x), float(y)) for x, y in zip(fpr[kept], tpr[kept], strict=True)]
+
+
 def average_precision(y_true: np.ndarray, y_score: np.ndarray) -> float:
     """Precision averaged over recall, as a step function (no interpolation).
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from secondread.audit.looks import SIDE, Progress
+from secondread.auditing.looks import SIDE, Progress
 
 ANGLES = 64  # samples of a full turn
 _CENTRE = (SIDE - 1) / 2

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from secondread.audit.looks import Looks, Progress, ring_of
+from secondread.auditing.looks import Looks, Progress, ring_of
 from secondread.errors import ExtraMissing
 from secondread.stats.metrics import weighted_roc_auc
 

@@ -10,8 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from secondread.audit.likeness import proven, ring_features, ring_spectra
-from secondread.audit.looks import SIDE, Looks, Progress
+from secondread.auditing.likeness import proven, ring_features, ring_spectra
+from secondread.auditing.looks import SIDE, Looks, Progress
 from secondread.errors import ExtraMissing
 from secondread.images import perceptual_hash
 

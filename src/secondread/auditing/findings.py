@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from secondread.audit.duplicates import Pair, clusters, count_pairs, find_pairs
-from secondread.audit.looks import Looks, Progress, Unreadable, look
-from secondread.audit.shortcuts import Shortcut, label_shortcuts, source_shortcuts
+from secondread.auditing.duplicates import Pair, clusters, count_pairs, find_pairs
+from secondread.auditing.looks import Looks, Progress, Unreadable, look
+from secondread.auditing.shortcuts import Shortcut, label_shortcuts, source_shortcuts
 from secondread.data.manifest import Manifest, summarise
 from secondread.errors import DataInvalid, UnknownName
 
@@ -59,6 +59,12 @@ class Audit:
             "copies": copies,
             "shortcuts": [asdict(shortcut) for shortcut in self.shortcuts],
         }
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the findings, the classes on bars, and pictures of the first copies."""
+        from secondread.auditing.notebook import audit_html
+
+        return audit_html(self)
 
     def _named(self, pair: Pair) -> dict[str, Any]:
         rows = self.looks.rows

@@ -4,8 +4,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from secondread.audit.duplicates import Pair
-from secondread.audit.findings import Audit
+from secondread.auditing.duplicates import Pair
+from secondread.auditing.findings import Audit
 from secondread.errors import CannotOpen, ImageError
 from secondread.files import write_json, write_text
 from secondread.images import decode, encode_png, to_display
@@ -42,7 +42,7 @@ def _render(audit: Audit, table: dict[str, Any]) -> str:
         for kind, title in _TITLES.items()
         if (pairs := audit.copies(kind))
     ]
-    return render("audit/templates/audit.html", audit=table, galleries=galleries)
+    return render("auditing/templates/audit.html", audit=table, galleries=galleries)
 
 
 def _shown(audit: Audit, pair: Pair) -> dict[str, Any]:
