@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from secondread.data import Manifest, Row
-from tests.phantoms import chest_phantom, encode
+from secondread.testing.phantoms import chest_phantom, encode
 
 
 def write_images(folder: Path, names: Iterable[str], *, size: int = 40) -> list[Path]:

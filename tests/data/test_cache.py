@@ -16,8 +16,8 @@ from secondread.data import Manifest, prepared_cache
 from secondread.data import cache as cache_module
 from secondread.errors import CannotOpen, DataInvalid, ExtraMissing
 from secondread.images import PrepareSpec, decode, prepare
+from secondread.testing.phantoms import chest_phantom, encode
 from tests.data.folders import manifest_of, write_images
-from tests.phantoms import chest_phantom, encode
 
 SPEC = PrepareSpec(size=24)
 

@@ -7,8 +7,8 @@ import pytest
 from secondread.data import import_folder, load_data, write_manifest
 from secondread.errors import CannotOpen, DataInvalid
 from secondread.tasks import load_task
+from secondread.testing.phantoms import chest_phantom, dicom_bytes
 from tests.data.folders import write_images
-from tests.phantoms import chest_phantom, dicom_bytes
 
 PAIRS = [
     ("no", "yes", "brain-tumour"),

@@ -14,8 +14,8 @@ import pytest
 from pydicom.uid import generate_uid
 
 from secondread.service import Service
+from secondread.testing.phantoms import chest_phantom, dicom_bytes
 from tests.peers.orthanc import Orthanc, free_ports, running_orthanc
-from tests.phantoms import chest_phantom, dicom_bytes
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(300)]
 

@@ -18,9 +18,9 @@ from secondread.service import Actor, back_up, restore
 from secondread.service.database import Database
 from secondread.service.object_storage import storage_of
 from secondread.service.tables import ImageRow, ItemRow, ReadingRow
+from secondread.testing.phantoms import chest_phantom, encode
 from tests.deploy.fronts import NAME
 from tests.peers.several import PASSWORD, Hosts, peers_are_here, several_hosts
-from tests.phantoms import chest_phantom, encode
 from tests.service.conftest import new_postgresql
 from tests.service.conftest import postgresql as postgresql
 from tests.web.conftest import multipart

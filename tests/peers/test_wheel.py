@@ -1,40 +1,72 @@
-"""The package as a user gets it: a wheel, installed into an empty environment with nothing of the checkout in reach."""
+"""The package as a user gets it: sdist and wheel, installed into an empty environment, no checkout in reach."""
 
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
 
+import secondread
+from secondread.testing.phantoms import chest_phantom, encode
 from tests.deploy.checks import ROOT
-from tests.phantoms import chest_phantom, encode
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(1200)]
 
+TWINE = "twine==7.0.0"
+LARGEST = 100e6  # bytes of a file that the package index takes
+OTHERS = ("3.12", "3.13")  # besides the one that these tests run with
+READ = ("read", "--json", "--task", "tuberculosis", "--no-gate")
+
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The environment's folder of programs."""
-    folder = tmp_path_factory.mktemp("wheel")
-    # A build leaves folders beside what it builds, so it is given a copy of what git knows.
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("package")
+
+
+@pytest.fixture(scope="module")
+def built(folder: Path) -> tuple[Path, Path]:
+    """The sdist, and the wheel that was made of it and of nothing else."""
+    # A build leaves folders beside what it builds, so it is given a copy of what git knows, or would.
     copy = folder / "source"
     copy.mkdir()
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    ask = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(ask, cwd=ROOT, capture_output=True, check=True).stdout
     for name in filter(None, listed.decode().split("\0")):
         if name.startswith(("src/", "pyproject.toml", "README.md", "LICENSE")) and (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             (copy / name).write_bytes((ROOT / name).read_bytes())
-    _run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, copy)
-    (wheel,) = folder.glob("secondread-*.whl")
-    venv.create(folder / "env", with_pip=True)
-    programs = folder / "env" / "bin"
-    pip = (programs / "python", "-m", "pip", "install", "--quiet", "--no-deps")
+    code = f"from setuptools.build_meta import build_sdist; build_sdist({str(folder / 'dist')!r})"
+    _run(sys.executable, "-c", code, cwd=copy)
+    (sdist,) = (folder / "dist").glob("secondread-*.tar.gz")
+    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index")
+    _run(*pip, "--wheel-dir", folder / "dist", sdist)
+    (wheel,) = (folder / "dist").glob("secondread-*.whl")
+    return sdist, wheel
+
+
+@pytest.fixture(scope="module")
+def installed(folder: Path, built: tuple[Path, Path]) -> Path:
+    """The environment's folder of programs."""
+    return _installed(folder / "env", built[1], sys.executable)
+
+
+@pytest.fixture(scope="module")
+def image(folder: Path) -> Path:
+    (folder / "chest.png").write_bytes(encode(chest_phantom(256, random_state=1), "PNG"))
+    return folder / "chest.png"
+
+
+def _installed(place: Path, wheel: Path, python: str | Path) -> Path:
+    _run(python, "-m", "venv", place)
+    pip = (place / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-deps")
     _run(*pip, "--require-hashes", "--requirement", ROOT / "requirements" / "serve.lock")
     _run(*pip, wheel)
-    return programs
+    return place / "bin"
 
 
 def _run(*command: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
@@ -47,14 +79,42 @@ def _clean(**more: str) -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | more
 
 
-def test_a_wheel_reads_an_image_and_says_the_same_as_the_checkout(installed: Path, tmp_path: Path) -> None:
-    image = tmp_path / "chest.png"
-    image.write_bytes(encode(chest_phantom(256, random_state=1), "PNG"))
-    command = ("read", "--json", "--task", "tuberculosis", "--no-gate", image)
-    there = _run(installed / "secondread", *command, cwd=tmp_path, env=_clean())
-    here = _run(sys.executable, "-m", "secondread.cli", *command, cwd=tmp_path)
+def test_both_files_are_what_the_package_index_takes(built: tuple[Path, Path], folder: Path) -> None:
+    venv.create(folder / "twine", with_pip=True)
+    programs = folder / "twine" / "bin"
+    _run(programs / "python", "-m", "pip", "install", "--quiet", TWINE)
+    said = _run(programs / "twine", "check", "--strict", *built).stdout
+    assert said.count("PASSED") == 2
+    assert all(secondread.__version__ in path.name and path.stat().st_size < LARGEST for path in built)
+
+
+def test_both_hold_the_same_package_and_no_tests_or_data(built: tuple[Path, Path]) -> None:
+    sdist, wheel = built
+    with tarfile.open(sdist) as archive:
+        told = {name.partition("/src/")[2] for name in archive.getnames() if "/src/secondread/" in name}
+        assert {f"{sdist.name.removesuffix('.tar.gz')}/LICENSE"} <= set(archive.getnames())
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if not name.endswith("/")}
+    package = {name for name in names if name.startswith("secondread/")}
+    assert {name for name in names - package if ".dist-info/" not in name} == set()
+    assert package <= told
+    for needed in ("tasks/fracture.toml", "bundles/fracture/best/model.onnx", "web/static/base.css", "py.typed"):
+        assert f"secondread/{needed}" in package
+
+
+def test_a_wheel_reads_an_image_and_says_the_same_as_the_checkout(installed: Path, image: Path, tmp_path: Path) -> None:
+    there = _run(installed / "secondread", *READ, image, cwd=tmp_path, env=_clean())
+    here = _run(sys.executable, "-m", "secondread.cli", *READ, image, cwd=tmp_path)
     found, expected = json.loads(there.stdout), json.loads(here.stdout)
     assert found["bundle"] == expected["bundle"]
+    assert found["probability"] == pytest.approx(expected["probability"], abs=1e-6)
+
+
+@pytest.mark.parametrize("version", OTHERS)
+def test_another_python_reads_too(version: str, built: tuple[Path, Path], folder: Path, image: Path) -> None:
+    programs = _installed(folder / f"env-{version}", built[1], _python(version))
+    found = json.loads(_run(programs / "secondread", *READ, image, cwd=folder, env=_clean()).stdout)
+    expected = json.loads(_run(sys.executable, "-m", "secondread.cli", *READ, image, cwd=folder).stdout)
     assert found["probability"] == pytest.approx(expected["probability"], abs=1e-6)
 
 
@@ -71,3 +131,23 @@ def test_a_wheel_brings_what_serving_needs_and_no_torch(installed: Path, tmp_pat
     _run(installed / "python", "-c", code, cwd=tmp_path, env=_clean())
     listed = json.loads(_run(installed / "python", "-m", "pip", "list", "--format", "json").stdout)
     assert not {"torch", "monai", "scikit-learn"} & {row["name"] for row in listed}
+
+
+def test_what_was_installed_goes_again(installed: Path) -> None:
+    """Last, as nothing is left to test with."""
+    _run(installed / "python", "-m", "pip", "uninstall", "--yes", "--quiet", "secondread")
+    assert not (installed / "secondread").exists()
+    assert [path.name for path in (installed.parent / "lib").glob("python*/site-packages/secondread*")] == []
+
+
+def _python(version: str) -> Path:
+    """The interpreter of that version, on the path or pyenv's; a skip where there is none."""
+    own = Path.home() / ".pyenv" / "versions"
+    for candidate in (Path(f"python{version}"), *sorted(own.glob(f"{version}.*/bin/python"))):
+        try:
+            done = subprocess.run([candidate, "-c", "import venv, ensurepip"], capture_output=True, check=False)
+        except OSError:
+            continue
+        if done.returncode == 0:
+            return candidate
+    pytest.skip(f"there is no Python {version} here")

@@ -14,7 +14,7 @@ from secondread.images import Image
 from secondread.reading import load, shipped_gate
 from secondread.tasks import AUGMENTATIONS, first_tasks, list_tasks, load_task, match_dicom
 from secondread.tasks.task import extract
-from tests.phantoms import chest_phantom, dicom_bytes
+from secondread.testing.phantoms import chest_phantom, dicom_bytes
 
 SHIPPED = Path(secondread.tasks.__file__).parent
 WHOLE = (SHIPPED / "tuberculosis.toml").read_text(encoding="utf-8")

@@ -13,10 +13,10 @@ from secondread.errors import UsageError
 from secondread.evidence import detection
 from secondread.evidence.card import write_card
 from secondread.reading import Reader
+from secondread.testing.phantoms import encode
 from secondread.training.measure import evaluate, write_evaluation
 from secondread.training.merge import merge_bundles, merge_models
 from tests.boxed import CELLS, SIZE, boxed_bundle, boxed_network, spotted
-from tests.phantoms import encode
 
 SPLITS = {"train": 8, "val": 16, "test": 16}
 

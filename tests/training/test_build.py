@@ -11,11 +11,11 @@ from secondread.images import PrepareSpec
 from secondread.models import list_models
 from secondread.reading import list_bundles, load_bundle
 from secondread.tasks import first_tasks, load_task
+from secondread.testing.phantoms import write_phantom_data
 from secondread.training import list_recipes, load_recipe
 from secondread.training.build import build_bundle, list_plans, load_plan
 from secondread.training.recipe import prepare_spec_of
 from tests.cli.test_cli import call
-from tests.trained import write_phantom_data
 
 
 def test_every_shipped_bundle_has_a_recipe_file():

@@ -7,8 +7,8 @@ import torch
 from secondread.models import create_model
 from secondread.reading import Reader, load_bundle, write_bundle
 from secondread.stats.calibration import Calibration
+from secondread.testing.phantoms import chest_phantom, encode
 from secondread.training.decide import map_zero
-from tests.phantoms import chest_phantom, encode
 
 
 @pytest.mark.parametrize("threshold", [0.02, 0.5, 0.9])

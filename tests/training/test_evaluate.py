@@ -20,7 +20,7 @@ from secondread.reading import Reader, load_bundle
 from secondread.training.measure import evaluate, failures_of, write_evaluation
 
 SIDE = 128
-LESION = [SIDE // 5, SIDE // 4, SIDE // 2 - SIDE // 5, SIDE // 4]  # of tests.trained.film: x, y, width, height
+LESION = [SIDE // 5, SIDE // 4, SIDE // 2 - SIDE // 5, SIDE // 4]  # of testing.phantoms.film: x, y, width, height
 
 
 @pytest.fixture(scope="module")

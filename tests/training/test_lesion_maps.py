@@ -10,10 +10,10 @@ from secondread.data import Manifest, PreparedSet, Row
 from secondread.data.split import held_out_share, part_of, training_share, validation_share
 from secondread.images import PrepareSpec, decode, prepare
 from secondread.tasks import load_task
+from secondread.testing.phantoms import encode
 from secondread.training.batches import epoch_batches
 from secondread.training.prepare import LesionMaps, lesion_maps
 from secondread.training.recipe import load_recipe
-from tests.phantoms import encode
 
 TRANSFER = load_recipe("transfer", load_task("brain-tumour"), batch_size=4)
 

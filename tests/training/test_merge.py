@@ -13,12 +13,12 @@ from secondread.errors import UsageError
 from secondread.models import create_model
 from secondread.reading import Reader, load_bundle
 from secondread.tasks import load_task
+from secondread.testing.phantoms import write_phantom_data
 from secondread.training import load_recipe
 from secondread.training.export import export_onnx, run_onnx
 from secondread.training.merge import merge_bundles, merge_models
 from secondread.training.train import train_bundle
 from tests.cli.test_cli import call
-from tests.trained import write_phantom_data
 
 TASK = load_task("tuberculosis")
 

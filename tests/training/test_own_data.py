@@ -7,8 +7,8 @@ import pytest
 from secondread.data import load_data, write_manifest
 from secondread.data.manifest import Manifest
 from secondread.reading import Reader, load_bundle
+from secondread.testing.phantoms import film, write_phantom_data
 from tests.cli.test_cli import call
-from tests.trained import film, write_phantom_data
 
 
 def train(capsys: pytest.CaptureFixture[str], data: Path, out: Path, *more: str) -> str:

@@ -19,10 +19,10 @@ from secondread.evidence.evidence import load_evidence
 from secondread.reading import Reader, load_bundle
 from secondread.reading.reader import decide
 from secondread.tasks import load_task
+from secondread.testing.phantoms import write_phantom_data
 from secondread.training import load_recipe
 from secondread.training.device import choose_device
 from secondread.training.train import Progress, train_bundle
-from tests.trained import write_phantom_data
 
 TASK = load_task("tuberculosis")
 

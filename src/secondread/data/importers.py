@@ -1,13 +1,20 @@
-"""Folders of images in the layouts that public collections come in, turned into manifests."""
+"""Folders of images in the layouts that public collections come in, turned into manifests.
+
+Importers of other layouts come by the entry point `secondread.importers`, which names a function like `import_folder`:
+(folder, *, task) → Manifest; it raises DataInvalid for a folder that is not in its layout.
+"""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from secondread.data.manifest import Manifest, Row, absolute, some_of
 from secondread.data.table import label_words, read_manifest
-from secondread.errors import CannotOpen, DataInvalid, ImageError
+from secondread.errors import CannotOpen, DataInvalid, ImageError, SecondReadError, UsageError
+from secondread.extensions import Brought, gather
 from secondread.files import shown
 from secondread.images import sniff
 from secondread.tasks import Task
@@ -26,13 +33,20 @@ _TRIED = (
 _INSTEAD = "rename the folders, or write a manifest with the columns path,label"
 
 
+Importer = Callable[..., Manifest]  # (folder, *, task) → Manifest
+_NAMED = re.compile(r"([A-Za-z][\w-]+):(.+)", re.DOTALL)  # more than one letter: C:\ is a disk
+
+
 def load_data(path: str | Path, *, task: Task | None = None, check: bool = True) -> Manifest:
     """The manifest at that path: a CSV file, a folder with `manifest.csv` in it, or a folder in a known layout.
 
-    check: as for `read_manifest`. Raises CannotOpen or DataInvalid.
+    IMPORTER:FOLDER names the importer that knows the layout. check: as for `read_manifest`.
+    Raises CannotOpen, DataInvalid or UnknownName.
     """
     path = Path(path)
     if not path.exists():
+        if named := _NAMED.fullmatch(str(path)):
+            return import_with(named[1], named[2], task=task)
         raise CannotOpen(f"there is nothing at '{path}'; give a manifest (CSV) or a folder of images")
     if not path.is_dir():
         return read_manifest(path, task=task, check=check)
@@ -42,8 +56,44 @@ def load_data(path: str | Path, *, task: Task | None = None, check: bool = True)
     return import_folder(path, task=task)
 
 
+def import_with(name: str, folder: str | Path, *, task: Task | None = None) -> Manifest:
+    """The images of a folder as the importer of that name finds them.
+
+    Raises UnknownName, CannotOpen, or DataInvalid where the folder is not in its layout.
+    """
+    chosen = known_importers()[name]
+    if not (root := absolute(folder)).is_dir():
+        raise CannotOpen(f"there is no folder '{folder}' for the importer '{name}'; give a folder of images")
+    try:
+        found = chosen(root, task=task)
+    except (SecondReadError, OSError):
+        raise
+    except Exception as error:  # the code of others may raise anything
+        raise DataInvalid(f"the importer '{name}' failed on '{root}': {type(error).__name__}: {error}") from error
+    if not isinstance(found, Manifest) or not found.rows:
+        raise DataInvalid(f"the importer '{name}' found no images in '{root}'; give a folder in its layout")
+    return found
+
+
+def list_importers() -> dict[str, str]:
+    """Name → one line that says which layout it knows."""
+    return {name: (one.__doc__ or name).strip().splitlines()[0] for name, one in known_importers().found.items()}
+
+
+@cache
+def known_importers() -> Brought[Importer]:
+    """The importers by name, and what extensions bring that cannot be used."""
+    return gather("importers", "importer", _function, shipped={"folders": import_folder})
+
+
+def _function(name: str, named: Any) -> dict[str, Importer]:
+    if not callable(named):
+        raise UsageError("must name a function (folder, *, task) → Manifest")
+    return {name: named}
+
+
 def import_folder(folder: str | Path, *, task: Task | None = None) -> Manifest:
-    """The images of a folder with the labels, and the splits, that its layout tells.
+    """Class folders, train/val/test trees or names ending _0/_1: the labels, and splits, that a folder's layout tells.
 
     Layouts: two class folders; train, val and test folders with class folders or flat names inside; flat file names
     ending _0 or _1. A layout says nothing of patients: the caller adds these where images share one.

@@ -5,8 +5,11 @@ import difflib
 import io
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from secondread.data.cells import plain, plain_path, safe, safe_path
 from secondread.data.manifest import Manifest, Row, absolute, missing_file, some_of
@@ -105,6 +108,27 @@ def read_table(data: bytes, *, where: Path, known: Sequence[str]) -> tuple[list[
     except csv.Error as error:
         raise DataInvalid(f"'{where}' line {reader.line_num} is not CSV: {error}") from error
     return header, lines
+
+
+def table_of(columns: Mapping[str, Sequence[Any]]) -> bytes:
+    """A CSV file's bytes with these columns: of a dictionary of lists, or of a data frame.
+
+    None and NaN are empty cells. Raises DataInvalid where they are not of one length.
+    """
+    cells = {str(name): [_cell(value) for value in columns[name]] for name in columns}
+    lengths = {name: len(values) for name, values in cells.items()}
+    if len(set(lengths.values())) > 1:
+        said = ", ".join(f"'{name}' {n}" for name, n in lengths.items())
+        raise DataInvalid(f"the columns are not of one length: {said}; give each a value for every image")
+    target = io.StringIO(newline="")
+    csv.writer(target).writerows([list(cells), *zip(*cells.values(), strict=True)])
+    return target.getvalue().encode()
+
+
+def _cell(value: Any) -> str:
+    if value is None or value != value:  # NaN alone is not itself
+        return ""
+    return str(int(value)) if isinstance(value, bool | np.bool_) else str(value)
 
 
 def _check_header(header: list[str], known: Sequence[str], where: str) -> None:

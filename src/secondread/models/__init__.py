@@ -1,6 +1,6 @@
 """Networks: one architecture a file, made by name. Needs torch (the extra `train`)."""
 
 from secondread.models.cam import Classifier, MapGeometry
-from secondread.models.registry import create_model, has_pretrained, list_models
+from secondread.models.registry import check_model, create_model, has_pretrained, known_models, list_models
 
-__all__ = ["Classifier", "MapGeometry", "create_model", "has_pretrained", "list_models"]
+__all__ = ["Classifier", "MapGeometry", "check_model", "create_model", "has_pretrained", "known_models", "list_models"]

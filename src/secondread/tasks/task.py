@@ -2,12 +2,14 @@
 
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cache, lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any
 
 from secondread.errors import CannotOpen, TaskInvalid, UnknownName
+from secondread.extensions import Brought, gather
 from secondread.tasks.anatomy import part_term, part_word
 
 AUGMENTATIONS = ("rotation", "horizontal_flip", "vertical_flip", "contrast", "gaussian_blur")
@@ -62,6 +64,8 @@ class Task:
     # Another task that reads the same kind of image, and is meant where nobody says which. This one is then read only
     # when it is named: neither what a DICOM file says of itself nor the gate ever chooses it.
     asked_after: str
+    # decision -> what to do now, in a sentence or two; {}: what is said of every task (see next_step)
+    next_steps: dict[str, str] = field(default_factory=dict)
 
     @property
     def positive_class(self) -> str:
@@ -72,12 +76,12 @@ class Task:
     def sentences(self) -> tuple[str, ...]:
         """All that pages and reports say in this task's words, and that languages translate."""
         told = (self.title, self.question, self.modality, self.body_part, self.intended_use)
-        return (*told, *self.limits, *self.words.values())
+        return (*told, *self.limits, *self.words.values(), *self.next_steps.values())
 
 
 def list_tasks() -> list[str]:
-    """The names of the tasks that come with the package, sorted."""
-    return list(_names(FOLDER, FOLDER.stat().st_mtime_ns))
+    """The names of the tasks that come with the package and with its extensions, sorted."""
+    return sorted(known_tasks().found)
 
 
 def first_tasks() -> list[str]:
@@ -85,14 +89,54 @@ def first_tasks() -> list[str]:
     return [name for name in list_tasks() if not load_task(name).asked_after]
 
 
+def known_tasks() -> Brought[Path]:
+    """The task files by name, and what extensions bring that cannot be used.
+
+    The entry point `secondread.tasks` of an extension names a module, in whose folder TOML files lie, or the path of
+    such a folder or file. A file is named after its task.
+    """
+    return _known(FOLDER, FOLDER.stat().st_mtime_ns)
+
+
 @lru_cache(maxsize=4)
-def _names(folder: Path, _changed: int) -> tuple[str, ...]:
+def _known(folder: Path, _changed: int) -> Brought[Path]:
     """_changed: when a file came or went, in ns: names are looked up several times in a request."""
-    return tuple(sorted(path.stem for path in folder.glob("*.toml")))
+    return _followed(gather("tasks", "task", _files, shipped={path.stem: path for path in folder.glob("*.toml")}))
+
+
+def _files(_: str, named: Any) -> dict[str, Path]:
+    """The task files that an entry point names, each looked through. Raises CannotOpen or TaskInvalid."""
+    place = Path(named.__file__ or "").parent if isinstance(named, ModuleType) else Path(named)
+    paths = sorted(place.glob("*.toml")) if place.is_dir() else [place]
+    if not paths:
+        raise CannotOpen(f"there are no task files (*.toml) in '{place}'")
+    for path in paths:
+        if (name := _task_in(path, known=None).name) != path.stem:
+            raise TaskInvalid(f"'{path}' holds the task '{name}'; name the file {name}.toml")
+    return {path.stem: path for path in paths}
+
+
+def _followed(brought: Brought[Path]) -> Brought[Path]:
+    """Without the tasks of extensions that are asked after one that is not there, or no longer."""
+    for name, who in brought.owners.items():
+        first = _task_in(brought.found[name], known=None).asked_after
+        if first and first not in brought.found:
+            found = {key: path for key, path in brought.found.items() if key != name}
+            owners = {key: package for key, package in brought.owners.items() if key != name}
+            why = f"asked_after: there is no task '{first}'"
+            left_out = {**brought.left_out, f"{who} ({name})": why}
+            return _followed(replace(brought, found=found, owners=owners, left_out=left_out))
+    return brought
+
+
+def extension_file(name: str) -> Path | None:
+    """The file of a task that an extension brings, which a bundle takes along; None for the package's own."""
+    known = known_tasks()
+    return known.found[name] if name in known.owners else None
 
 
 def task_named(name: str) -> Task:
-    """The task of that name among those that come with the package. Raises UnknownName.
+    """The task of that name among those that are installed. Raises UnknownName.
 
     Nothing is opened for a name that is not among them, so what a request says may be given as it came.
     """
@@ -105,25 +149,24 @@ def task_named(name: str) -> Task:
 def load_task(name_or_path: str | Path) -> Task:
     """The task of that name, or of a TOML file of the user's own: for commands and programs, which may open files.
 
-    Web and service take `task_named`. Raises UnknownName, CannotOpen or TaskInvalid.
+    Web and service take `task_named`. Raises UnknownName, UsageError, CannotOpen or TaskInvalid.
     """
     name = str(name_or_path)
-    if name.endswith(".toml") or "/" in name:
-        path = Path(name)
-        if not path.is_file():
-            raise CannotOpen(
-                f"no task file at '{name}'; give the path of a TOML file or one of: {', '.join(list_tasks())}"
-            )
-    else:
-        path = FOLDER / f"{name}.toml"
-        if name not in list_tasks():
-            raise UnknownName.of("task", name, list_tasks())
+    if not (name.endswith(".toml") or "/" in name):
+        return _task_in(known_tasks()[name], known=list_tasks())
+    if not (path := Path(name)).is_file():
+        raise CannotOpen(f"no task file at '{name}'; give the path of a TOML file or one of: {', '.join(list_tasks())}")
+    return _task_in(path, known=list_tasks())
+
+
+def _task_in(path: Path, *, known: Collection[str] | None) -> Task:
+    """The task of a file. known: what it may be asked after; None: anything. Raises TaskInvalid."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TaskInvalid(f"'{path}' is not valid TOML: {error}") from error
     try:
-        return _task_from(table, where=str(path))
+        return _task_from(table, where=str(path), known=known)
     except (TypeError, AttributeError, ValueError) as error:  # a table where a list should be, and the like
         raise TaskInvalid(f"'{path}' holds a value of a wrong kind: {error}") from error
 
@@ -143,8 +186,9 @@ def match_dicom(modality: str, *body_parts: str) -> str | None:
     return fits[0] if len(fits) == 1 else None
 
 
-def _task_from(table: dict[str, Any], *, where: str) -> Task:
-    flat = {key: value for key, value in table.items() if key not in {"dicom", "use", "sources", "positive_class"}}
+def _task_from(table: dict[str, Any], *, where: str, known: Collection[str] | None = None) -> Task:
+    tables = {"dicom", "use", "sources", "positive_class", "next"}
+    flat = {key: value for key, value in table.items() if key not in tables}
     dicom, use = table.get("dicom", {}), table.get("use", {})
     flat |= {
         "classes": tuple(table.get("classes", ())),
@@ -161,16 +205,17 @@ def _task_from(table: dict[str, Any], *, where: str) -> Task:
         "sources": tuple(_source_from(entry, where=where) for entry in table.get("sources", ())),
         "view": table.get("view", "any"),
         "asked_after": table.get("asked_after", ""),
+        "next_steps": dict(table.get("next", {})),
     }
-    known = {field.name for field in fields(Task)}
-    if missing := sorted(known - set(flat)):
+    columns = {field.name for field in fields(Task)}
+    if missing := sorted(columns - set(flat)):
         raise TaskInvalid(f"'{where}' lacks: {', '.join(missing)}; copy a shipped task file and change it")
-    if extra := sorted(set(flat) - known):
+    if extra := sorted(set(flat) - columns):
         raise TaskInvalid(f"'{where}' holds unknown fields: {', '.join(extra)}")
     if extra := sorted(set(dicom) - set(_DICOM)):
         raise TaskInvalid(f"'{where}': [dicom] holds unknown fields: {', '.join(extra)}; known: {', '.join(_DICOM)}")
     task = Task(**flat)
-    _check(task, table, where=where)
+    _check(task, table, where=where, known=known)
     return task
 
 
@@ -181,7 +226,7 @@ def _source_from(entry: dict[str, str], *, where: str) -> Source:
         raise TaskInvalid(f"'{where}': a [[sources]] entry is wrong: {error}") from error
 
 
-def _check(task: Task, table: dict[str, Any], *, where: str) -> None:
+def _check(task: Task, table: dict[str, Any], *, where: str, known: Collection[str] | None) -> None:
     """Raise TaskInvalid for the first value out of its range."""
     checks = [
         (isinstance(task.name, str) and task.name.replace("-", "").isalnum(), "name: letters, digits and hyphens"),
@@ -205,10 +250,15 @@ def _check(task: Task, table: dict[str, Any], *, where: str) -> None:
         (_is_age(task.measured_from_age), "measured_from_age: whole years, 0 to 120"),
         (_is_coded(task.coded), "finding: code, coding scheme and meaning, as PS3.3 8.8 bounds them"),
         ({"positive", "negative", "uncertain"} <= set(task.words), "words: positive, negative and uncertain"),
+        (
+            set(task.next_steps) <= {"positive", "negative", "uncertain"}
+            and all(isinstance(said, str) and said for said in task.next_steps.values()),
+            "next: sentences for positive, negative and uncertain",
+        ),
         (_takes_share(task.words.get("missed", "%(share)s")), "words: missed holds %(share)s, and no other %"),
         (
-            task.asked_after in {"", *list_tasks()} - {task.name},
-            f"asked_after: another task, one of {', '.join(list_tasks())}",
+            task.asked_after != task.name and (known is None or task.asked_after in {"", *known}),
+            f"asked_after: another task, one of {', '.join(known or ())}",
         ),
     ]
     for holds, message in checks:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,6 +108,47 @@ def fit(
     )
     with threads_for(model):
         return run.fit(run_folder, fingerprint, on_epoch, on_step)
+
+
+def fit_epochs(
+    model: nn.Module,
+    train: PreparedSet,
+    recipe: Recipe,
+    *,
+    epochs: Iterable[int],
+    lesions: LesionMaps | None = None,
+    random_state: int = 0,
+    device: torch.device | None = None,
+    before_step: Callable[[nn.Module], None] | None = None,
+) -> float:
+    """Some epochs of a longer run, in place, with an optimizer that begins anew; the mean loss of the last of them.
+
+    epochs: their numbers, from 1: they set the learning rate and what is drawn. before_step: called between a step's
+    gradient and its use, to change the gradient. Raises TrainingError if the data lack a class.
+    """
+    _check(train, "train")
+    device = device or choose_device()
+    model.to(device)
+    run = _Run(
+        model,
+        train,
+        train,
+        recipe,
+        device,
+        lesions=lesions,
+        boxes=None,
+        n_labelled=None,
+        random_state=random_state,
+        batches_on_device=device.type == "cuda",
+    )
+    if before_step is not None:
+        run.optimizer.register_step_pre_hook(lambda *_: before_step(model))
+    loss = 0.0
+    with threads_for(model):
+        batches = run._batches(_pixels(train.images, model))
+        for epoch in epochs:
+            loss = run._epoch(epoch, batches, None)
+    return loss
 
 
 class _Run:

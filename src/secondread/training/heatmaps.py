@@ -138,7 +138,7 @@ def _boxes(row: Row, prediction: Prediction, reading: Reading, lesions: Lesions)
 
 
 def heatmap_table(reader: Reader, manifest: Manifest, seen: Sequence[Observation], lesions: Lesions) -> dict[str, Any]:
-    """How the maps of a split did, as `results[split].heatmap` of the evidence holds it; see docs/formats.md."""
+    """How the maps of a split did, as `results[split].heatmap` of the evidence has it: docs/reference/formats.md."""
     placed = [(row, one) for row, one in zip(manifest.rows, seen, strict=True) if one.maps is not None]
     found = [one for _, one in placed if (one.prediction.probability or 0) > reader.operating_point.threshold]
     known = [one for _, one in placed]

@@ -20,9 +20,9 @@ from secondread.evidence.card import write_card
 from secondread.evidence.plots import curves_plot
 from secondread.files import write_bytes, write_json
 from secondread.images import PrepareSpec
-from secondread.models import has_pretrained
+from secondread.models import check_model, has_pretrained
 from secondread.reading import Bundle, Reader, add_to_bundle, shipped_gate, write_bundle
-from secondread.tasks import Task
+from secondread.tasks import Task, extension_file
 from secondread.training.boxes import known_boxes
 from secondread.training.decide import decide_on_validation, map_zero, round_weights
 from secondread.training.export import Exported, export_onnx
@@ -75,6 +75,7 @@ def train_bundle(
     recipe would use them, see `recipe_for`; the bundle records the recipe as it was followed.
     Raises DataInvalid, TrainingError, BundleError or UnknownName.
     """
+    check_model(model_name)  # before hours may go into preparing images
     recipe = recipe_for(recipe, model_name)
     spec = prepare_spec_of(task, recipe)
     rows = (*manifest.split("train").rows, *lesion_rows(manifest, recipe.lesions_from))
@@ -124,7 +125,7 @@ def train_bundle(
     # a recipe other than the paper's is for a second reader, who must miss little: its point says where that is shown
     record["default_operating_point"] = default_point or ("paper" if recipe.name == "paper" else "screening")
     record["gate"] = gate_for(task) if gate else None
-    bundle = write_bundle(out, record=record, model=rounded.model, task_file=task_file)
+    bundle = write_bundle(out, record=record, model=rounded.model, task_file=task_file or extension_file(task.name))
     _write_curves(result, run_folder, title=f"{task.title}: {model_name}, recipe {recipe.name}")
     if measure:
         measure_bundle(bundle, manifest, command=command, progress=progress)
