@@ -25,9 +25,10 @@ from werkzeug.test import TestResponse
 
 import secondread.web
 from secondread.service import LOCAL, SCOPES, accounts
+from secondread.testing.phantoms import chest_phantom, encode
 from secondread.web import create_app
+from secondread.web.hanging import HangingIn
 from secondread.web.readings import AgainForm, KeptQuery, ReadingForm
-from tests.phantoms import chest_phantom, encode
 from tests.web.conftest import multipart
 
 PASSWORD = "correct horse battery"
@@ -45,6 +46,7 @@ _ASKED_BY = {  # functions that several views call → fields that these ask for
 }
 _SCHEMAS: dict[tuple[str, str], type[Schema]] = {  # of pages that are parsed by one
     ("GET", "/read"): KeptQuery,
+    ("PUT", "/hanging"): HangingIn,
     ("POST", "/read"): ReadingForm,
     ("POST", "/read/again"): AgainForm,
 }

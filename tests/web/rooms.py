@@ -5,7 +5,7 @@ import zipfile
 
 from playwright.sync_api import Page, expect
 
-from tests.phantoms import chest_phantom, encode
+from secondread.testing.phantoms import chest_phantom, encode
 
 FILMS = [encode(chest_phantom((120, 100), random_state=seed, lesion=True), "PNG") for seed in range(5)]
 

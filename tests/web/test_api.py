@@ -13,13 +13,13 @@ from openapi_spec_validator import validate
 from secondread.evidence.measured import rows_at
 from secondread.reading import list_bundles, load
 from secondread.tasks import list_tasks, load_task
+from secondread.testing.phantoms import bone_phantom, brain_phantom, chest_phantom, dicom_bytes, encode
 from secondread.web import create_app
-from tests.phantoms import bone_phantom, brain_phantom, chest_phantom, dicom_bytes, encode
 from tests.web.conftest import post
 
 CONTRACT = ["path", "task", "bundle", "probability", "score", "decision", "operating_point", "warnings"]
 CONTRACT += ["heatmap", "refusal"]
-MEANING = ["likelihood_ratio", "likelihood_ratio_measured", "local"]
+MEANING = ["likelihood_ratio", "likelihood_ratio_measured", "local", "next_step"]
 CHEST = encode(chest_phantom((300, 240), random_state=1), "PNG")
 PHANTOMS = {
     "tuberculosis": chest_phantom,
@@ -49,6 +49,7 @@ def test_a_reading_has_the_keys_of_the_contract_in_order_and_says_what_the_reade
     entry.pop("from_store")
     display = entry.pop("display")
     assert entry.pop("local") is None
+    assert entry.pop("next_step")["code"] == f"{task}.{entry['decision']}"
     ratio, measured = entry.pop("likelihood_ratio"), entry.pop("likelihood_ratio_measured")
     assert measured["split"] == "test"
     assert ratio is None or (ratio > 1) == (entry["decision"] == "positive")

@@ -10,8 +10,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from secondread.service import Service
+from secondread.testing.phantoms import chest_phantom, encode
 from secondread.web import create_app
-from tests.phantoms import chest_phantom, encode
 from tests.web.conftest import multipart
 
 FILMS = [encode(chest_phantom(64, random_state=number), "PNG") for number in range(4)]

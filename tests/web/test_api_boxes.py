@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 
 from secondread.reading import use_own_bundles
 from secondread.service import LOCAL, Actor
+from secondread.testing.phantoms import dicom_bytes, encode
 from secondread.web import create_app
 from tests.boxed import boxed_bundle, spotted
-from tests.phantoms import dicom_bytes, encode
 from tests.web.conftest import logged_in, post
 
 SPOTS = ((48, 64, 255), (160, 144, 194))

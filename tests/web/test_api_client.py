@@ -13,7 +13,7 @@ import pytest
 from secondread import Client
 from secondread.client import Refused, _seconds
 from secondread.errors import CannotOpen, UsageError
-from tests.phantoms import chest_phantom, encode
+from secondread.testing.phantoms import chest_phantom, encode
 from tests.several import dicom_of, stack
 from tests.web.conftest import Server, served
 

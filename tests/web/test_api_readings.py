@@ -12,9 +12,9 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from secondread.testing.phantoms import brain_phantom, chest_phantom, dicom_bytes, encode
 from secondread.web import create_app
 from secondread.web.reading_shapes import ReadingsOut
-from tests.phantoms import brain_phantom, chest_phantom, dicom_bytes, encode
 from tests.several import dicom_of, stack
 from tests.web.conftest import post
 

@@ -10,8 +10,8 @@ from flask.testing import FlaskClient
 
 from secondread.service import LOCAL
 from secondread.stats.proportions import clopper_pearson
+from secondread.testing.phantoms import chest_phantom, encode
 from secondread.web import create_app
-from tests.phantoms import chest_phantom, encode
 from tests.web.conftest import logged_in as begun
 from tests.web.conftest import post
 

@@ -1,5 +1,7 @@
 """The administrator's page of the DICOM node."""
 
+from datetime import date
+
 from flask.testing import FlaskClient
 
 from secondread.service import Actor, Arrival, Facts
@@ -34,3 +36,15 @@ def test_it_shows_what_the_node_runs_with_who_called_and_what_became_of_objects(
         assert shown in text
     assert "rejected: stranger × 12" in text
     assert list(service.trail.lines(action="dicom.seen"))
+
+
+def test_it_shows_archives_that_are_asked_and_why_one_cannot_be(tmp_path: object) -> None:
+    client = open_client(tmp_path)
+    service = client.application.extensions["secondread.service"]
+    service.trail.record(Actor("node", "dicom"), "dicom.started", "node:READER", aet="READER", host="h", port=1)
+    pull = service.dicom_pulls.begin("PACS@10.0.0.5:104", "Modality=CR")
+    service.dicom_pulls.note(pull, fetched=17, mark=date(2026, 3, 4))
+    service.dicom_pulls.end(pull, "PACS does not answer")
+    text = client.get("/dicom").text
+    for shown in ("PACS@10.0.0.5:104", "Modality=CR", "2026-03-04", "17", "PACS does not answer"):
+        assert shown in text

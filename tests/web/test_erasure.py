@@ -9,8 +9,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from secondread.service.tables import AnswerRow
+from secondread.testing.phantoms import chest_phantom, dicom_bytes
 from secondread.web import create_app
-from tests.phantoms import chest_phantom, dicom_bytes
 from tests.web.conftest import multipart, post
 
 CANARY = "Zq7Canary"

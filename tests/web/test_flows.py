@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from secondread.service import LOCAL, Service
-from tests.phantoms import chest_phantom, encode
+from secondread.testing.phantoms import chest_phantom, encode
 from tests.web.chromium import opened
 from tests.web.conftest import served
 from tests.web.rooms import fill, open_first, ready

@@ -10,8 +10,8 @@ from PIL import Image as PillowImage
 from playwright.sync_api import Browser, Page, expect
 
 from secondread.service import Actor, ReadingRequest
+from secondread.testing.phantoms import encode
 from secondread.web import create_app
-from tests.phantoms import encode
 from tests.several import BLANK, bright_reader, dicom_of, raster_of, stack
 from tests.web.chromium import opened
 from tests.web.conftest import Server, post

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
+from secondread.testing.phantoms import chest_phantom, encode
 from secondread.web import create_app
-from tests.phantoms import chest_phantom, encode
 from tests.web.conftest import post
 
 

@@ -8,8 +8,8 @@ from flask.testing import FlaskClient
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse
 
+from secondread.testing.phantoms import chest_phantom, encode
 from secondread.web import create_app
-from tests.phantoms import chest_phantom, encode
 from tests.web.conftest import multipart, post
 
 FILMS = [encode(chest_phantom(64, random_state=number), "PNG") for number in range(2)]

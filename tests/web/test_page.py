@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Dialog, Locator, Page, Route, expect
 
-from tests.phantoms import bone_phantom, brain_phantom, chest_phantom, dicom_bytes, encode
+from secondread.testing.phantoms import bone_phantom, brain_phantom, chest_phantom, dicom_bytes, encode
 from tests.web.chromium import opened
 from tests.web.conftest import Server
 from tests.web.rooms import ready

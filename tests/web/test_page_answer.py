@@ -12,7 +12,7 @@ from secondread import web
 from secondread.evidence.outlook import outlook
 from secondread.reading import load_bundle
 from secondread.stats.scale import marks
-from tests.phantoms import chest_phantom, dicom_bytes, encode
+from secondread.testing.phantoms import chest_phantom, dicom_bytes, encode
 from tests.web.conftest import multipart
 
 FILM = encode(chest_phantom((120, 100), random_state=5, lesion=True), "PNG")

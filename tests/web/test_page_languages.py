@@ -99,7 +99,7 @@ def test_a_refusal_and_a_mistake_are_told_in_the_language_of_the_page(client: Fl
 @pytest.mark.parametrize("path", ["/", "/worklist", "/uploads", "/thresholds", "/account", "/trail", "/login"])
 def test_a_browser_that_prefers_hindi_gets_it(client: FlaskClient, path: str) -> None:
     answer = client.get(path, headers={"Accept-Language": "hi-IN,hi;q=0.9,en;q=0.5"}, follow_redirects=True)
-    assert '<html lang="hi">' in answer.text
+    assert '<html lang="hi" dir="ltr">' in answer.text
     assert "कार्यसूची" in answer.text
 
 

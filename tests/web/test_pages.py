@@ -14,8 +14,8 @@ from secondread.evidence.promises import guarantees_of
 from secondread.reading import load_bundle
 from secondread.service.tables import ShownRow
 from secondread.stats.scale import marks
+from secondread.testing.phantoms import chest_phantom, encode
 from secondread.web import create_app
-from tests.phantoms import chest_phantom, encode
 from tests.web.conftest import post
 
 FILM = encode(chest_phantom((120, 100), random_state=3, lesion=True), "PNG")

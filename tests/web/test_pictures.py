@@ -13,8 +13,8 @@ from secondread.reading import Reader
 from secondread.service import Readers, report_facts
 from secondread.service.readers import Turn
 from secondread.service.trail import Actor
+from secondread.testing.phantoms import chest_phantom, encode
 from secondread.web import create_app
-from tests.phantoms import chest_phantom, encode
 from tests.web.conftest import post
 
 FILM = encode(chest_phantom((90, 80), random_state=3).astype(np.uint16) * 250, "PNG")

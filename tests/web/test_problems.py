@@ -21,9 +21,9 @@ from secondread.errors import (
     UsageError,
 )
 from secondread.reading import Reading
+from secondread.testing.phantoms import chest_phantom, encode
 from secondread.web import create_app
 from secondread.web.problems import attempt, problem_of
-from tests.phantoms import chest_phantom, encode
 from tests.web.conftest import post
 
 FILE = ("a.png", b"not an image")

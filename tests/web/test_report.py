@@ -13,8 +13,8 @@ from reportlab.platypus import Spacer
 from secondread import Client
 from secondread.service import pdf
 from secondread.stats.scale import marks
+from secondread.testing.phantoms import chest_phantom, encode
 from secondread.web import create_app
-from tests.phantoms import chest_phantom, encode
 from tests.web.chromium import opened
 from tests.web.conftest import Server, post
 

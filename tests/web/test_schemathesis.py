@@ -16,8 +16,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from secondread.testing.phantoms import chest_phantom, encode
 from secondread.web import create_app
-from tests.phantoms import chest_phantom, encode
 from tests.web.conftest import post
 
 CHECKS = [

@@ -13,7 +13,7 @@ from werkzeug.datastructures import Headers
 
 from secondread.client import Client, Refused
 from secondread.service import Actor
-from tests.phantoms import chest_phantom, encode
+from secondread.testing.phantoms import chest_phantom, encode
 from tests.web.conftest import multipart
 from tests.web.serving import IN_TIME, Here, account, answer_on, is_closed, serving
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from secondread.service import ReadingDesk
+from secondread.testing.phantoms import chest_phantom, encode
 from secondread.web.serving.turns import Turns
-from tests.phantoms import chest_phantom, encode
 from tests.web.conftest import multipart
 from tests.web.serving import IN_TIME, Here, account, answer_on, serving
 

@@ -19,10 +19,10 @@ import pytest
 from secondread import Client
 from secondread.errors import ServiceError, UsageError
 from secondread.service import SETTINGS, Actor, Service, settings_from
+from secondread.testing.phantoms import chest_phantom, encode
 from secondread.web import serve
 from secondread.web.serving.counts import SharedCounts
 from secondread.web.serving.shares import TOTALS, processes_for, share_of
-from tests.phantoms import chest_phantom, encode
 
 IN_TIME = 90.0  # seconds
 PASSWORD = "a long password 42"

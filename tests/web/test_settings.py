@@ -3,18 +3,23 @@
 from pathlib import Path
 
 import pytest
+from docs.generate.settings import settings_table
 
 from secondread.errors import UsageError
 from secondread.service import SETTINGS, Setting, settings_from
 from secondread.web import create_app
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
+DOCUMENT = Path(__file__).parents[2] / "docs/reference/settings.md"
 
 
 @pytest.mark.parametrize("row", SETTINGS, ids=lambda row: row.name)
 def test_every_setting_is_documented(row: Setting) -> None:
     default = f"`{row.default}`" if row.default != "" else "empty"
-    assert f"| `{row.variable}` | {default} | {row.help} |" in DOCUMENT.read_text(encoding="utf-8")
+    assert f"| `{row.variable}` | {default} | {row.help} |" in settings_table()
+
+
+def test_the_page_of_settings_has_a_place_for_them() -> None:
+    assert "<!-- settings -->" in DOCUMENT.read_text(encoding="utf-8")
 
 
 def test_the_environment_wins_over_defaults_and_the_caller_over_both(monkeypatch: pytest.MonkeyPatch) -> None:

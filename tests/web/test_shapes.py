@@ -7,8 +7,8 @@ import pytest
 from flask import Flask
 from openapi_schema_validator import OAS31Validator
 
+from secondread.testing.phantoms import chest_phantom, encode
 from secondread.web import create_app
-from tests.phantoms import chest_phantom, encode
 from tests.several import dicom_of, stack
 from tests.web.conftest import multipart
 

@@ -13,9 +13,9 @@ from flask.testing import FlaskClient
 from secondread.errors import ExtraMissing, UsageError
 from secondread.images.steps import listen, step
 from secondread.service import Actor, Telemetry
+from secondread.testing.phantoms import chest_phantom, dicom_bytes, encode
 from secondread.web import create_app, telemetry
 from secondread.web.context import KEY as SERVICE
-from tests.phantoms import chest_phantom, dicom_bytes, encode
 from tests.web.conftest import multipart
 
 pytest.importorskip("opentelemetry.sdk", reason="opentelemetry is not installed: the extra 'telemetry' brings it")
@@ -110,7 +110,16 @@ def test_nothing_that_leaves_names_anybody_or_anything(measured: FlaskClient, se
     assert {name for span in spans for name in span.attributes} <= ATTRIBUTES
     assert all(not span.events and not span.links and not span.status.description for span in spans)
     told = everything(spans) + json.dumps(sent.durations())
-    secrets = ("curie", "marie", "4711-x", "magdalena", "ward-seven", ".dcm", ".png", str(measured.application.root_path))
+    secrets = (
+        "curie",
+        "marie",
+        "4711-x",
+        "magdalena",
+        "ward-seven",
+        ".dcm",
+        ".png",
+        str(measured.application.root_path),
+    )
     assert not [word for word in secrets if word in told.lower()]
     assert not [
         one for one in measured.application.extensions[SERVICE].images.storage.list("images/") if one.key[-64:] in told

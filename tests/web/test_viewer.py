@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.phantoms import brain_phantom, chest_phantom, dicom_bytes, encode
+from secondread.testing.phantoms import brain_phantom, chest_phantom, dicom_bytes, encode
 from tests.web.rooms import fill, open_first, ready
 
 pytestmark = pytest.mark.browser

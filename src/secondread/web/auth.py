@@ -105,7 +105,7 @@ def _any_account() -> bool:
     """Once there is one, there always is: accounts are disabled, never deleted."""
     known = current_app.extensions["secondread.any_account"]
     if not known["there"]:
-        known["there"] = bool(service().accounts.users())
+        known["there"] = service().accounts.any_there()
     return bool(known["there"])
 
 

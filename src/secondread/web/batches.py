@@ -19,7 +19,9 @@ from secondread.web.context import desk, service, wake_workers
 from secondread.web.document import other
 from secondread.web.health import count_stream
 from secondread.web.idempotency import KeyHeader, checked_key, fingerprint
+from secondread.web.language import in_text, step_in_words
 from secondread.web.problems import problem
+from secondread.web.reading_shapes import NextStepRow
 from secondread.web.readings import ReadingForm, sent
 from secondread.web.shapes import LARGEST_ID, one_of, said, shape_of
 
@@ -68,12 +70,13 @@ class BatchesOut(Schema):
     batches = List(Nested(BatchOut), required=True)
 
 
-@shape_of(Item, "id name state reading_id code message attempts")
+@shape_of(Item, "id name state reading_id code message attempts next_step")
 class ItemOut(Schema):
     """Where one image of an upload stands."""
 
     state = one_of(STATES)
     code = said("why it was not read; empty where it was")
+    next_step = Nested(NextStepRow, required=True, allow_none=True, metadata=said("what to do now; null once read"))
 
 
 class BatchWithItemsOut(BatchOut):
@@ -139,7 +142,13 @@ def get_batch(batch_id: int, query_data: dict[str, Any]) -> Any:
     items = service().queue.items(batch_id, after=query_data["after"], limit=limit)
     service().trail.record(current_actor(), "batch.seen", f"batch:{batch_id}", items=len(items))
     further = items[-1].id if len(items) == limit else None
-    return jsonify(**BatchOut().dump(batch), items=ItemOut(many=True).dump(items), next=further)
+    told = [ItemOut().dump(item) | _told(item) for item in items]
+    return jsonify(**BatchOut().dump(batch), items=told, next=further)
+
+
+def _told(item: Item) -> dict[str, Any]:
+    """Its sentences in the language of whoever asks."""
+    return {"message": in_text(item.message, item.code), "next_step": step_in_words(item.next_step)}
 
 
 @batches.get("/batches/<int:batch_id>/events")

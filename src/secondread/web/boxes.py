@@ -84,7 +84,7 @@ class BoxesIn(Schema):
 @boxes.doc(operation_id="getBoxes", summary="List the boxes of a reading")
 def get_boxes(reading_id: int, query_data: dict[str, Any]) -> Any:
     """Answer with the boxes that are drawn, of any frame that was read, and with what people made of them."""
-    reading = service().readings.get(reading_id, actor=current_actor())
+    reading = service().readings.get(reading_id, actor=current_actor(), stepping=True)
     check_shown(reading)
     index = index_of(reading, query_data)
     found = marks_of(reading, bundle_of(reading), frame=index)

@@ -1,4 +1,4 @@
-"""The DICOM node to an administrator: what it runs with, what it received, and who called of late. Nothing is set here.
+"""The DICOM node to an administrator: what it runs with, received and fetched, and who called. Nothing is set here.
 
 The node is a process of its own; what is shown is what it wrote into the trail when it started and since.
 """
@@ -42,7 +42,7 @@ class Call:
 @pages.get("")
 @require("admin")
 def show() -> Any:
-    """What the node said when it started last, its objects by state, and the latest calls."""
+    """What the node said when it started last, its objects by state, archives that are asked, and the latest calls."""
     found = service()
     found.trail.record(current_actor(), "dicom.seen", "node")
     started = next(iter(found.trail.latest(limit=1, action="dicom.started")), None)
@@ -52,5 +52,7 @@ def show() -> Any:
         node=json.loads(started["detail"]) if started else {},
         counts=found.dicom.counts(),
         objects=found.dicom.latest(_OBJECTS),
+        pulls=found.dicom_pulls.all(),
+        corrections=found.corrections.latest(_OBJECTS),
         calls=[Call.of(line) for line in found.trail.latest(limit=_CALLS, action="dicom.association")],
     )

@@ -1,6 +1,6 @@
 """A reading as the API shows it: the fixed contract, and beside it what a page needs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +11,9 @@ from secondread.pages import data_uri
 from secondread.reading import HeatMap, OperatingPoint
 from secondread.service import Answered, AnswerFacts, Outcome, StoredReading
 from secondread.tasks import Task, modality_said, part_said
+from secondread.web.auth import current_actor
 from secondread.web.context import service
+from secondread.web.language import in_text, said, step_in_words
 from secondread.web.shapes import LARGEST_ID
 
 INLINE, LINKS = "inline", "links"  # how an answer has its pictures
@@ -28,7 +30,7 @@ def entry(found: Answered, *, path: str | None, facts: AnswerFacts, pictures: st
         drawn = {"image": _preview(found.image), "heatmap": _overlay(found.heatmap)}
     display = {"image": drawn["image"]} | _of_image(found.image) | _of_answer(outcome, found.task, facts)
     contract = outcome.contract(path=path, heatmap=drawn["heatmap"]) | facts.meaning.to_dict()
-    return contract | {"display": display} | kept
+    return _told(contract, outcome) | {"display": display} | kept
 
 
 def kept_entry(reading: StoredReading, *, facts: AnswerFacts) -> dict[str, Any]:
@@ -39,12 +41,25 @@ def kept_entry(reading: StoredReading, *, facts: AnswerFacts) -> dict[str, Any]:
     drawn = _addresses(reading)
     display = {"image": drawn["image"]} | of_image | _of_answer(reading, facts.task, facts)
     contract = reading.contract(path=reading.name, heatmap=drawn["heatmap"]) | facts.meaning.to_dict()
-    return contract | {"display": display} | kept
+    return _told(contract, reading) | {"display": display} | kept
 
 
 def stored_row(reading: StoredReading, *, counting: Mapping[str, float] | None = None) -> dict[str, Any]:
     """A reading as lists and exports have it. counting: the prevalences that count here, for many rows."""
-    return reading.to_dict() | service().prevalences.meaning_of(reading, counting=counting).to_dict()
+    meaning = service().prevalences.meaning_of(reading, counting=counting)
+    return _told(reading.to_dict() | meaning.to_dict(), reading)
+
+
+def placed_rows(
+    readings: Sequence[StoredReading], *, counting: Mapping[str, float] | None = None
+) -> list[dict[str, Any]]:
+    """The same, each with the patient, study and series that it belongs to: in three statements, however many."""
+    belongs = service().studies.of([one.id for one in readings], actor=current_actor())
+    rows = [stored_row(one, counting=counting) for one in readings]
+    for row in rows:
+        found = belongs.get(row["id"])
+        row["belongs"] = None if found is None else vars(found)
+    return rows
 
 
 def with_links(answer: Response) -> Response:
@@ -72,12 +87,22 @@ def status_of(entries: list[dict[str, Any]]) -> int:
     return 415 if codes <= {"not_an_image", "unsupported"} else 422
 
 
+def _told(contract: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
+    """With what to do now, and its sentences in the language of whoever asks."""
+    refusal, warnings = contract["refusal"], contract["warnings"]
+    return contract | {
+        "warnings": warnings and [said(text) for text in warnings],
+        "refusal": refusal and refusal | {"message": in_text(refusal["message"], refusal["code"])},
+        "next_step": step_in_words(outcome.next_step),
+    }
+
+
 def _of_answer(outcome: Outcome, task: Task | None, facts: AnswerFacts) -> dict[str, Any]:
     return {
         "elapsed_ms": round(1000 * outcome.elapsed, 1),
-        "task_title": task.title if task else None,
-        "decision_text": outcome.decision_text or None,
-        "outlook": facts.outlook.of(outcome.decision, facts.task) if outcome.decision else None,
+        "task_title": said(task.title) if task else None,
+        "decision_text": said(outcome.decision_text) or None,
+        "outlook": facts.outlook.of(outcome.decision, facts.task, said) if outcome.decision else None,
         "threshold": outcome.threshold,
         "band": outcome.band,
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +13,7 @@ from marshmallow import ValidationError
 
 from secondread.errors import UsageError
 from secondread.service import BY_TIME, ORDERS, REVIEW_STATES, Filter
+from secondread.web.context import service
 from secondread.web.shapes import LARGEST_ID, Text, said
 
 _MOMENTS = Range(datetime(1970, 1, 2, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC))
@@ -105,7 +106,10 @@ def telling_nothing(asked: FormFilter) -> FormFilter:
 
 
 def form_filter(given: Mapping[str, str]) -> FormFilter:
-    """From the fields of a form: days in place of moments, and 'refused' among the decisions. Raises UsageError."""
+    """From the fields of a form: days of the site in place of moments, and 'refused' among the decisions.
+
+    Raises UsageError.
+    """
     fields = {name: given[name].replace("\0", "").strip()[:_SHORT] for name in _FORM if given.get(name, "").strip()}
     api = fields | {"order": given.get("order") or "triage"}
     if given.get("deleted"):
@@ -115,7 +119,7 @@ def form_filter(given: Mapping[str, str]) -> FormFilter:
         api["refused"] = "true"
     for name, days in (("since", 0), ("until", 1)):
         if name in api:
-            api[name] = _midnight(api[name], days=days)
+            api[name] = _midnight(api[name], days=days, zone=service().zone)
     try:
         query = OrderedQuery().load(api)
     except ValidationError as error:
@@ -123,12 +127,13 @@ def form_filter(given: Mapping[str, str]) -> FormFilter:
     return FormFilter(fields, api, filter_of(query), query["order"])
 
 
-def _midnight(text: str, *, days: int) -> str:
-    """The moment at which a day begins, or one so many days later."""
+def _midnight(text: str, *, days: int, zone: tzinfo | None) -> str:
+    """The moment at which a day begins where the site is, or one so many days later. zone: None for the machine's."""
     try:
         found = date.fromisoformat(text) + timedelta(days=days)
     except (ValueError, OverflowError) as error:
         raise UsageError(f"'{text[:40]}' is no date; write it as 2026-03-01") from error
     if not 1970 < found.year < 2999:
         raise UsageError(f"'{text[:40]}' is too far away; write a date as 2026-03-01")
-    return datetime(found.year, found.month, found.day, tzinfo=UTC).isoformat()
+    there = datetime(found.year, found.month, found.day, tzinfo=zone)
+    return there.astimezone(UTC).isoformat()

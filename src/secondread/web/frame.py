@@ -18,12 +18,13 @@ from secondread.service import StoredReading
 from secondread.service.clock import local_and_utc
 from secondread.stats.interval import Interval
 from secondread.stats.scale import marks, of_hundred, ratio_in_words, share
-from secondread.tasks import list_tasks, task_named
+from secondread.tasks import list_tasks, next_step, task_named
 from secondread.web.auth import may, public
+from secondread.web.catalogues import direction_of
 from secondread.web.context import service
 from secondread.web.forms import way_back
 from secondread.web.frames import FramesShown, frames_of
-from secondread.web.language import COOKIE, LANGUAGES, in_words, language, said, script_words
+from secondread.web.language import COOKIE, in_words, language, languages, said, script_words
 
 site = APIBlueprint("site", __name__, enable_openapi=False)
 _YEAR = 365 * 24 * 3600  # seconds
@@ -31,6 +32,7 @@ _PLACES = (  # endpoint, title, scope that it needs
     ("pages.index", lazy_gettext("Read"), "read"),
     ("worklist.show", lazy_gettext("Worklist"), "read"),
     ("uploads.show", lazy_gettext("Uploads"), "read"),
+    ("learn.show", lazy_gettext("Learn"), "read"),
     ("statistics_pages.show", lazy_gettext("Agreement and drift"), "read"),
     ("thresholds.show", lazy_gettext("Thresholds"), "read"),
     ("models_pages.show", lazy_gettext("Models"), "admin"),
@@ -66,7 +68,7 @@ def choose_language() -> Any:
     """Keep the language in this browser and go back to the page."""
     chosen = request.form.get("language", "")
     answer = redirect(way_back(), code=303)
-    if chosen in LANGUAGES:
+    if chosen in languages():
         answer.set_cookie(COOKIE, chosen, max_age=_YEAR, samesite="Lax", httponly=True, secure=request.is_secure)
     return answer
 
@@ -83,9 +85,9 @@ def devanagari() -> Response:
 @public
 def words_of(language: str) -> Response:
     """A module with every translated sentence by its English one. 404 for a language that is not there."""
-    if language not in LANGUAGES:
+    if language not in languages():
         raise NotThere(f"there is no language '{language[:20]}' here")
-    with force_locale(language):
+    with force_locale(language.replace("-", "_")):
         text = json.dumps(script_words(), ensure_ascii=False)
     return Response(f"export default {text};\n", content_type="text/javascript; charset=utf-8")
 
@@ -95,6 +97,7 @@ def register(app: APIFlask) -> None:
     app.context_processor(_context)
     filters: dict[str, Callable[..., Any]] = {
         "when": when,
+        "local": local,
         "share": share,
         "interval": interval,
         "decision": decision_name,
@@ -107,6 +110,7 @@ def register(app: APIFlask) -> None:
     for global_ in (marks, frames_shown):
         app.add_template_global(global_)
     app.add_template_global(ratio_in_words, "ratio")
+    app.add_template_global(lambda state: next_step(code=state), "state_step")
     app.add_template_global(lambda chance: of_hundred(chance, gettext), "of_hundred")
 
 
@@ -116,6 +120,12 @@ def when(moment: datetime | str | None) -> Markup:
         return Markup("–")
     at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     return Markup('<time datetime="{}" class="number">{:%Y-%m-%d %H:%M}</time>').format(at.isoformat(), at)
+
+
+def local(moment: datetime) -> Markup:
+    """A moment as the clock on the site's wall had it, and for machines with its zone."""
+    there = moment.astimezone(service().zone)
+    return Markup('<time datetime="{}" class="number">{:%Y-%m-%d %H:%M}</time>').format(moment.isoformat(), there)
 
 
 def moment_of(moment: datetime) -> str:
@@ -173,7 +183,8 @@ def _context() -> dict[str, Any]:
     return {
         "places": places,
         "language": language(),
-        "languages": LANGUAGES,
+        "languages": languages(),
+        "direction": direction_of(language()),
         "version": __version__,
         "here": request.full_path.rstrip("?"),
         "reason": reason,

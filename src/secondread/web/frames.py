@@ -28,6 +28,7 @@ class FramesShown:
     curve: Markup  # empty where only one was read, or the answer is hidden
     positive_from: int | None  # the least score that is positive of one alone; None without a curve
     stack: bool = False  # so many that the wheel goes through them
+    places: tuple[float, ...] = ()  # where each slice lies, in mm along the normal; empty where that is not known
     together: bool = False  # all of them answer together, not the highest alone
 
 
@@ -55,7 +56,8 @@ def frames_of(reading: StoredReading, answered: Mapping[str, str], *, hidden: bo
     threshold, low = _of_one(reading)
     positive = marks(threshold, low)[1] if curve and threshold is not None else None
     together = not hidden and reading.operating_point == SERIES
-    return FramesShown(n, reading.frame + 1, says, mapped, curve, positive, n >= _STACK, together)
+    known = tuple(float(place) for place in places) if len(places) == n else ()
+    return FramesShown(n, reading.frame + 1, says, mapped, curve, positive, n >= _STACK, known, together)
 
 
 def _of_one(reading: StoredReading) -> tuple[float | None, float | None]:

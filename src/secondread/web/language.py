@@ -1,35 +1,60 @@
 """The language of the pages, and what refusals and errors say in it: a sentence for each code."""
 
 import re
-from pathlib import Path
+from typing import Any
 
 from apiflask import APIFlask
-from flask import request
-from flask_babel import Babel, get_translations, gettext, lazy_gettext
+from flask import current_app, request
+from flask_babel import Babel, Domain, get_translations, gettext, lazy_gettext
 from flask_babel import get_locale as _get_locale
 from markupsafe import Markup, escape
+from werkzeug.utils import cached_property
 
 from secondread.images.nifti import FIRST_VOLUME
 from secondread.reading.reader import ONE_READ
 from secondread.reading.series import NONE_READ, NOT_READ, ONLY_ONE, READ_ALL, TOGETHER
+from secondread.service import data_folder_of
 from secondread.service.passwords import LENGTH
+from secondread.tasks import N_, NextStep
+from secondread.web.catalogues import ENGLISH, SITE, Catalogues, catalogue_files, name_of
 
 COOKIE = "language"
-_FOLDER = Path(__file__).parent / "translations"
-_NAMES = {"en": "English", "hi": "हिन्दी"}
-# What the pages are written in, and every language whose catalogue is there.
-LANGUAGES = {code: name for code, name in _NAMES.items() if code == "en" or (_FOLDER / code).is_dir()}
+_LANGUAGES = "secondread.languages"
+
+
+# How a bundle's operating points are called; a site's own names are told as they were typed.
+POINTS = (N_("screening"), N_("confirm"), N_("triage"), N_("paper"), N_("series"), N_("site"))
+
+
+class _Babel(Babel):
+    """Flask-Babel, with the catalogues of package and site."""
+
+    def __init__(self, app: APIFlask, catalogues: Catalogues):
+        super().__init__(app, locale_selector=_choose, default_timezone="UTC")
+        self._catalogues = catalogues
+
+    @cached_property
+    def domain_instance(self) -> Domain:
+        return self._catalogues
 
 
 def register(app: APIFlask) -> None:
-    """Let templates translate; the catalogues come with the package."""
-    Babel(app, default_translation_directories=str(_FOLDER), locale_selector=_choose, default_timezone="UTC")
+    """Let templates translate: into every language whose catalogue the package or the data folder holds."""
+    files = catalogue_files(data_folder_of(app.config) / SITE)
+    app.extensions[_LANGUAGES] = {ENGLISH: "English"} | {code: name_of(code) for code in sorted(files)}
+    _Babel(app, Catalogues(files))
+
+
+def languages() -> dict[str, str]:
+    """What the pages are written in, and every language whose catalogue is there: its own name by its code."""
+    found: dict[str, str] = current_app.extensions[_LANGUAGES]
+    return found
 
 
 def language() -> str:
-    """Of this request, as 'en'."""
+    """Of this request, as 'en' or 'pt-BR'."""
     found = _get_locale()
-    return "en" if found is None else str(found.language)
+    return ENGLISH if found is None else str(found).replace("_", "-")
 
 
 def words() -> dict[str, str]:
@@ -39,8 +64,10 @@ def words() -> dict[str, str]:
 
 
 def _choose() -> str:
-    wanted = request.cookies.get(COOKIE, "")
-    return wanted if wanted in LANGUAGES else request.accept_languages.best_match(list(LANGUAGES), "en") or "en"
+    wanted, known = request.cookies.get(COOKIE, ""), list(languages())
+    if wanted not in known:
+        wanted = request.accept_languages.best_match(known, ENGLISH) or ENGLISH
+    return wanted.replace("-", "_")
 
 
 # The service writes its sentences in English, with names and numbers in them; the code of each is what is translated.
@@ -58,6 +85,7 @@ CODES = {
     "turned": lazy_gettext("The film looks turned, upside down or on its side. Turn it upright and send it again."),
     "unlike_training": lazy_gettext("This image is unlike those that taught the model. A qualified reader must look."),
     "not_asked": lazy_gettext("This question follows another one, and that one was answered with no."),
+    "opinion_first": lazy_gettext("This question follows another one. Your own opinion on that one comes first."),
     "other_bundle": lazy_gettext("The bundle that was asked for is not the one that is here now."),
     "task_unknown": lazy_gettext("Which task fits this image cannot be told. Choose the task by hand."),
     "archive_damaged": lazy_gettext("The archive is damaged. Pack it again and send it again."),
@@ -111,6 +139,18 @@ def in_words(message: str, code: str = "") -> str | Markup:
         return Markup(escape(translated))
     told = CODES.get(code, lazy_gettext("That did not work"))
     return Markup('{} <span lang="en">({})</span>').format(str(told), message)
+
+
+def in_text(message: str, code: str = "") -> str:
+    """The same as `in_words` without markup, for the API."""
+    if language() == "en" or (translated := said(message)) != message:
+        return said(message)
+    return f"{CODES[code]} ({message})" if code in CODES else translated
+
+
+def step_in_words(step: NextStep | None) -> dict[str, Any] | None:
+    """What to do now, as the API has it."""
+    return None if step is None else step.to_dict() | {"message": said(step.message)}
 
 
 def said(sentence: str) -> str:

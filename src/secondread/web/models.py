@@ -193,7 +193,7 @@ def models_page(mistake: str = "") -> str:
     every = readers().bundled()
     rows = [_shown(task, [one for one in every if one.task.name == task]) for task in _tasks(every)]
     history = service().upgrades.history()
-    return render_template("models.html", models=rows, history=history, mistake=mistake, said=SAID, plain=plain_name)
+    return render_template("models.html", models=rows, history=history, mistake=mistake, plain=plain_name)
 
 
 def _tasks(every: list[Bundle]) -> list[str]:

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from apiflask import APIBlueprint, Schema
-from apiflask.fields import Boolean, Integer, List, Nested
-from apiflask.validators import OneOf, Range
+from apiflask.fields import Boolean, Float, Integer, List, Nested, String
+from apiflask.validators import Length, OneOf, Range
 from flask import Response, request
 
 from secondread.errors import ImageError, NotThere
-from secondread.images import encode_png
+from secondread.images import KINDS, encode_png
 from secondread.reading import Region, regions_of
 from secondread.service import HEAT_MAP_PIXELS, THUMBNAIL_PIXELS, StoredReading, bundle_of, check_shown, regions_on
 from secondread.service.picture_cache import GREY, INFERNO
@@ -80,6 +80,44 @@ class RegionsOut(Schema):
     regions = List(Nested(RegionRow), required=True)
 
 
+class GreyWindowRow(Schema):
+    """A window that the file offers, in its own values."""
+
+    centre = Float(required=True)
+    width = Float(required=True)
+    name = String(required=True, metadata=said("as the file calls it; may be empty"))
+
+
+class GeometryOut(Schema):
+    """How large a pixel is, and how the picture lies in the body, as the file says."""
+
+    spacing = List(
+        Float(),
+        required=True,
+        allow_none=True,
+        validate=Length(equal=2),
+        metadata=said("millimetres between rows and between columns; null where the file does not say"),
+    )
+    kind = String(
+        required=True,
+        validate=OneOf(("", *KINDS)),
+        metadata=said(
+            "where that length is true. body: in the plane of the body; calibrated: a projection, corrected for its "
+            "magnification; detector: a projection, at the detector; unsaid: a projection that does not say; film: on "
+            "the scanned film"
+        ),
+    )
+    letters = List(
+        String(),
+        required=True,
+        allow_none=True,
+        validate=Length(equal=4),
+        metadata=said("what of the body lies left, right, above and below: L R A P H F; null where not known"),
+    )
+    windows = List(Nested(GreyWindowRow), required=True)
+    unit = String(required=True, metadata=said("of the file's values, as HU; empty where it does not say"))
+
+
 _PNG = other("image/png", "A PNG file")
 
 
@@ -106,7 +144,7 @@ def depth(reading_id: int, query_data: dict[str, Any]) -> Response:
     Headers tell what the levels mean in the file's own values: `Depth-Range` (at level 0 and at 65535), `Depth-Window`
     (centre and width that the file asks for) and, where known, `Depth-Unit`.
     """
-    reading = service().readings.get(reading_id, actor=current_actor(), answer=False)
+    reading = service().readings.get(reading_id, actor=current_actor(), answer=False, stepping=True)
     sha256 = service().readings.look_at_image(reading_id, actor=current_actor())
     with _told_why():
         found = service().pictures.depth(sha256, index_of(reading, query_data), longest_side=query_data["longest_side"])
@@ -118,6 +156,19 @@ def depth(reading_id: int, query_data: dict[str, Any]) -> Response:
     if facts["unit"].isascii() and facts["unit"].isprintable():
         answer.headers["Depth-Unit"] = facts["unit"]
     return answer
+
+
+@pictures.get("/readings/<int:reading_id>/geometry")
+@require("read")
+@pictures.input(FrameQuery, location="query")
+@pictures.output(GeometryOut)
+@pictures.doc(summary="Tell the size of a pixel and the way the body lies", operation_id="getGeometry")
+def geometry(reading_id: int, query_data: dict[str, Any]) -> Any:
+    """Answer with what a ruler and the letters at the sides of an image need; nothing of it is guessed."""
+    reading = service().readings.get(reading_id, actor=current_actor(), answer=False, stepping=True)
+    sha256 = service().readings.look_at_image(reading_id, actor=current_actor())
+    with _told_why():
+        return service().pictures.geometry(sha256, index_of(reading, query_data))
 
 
 @pictures.get("/readings/<int:reading_id>/file")
@@ -164,7 +215,7 @@ def heatmap(reading_id: int, query_data: dict[str, Any]) -> Response:
     colours = query_data["colours"]
     if query_data["frame"] is None:
         return _picture(service().readings.heat_map(reading_id, actor=current_actor(), colours=colours))
-    reading = service().readings.get(reading_id, actor=current_actor())
+    reading = service().readings.get(reading_id, actor=current_actor(), stepping=True)
     check_shown(reading)
     if (index := index_of(reading, query_data)) == reading.frame:
         return _picture(service().readings.heat_map(reading_id, actor=current_actor(), colours=colours))
@@ -181,7 +232,7 @@ def heatmap(reading_id: int, query_data: dict[str, Any]) -> Response:
 @pictures.doc(summary="List the places that a lesion map names", operation_id="getRegions")
 def regions(reading_id: int, query_data: dict[str, Any]) -> Any:
     """Answer with boxes and outlines where the bundle scores places; with none where no place spoke for disease."""
-    reading = service().readings.get(reading_id, actor=current_actor())
+    reading = service().readings.get(reading_id, actor=current_actor(), stepping=True)
     bundle = bundle_of(reading)
     if bundle is None or not bundle.maps_lesions or not reading.heat_map:
         return {"given": False, "regions": []}
@@ -231,7 +282,7 @@ class _Pipe(io.RawIOBase):
 
 
 def _shown(reading_id: int, query: dict[str, Any], *, longest_side: int) -> Response:
-    reading = service().readings.get(reading_id, actor=current_actor(), answer=False)
+    reading = service().readings.get(reading_id, actor=current_actor(), answer=False, stepping=True)
     sha256 = service().readings.look_at_image(reading_id, actor=current_actor())
     with _told_why():
         return _picture(service().pictures.shown(sha256, index_of(reading, query), longest_side=longest_side))

@@ -29,7 +29,7 @@ from secondread.errors import (
     UploadRefused,
     UsageError,
 )
-from secondread.web.language import CODES, in_words
+from secondread.web.language import CODES, in_text, in_words, language
 from secondread.web.shapes import said
 
 MEDIA_TYPE = "application/problem+json"
@@ -54,7 +54,7 @@ _ANSWERS: tuple[tuple[type[SecondReadError], int, str], ...] = (
     (SecondReadError, 500, "internal_server_error"),
 )
 _TOO_LARGE = {"too_many_files", "upload_too_large", "swells_too_much", "too_large"}  # codes of an upload: 413
-_SENTENCES: dict[int | str, str] = {  # what is told in place of an error's own words
+SENTENCES: dict[int | str, str] = {  # what is told in place of an error's own words
     "busy": "the server has as much to do as it can; send it again in a moment",
     404: "nothing is at this address; the API is described at /api/v1/openapi.json",
     429: "too many requests at once; wait a moment and go on more slowly",
@@ -122,7 +122,7 @@ def problem_of(error: SecondReadError) -> Response:
     status, code = status_of(error)
     if status >= 500:
         current_app.logger.error("a reading was not possible: %s", error)
-    sentence = _SENTENCES.get(code) or (_SENTENCES[500] if status == 500 else str(error))
+    sentence = SENTENCES.get(code) or (SENTENCES[500] if status == 500 else str(error))
     answer = problem(status, sentence, code=code)
     if isinstance(error, (LoginThrottled, Busy, DatabaseAway, StorageAway)):
         answer.headers["Retry-After"] = str(max(1, round(error.retry_after)))
@@ -158,19 +158,33 @@ def _from_http(error: HTTPException) -> Response:
         megabytes, files = (request.max_content_length or 0) / 1e6, current_app.config["MAX_FILES"]
         sentence = f"a request holds at most {megabytes:g} MB and {files} files; send fewer or smaller files at once"
         return problem(413, sentence, code="body_too_large")
-    answer = problem(status, _SENTENCES.get(status) or error.description or error.name)
+    answer = problem(status, SENTENCES.get(status) or error.description or error.name)
     answer.headers.extend((name, value) for name, value in error.get_headers() if name in ("Allow", "Retry-After"))
     return answer
 
 
 def _dress(answer: Response) -> Response:
-    """As a page, unless it is the API's or a program asked."""
+    """As a page, unless it is the API's or a program asked; in the language of whoever asks."""
     accepted = request.accept_mimetypes.best_match(["application/json", "text/html"])
     for_people = accepted == "text/html" and "text/html" in request.headers.get("Accept", "")
-    if answer.mimetype == MEDIA_TYPE and for_people and not request.path.startswith("/api/"):
-        answer.set_data(render_template("problem.html", problem=answer.get_json()))
+    if answer.mimetype != MEDIA_TYPE:
+        return answer
+    if for_people and not request.path.startswith("/api/"):
+        answer.set_data(render_template("problem.html", problem=answer.get_json(), sentence_of=_to_people))
         answer.content_type = "text/html; charset=utf-8"
+    elif (spoken := language()) != "en":
+        body = answer.get_json()
+        body["detail"] = in_text(body["detail"], body["code"])
+        answer.set_data(json.dumps(body, ensure_ascii=False))
+        answer.headers["Content-Language"] = spoken
     return answer
+
+
+def _to_people(body: dict[str, Any]) -> str:
+    """What a page says: a sentence that was written for programs gives way to that of its code."""
+    if body["detail"] in (SENTENCES[404], SENTENCES[405]):
+        return str(CODES[body["code"]])
+    return in_words(body["detail"], body["code"])
 
 
 def _code_of(status: int) -> str:

@@ -4,7 +4,8 @@ from apiflask import Schema
 from apiflask.fields import Boolean, Dict, Float, Integer, List, Nested, String
 
 from secondread.reading import Finding, Refusal
-from secondread.service import REVIEW_STATES, Local
+from secondread.service import REVIEW_STATES, Belongs, Local
+from secondread.tasks import ACTIONS, NextStep
 from secondread.web.shapes import one_of, said, shape_of
 
 _BOXES = (
@@ -58,6 +59,15 @@ class LocalRow(Schema):
     probability = said("converted from the share of the diseased that the bundle was calibrated to")
 
 
+@shape_of(NextStep, "code action message")
+class NextStepRow(Schema):
+    """What to do now, for whoever stands beside the patient."""
+
+    code = said("for programs and translators: the task and decision, the code of a refusal, or a state of an upload")
+    action = said("what a page offers a button for") | one_of(ACTIONS)
+    message = said("one or two sentences, in the language of Accept-Language where it is there")
+
+
 class ContractOut(Schema):
     """One image's answer: the shape of `secondread read --json`."""
 
@@ -90,6 +100,9 @@ class ContractOut(Schema):
         required=True,
         allow_none=True,
         metadata=said("null where this site has not set how common disease is, see `/prevalences`"),
+    )
+    next_step = Nested(
+        NextStepRow, required=True, allow_none=True, metadata=said("what to do now; null where the answer is withheld")
     )
     findings = List(Nested(FindingOut), metadata=said(_BOXES))
     frames = List(Nested(FrameOut), metadata=said("of a file of several frames that was read whole; else not there"))
@@ -144,6 +157,18 @@ class ReadingsOut(Schema):
     readings = List(Nested(AnswerOut), required=True)
 
 
+@shape_of(Belongs, "patient accession study series n_views study_uid")
+class BelongsRow(Schema):
+    """To which patient, study and series a reading belongs, as far as the setting `worklist_patient` tells it."""
+
+    patient = said("a short pseudonym, or the name where the setting says so; empty where it is not known")
+    accession = said("accession number, where names are told")
+    study = said("last digits of the study's pseudonym, for people; empty of what is no DICOM object of the node")
+    series = said("modality, number and words of its description")
+    n_views = said("readings of this study")
+    study_uid = said("pseudonym of the study: the same for all its readings")
+
+
 class StoredRow(ContractOut):
     """A reading out of the store: the shape of `secondread read --json`, then what the store adds."""
 
@@ -172,6 +197,11 @@ class StoredRow(ContractOut):
     )
     deleted = Boolean(required=True)
     erased = Boolean(required=True, metadata=said("image, name and notes were deleted by retention"))
+    belongs = Nested(
+        BelongsRow,
+        allow_none=True,
+        metadata=said("patient, study and series; null where nothing is known or told. Not there in exports"),
+    )
 
 
 class StoredOut(StoredRow):

@@ -14,7 +14,7 @@ from secondread.service import ReadingRequest, StoredReading
 from secondread.tasks import list_tasks, task_named
 from secondread.web.auth import current_actor, require
 from secondread.web.context import desk, facts_of, service
-from secondread.web.entries import INLINE, LINKS, entry, kept_entry, status_of, stored_row, with_links
+from secondread.web.entries import INLINE, LINKS, entry, kept_entry, placed_rows, status_of, stored_row, with_links
 from secondread.web.health import count_reading
 from secondread.web.idempotency import once
 from secondread.web.problems import problem
@@ -80,8 +80,8 @@ def read_images(form_and_files_data: dict[str, Any]) -> Any:
 @readings.output(StoredOut)
 @readings.doc(operation_id="getReading", summary="Show a reading")
 def get_reading(reading_id: int) -> Any:
-    """Answer with one reading as it is kept."""
-    return stored_row(service().readings.get(reading_id, actor=current_actor()))
+    """Answer with one reading as it is kept, and with the study that it belongs to."""
+    return placed_rows([service().readings.get(reading_id, actor=current_actor())])[0]
 
 
 @readings.delete("/readings/<int:reading_id>")

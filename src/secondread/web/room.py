@@ -17,6 +17,7 @@ from secondread.web.context import desk, service
 from secondread.web.document import other
 from secondread.web.filters import form_filter, telling_nothing
 from secondread.web.forms import bundles, plain_name, written
+from secondread.web.hanging import hanging_of
 from secondread.web.language import said, script_words
 from secondread.web.problems import attempt
 from secondread.web.report import report_page
@@ -178,6 +179,7 @@ def _page(reading_id: int, mistake: str = "") -> str:
         reading=reading,
         history=history,
         around=around,
+        hung=hanging_of(reading, around),
         maps_lesions=_maps_lesions(reading),
         mine=mine[-1] if mine else None,
         drawn=drawn,

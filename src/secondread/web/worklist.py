@@ -10,12 +10,12 @@ from apiflask.fields import List, Nested, String
 from flask import Response, current_app, redirect, render_template, request, url_for
 from flask_babel import gettext
 
-from secondread.service import ORDERS, REVIEW_STATES, csv_text, together
+from secondread.service import ORDERS, REVIEW_STATES, News, csv_text, news_since, position_now, together
 from secondread.tasks import list_tasks, task_named
 from secondread.web.auth import choose_opinion_first, current_actor, opinion_first, require
 from secondread.web.context import service
 from secondread.web.document import other
-from secondread.web.entries import stored_row
+from secondread.web.entries import placed_rows
 from secondread.web.filters import FormFilter, OrderedQuery, PageQuery, filter_of, form_filter, telling_nothing
 from secondread.web.problems import attempt
 from secondread.web.reading_shapes import StoredRow
@@ -24,6 +24,7 @@ from secondread.web.shapes import said
 lists = APIBlueprint("lists", __name__, url_prefix="/api/v1", tag="readings")
 worklist = APIBlueprint("worklist", __name__, enable_openapi=False)
 _ROWS = 50
+_DIGITS = 16  # of a line's number
 
 
 class ListOut(Schema):
@@ -60,7 +61,7 @@ def list_readings(query_data: dict[str, Any]) -> Any:
         actor=current_actor(),
     )
     counting = service().prevalences.counting()
-    return {"readings": [stored_row(row, counting=counting) for row in page.rows], "next": page.next}
+    return {"readings": placed_rows(page.rows, counting=counting), "next": page.next}
 
 
 @lists.get("/readings.json")
@@ -92,7 +93,7 @@ def export_json(query_data: dict[str, Any]) -> Response:
 def export_csv(query_data: dict[str, Any]) -> Response:
     """Answer with every reading that the filter leaves, however many. Lists are JSON in their cell."""
     rows = _exported(query_data)
-    names = list(StoredRow().fields)
+    names = [name for name in StoredRow().fields if name != "belongs"]
     lines = csv_text(names, ([row.get(name) for name in names] for row in rows))
     return Response(lines, content_type="text/csv; charset=utf-8", headers=_as_file("readings.csv"))
 
@@ -103,6 +104,7 @@ def show() -> Any:
     """A page of the list; with `part=rows` only its rows, to be put below those there are."""
 
     def act() -> str:
+        position = position_now(service().database)  # first: what comes while the page is made is told afterwards
         asked = telling_nothing(form_filter(request.args)) if opinion_first() else form_filter(request.args)
         after = request.args.get("after") or None
         page = service().worklist.page(asked.only, order=asked.order, after=after, limit=_ROWS, actor=current_actor())
@@ -111,11 +113,22 @@ def show() -> Any:
         if request.args.get("part") == "rows":
             return render_template("_rows.html", asked=asked, page=page, belongs=belongs, fragment=True)
         about = service().worklist.about(asked.only, page=None if after else page)
-        return render_template("worklist.html", **_form(asked), page=page, about=about, belongs=belongs)
+        shown = {"page": page, "about": about, "belongs": belongs, "position": position}
+        return render_template("worklist.html", **_form(asked), **shown)
 
     return attempt(
         act, lambda sentence: render_template("worklist.html", **_form(form_filter({}), sentence), page=None)
     )
+
+
+@worklist.get("/worklist/changes")
+@require("read")
+def changes() -> Any:
+    """Whether there is anything new after a line of the trail, and where that is now: `since`, as the page has it."""
+    since = request.args.get("since", "")
+    if not (since.isascii() and since.isdigit() and len(since) < _DIGITS):
+        return vars(News(position_now(service().database), changed=True))
+    return vars(news_since(service().database, int(since)))
 
 
 @worklist.post("/worklist/opinion-first")
@@ -143,7 +156,11 @@ def _exported(query: dict[str, Any]) -> Iterator[dict[str, Any]]:
     counting, only = service().prevalences.counting(), filter_of(query)
     rows = service().worklist.export(only, order=query["order"], actor=current_actor())
     told = service().prevalences.meaning_of  # rows are made when there is no request any more
-    return (row.to_dict() | told(row, counting=counting).to_dict() for row in rows)
+    return (
+        row.to_dict() | told(row, counting=counting).to_dict() | {"next_step": step and step.to_dict()}
+        for row in rows
+        for step in (row.next_step,)
+    )
 
 
 def _as_file(name: str) -> dict[str, str]:

@@ -160,7 +160,7 @@ function pointInShort(point) {
   const { positive_from: positive, uncertain_from: uncertain } = point;
   const where = uncertain === null ? t("from {n}", { n: positive }) : t("uncertain from {low}, positive from {n}", { low: uncertain, n: positive });
   const but = [point.guaranteed === false && t("not shown everywhere"), point.below_screening && t("confirms nothing")].filter(Boolean);
-  return `${point.name} (${[where, ...but].join(", ")})`;
+  return `${t(point.name)} (${[where, ...but].join(", ")})`;
 }
 
 function focused() {

@@ -1,6 +1,6 @@
 // Boxes over pictures: those that the network found, solid where it is sure, dotted where it is in doubt; on or off.
 
-import { ask, remember, remembered, svg, t } from "./page.js";
+import { ask, remember, remembered, svg, t, toast } from "./page.js";
 
 const root = document.documentElement;
 
@@ -54,7 +54,7 @@ const asked = new WeakMap(); // layer → how often its frame has changed
 
 /** Another frame of the file stands under the layer: its own boxes over it. */
 document.addEventListener("stepped", async ({ target, detail: { at, answers } }) => {
-  const layer = (target.closest(".card") ?? document.querySelector(".light-box"))?.querySelector("svg.boxes");
+  const layer = (target.closest(".card") ?? target.closest(".view"))?.querySelector("svg.boxes");
   if (!layer) return;
   const own = (asked.get(layer) ?? 0) + 1;
   asked.set(layer, own);
@@ -63,8 +63,8 @@ document.addEventListener("stepped", async ({ target, detail: { at, answers } })
   try {
     const { found } = await ask(`${layer.dataset.address}?frame=${at}`);
     if (own === asked.get(layer)) drawMarks(layer, found);
-  } catch {
-    // The frame is worth showing without them.
+  } catch (error) {
+    if (own === asked.get(layer)) toast(`${t("The boxes of this frame could not be loaded: it is shown without them.")} ${error.message}`);
   }
 });
 

@@ -1,10 +1,12 @@
 // A person's own boxes on a stage: drawn by dragging, moved, resized, deleted, with mouse, finger or keys; then saved.
 
 import { boxesShown, drawnBox, marksOf, sure, toggleBoxes } from "./boxes.js";
+import { addKeys } from "./keys.js";
 import { ask, byId, el, svg, t, toast } from "./page.js";
 
 const REACH = 12; // pixels of the screen: as near as that a corner is taken hold of
 const LEAST = 4; // pixels of the screen: a shorter drag draws nothing
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const SIDES = [[0, 0], [1, 0], [2, 0], [0, 1], [2, 1], [0, 2], [1, 2], [2, 2]]; // of a box: left, middle, right; top to bottom
 
 export class Drawing {
@@ -24,18 +26,19 @@ export class Drawing {
     this.#boxes = JSON.parse(panel.dataset.mine) ?? this.#asFound();
     panel.addEventListener("click", ({ target }) => this.#act(target.closest("[data-box]")?.dataset));
     panel.addEventListener("focusin", ({ target }) => target.dataset.at && this.#choose(Number(target.dataset.at)));
-    panel.addEventListener("keydown", (event) => this.#key(event));
+    addKeys(t("Your boxes"), this.#keys, ({ target }) => panel.contains(target) && target.dataset.at !== undefined);
     const acts = { pointerdown: (event) => this.#down(event), pointermove: (event) => this.#move(event), pointerup: () => this.#up(), pointercancel: () => this.#up() };
     for (const [name, act] of Object.entries(acts)) {
       stage.element.addEventListener(name, (event) => {
         if (!this.on || (name === "pointerdown" && event.button)) return;
+        if (stage.fingers.size > 1) return this.#up(); // two fingers zoom
         event.stopImmediatePropagation();
         act(event);
       }, { capture: true });
     }
     stage.element.addEventListener("dblclick", (event) => this.on && event.stopImmediatePropagation(), { capture: true });
-    stage.element.addEventListener("wheel", () => this.on && requestAnimationFrame(() => this.#show()));
-    document.addEventListener("stepped", ({ detail: { at, answers } }) => {
+    stage.element.addEventListener("placed", () => this.on && this.#show());
+    stage.element.closest(".view")?.addEventListener("stepped", ({ detail: { at, answers } }) => {
       this.#away = at !== answers;
       this.edit((this.on || this.#wanted) && !this.#away);
     });
@@ -50,7 +53,7 @@ export class Drawing {
     if (this.on && !boxesShown()) toggleBoxes(true);
     this.stage.element.classList.toggle("drawing", this.on);
     this.#show();
-    if (this.#wanted) document.querySelector(".frames-back").click();
+    if (this.#wanted) this.stage.element.closest(".view").querySelector(".frames-back").click();
   }
 
   #asFound() {
@@ -116,25 +119,28 @@ export class Drawing {
   }
 
   /** Arrows move the chosen box by a hundredth of the image, with Shift they resize it; Delete deletes it. */
-  #key(event) {
-    const at = Number(event.target.dataset.at ?? -1);
-    if (at < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
-    const step = Math.max(1, Math.max(this.stage.size.width, this.stage.size.height) / 100);
-    const [dx, dy] = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }[event.key] ?? [0, 0];
-    if (event.key === "Delete" || event.key === "Backspace") this.#delete(at);
-    else if (dx || dy) {
-      const [x, y, width, height] = this.#boxes[at].box;
-      const corners = event.shiftKey ? [x, y, x + width + dx, y + height + dy] : [x + dx, y + dy, x + width + dx, y + height + dy];
-      this.#change(() => (this.#boxes[at].box = this.#boxOf(corners, !event.shiftKey)), true);
-    } else return;
-    event.preventDefault();
-    event.stopPropagation();
+  get #keys() {
+    const arrows = Object.keys(ARROWS);
+    return [
+      [arrows, t("Move the box in focus"), (key, event) => this.#nudge(event)],
+      [arrows.map((key) => `Shift+${key}`), t("Resize the box in focus"), (key, event) => this.#nudge(event)],
+      [["Delete", "Backspace"], t("Delete the box in focus"), (key, { target }) => this.#delete(Number(target.dataset.at))],
+    ];
+  }
+
+  #nudge({ key, shiftKey, target }) {
+    const at = Number(target.dataset.at);
+    const step = Math.max(1, Math.max(this.stage.size.width, this.stage.size.height) / 100) * this.stage.view.scale;
+    const [dx, dy] = this.stage.wayOf(...ARROWS[key].map((way) => way * step));
+    const [x, y, width, height] = this.#boxes[at].box;
+    const corners = shiftKey ? [x, y, x + width + dx, y + height + dy] : [x + dx, y + dy, x + width + dx, y + height + dy];
+    this.#change(() => (this.#boxes[at].box = this.#boxOf(corners, !shiftKey)), true);
   }
 
   #down(event) {
     event.preventDefault();
     this.stage.element.setPointerCapture(event.pointerId);
-    const start = this.#placeOf(event);
+    const start = this.stage.imageAt(event);
     const handle = this.#handleAt(start);
     if (!handle) this.#chosen = this.#boxAt(start);
     const box = this.#boxes[this.#chosen]?.box;
@@ -146,7 +152,7 @@ export class Drawing {
   #move(event) {
     const drag = this.#drag;
     if (!drag) return;
-    const [x, y] = this.#placeOf(event);
+    const [x, y] = this.stage.imageAt(event);
     const [dx, dy] = [x - drag.start[0], y - drag.start[1]];
     if (!drag.began && Math.hypot(dx, dy) * this.stage.view.scale < LEAST) return;
     if (!drag.began && !drag.box) this.#chosen = this.#boxes.push({ box: [], of: null }) - 1;
@@ -178,12 +184,6 @@ export class Drawing {
       return [start, Math.max(1, Math.min(length, high) - start)];
     });
     return [sides[0][0], sides[1][0], sides[0][1], sides[1][1]];
-  }
-
-  #placeOf({ clientX, clientY }) {
-    const { left, top } = this.stage.element.getBoundingClientRect();
-    const { scale, x, y } = this.stage.view;
-    return [(clientX - left - x) / scale, (clientY - top - y) / scale];
   }
 
   /** The side or corner of the chosen box that lies there: [column, row] of SIDES. */

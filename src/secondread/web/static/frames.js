@@ -6,10 +6,26 @@ import { fetchAhead, pictureAt, slicesOf } from "./slices.js";
 const PREVIEW = 1024; // longest side on a card, pixels
 const walks = new WeakMap(); // one for each file on the page
 
-/** For the list of keys; the arrows are listened to below. */
+const step = (by) => (key, { target }) => {
+  const walk = inFocus(target);
+  walk?.go(walk.at + by);
+  return Boolean(walk);
+};
+
+/** Rows of keys (see keys.js) of a page with frames. */
 export const stepKeys = [
-  [["←", "→"], t("Frame before or next, where the file has several"), () => false],
+  [["ArrowLeft", "ArrowRight"], t("Frame before or next, where the file has several"), (key, event) => step(key === "ArrowLeft" ? -1 : 1)(key, event)],
   [["p"], t("To the most suspicious frame"), () => toWorst()],
+];
+
+const STEPS = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1, PageUp: -10, PageDown: 10, Home: -Infinity, End: Infinity };
+const by = (key, event) => step(STEPS[key])(key, event);
+
+/** The same for a volume whose image has the focus. */
+export const stackKeys = [
+  [["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"], t("One slice back or on"), by],
+  [["PageUp", "PageDown"], t("Ten slices back or on"), by],
+  [["Home", "End"], t("To the first or the last slice"), by],
 ];
 const [AHEAD, BEHIND] = [8, 3]; // frames that are fetched beforehand, in the direction that is gone in
 
@@ -25,6 +41,7 @@ class Walk {
     this.at = this.answers;
     this.way = 1;
     this.preview = root.closest(".card") ? `&longest_side=${PREVIEW}` : "";
+    this.places = JSON.parse(root.dataset.places ?? "null"); // of slices, in mm along their normal
     this.show = root.closest(".card") ? onCard(root.closest(".card"), this) : () => tell(root, this.addresses);
   }
 
@@ -45,13 +62,14 @@ class Walk {
     const { maps, regions, depth } = this.root.dataset;
     const of = (address) => `${address}?frame=${this.at}`;
     const map = this.mapped[this.at - 1];
-    return { image: this.imageOf(this.at), depth: of(depth), heat: map ? of(maps) : "", regions: map ? of(regions) : "" };
+    return { frame: this.at, image: this.imageOf(this.at), depth: of(depth), heat: map ? of(maps) : "", regions: map ? of(regions) : "" };
   }
 
   go(frame) {
     const wanted = Math.min(this.says.length, Math.max(1, frame));
     if (wanted === this.at) return;
     this.way = Math.sign(wanted - this.at);
+    this.before = this.at;
     this.at = wanted;
     this.slider.value = wanted;
     this.slider.setAttribute("aria-valuetext", this.says[wanted - 1]);
@@ -60,6 +78,7 @@ class Walk {
     this.root.querySelector(".frame-curve .at")?.setAttribute("d", `M${x.toFixed(1)} 0V100`);
     this.root.querySelector(".frames-back")?.toggleAttribute("disabled", wanted === this.answers);
     this.#follow();
+    this.root.dispatchEvent(new CustomEvent("going", { bubbles: true, detail: this }));
   }
 
   /** Shows the frame at hand; one request at a time, however fast the slider moves. */
@@ -132,7 +151,8 @@ function walkOf(element) {
 function inFocus(target) {
   const card = target.closest?.(".card");
   if (card) return walkOf(card.querySelector(".frames"));
-  return document.querySelector(".card") || document.querySelector("dialog[open]") ? null : walkOf(document.querySelector(".frames"));
+  const here = target.closest?.(".view")?.querySelector(".frames") ?? document.querySelector(".frames");
+  return document.querySelector(".card") || document.querySelector("dialog[open]") ? null : walkOf(here);
 }
 
 function toWorst() {
@@ -151,10 +171,10 @@ document.addEventListener("input", ({ target }) => {
 });
 
 document.addEventListener("click", (event) => {
-  const step = event.target.closest?.(".frame-steps [data-step]")?.dataset.step;
+  const wanted = event.target.closest?.(".frame-steps [data-step]")?.dataset.step;
   const plot = event.target.closest?.(".frame-plot");
   const walk = walkOf(event.target);
-  if (step) walk.go(step === "back" ? walk.answers : walk.at + Number(step));
+  if (wanted) walk.go(wanted === "back" ? walk.answers : walk.at + Number(wanted));
   if (plot) alongCurve(plot, walk, event.clientX);
 });
 
@@ -164,24 +184,19 @@ document.addEventListener("pointermove", (event) => {
 });
 
 // A volume is gone through with the wheel, as in every viewer of a hospital; Ctrl and the wheel zoom (see stage.js).
-document.addEventListener("turn", ({ detail }) => {
-  const walk = walkOf(document.querySelector(".frames"));
+document.addEventListener("turn", ({ target, detail }) => {
+  const walk = walkOf(target.closest(".view").querySelector(".frames"));
   walk?.go(walk.at + (detail.steps ?? slicesOf(detail)));
 });
 
-const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
-const IN_A_STACK = { ...STEPS, ArrowUp: -1, ArrowDown: 1, PageUp: -10, PageDown: 10, Home: -Infinity, End: Infinity };
+/** The walks of these elements, each a `.frames`. */
+export const walksOf = (elements) => [...elements].map(walkOf);
 
-document.addEventListener("keydown", (event) => {
-  const inside = event.target.closest?.(".stage, .frame-plot") && document.querySelector(".frames[data-stack]");
-  const by = (inside ? IN_A_STACK : STEPS)[event.key];
-  if (!by || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.matches("input, select, textarea, [contenteditable]")) return; // the slider steps by itself
-  const walk = inFocus(event.target);
-  if (!walk) return;
-  event.preventDefault();
-  walk.go(walk.at + by);
-});
+/** Fetches the slices of a volume that are likely next once all else is there. */
+export function fetchSoon(element) {
+  if (!element?.matches("[data-stack]")) return;
+  if (document.readyState === "complete") walkOf(element).ahead();
+  else addEventListener("load", () => walkOf(element).ahead());
+}
 
-const stack = document.querySelector(".light-box .frames[data-stack]");
-if (stack) addEventListener("load", () => walkOf(stack).ahead());
+fetchSoon(document.querySelector(".light-box .frames"));

@@ -1,5 +1,6 @@
 // What the scripts of every page share: words, elements, the server, single-key shortcuts, the toast.
 
+import { addKeys, pressed, sheetOfKeys } from "./keys.js";
 import { tellChange, toLogin, typedAgain } from "./session.js";
 
 const language = document.documentElement.lang;
@@ -14,7 +15,7 @@ export function t(sentence, values = {}) {
 function told({ detail, code }) {
   if (words[detail] || language === "en") return t(detail);
   const sentence = words[`code:${code}`];
-  return sentence ? `${sentence} (${detail})` : detail;
+  return sentence && !detail.startsWith(sentence) ? `${sentence} (${detail})` : detail; // the server may have said it in this language
 }
 
 export const byId = (id) => document.getElementById(id);
@@ -145,29 +146,20 @@ export function toast(sentence, undo = null) {
 }
 
 /**
- * Binds a page's single-key shortcuts and those of every page, and lists them (WCAG 2.1.4: they can be turned off).
- *
- * shortcuts: [[keys, what it does, act], …]; act gets the key. Active unless a field that takes the key has the focus.
+ * Binds a page's single-key shortcuts and those of every page, and lists them with all others (WCAG 2.1.4: they can be
+ * turned off); see addKeys in keys.js for what a row is.
  */
 export function bindPage(shortcuts) {
   const help = byId("help");
   const on = byId("keys-on");
   on.checked = remembered("keys", "on") === "on";
   on.addEventListener("change", () => remember("keys", on.checked ? "on" : "off"));
-  const list = [...shortcuts, [["t"], t("Theme"), () => byId("theme").click()], [["?"], t("Show this list"), () => help.showModal()]];
-  byId("shortcuts").append(...list.flatMap(([keys, what]) => [el("dt", {}, keys.map((key) => el("kbd", {}, key))), el("dd", {}, what)]));
+  addKeys(t("Page"), [...shortcuts, [["t"], t("Theme"), () => byId("theme").click()], [["?"], t("Show this list"), () => help.showModal()]]);
+  byId("shortcuts").append(...sheetOfKeys(el));
   byId("keys").addEventListener("click", () => help.showModal());
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || help.open || taken(event)) return;
-    if (event.key !== "Escape" && !on.checked) return;
-    const found = list.find(([keys]) => keys.some((key) => (key === "Esc" ? "Escape" : key) === event.key));
-    if (found && found[2](event.key) !== false) event.preventDefault();
+    if (!help.open && !event.defaultPrevented) pressed(event, on.checked);
   });
-}
-
-function taken({ target, key }) {
-  if (target.matches("select, textarea, input:not([type=range], [type=radio], [type=checkbox])")) return true;
-  return key.startsWith("Arrow") && target.matches("input");
 }
 
 if (typedAgain) {

@@ -31,6 +31,7 @@ function layOut(onPaper) {
 
 await Promise.all([document.fonts.ready, ...[...document.images].map((image) => image.decode().catch(() => {}))]);
 layOut(wide.matches);
+document.body.classList.add("laid-out");
 wide.addEventListener("change", () => layOut(wide.matches));
 addEventListener("beforeprint", () => layOut(true));
 addEventListener("afterprint", () => layOut(wide.matches));

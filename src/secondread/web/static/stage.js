@@ -1,34 +1,37 @@
-// One image on a stage: zoom, pan, window and level, and the heat map over it. Every drag has buttons or keys beside it.
+// One image on a stage: how it lies, zoom, pan, window and level, and the heat map over it.
 
-import { Depth } from "./depth.js";
-import { ask, svg, t } from "./page.js";
+import { listenTo } from "./gestures.js";
+import { Greys } from "./greys.js";
+import { drawnOutline, paintHeat, strengthsAt } from "./heat.js";
+import { ask, t } from "./page.js";
+import { extent, lettersSeen, matrixOf, toImage, toStage, UPRIGHT, wayInImage } from "./placing.js";
 
-// Perceptually uniform colour maps (matplotlib's, CC0): equal steps of the map look equal. 17 colours each, blended between.
-const MAPS = {
-  inferno: "0000040b0724210c4a3d096557106e71196e8a226aa32c61bc3754d24644e45a31f1731df98e09fcac11f9cb35f2ea69fcffa4",
-  viridis: "44015448186a472d7b4240863b528b33638d2c728e26828e21918c1fa08828ae803fbc735ec96284d44baddc30d8e219fde725",
-  cividis: "00224e002e6a1a386f32436d434e6c535a6d61656f6f70737d7c788c88789b9476aba072bcae6ccdbb63dec958f0d846fee838",
-  magma: "0000040a08221d114736106b51127c6a1c818326819c2e7fb73779d0416fe75263f56b5cfc8961fea772fec488fde2a3fcfdbf",
-};
 const NEAREST = 0.02; // smallest and largest scale
 const FARTHEST = 40;
-const SWIPE = 9; // pixels of a finger's way for a slice
+const KEEP = 40; // pixels of the image that always stay on the stage
+const SIDES = ["left", "right", "top", "bottom"];
 
 export class Stage {
-  /** onMove({ scale, x, y }) and onWindow(level, width) tell what the user did, so that others may follow. */
+  #letters = null; // of the image as the file shows it
+  #asked = new Map(); // frame → what the file says of it
+
+  /** onMove(stage) and onWindow(stage, level, width) tell what the user did, so that others may follow. */
   constructor(element, { onMove = () => {}, onWindow = () => {}, onDepth = () => {} } = {}) {
     this.element = element;
     this.film = element.querySelector(".film");
     this.image = element.querySelector("img");
     this.canvas = element.querySelector(".heat-layer");
-    this.limits = { level: [0, 100], width: [2, 200] };
-    Object.assign(this, { onMove, onWindow, onDepth, windowing: false, level: 50, width: 100, fitted: true, view: { scale: 1, x: 0, y: 0 } });
+    Object.assign(this, { onMove, onWindow, windowing: false, held: false, fitted: true, view: { scale: 1, x: 0, y: 0 }, lie: UPRIGHT });
     this.size = { width: Number(element.dataset.width), height: Number(element.dataset.height) };
-    this.stack = Boolean(element.closest(".light-box")?.querySelector(".frames[data-stack]"));
-    this.#size();
+    const frames = element.closest(".view")?.querySelector(".frames");
+    Object.assign(this, { several: Boolean(frames), stack: Boolean(frames?.matches("[data-stack]")), frame: Number(frames?.dataset.at) || null });
+    this.greys = new Greys(element, { say: (sentence) => this.say(sentence), onDepth: () => onDepth(this) });
+    this.film.style.width = `${this.size.width}px`;
+    this.film.style.height = `${this.size.height}px`;
     this.ready = Promise.all([this.#load(), this.#loadHeat()]);
     new ResizeObserver(() => (this.fitted ? this.fit() : this.#show())).observe(element);
-    this.#listen();
+    listenTo(this);
+    this.tellGeometry();
   }
 
   async #load() {
@@ -36,40 +39,33 @@ export class Stage {
     try {
       await this.image.decode();
     } catch {
-      this.#say(t("The image could not be loaded. Load the page again."));
+      this.say(t("The image could not be loaded. Load the page again."));
     }
   }
 
-  /** Shows another frame of the same file. addresses: { image, heat, regions, depth }, empty where it has none. */
-  async replace({ image, heat, regions, depth }) {
+  /** Shows another frame of the same file. addresses: { frame, image, heat, regions, depth }, empty where it has none. */
+  async replace({ frame, image, heat, regions, depth }) {
     const { dataset } = this.element;
     dataset.image = image;
     if (dataset.heat !== undefined) dataset.heat = heat;
     if (dataset.regions !== undefined) dataset.regions = regions;
     if (dataset.depth) dataset.depth = depth;
-    Object.assign(this, { strength: null, regions: null, depth: null, deepening: false, heatIsLate: true });
+    Object.assign(this, { frame, strength: null, regions: null, heatIsLate: true });
+    this.greys.forget();
     this.canvas.hidden = true;
     this.element.querySelector(".outlines").replaceChildren();
-    this.element.querySelector(".depth-layer").hidden = true;
-    this.#say("", true);
+    this.say("", true);
     this.ready = this.#load();
     await this.ready;
   }
 
   async #loadHeat() {
     if (!this.element.dataset.heat) return;
-    const source = new Image();
-    source.src = this.element.dataset.heat;
     try {
-      await source.decode();
+      this.strength = await strengthsAt(this.element.dataset.heat, this.canvas);
     } catch {
-      return; // the image is worth showing without it
+      // The image is worth showing without it.
     }
-    Object.assign(this.canvas, { width: source.naturalWidth, height: source.naturalHeight });
-    const drawn = this.canvas.getContext("2d", { willReadFrequently: true });
-    drawn.drawImage(source, 0, 0);
-    const { data } = drawn.getImageData(0, 0, this.canvas.width, this.canvas.height);
-    this.strength = Uint8Array.from({ length: data.length / 4 }, (_, at) => data[4 * at]);
   }
 
   /** Shows the heat map in these colours, opaque where it is strong. */
@@ -80,17 +76,10 @@ export class Stage {
       await this.#loadHeat();
     }
     if (!this.strength) return;
-    const table = tableOf(colours);
-    const drawn = this.canvas.getContext("2d");
-    const pixels = drawn.createImageData(this.canvas.width, this.canvas.height);
-    this.strength.forEach((level, at) => {
-      for (let part = 0; part < 3; part += 1) pixels.data[4 * at + part] = table[3 * level + part];
-      pixels.data[4 * at + 3] = level;
-    });
-    drawn.putImageData(pixels, 0, 0);
+    paintHeat(this.canvas, this.strength, colours);
     this.canvas.style.opacity = opacity / 100;
     this.canvas.hidden = !on;
-    this.#say(on && !this.strength.some((level) => level > 0) ? t("The heat map is empty: no part of the image spoke for disease.") : "", true);
+    this.say(on && !this.strength.some((level) => level > 0) ? t("The heat map is empty: no part of the image spoke for disease.") : "", true);
   }
 
   /** Shows the outlines of what the network marks; says where there are none. */
@@ -102,70 +91,59 @@ export class Stage {
       try {
         this.regions = await ask(address);
       } catch (error) {
-        this.#say(error.message);
+        this.say(error.message);
         return;
       }
-      lines.replaceChildren(...this.regions.regions.flatMap((region, at) => drawn(region, at + 1, this.size)));
+      lines.replaceChildren(...this.regions.regions.flatMap((region, at) => drawnOutline(region, at + 1, this.size)));
     }
     lines.toggleAttribute("hidden", !on);
     if (!this.regions?.given) return;
-    this.#say(on && this.regions.regions.length === 0 ? t("No outline: no part of the image spoke for disease.") : "", true);
+    this.say(on && this.regions.regions.length === 0 ? t("No outline: no part of the image spoke for disease.") : "", true);
   }
 
-  /** level and width in percent of the full range; inverted: dark means bright. */
-  setWindow(level, width, inverted) {
-    Object.assign(this, { level, width });
-    const slope = (inverted ? -1 : 1) * (100 / width);
-    const intercept = 0.5 - (slope * level) / 100;
-    for (const part of document.querySelectorAll("#window-level feComponentTransfer > *")) {
-      part.setAttribute("slope", slope);
-      part.setAttribute("intercept", intercept);
+  /** What the file says of the frame at hand: { spacing, kind, letters, windows, unit }; null where it cannot be asked. */
+  geometry() {
+    const { frame } = this;
+    if (!this.#asked.has(frame)) {
+      const asked = ask(`${this.element.dataset.geometry}${frame ? `?frame=${frame}` : ""}`).catch(() => null);
+      this.#asked.set(frame, asked);
     }
-    const plain = level === 50 && width === 100 && !inverted;
-    this.image.style.filter = plain ? "" : "url(#window-level)";
-    this.inverted = inverted;
-    if (!plain) this.deepen();
-    if (this.depth) this.drawing ??= requestAnimationFrame(() => this.#drawDepth());
+    return this.#asked.get(frame);
   }
 
-  /** Fetches all values of a file of more than 8 bits, once; until they are there the 8 bits have to do. */
-  async deepen() {
-    const address = this.element.dataset.depth;
-    if (!address || this.deepening) return;
-    this.deepening = true;
-    try {
-      const depth = await Depth.load(address);
-      if (address !== this.element.dataset.depth) return; // of a frame that was left meanwhile
-      this.depth = depth;
-    } catch (error) {
-      this.#say(error.message);
-      return;
-    }
-    this.limits = this.depth.limits;
-    this.onDepth(this);
+  /** Shows the letters of the frame at hand and makes its windows known, once it is looked at for a moment. */
+  async tellGeometry() {
+    const { frame } = this;
+    const found = await this.geometry();
+    if (frame !== this.frame) return;
+    this.#letters = found?.letters ?? null;
+    Object.assign(this.greys, { own: found?.windows ?? [], unit: found?.unit ?? "" });
+    this.#showLetters();
+    this.element.dispatchEvent(new CustomEvent("known", { bubbles: true }));
   }
 
-  /** The window as the file counts, in words; empty where only the 8 bits are there. */
-  get windowInWords() {
-    if (!this.depth) return "";
-    const { centre, width } = this.depth.windowOf(this.level, this.width);
-    const plain = (value) => (this.depth.width < 10 ? value.toPrecision(3) : `${Math.round(value)}`);
-    return t("centre {centre}, width {width} {unit}", { centre: plain(centre), width: plain(width), unit: this.depth.unit }).trim();
-  }
-
-  #drawDepth() {
-    this.drawing = null;
-    if (!this.depth) return;
-    const canvas = this.element.querySelector(".depth-layer");
-    this.depth.draw(canvas, this.level, this.width, this.inverted);
-    canvas.hidden = false;
+  /** A quarter clockwise (1) or back (-1), or another way to lie; what is in the middle stays there. */
+  lieAs(lie) {
+    const middle = [this.element.clientWidth / 2, this.element.clientHeight / 2];
+    const place = toImage(this.matrix, middle);
+    this.lie = lie;
+    if (this.fitted) return this.fit();
+    const [x, y] = toStage(matrixOf({ ...this.view, x: 0, y: 0 }, lie, this.size), place);
+    return this.place({ ...this.view, x: middle[0] - x, y: middle[1] - y });
   }
 
   fit() {
     const { clientWidth, clientHeight } = this.element;
-    const scale = Math.min(clientWidth / this.size.width, clientHeight / this.size.height);
+    const { width, height } = extent(this.size, this.lie);
+    const scale = this.#whole;
     this.fitted = true;
-    this.place({ scale, x: (clientWidth - scale * this.size.width) / 2, y: (clientHeight - scale * this.size.height) / 2 });
+    this.place({ scale, x: (clientWidth - scale * width) / 2, y: (clientHeight - scale * height) / 2 });
+  }
+
+  /** The scale at which all of it is there. */
+  get #whole() {
+    const { width, height } = extent(this.size, this.lie);
+    return Math.min(this.element.clientWidth / width, this.element.clientHeight / height);
   }
 
   /** Zooms by a factor around a point of the stage, its middle where none is given. */
@@ -174,26 +152,71 @@ export class Stage {
     const ratio = scale / this.view.scale;
     this.fitted = false;
     this.place({ scale, x: x - ratio * (x - this.view.x), y: y - ratio * (y - this.view.y) });
-    this.onMove(this.view);
+    this.onMove(this);
   }
 
   pan(x, y) {
     this.fitted = false;
     this.place({ ...this.view, x: this.view.x + x, y: this.view.y + y });
-    this.onMove(this.view);
+    this.onMove(this);
   }
 
-  /** The view as another stage has it; some of the image always stays on the stage. */
   place({ scale, x, y }) {
-    const keep = 40; // pixels
-    const [wide, high] = [scale * this.size.width, scale * this.size.height];
+    const { width, height } = extent(this.size, this.lie);
     const clamp = (at, least, most) => Math.min(most, Math.max(least, at));
-    this.view = { scale, x: clamp(x, keep - wide, this.element.clientWidth - keep), y: clamp(y, keep - high, this.element.clientHeight - keep) };
+    this.view = { scale, x: clamp(x, KEEP - scale * width, this.element.clientWidth - KEEP), y: clamp(y, KEEP - scale * height, this.element.clientHeight - KEEP) };
     this.#show();
   }
 
+  /** The view in shares, for an image of another size: zoom of the whole, and what of the image is in the middle. */
+  get shares() {
+    const [u, v] = toImage(this.matrix, [this.element.clientWidth / 2, this.element.clientHeight / 2]);
+    return { zoom: this.view.scale / this.#whole, u: u / this.size.width, v: v / this.size.height, fitted: this.fitted };
+  }
+
+  /** Lies and stands as another stage does. */
+  follow({ lie, shares: { zoom, u, v, fitted } }) {
+    this.lie = lie;
+    if (fitted) return this.fit();
+    const scale = zoom * this.#whole;
+    const [x, y] = toStage(matrixOf({ scale, x: 0, y: 0 }, lie, this.size), [u * this.size.width, v * this.size.height]);
+    this.fitted = false;
+    return this.place({ scale, x: this.element.clientWidth / 2 - x, y: this.element.clientHeight / 2 - y });
+  }
+
+  /** See matrixOf in placing.js. */
+  get matrix() {
+    return matrixOf(this.view, this.lie, this.size);
+  }
+
+  /** The place of the image under a pointer. */
+  imageAt({ clientX, clientY }) {
+    const { left, top } = this.element.getBoundingClientRect();
+    return toImage(this.matrix, [clientX - left, clientY - top]);
+  }
+
+  /** A way over the stage as a way in the image: so many pixels of the screen to the right and down. */
+  wayOf(dx, dy) {
+    return wayInImage(this.matrix, [dx, dy]);
+  }
+
+  /** A finger that rested sets the window as long as it is down. */
+  hold(on) {
+    if (on === this.held) return;
+    this.held = on;
+    this.element.classList.toggle("windowing", on || this.windowing);
+    this.say(on ? t("Drag sideways for the width of the window, up and down for its level.") : "", true);
+  }
+
+  /** The wider the window, the further a drag moves it. */
+  dragWindow(dx, dy) {
+    const { limits: { level, width }, level: now, width: wide } = this.greys;
+    const step = Math.max(1, wide / 200);
+    this.onWindow(this, clampTo(now + (step * dy) / 4, ...level), clampTo(wide + (step * dx) / 2, ...width));
+  }
+
   /** note: nothing is wrong, it is good to know. */
-  #say(sentence, note = false) {
+  say(sentence, note = false) {
     const place = this.element.querySelector(".stage-trouble");
     if (place.textContent && note && !place.classList.contains("note")) return; // a failure stays
     place.textContent = sentence;
@@ -201,112 +224,23 @@ export class Stage {
     place.hidden = !sentence;
   }
 
-  #size() {
-    this.film.style.width = `${this.size.width}px`;
-    this.film.style.height = `${this.size.height}px`;
-  }
-
   #show() {
-    const { scale, x, y } = this.view;
-    this.film.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
+    const { scale } = this.view;
+    this.film.style.transform = `matrix(${this.matrix.join(", ")})`;
     this.film.style.setProperty("--zoom", scale); // outlines stay thin however near one looks
+    this.film.style.setProperty("--turn", `${-90 * this.lie.turn}deg`); // and names stand upright
+    this.film.style.setProperty("--mirror", this.lie.mirrored ? -1 : 1);
     this.film.classList.toggle("sharp", !this.fitted && scale >= 3);
+    this.#showLetters();
+    this.element.dispatchEvent(new CustomEvent("placed"));
   }
 
-  #listen() {
-    const { element } = this;
-    element.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      if (this.stack && !event.ctrlKey && !event.metaKey) return this.#turn(event);
-      const box = element.getBoundingClientRect();
-      this.zoom(1.0015 ** -event.deltaY, event.clientX - box.left, event.clientY - box.top);
-    }, { passive: false });
-    const fingers = new Map();
-    element.addEventListener("pointerdown", (event) => {
-      element.setPointerCapture(event.pointerId);
-      fingers.set(event.pointerId, [event.clientX, event.clientY]);
-    });
-    element.addEventListener("pointermove", (event) => {
-      const before = fingers.get(event.pointerId);
-      if (!before) return;
-      const now = [event.clientX, event.clientY];
-      const other = [...fingers].find(([id]) => id !== event.pointerId)?.[1];
-      fingers.set(event.pointerId, now);
-      const [dx, dy] = [now[0] - before[0], now[1] - before[1]];
-      if (other) this.#pinch(before, now, other);
-      else if (this.stack && this.fitted && event.pointerType === "touch") this.#swipe(dy);
-      else if (this.windowing || event.buttons === 2) this.#drag(dx, dy);
-      else this.pan(dx, dy);
-    });
-    for (const end of ["pointerup", "pointercancel"]) element.addEventListener(end, (event) => fingers.delete(event.pointerId));
-    element.addEventListener("contextmenu", (event) => event.preventDefault()); // the right button drags the window
-    element.addEventListener("keydown", (event) => {
-      const step = { ArrowLeft: [40, 0], ArrowRight: [-40, 0], ArrowUp: [0, 40], ArrowDown: [0, -40] }[event.key];
-      if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
-      if (this.fitted && (this.stack || (step[0] && document.querySelector(".frames")))) return; // the whole image is there: they step
-      event.preventDefault();
-      this.pan(...step);
-    });
-    element.addEventListener("dblclick", () => this.fit());
+  #showLetters() {
+    const seen = this.#letters ? lettersSeen(this.#letters, this.lie) : ["", "", "", ""];
+    SIDES.forEach((side, at) => (this.element.querySelector(`.side-letter.${side}`).textContent = seen[at]));
   }
-
-  /** Tells frames.js to go on through the volume: by a turn of the wheel, or by so many slices. */
-  #turn({ deltaY, deltaMode, shiftKey, steps }) {
-    this.element.dispatchEvent(new CustomEvent("turn", { bubbles: true, detail: { deltaY, deltaMode, shiftKey, steps } }));
-  }
-
-  /** A finger that moves over an image that is there as a whole goes through the volume, up to the head. */
-  #swipe(dy) {
-    this.swiped = (this.swiped ?? 0) - dy;
-    const steps = Math.trunc(this.swiped / SWIPE);
-    if (!steps) return;
-    this.swiped -= steps * SWIPE;
-    this.#turn({ steps });
-  }
-
-  /** The wider the window, the further a drag moves it. */
-  #drag(dx, dy) {
-    const { level, width } = this.limits;
-    const step = Math.max(1, this.width / 200);
-    this.onWindow(clampTo(this.level + (step * dy) / 4, ...level), clampTo(this.width + (step * dx) / 2, ...width));
-  }
-
-  #pinch(before, now, other) {
-    const box = this.element.getBoundingClientRect();
-    const apart = ([x, y]) => Math.hypot(x - other[0], y - other[1]);
-    if (apart(before) > 5) this.zoom(apart(now) / apart(before), (now[0] + other[0]) / 2 - box.left, (now[1] + other[1]) / 2 - box.top);
-  }
-}
-
-/** An outline twice, dark under bright, so that it shows on any image; and its number. */
-function drawn({ outline, box, peak }, number, { width, height }) {
-  const points = outline.map((corner) => corner.join(",")).join(" ");
-  const size = Math.max(width, height) / 32;
-  const label = svg("text", { x: box[0], y: Math.max(size, box[1] - size / 3), "font-size": size });
-  label.textContent = `${number}`;
-  const title = svg("title", {});
-  title.textContent = t("Place {n}: strength {share} of 100", { n: number, share: Math.round(100 * peak) });
-  const lines = ["under", "over"].map((name) => svg("polygon", { points, class: name }));
-  lines[1].append(title);
-  return [...lines, label];
 }
 
 function clampTo(value, least, most) {
   return Math.min(most, Math.max(least, value));
-}
-
-/** Red, green and blue for each of 256 strengths: Uint8Array(768). */
-function tableOf(name) {
-  const stops = (MAPS[name] ?? MAPS.inferno).match(/../g).map((pair) => parseInt(pair, 16));
-  const last = stops.length / 3 - 1;
-  const table = new Uint8Array(768);
-  for (let level = 0; level < 256; level += 1) {
-    const place = (level / 255) * last;
-    const below = Math.min(Math.floor(place), last - 1);
-    for (let part = 0; part < 3; part += 1) {
-      const [from, to] = [stops[3 * below + part], stops[3 * below + 3 + part]];
-      table[3 * level + part] = Math.round(from + (to - from) * (place - below));
-    }
-  }
-  return table;
 }

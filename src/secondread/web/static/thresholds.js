@@ -6,7 +6,7 @@ const explorer = byId("explorer");
 
 if (explorer) {
   const rows = [...byId("rows").tBodies[0].rows];
-  const line = explorer.querySelector(".upright.chosen");
+  const line = explorer.querySelector(".figure-chart .upright.chosen");
   const score = (threshold) => String(Number((100 * threshold).toPrecision(4))); // as the table writes it
   const [left, right] = [Number(line.dataset.left), Number(line.dataset.right)];
 

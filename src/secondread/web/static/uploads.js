@@ -100,6 +100,7 @@ function newLine({ id, source }) {
     { class: "panel batch", "data-id": id },
     el("p", {}, el("a", { href: `/worklist?batch=${id}` }, name), source ? ` · ${source}` : ""),
     el("p", {}, el("progress", { max: 1, value: 0, "aria-label": name }), el("span", { class: "counts number" }), buttons),
+    el("p", { class: "quiet what-now" }, el("strong", {}, t("What to do now")), " ", el("span", {})),
   );
   byId("batches").prepend(line);
   return line;
@@ -114,6 +115,9 @@ function update(line, { n, counts, finished }) {
   if (counts.failed) parts.push(t("{n} failed", { n: counts.failed }));
   if (counts.cancelled) parts.push(t("{n} cancelled", { n: counts.cancelled }));
   line.querySelector(".counts").textContent = parts.join(", ");
+  const now = line.querySelector(".what-now");
+  now.hidden = finished && !counts.failed;
+  now.querySelector("span").textContent = finished ? byId("batches").dataset.failed : byId("batches").dataset.waiting;
   const [cancel, retry] = [line.querySelector(".cancel"), line.querySelector(".retry")];
   if (cancel) cancel.hidden = finished;
   if (retry) retry.hidden = !finished || !(counts.failed + counts.cancelled);

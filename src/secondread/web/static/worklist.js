@@ -1,6 +1,7 @@
 // The worklist: through it by keyboard, more rows as they are needed, removing with undo, up to date with other tabs.
 
 import { announce, ask, bindPage, byId, drawn, el, t, toast } from "./page.js";
+import { differences, watch } from "./live.js";
 import { fetched, onChange } from "./session.js";
 
 const body = byId("rows");
@@ -102,8 +103,9 @@ async function refresh() {
       fresh.push(...part.fresh);
       next = part.next;
     }
-    put(fresh);
-    goOnAt(next);
+    latest = { fresh, next };
+    if (pointing()) keepStill(fresh);
+    else putLatest();
     const [shown, now] = [byId("count"), page.getElementById("count")];
     if (shown.dataset.n !== now.dataset.n) announce(now.textContent);
     shown.dataset.n = now.dataset.n;
@@ -113,6 +115,40 @@ async function refresh() {
   } finally {
     refreshing = false;
   }
+}
+
+let latest = null; // rows that are newer than what is shown
+let over = false; // a pointer rests on the list
+let touched = 0; // when a finger last did
+
+const TOUCHED = 4_000; // milliseconds after which a finger points at nothing any more
+const pointing = () => over || Date.now() - touched < TOUCHED;
+const seenOf = (some) => some.map((row) => ({ id: row.dataset.id, text: row.innerHTML }));
+
+/** What stands still under a pointer is brought up to date; what would move waits, and is counted. */
+function keepStill(fresh) {
+  const { inPlace, added, gone, moves } = differences(seenOf(rows()), seenOf(fresh));
+  for (const id of inPlace) {
+    const [old, now] = [rows(), fresh].map((some) => some.find((row) => row.dataset.id === id));
+    const chosen = old.querySelector(".pick input").checked;
+    const part = old.contains(document.activeElement) && (document.activeElement.matches(".pick input") ? ".pick input" : ".name a, .name button");
+    old.className = now.className;
+    old.innerHTML = now.innerHTML;
+    old.querySelector(".pick input").checked = chosen;
+    if (part) old.querySelector(part)?.focus({ preventScroll: true });
+  }
+  const waits = added || gone || moves;
+  byId("news").hidden = !waits;
+  if (waits) byId("news-said").textContent = added ? t("New readings: {n}. They wait until the pointer leaves the list.", { n: added }) : t("The order has changed; it waits until the pointer leaves the list.");
+}
+
+function putLatest() {
+  if (!latest) return;
+  const { fresh, next } = latest;
+  latest = null;
+  byId("news").hidden = true;
+  put(fresh);
+  goOnAt(next);
 }
 
 function put(fresh) {
@@ -139,7 +175,33 @@ function put(fresh) {
   showSelection();
 }
 
+if (body) {
+  body.addEventListener("pointerenter", ({ pointerType }) => (over = pointerType === "mouse"));
+  body.addEventListener("pointerleave", () => {
+    over = false;
+    putLatest();
+  });
+  body.addEventListener("pointerdown", ({ pointerType }) => {
+    if (pointerType !== "touch") return;
+    touched = Date.now();
+    setTimeout(() => !pointing() && putLatest(), TOUCHED + 50);
+  });
+  byId("news-show").addEventListener("click", putLatest);
+}
+
 onChange(lookSoon);
+const { changes, position } = byId("filter").dataset;
+let failed = false;
+if (changes) {
+  watch(changes, position, {
+    ask: async (address) => JSON.parse(await textOf(address)),
+    onChange: lookSoon,
+    onTrouble(now) {
+      if (now !== failed) toast(now ? t("The server does not answer: this list is not kept up to date until it does.") : t("The list is kept up to date again."));
+      failed = now;
+    },
+  });
+}
 document.addEventListener("visibilitychange", () => !document.hidden && (outdated || Date.now() - seen > REST) && lookSoon());
 addEventListener("pageshow", ({ persisted }) => persisted && lookSoon()); // back out of the browser's memory
 
@@ -147,6 +209,9 @@ function showSelection() {
   const n = picked().length;
   byId("selection").hidden = !n;
   byId("selected").textContent = t("{n} selected", { n });
+  const ids = picked().map((row) => row.dataset.id);
+  byId("beside").hidden = ids.length < 2 || ids.length > 4;
+  byId("beside").href = `/readings/${ids[0]}?beside=${ids.slice(1).join(",")}`;
 }
 
 async function remove(some) {
