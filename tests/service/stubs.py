@@ -8,7 +8,7 @@ import numpy as np
 from secondread.reading import HeatMap
 from secondread.service import Actor, Draft, Service, Worker
 from secondread.service.map_cells import pack
-from tests.phantoms import encode
+from secondread.testing.phantoms import encode
 
 BUNDLE_SHA = "b" * 64
 MAP = HeatMap(np.float32([[0, 1], [2, -1]]), (0, 0, 16, 16), 16, 16)

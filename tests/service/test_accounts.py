@@ -8,7 +8,8 @@ from sqlalchemy import select, update
 
 from secondread.errors import Conflict, LoginRefused, LoginThrottled, NotAllowed, NotThere, UnknownName, UsageError
 from secondread.service import Accounts, Actor, Service, Tokens, scopes_of
-from secondread.service.tables import AttemptRow, TokenRow, UserRow, now
+from secondread.service.account_tables import AttemptRow, TokenRow, UserRow
+from secondread.service.tables import now
 from tests.service.conftest import ANNA
 
 GOOD = "correct horse battery"

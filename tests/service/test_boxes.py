@@ -14,8 +14,8 @@ from secondread.reading import Reader, Reading, use_own_bundles
 from secondread.service import Actor, ReadingRequest, Service, bundle_of, marks_of
 from secondread.service.readers import Readers
 from secondread.tasks import load_task
+from secondread.testing.phantoms import dicom_bytes, encode
 from tests.boxed import POINTS, boxed_bundle, spotted
-from tests.phantoms import dicom_bytes, encode
 from tests.service.conftest import ANNA
 from tests.service.stubs import draft, image_bytes, stage
 

@@ -16,9 +16,9 @@ from secondread.images import Limits
 from secondread.reading import Reader
 from secondread.service import Outcome, ReadingRequest, Service, StoredReading
 from secondread.service.tables import ImageRow, ItemRow, ReadingRow, ShownRow
+from secondread.testing.phantoms import chest_phantom, dicom_bytes, encode
 from tests.cli.test_cli import call
 from tests.images.variants import dicom, relabelled
-from tests.phantoms import chest_phantom, dicom_bytes, encode
 from tests.service.conftest import ANNA
 
 FILM = chest_phantom((150, 128), random_state=3, lesion=True)

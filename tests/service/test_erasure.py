@@ -16,7 +16,7 @@ from secondread.service.image_store import ERASURES, ImageStore
 from secondread.service.outcomes import heat_map_name
 from secondread.service.patient_lines import PatientLines
 from secondread.service.tables import AnswerRow, BatchRow, ImageRow, ItemRow, ReadingRow, ReviewRow, iso, now
-from tests.phantoms import chest_phantom, dicom_bytes
+from secondread.testing.phantoms import chest_phantom, dicom_bytes
 from tests.service.conftest import ANNA
 from tests.service.stubs import draft, image_bytes, stage, worker_of
 

@@ -8,7 +8,7 @@ from secondread.evidence.site import read_site_scores
 from secondread.reading import load_bundle
 from secondread.service import Service
 from secondread.tasks import load_task
-from tests.phantoms import chest_phantom, dicom_bytes
+from secondread.testing.phantoms import chest_phantom, dicom_bytes
 from tests.service.conftest import ANNA
 from tests.service.stubs import draft, image_bytes, stage
 

@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import select
 
 from secondread.errors import Conflict, NotAllowed, UsageError
-from secondread.service import Actor, Filter, Service, StoredReading, report_facts
+from secondread.service import Actor, Filter, ReadingDesk, ReadingRequest, Service, StoredReading, report_facts
 from secondread.service.tables import ShownRow
 from tests.service.conftest import ANNA
 from tests.service.stubs import draft, image_bytes, stage
-from tests.several import raster_of
+from tests.several import bright_reader, raster_of
 
 BERT = Actor("bert", opinion_first=True)
 QUEUE = Actor("clinic", "worker", scopes=frozenset({"read", "write"}))
@@ -154,3 +154,45 @@ def test_of_one_page_that_was_asked_for_that_page_is_shown(service: Service) -> 
     hidden = service.readings.get(made.id, actor=BERT)
     assert (hidden.hidden, hidden.frame, hidden.facts["frame"]) == (True, 1, 1)
     assert service.readings.thumbnails([made.id], actor=BERT) == {made.id: small[1]}
+
+
+@pytest.fixture
+def both(service: Service) -> tuple[str, int, int, ReadingDesk]:
+    """A slice that was read as positive, and for the question that follows; neither was shown to anybody."""
+    sha = stage(service, image_bytes(7))
+    found = {"task": "brain-tumour", "bundle": "brain-tumour/stub@aaaa", "bundle_sha256": "a" * 64}
+    first = service.readings.add(draft(0.9, **found), image_sha256=sha, name="a", actor=QUEUE)[0].id
+    after = {"task": "tumour-malignancy", "bundle": "tumour-malignancy/stub@cccc", "bundle_sha256": "c" * 64}
+    second = service.readings.add(draft(0.7, **after), image_sha256=sha, name="a", actor=QUEUE)[0].id
+    reader = bright_reader("tumour-malignancy/best")
+    return sha, first, second, service.desk(lambda *_: reader)
+
+
+def test_a_question_that_follows_tells_nothing_of_the_first_answer_before_the_opinion(
+    service: Service, both: tuple[str, int, int, ReadingDesk]
+) -> None:
+    _, first, second, desk = both
+    assert service.readings.get(second, actor=BERT).hidden, "that it was asked says that the first answer was no 'no'"
+    found = desk.answer(image_bytes(7), ReadingRequest("tumour-malignancy"), actor=BERT)
+    assert (found.outcome.refusal_code, found.stored, found.outcome.probability) == ("opinion_first", None, None)
+    with pytest.raises(NotAllowed, match="comes first"):
+        service.readings.heat_map(second, actor=BERT)
+    assert desk.answer(image_bytes(7), ReadingRequest("tumour-malignancy"), actor=ANNA).stored is not None
+    service.reviews.add(first, verdict="agree", finding=1, actor=BERT, role="reviewer")
+    assert desk.answer(image_bytes(7), ReadingRequest("tumour-malignancy"), actor=BERT).outcome.refusal_code != (
+        "opinion_first"
+    )
+    service.reviews.add(second, verdict="agree", finding=1, actor=BERT, role="reviewer")
+    assert not service.readings.get(second, actor=BERT).hidden
+
+
+def test_that_a_question_was_not_asked_is_withheld_too(service: Service) -> None:
+    sha = stage(service, image_bytes(8))
+    found = {"task": "brain-tumour", "bundle_sha256": "a" * 64}
+    first = service.readings.add(draft(0.1, **found), image_sha256=sha, name="a", actor=QUEUE)[0].id
+    told = replace(draft(refusal="not_asked"), task="tumour-malignancy")
+    second = service.readings.add(told, image_sha256=sha, name="a", actor=QUEUE)[0].id
+    hidden = service.readings.get(second, actor=BERT)
+    assert (hidden.hidden, hidden.refusal_code, hidden.refusal_message) == (True, "", "")
+    service.reviews.add(first, verdict="agree", finding=0, actor=BERT, role="reviewer")
+    assert service.readings.get(second, actor=BERT).refusal_code == "not_asked"

@@ -9,7 +9,7 @@ from secondread.errors import UploadRefused
 from secondread.service import Bounds, Intake, ReadingRequest, Service
 from secondread.service.intake import members
 from secondread.service.tables import ImageRow
-from tests.phantoms import chest_phantom, dicom_bytes
+from secondread.testing.phantoms import chest_phantom, dicom_bytes
 from tests.service.conftest import ANNA
 from tests.service.stubs import image_bytes
 

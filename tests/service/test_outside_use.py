@@ -12,8 +12,8 @@ from pydicom.sequence import Sequence
 
 from secondread.reading import AutoReader, Reader, load
 from secondread.service import Outcome, ReadingRequest, Service
+from secondread.testing.phantoms import bone_phantom, brain_phantom, chest_phantom, dicom_bytes
 from tests.cli.test_cli import call
-from tests.phantoms import bone_phantom, brain_phantom, chest_phantom, dicom_bytes
 from tests.service.conftest import ANNA
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom's, of words that are none of the standard's

@@ -12,9 +12,9 @@ import pytest
 from secondread.errors import CannotOpen, UnknownName
 from secondread.reading import load, load_bundle, own_bundles, use_own_bundles
 from secondread.service import ReadingRequest, Service, readers_of, settings_from
+from secondread.testing.phantoms import chest_phantom, encode
 from secondread.web import create_app
 from tests.cli.test_cli import call, read
-from tests.phantoms import chest_phantom, encode
 from tests.service.conftest import ANNA
 
 FILM = encode(chest_phantom(128, random_state=1, lesion=True), "PNG")
@@ -41,7 +41,7 @@ def test_whole_ones_are_found_and_the_others_named_with_the_reason(own: Path) ->
     found = own_bundles()
     assert found.names == ("tuberculosis/phantom",)
     reasons = {
-        "silicosis/phantom": "its task does not come with the package",
+        "silicosis/phantom": "its task is not installed here",
         "tuberculosis/best": "a bundle that comes with the package has this name",
         "tuberculosis/cut": "is not the file that was written",
         "tuberculosis/foreign": "is not a bundle of secondread",

@@ -13,7 +13,7 @@ from secondread.images import decode as decode_image
 from secondread.service import picture_cache
 from secondread.service.image_store import PICTURES, ImageStore
 from secondread.service.picture_cache import PictureCache
-from tests.phantoms import chest_phantom, encode
+from secondread.testing.phantoms import chest_phantom, encode
 
 GREY = chest_phantom((120, 160), random_state=0)
 FILM = encode(GREY, "PNG")

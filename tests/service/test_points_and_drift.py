@@ -17,7 +17,7 @@ from secondread.service.points import OperatingPoints
 from secondread.service.tables import ImageRow, ReadingRow, now
 from secondread.stats.drift import Reference, Scores, score_drift
 from secondread.stats.interval import Interval
-from tests.phantoms import chest_phantom, encode
+from secondread.testing.phantoms import chest_phantom, encode
 from tests.service.conftest import ANNA
 from tests.service.stubs import draft, image_bytes, stage
 

@@ -13,8 +13,8 @@ from secondread.images import Limits
 from secondread.reading import AutoReader, Reader, list_bundles, load_named
 from secondread.service import LOCAL, Readers, Service, readers_of, settings_from
 from secondread.service import readers as module
+from secondread.testing.phantoms import brain_phantom, chest_phantom, encode
 from secondread.web import create_app
-from tests.phantoms import brain_phantom, chest_phantom, encode
 from tests.web.conftest import post
 
 FILM = encode(chest_phantom(128, random_state=1, lesion=True), "PNG")

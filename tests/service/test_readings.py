@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from secondread.errors import NotThere
@@ -111,3 +112,18 @@ def test_what_is_erased_just_before_it_is_answered_from_the_store_is_read_anew(s
     assert not service.readings.tell_from_store(kept, actor=ANNA, before=erased)
     assert list(service.trail.lines(action="reading.answered_from_store")) == []
     assert service.readings.tell_from_store(kept, actor=ANNA)
+
+
+def test_what_a_lookup_finds_is_of_the_types_of_its_columns(service: Service, image: str) -> None:
+    """It goes past the mapping, with the driver alone: moments have their zone, JSON is read, yes and no are bool."""
+    from secondread.service import statements
+    from secondread.service.tables import ReadingRow
+
+    service.readings.add(draft(), image_sha256=image, name="film.png", actor=ANNA)
+    with service.database.reading() as session:
+        row = session.scalars(select(ReadingRow)).one()
+        wanted = {"image_sha256": image, "bundle_sha256": row.bundle_sha256, "key0": "no such", "key1": row.point_key}
+        [found] = statements.find(2).rows(session.connection(), **wanted)
+    assert found.created_at.tzinfo is not None
+    assert vars(found) == {name: getattr(row, name) for name in vars(found)}
+    assert {type(value) for value in vars(found).values()} >= {bool, list, dict}

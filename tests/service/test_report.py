@@ -15,7 +15,7 @@ from secondread.service import pdf as pdf_module
 from secondread.service.patient_lines import PatientLines
 from secondread.service.pdf import page_of, reading_pdf, sentence
 from secondread.service.pdf_style import BODY, MISSING, is_complete, markup, paragraph
-from tests.phantoms import chest_phantom, encode
+from secondread.testing.phantoms import chest_phantom, encode
 from tests.service.conftest import ANNA
 from tests.service.stubs import draft
 

@@ -12,9 +12,9 @@ from sqlalchemy import event, select, text
 
 from secondread.errors import DatabaseUnusable, LoginRefused, NotAllowed, NotThere
 from secondread.service import Accounts, Actor, Service, Sessions, User, back_up, restore, scopes_of
+from secondread.service.account_tables import DeviceRow, SessionRow
 from secondread.service.moments import Moment, elapsed, this_moment
 from secondread.service.sessions import LONGEST_SESSION
-from secondread.service.tables import DeviceRow, SessionRow
 from tests.service.conftest import ANNA
 
 GOOD = "correct horse battery"

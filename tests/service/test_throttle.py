@@ -11,8 +11,9 @@ from sqlalchemy import select, update
 
 from secondread.errors import LoginRefused, LoginThrottled
 from secondread.service import Accounts, Service
+from secondread.service.account_tables import AttemptRow
 from secondread.service.moments import Moment, this_moment
-from secondread.service.tables import AttemptRow, Base, now
+from secondread.service.tables import Base, now
 from secondread.service.throttle import LONGEST, address_keys, begin_attempt, sweep
 from tests.service.conftest import ANNA
 

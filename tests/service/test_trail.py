@@ -142,7 +142,7 @@ def test_a_trigger_that_is_switched_off_is_found(service: Service) -> None:
 def test_a_server_whose_role_may_only_add_to_the_trail_works_and_can_change_nothing(
     tmp_path: Path, empty_postgresql: str
 ) -> None:
-    """As docs/deployment.md sets it up: the tables belong to another role than the server's."""
+    """As docs/how-to/deployment.md sets it up: the tables belong to another role than the server's."""
     role = f"secondread_test_{uuid4().hex[:12]}"
     owner = Service.open({"DATA_FOLDER": str(tmp_path / "data"), "DATABASE": empty_postgresql})
     url = make_url(empty_postgresql).set(username=role).render_as_string(hide_password=False)

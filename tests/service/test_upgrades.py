@@ -12,7 +12,7 @@ from secondread.reading import Bundle, load_bundle, load_named
 from secondread.service import Actor, Counting, Pair, Readers, ReadingRequest, Service
 from secondread.service.shadow import Shadows
 from secondread.service.upgrade_tables import ShadowAnswerRow
-from tests.phantoms import brain_phantom, chest_phantom, dicom_bytes, encode
+from secondread.testing.phantoms import brain_phantom, chest_phantom, dicom_bytes, encode
 from tests.service.conftest import ANNA
 
 PAPER, BEST = load_bundle("tuberculosis/paper"), load_bundle("tuberculosis/best")

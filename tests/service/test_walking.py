@@ -62,6 +62,7 @@ def test_a_walk_shows_the_rows_of_the_plain_statement(
     """Each row once and in the same order, for every filter, whichever way it is found."""
     monkeypatch.setattr(walking, "FEW", few)
     monkeypatch.setattr(walking, "_WINDOWS", windows)
+    monkeypatch.setattr(walking, "_TRIAL", windows[0] // 5)
     named = walking.order_named(order)
     for name, only in FILTERS.items():
         with many.database.reading() as session:
@@ -97,6 +98,36 @@ def _check(plan: str, what: str) -> None:
     """Of SQLite: no table is scanned. PostgreSQL may scan one this small, and has statistics to know when not to."""
     scans = re.findall(r"SCAN (readings|reviews|items)(?! USING)", plan)
     assert not scans, f"{what}\n{plan}"
+
+
+def test_all_names_are_gone_through_only_where_few_hold_what_is_asked(many: Service) -> None:
+    """Of a common part a short walk fills the page; a rare one is looked for in all names, once; one letter never."""
+
+    def scans(text: str) -> int:
+        work = lambda: many.worklist.page(Filter(text=text), order="lowest", actor=ANNA)  # noqa: E731
+        return sum("LIMIT" in sql and "ORDER BY" not in sql for sql, _ in _statements(many, work))
+
+    assert scans("film_1") == 0
+    assert scans(f"_{N - 1}.") == 1
+    assert scans("there is no such name") == 1
+    assert scans("%") == 0
+
+
+def test_parts_of_names_have_an_index_where_postgresql_can_make_one(many: Service) -> None:
+    """By trigrams: it finds a part of three letters and more."""
+    if many.database.is_sqlite:
+        pytest.skip("SQLite has none: it goes through a million names in 80 ms")
+    with many.database.reading() as session:
+        connection = session.connection()
+        if not connection.exec_driver_sql("SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'").scalar():
+            pytest.skip("this PostgreSQL has no pg_trgm, or this account may not create it")
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off; SET LOCAL enable_indexonlyscan = off")
+        rare = filters.conditions_of(FILTERS["rare name"])
+        found = session.scalars(rare.with_only_columns(walking.ReadingRow.id)).all()
+        sql = str(rare.compile(connection, compile_kwargs={"literal_binds": True})).replace("%%", "%")
+        plan = "\n".join(row[0] for row in connection.exec_driver_sql("EXPLAIN " + sql.replace("%", "%%")))
+    assert found == [N]
+    assert "ix_readings_part_of_name" in plan, plan
 
 
 def test_few_rows_are_looked_at_for_a_page(many: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,8 @@ from benchmarks.stored import kept_bytes
 
 from secondread.reading import Reader
 from secondread.service import ReadingRequest, Service
+from secondread.testing.phantoms import chest_phantom, dicom_bytes, encode
 from tests.counted import Work, counted
-from tests.phantoms import chest_phantom, dicom_bytes, encode
 from tests.service.conftest import ANNA
 
 ASKED = ReadingRequest("tuberculosis", "paper")

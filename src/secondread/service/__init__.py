@@ -10,9 +10,11 @@ from secondread.service.changes import Changes, Counting, Pair
 from secondread.service.checkpoints import Checkpoint
 from secondread.service.database import OF_REQUESTS, Database, wait_at_most
 from secondread.service.desk import Answered, ReadingDesk
+from secondread.service.dicom_corrections import Correction, Corrections, LeftResult
 from secondread.service.dicom_exports import NODE, DicomExports, Export
 from secondread.service.dicom_facts import Arrival, DicomObject, Facts
-from secondread.service.dicom_objects import NEW, OTHER, SAME, DicomObjects
+from secondread.service.dicom_objects import CONFLICT, NEW, OTHER, SAME, DicomObjects
+from secondread.service.dicom_pulls import DicomPulls, Pull
 from secondread.service.dicom_series import DicomSeries, Waiting
 from secondread.service.drift import AGAINST, FIRST_DAYS, Drift, DriftTable, Sight, Window
 from secondread.service.erasure import Erasable, Erasing, Erasure, Left, read_erasings
@@ -21,7 +23,9 @@ from secondread.service.filters import Filter
 from secondread.service.identities import IDENTIFY, Identities, Identity, Instance
 from secondread.service.image_store import ImageStore
 from secondread.service.intake import Bounds, Intake, Staged
+from secondread.service.news import News, news_since, position_now
 from secondread.service.object_storage import storage_of
+from secondread.service.orders import Order, Orders
 from secondread.service.outcomes import Draft, Outcome, StoredReading, heat_map_name
 from secondread.service.patient_lines import PatientLine
 from secondread.service.picture_cache import HEAT_MAP_PIXELS, THUMBNAIL_PIXELS
@@ -64,18 +68,20 @@ from secondread.service.trail import (
 from secondread.service.triage import REVIEW_STATES, triage_of, triage_reason
 from secondread.service.upgrades import ANSWERS, SHADOW, BundleChoice, Upgrades
 from secondread.service.uploads import STATES, Batch, Claim, Item, NewItem, ReadingRequest
-from secondread.service.users import User
-from secondread.service.worker import Worker
+from secondread.service.users import LAYOUTS, Hanging, User
+from secondread.service.worker import Worker, holding
 from secondread.service.worklist import BY_TIME, ORDERS, Page, Worklist
 
 __all__ = [
     "AGAINST",
     "ANSWERS",
     "BY_TIME",
+    "CONFLICT",
     "DEVICE_LASTS",
     "FIRST_DAYS",
     "HEAT_MAP_PIXELS",
     "IDENTIFY",
+    "LAYOUTS",
     "LOCAL",
     "LONGEST_SESSION",
     "NEW",
@@ -114,11 +120,14 @@ __all__ = [
     "Changes",
     "Checkpoint",
     "Claim",
+    "Correction",
+    "Corrections",
     "Counting",
     "Database",
     "DicomExports",
     "DicomObject",
     "DicomObjects",
+    "DicomPulls",
     "DicomSeries",
     "Draft",
     "Drawing",
@@ -136,6 +145,7 @@ __all__ = [
     "Finding",
     "Gap",
     "GetReader",
+    "Hanging",
     "Identities",
     "Identity",
     "ImageStore",
@@ -144,18 +154,23 @@ __all__ = [
     "Item",
     "Judged",
     "Left",
+    "LeftResult",
     "Local",
     "LoginSession",
     "Mark",
     "Meaning",
     "Measured",
     "NewItem",
+    "News",
     "OperatingPoints",
+    "Order",
+    "Orders",
     "Outcome",
     "Page",
     "Pair",
     "PatientLine",
     "Prevalences",
+    "Pull",
     "Queue",
     "Readers",
     "ReadingDesk",
@@ -194,10 +209,13 @@ __all__ = [
     "csv_text",
     "data_folder_of",
     "heat_map_name",
+    "holding",
     "marks_of",
     "may_review",
     "members",
+    "news_since",
     "operating_point_of",
+    "position_now",
     "read_erasings",
     "readers_of",
     "regions_on",

@@ -17,15 +17,17 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from secondread.errors import Conflict, LoginRefused, LoginThrottled, NotAllowed, UnknownName, UsageError
+from secondread.service.account_tables import UserRow
 from secondread.service.database import Database
 from secondread.service.moments import Clock, this_moment
 from secondread.service.passwords import Passwords, checked_password, normal
 from secondread.service.sessions import device_hash, end_all, is_known_device
-from secondread.service.tables import UserRow, now
+from secondread.service.statements import ANY_ACCOUNT
+from secondread.service.tables import now
 from secondread.service.throttle import address_keys, begin_attempt, forgive, name_key, sweep, take_back
 from secondread.service.tokens import revoke_all
 from secondread.service.trail import ROLES, Actor, record
-from secondread.service.users import User, by_name, check_person, plain_name, user_of
+from secondread.service.users import Hanging, User, by_name, check_person, plain_name, user_of
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}")
 _FIRST = "the first account has to be an administrator's, or nobody could administer this server"
@@ -80,6 +82,11 @@ class Accounts:
         with self._database.reading() as session:
             return [user_of(row) for row in session.scalars(select(UserRow).order_by(UserRow.name))]
 
+    def any_there(self) -> bool:
+        """Whether there is an account, disabled ones among them: asked with every request before the first is made."""
+        with self._database.looking() as connection:
+            return ANY_ACCOUNT.run(connection, {}).first() is not None
+
     def get(self, name: str) -> User:
         """The account of that name. Raises NotThere."""
         with self._database.reading() as session:
@@ -129,6 +136,14 @@ class Accounts:
             row = by_name(session, actor.name)
             row.opinion_first = wanted
             record(session, actor, "user.opinion_first", f"user:{row.name}", on=wanted)
+            return user_of(row)
+
+    def set_hanging(self, wanted: Hanging, *, actor: Actor) -> User:
+        """How images hang for this person from now on. Raises NotAllowed for a token, or without login."""
+        check_person(actor, "to choose that")
+        with self._database.begin() as session:
+            row = by_name(session, actor.name)
+            row.hanging = str(wanted)
             return user_of(row)
 
     def set_role(self, name: str, role: str, *, actor: Actor) -> User:

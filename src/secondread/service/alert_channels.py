@@ -19,6 +19,9 @@ _SENTENCES = {
     "positive": "Reading {reading} ({task}) is positive, probability {probability:.2f}. Look at it in the worklist.",
     "queue": "Images wait to be read and none is: {waiting}, the oldest since {since}.",
     "results": "Results do not reach the archive: {waiting}. `secondread dicom sent` says which and why.",
+    "correction": "An object came again under its number as another patient's or study's (correction {correction}). "
+    "The first one stays until you decide: `secondread dicom corrections`.",
+    "archive": "{archive} could not be asked for new images: {why}.",
     "disk": "The disk of the data folder is nearly full: {free_mb} MB are free.",
 }
 

@@ -19,12 +19,19 @@ from sqlalchemy.exc import IntegrityError
 from secondread.errors import UsageError
 from secondread.service.alert_channels import Mail, NotSent, Webhook
 from secondread.service.database import Database
-from secondread.service.dicom_tables import AlertRow, DicomExportRow, DicomObjectRow
+from secondread.service.dicom_tables import (
+    AlertRow,
+    DicomCorrectionRow,
+    DicomExportRow,
+    DicomObjectRow,
+    DicomPullRow,
+)
 from secondread.service.outgoing import Outgoing
 from secondread.service.queue import database_time
 from secondread.service.tables import BatchRow, ItemRow, ReadingRow
 
 POSITIVE, QUEUE, DISK, RESULTS = "positive", "queue", "disk", "results"
+CORRECTION, ARCHIVE = "correction", "archive"
 _GIVE_UP = timedelta(days=1)  # older news help nobody
 _LOOK_BACK = timedelta(days=1)  # positives of before are not told: neither when alerts are first set, nor after a pause
 _MOST_AT_ONCE = 100  # of one look; what is left is found by the next one
@@ -100,7 +107,7 @@ class Alerts(Outgoing[Alert]):
     def look(self) -> int:
         """Note what is to be told and was not before; gives how many."""
         n = 0
-        for what, body in [*self._disk(), *self._queue(), *self._objects(), *self._results(), *self._positives()]:
+        for what, body in [*self._disk(), *self._queue(), *self._node(), *self._positives()]:
             for channel in self._settings.channels:
                 n += self._note(what, channel, body)
         return n
@@ -194,6 +201,42 @@ class Alerts(Outgoing[Alert]):
             return []  # long, but it moves
         body = {"event": QUEUE, "waiting": n, "since": oldest.created_at.isoformat(), "at": moment.isoformat()}
         return [(f"{QUEUE}:{oldest.id}", body)]
+
+    def _node(self) -> Iterable[tuple[str, dict[str, Any]]]:
+        """What a DICOM node has to tell."""
+        return [*self._objects(), *self._results(), *self._corrections(), *self._archives()]
+
+    def _corrections(self) -> Iterable[tuple[str, dict[str, Any]]]:
+        """Objects that came again as another patient's: each waits for somebody to decide."""
+        with self._database.reading() as session:
+            moment = database_time(session)
+            rows = session.execute(
+                select(DicomCorrectionRow.id, DicomCorrectionRow.received_at)
+                .where(DicomCorrectionRow.state == "open", DicomCorrectionRow.received_at > moment - _LOOK_BACK)
+                .order_by(DicomCorrectionRow.id)
+                .limit(_MOST_AT_ONCE)
+            ).all()
+        return [
+            (f"{CORRECTION}:{row.id}", {"event": CORRECTION, "correction": row.id, "at": row.received_at.isoformat()})
+            for row in rows
+        ]
+
+    def _archives(self) -> Iterable[tuple[str, dict[str, Any]]]:
+        """Archives that could not be asked for new images the last time: once a day while it lasts."""
+        with self._database.reading() as session:
+            moment = database_time(session)
+            rows = session.execute(
+                select(DicomPullRow.name, DicomPullRow.source, DicomPullRow.last_error)
+                .where(DicomPullRow.last_error != "", DicomPullRow.last_at > moment - _LOOK_BACK)
+                .order_by(DicomPullRow.name)
+            ).all()
+        return [
+            (
+                f"{ARCHIVE}:{row.name[:16]}:{moment:%Y-%m-%d}",
+                {"event": ARCHIVE, "archive": row.source, "why": row.last_error, "at": moment.isoformat()},
+            )
+            for row in rows
+        ]
 
     def _objects(self) -> Iterable[tuple[str, dict[str, Any]]]:
         """As `_queue`, of what a DICOM node received: also where no process reads what one takes in."""

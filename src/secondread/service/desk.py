@@ -39,6 +39,11 @@ from secondread.service.uploads import ReadingRequest
 from secondread.stats.scale import score_of
 from secondread.tasks import Task, modality_said, part_said
 
+_OPINION_FIRST = (
+    "this question follows another one, whose answer on this image is withheld until your own opinion is given; "
+    "give it, and ask again"
+)
+
 
 @dataclass(frozen=True)
 class Answered:
@@ -101,6 +106,10 @@ class ReadingDesk:
             task = reader.task if isinstance(reader, Reader) else None
             refusal = Reading(task.name if task else None, refusal=Refusal.of(error))
             return Answered(_draft(refusal, Staged("", b""), None, None), task)
+        reader = self._readers(asked.task, asked.bundle)
+        if isinstance(reader, Reader) and self._readings.is_owed(staged.sha256, reader.task.name, actor=actor):
+            withheld = Reading(reader.task.name, refusal=Refusal("opinion_first", _OPINION_FIRST))
+            return Answered(_draft(withheld, Staged("", b""), None, None), reader.task)
         return self._from_store(staged, asked, actor) or self._read_and_store(staged, asked, name, actor)
 
     def look(self, sha256: str, asked: ReadingRequest) -> Draft | StoredReading:

@@ -28,7 +28,7 @@ class Export:
     id: int
     reading_id: int
     destination: str
-    kind: str  # sr, capture or gsps
+    kind: str  # sr, capture, gsps or map
     sop_instance_uid: str
     state: str
     attempts: int

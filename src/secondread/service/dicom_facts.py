@@ -1,7 +1,9 @@
 """What is known of a DICOM object as it comes in, and as it is kept. UIDs are pseudonyms, words those of the field."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from secondread.service.dicom_tables import DicomObjectRow
 from secondread.service.identities import Identity, Instance
@@ -51,6 +53,7 @@ class Arrival:
     staged: Staged | None = None
     identity: Identity | None = field(default=None, repr=False)
     instance: Instance | None = field(default=None, repr=False)
+    accession: str = ""  # what stands for its accession number, see Intake.accession_of
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,12 @@ class DicomObject:
         """What the reading is called in lists: nothing that identifies."""
         parts = (("series", self.series_number), ("image", self.instance_number))
         return " ".join([self.modality or "DICOM", *(f"{word} {n}" for word, n in parts if n is not None)])
+
+
+def write_facts(row: DicomObjectRow, facts: Mapping[str, Any]) -> None:
+    """What is known of an object, into its row. facts: by the names of Facts."""
+    for name, value in facts.items():
+        setattr(row, name, list(value) if isinstance(value, tuple) else value)
 
 
 def close(row: DicomObjectRow, found: StoredReading) -> None:

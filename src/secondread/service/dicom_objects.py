@@ -5,21 +5,23 @@ images first, then objects: so does an erasure.
 """
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from secondread.service.commits import GroupCommit
 from secondread.service.database import Database
-from secondread.service.dicom_facts import Arrival, DicomObject, Facts, close
+from secondread.service.dicom_corrections import forget_corrections_of, keep_aside
+from secondread.service.dicom_facts import Arrival, DicomObject, close, write_facts
 from secondread.service.dicom_series import note_arrival, note_released
-from secondread.service.dicom_tables import DUE, UNTOLD, DicomIdentityRow, DicomObjectRow
+from secondread.service.dicom_tables import DUE, UNTOLD, DicomCorrectionRow, DicomIdentityRow, DicomObjectRow
 from secondread.service.identities import Identities
 from secondread.service.image_store import ImageStore
 from secondread.service.intake import Intake
+from secondread.service.orders import note_arrived
 from secondread.service.outcomes import Draft, StoredReading
 from secondread.service.queue import database_time
 from secondread.service.readings import ReadingStore, check_kept
@@ -28,7 +30,7 @@ from secondread.service.trail import Actor, record
 from secondread.service.uploads import Claim, ReadingRequest
 
 STATES = ("received", "waiting", "read", "refused", "ignored", "failed")
-NEW, SAME, OTHER = "new", "same", "other"
+NEW, SAME, OTHER, CONFLICT = "new", "same", "other", "conflict"
 _MOST_ATTEMPTS = 5
 _LONGEST_REASON = 500  # characters
 
@@ -63,27 +65,62 @@ class DicomObjects:
     def put(self, arrival: Arrival, *, actor: Actor) -> str:
         """Keep an object; durable when it returns. What several threads keep at once is committed together.
 
-        Gives NEW, SAME for one that is here already, OTHER for another content of the same UID: the first stays.
-        What was refused, ignored or erased before is taken as new. Raises ServiceError, CannotWrite, DiskFull.
+        Gives NEW, SAME for one that is here already, OTHER for another content of the same UID: the first stays. So it
+        does for CONFLICT, another patient's or another study's under that UID, which is kept aside until somebody has
+        decided (see Corrections). What was refused, ignored or erased before is taken as new.
+        Raises ServiceError, CannotWrite, DiskFull.
         """
-        if (known := self._known(arrival.facts)) is not None:
-            return known
+        if (known := self._known(arrival)) is not None:
+            return self._aside(arrival, actor) if known == CONFLICT else known
         if arrival.staged is not None:
             self._images.keep(arrival.staged.sha256, arrival.staged.data)
         sealed = self._sealed(arrival)
         for last in (False, True):
             try:
-                return self._together(
+                found = self._together(
                     arrival.facts.sop_instance_uid, lambda session: self._put(session, arrival, sealed, actor)
                 )
+                return self._aside(arrival, actor) if found == CONFLICT else found
             except IntegrityError:  # the same object at the same moment, from another process
                 if last:
                     raise
         raise AssertionError("unreachable")
 
-    def _known(self, facts: Facts) -> str | None:
+    def known(self, sop_instance_uids: Sequence[str]) -> set[str]:
+        """Which of these have come before, whatever became of them, erased ones too: not to be asked for again.
+
+        Pseudonyms. What failed by an error of ours may come again.
+        """
+        here = DicomObjectRow.sop_instance_uid.in_(sop_instance_uids), DicomObjectRow.state != "failed"
         with self._database.reading() as session:
-            return _known_as(_live(session, facts.sop_instance_uid), facts)
+            erased = (
+                select(DicomObjectRow.sop_instance_uid)
+                .join(ImageRow, ImageRow.sha256 == DicomObjectRow.image_sha256)
+                .where(DicomObjectRow.sop_instance_uid.in_(sop_instance_uids), ImageRow.erased_at.is_not(None))
+            )
+            return {
+                *session.scalars(select(DicomObjectRow.sop_instance_uid).where(*here)),
+                *session.scalars(erased),
+                *session.scalars(
+                    select(DicomCorrectionRow.sop_instance_uid).where(
+                        DicomCorrectionRow.sop_instance_uid.in_(sop_instance_uids)
+                    )
+                ),
+            }
+
+    def _known(self, arrival: Arrival) -> str | None:
+        with self._database.reading() as session:
+            return _known_as(_live(session, arrival.facts.sop_instance_uid), arrival)
+
+    def _aside(self, arrival: Arrival, actor: Actor) -> str:
+        """Keep what came under a UID that is another's here."""
+        assert arrival.staged is not None, "an object without a file is nobody's"
+        self._images.keep(arrival.staged.sha256, arrival.staged.data)
+        sealed = self._sealed(arrival)
+        with self._database.begin() as session:
+            self._intake.keep_within(session, arrival.staged, actor=actor)
+            keep_aside(session, arrival, sealed, actor)
+        return CONFLICT
 
     def _sealed(self, arrival: Arrival) -> tuple[bytes, bytes]:
         """Of the study and of the object; done before the transaction, which is short."""
@@ -97,7 +134,7 @@ class DicomObjects:
 
     def _put(self, session: Session, arrival: Arrival, sealed: tuple[bytes, bytes], actor: Actor) -> str:
         facts, staged = arrival.facts, arrival.staged
-        if (known := _known_as(_live(session, facts.sop_instance_uid), facts)) is not None:
+        if (known := _known_as(_live(session, facts.sop_instance_uid), arrival)) is not None:
             return known
         if staged is not None:
             self._intake.keep_within(session, staged, actor=actor)
@@ -109,14 +146,15 @@ class DicomObjects:
         if row is None:
             row = DicomObjectRow(sop_instance_uid=facts.sop_instance_uid)
             session.add(row)
-        for name, value in vars(facts).items():
-            setattr(row, name, list(value) if isinstance(value, tuple) else value)
+        write_facts(row, vars(facts))
         row.image_sha256 = staged.sha256 if staged else None
         row.sealed, row.reading_id, row.told_at, row.attempts = sealed[1], None, None, 0
         row.received_at = row.next_attempt_at = now()
         session.flush()
         if row.state == "waiting":
             note_arrival(session, row, quiet=self._quiet)
+        if staged is not None:
+            note_arrived(session, study_uid=facts.study_uid, accession=arrival.accession)
         return NEW
 
     def claim(self) -> Claim | None:
@@ -252,6 +290,7 @@ def forget_objects_of(session: Session, image_sha256: str, *, reason: str) -> No
     """
     mine = DicomObjectRow.image_sha256 == image_sha256
     studies = set(session.scalars(select(DicomObjectRow.study_uid).where(mine)))
+    forget_corrections_of(session, image_sha256)
     open_ = DicomObjectRow.state.in_(("received", "waiting"))
     session.execute(update(DicomObjectRow).where(mine, open_).values(state="failed", reason=reason[:_LONGEST_REASON]))
     session.execute(update(DicomObjectRow).where(mine).values(sealed=b"", series_description="", sha256=""))
@@ -268,6 +307,12 @@ def forget_objects_of(session: Session, image_sha256: str, *, reason: str) -> No
         if session.scalars(others.limit(1)).first() is None:
             session.delete(row)
     session.flush()
+
+
+def forget_ignored(session: Session, before: datetime) -> int:
+    """Delete rows of what came before that moment and of which nothing was kept; how many."""
+    old = DicomObjectRow.image_sha256.is_(None), DicomObjectRow.received_at < before
+    return len(session.execute(delete(DicomObjectRow).where(*old).returning(DicomObjectRow.id)).all())
 
 
 def _due(session: Session) -> Any:
@@ -298,7 +343,7 @@ def _asked_by(row: DicomObjectRow) -> str:
 
 def _live(session: Session, sop_instance_uid: str) -> Any:
     """What is known of an object whose file is here, or that was read of one; None for any other."""
-    columns = select(DicomObjectRow.sha256, DicomObjectRow.state)
+    columns = select(DicomObjectRow.sha256, DicomObjectRow.study_uid, ImageRow.patient)
     return session.execute(
         columns.join(ImageRow, ImageRow.sha256 == DicomObjectRow.image_sha256).where(
             DicomObjectRow.sop_instance_uid == sop_instance_uid,
@@ -308,10 +353,13 @@ def _live(session: Session, sop_instance_uid: str) -> Any:
     ).first()
 
 
-def _known_as(row: Any, facts: Facts) -> str | None:
+def _known_as(row: Any, arrival: Arrival) -> str | None:
     if row is None:
         return None
-    return SAME if row.sha256 == facts.sha256 else OTHER
+    facts, staged = arrival.facts, arrival.staged
+    if row.sha256 == facts.sha256:
+        return SAME
+    return OTHER if staged is None or (row.study_uid, row.patient) == (facts.study_uid, staged.patient) else CONFLICT
 
 
 def _object(row: DicomObjectRow) -> DicomObject:

@@ -112,6 +112,14 @@ class DicomSeries:
             record(session, Actor("node", "dicom"), "dicom.failed", f"series:{row.series_uid}", reason=row.reason)
         return self.claim()
 
+    def renew(self, claim: Waiting) -> bool:
+        """Prolong the lease of a long series; False where it has been lost."""
+        with self._database.begin() as session:
+            row = self._held(session, claim)
+            if row is not None:
+                row.due_at = database_time(session) + self.lease
+            return row is not None
+
     def stage(self, slices: Sequence[Slice]) -> Staged:
         """Keep the list of a series' slices, as an image; its row comes with `finish`.
 

@@ -1,9 +1,9 @@
-"""Tables of what a DICOM node receives, joins into series and sends back, and of alerts.
+"""Tables of what a DICOM node receives, asks for, joins into series and sends back, and of alerts.
 
 As in tables.py, a change needs a migration.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, text
@@ -97,6 +97,65 @@ class DicomSeriesRow(Base):
     reading_id: Mapped[int | None] = mapped_column(ForeignKey("readings.id"), index=True)
 
 
+class DicomPullRow(Base):
+    """One archive that is asked for new images with one filter: how far it has been read, and who is asking it now."""
+
+    __tablename__ = "dicom_pulls"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)  # a hash of source and filter
+    source: Mapped[str] = mapped_column(String(200))  # as PACS@10.0.0.5:104 or https://pacs.example/dicom-web
+    asked: Mapped[str] = mapped_column(Text, default="")  # the filter in words
+    mark: Mapped[date | None]  # the last study date that was read to its end
+    fetched: Mapped[int] = mapped_column(default=0)  # objects, since it was first asked
+    last_at: Mapped[datetime | None]  # a round has ended
+    last_error: Mapped[str] = mapped_column(Text, default="")
+    held_until: Mapped[datetime | None]  # somebody asks it now; killed, another may from then on
+    holder: Mapped[str] = mapped_column(String(32), default="")  # tells that one from others
+
+
+class DicomOrderRow(Base):
+    """A procedure step that a worklist has scheduled; whose it is, and its numbers, are sealed as identities are.
+
+    What finds it again are keyed hashes, as all that is looked up here.
+    """
+
+    __tablename__ = "dicom_orders"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    step: Mapped[str] = mapped_column(String(64), unique=True)  # of the worklist that has it, and its number there
+    study_uid: Mapped[str] = mapped_column(String(64), default="", index=True)  # the pseudonym of the study to come
+    accession: Mapped[str] = mapped_column(String(64), default="", index=True)  # of the number and whose it is
+    patient: Mapped[str] = mapped_column(String(64), default="", index=True)  # the pseudonym, as of images
+    modality: Mapped[str] = mapped_column(String(16), default="")
+    scheduled_at: Mapped[datetime | None]
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)  # see orders.Order
+    seen_at: Mapped[datetime] = mapped_column(default=now)  # the worklist had it last
+    arrived_at: Mapped[datetime | None]  # the first object that is of it has come
+
+
+class DicomCorrectionRow(Base):
+    """An object that came again under its number as another patient's or another study's, kept aside until decided."""
+
+    __tablename__ = "dicom_corrections"
+    __table_args__ = (
+        CheckConstraint("state IN ('open', 'accepted', 'rejected')", name="state"),
+        Index("uq_dicom_corrections_what", "sop_instance_uid", "sha256", unique=True),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sop_instance_uid: Mapped[str] = mapped_column(String(64))  # the pseudonym
+    sha256: Mapped[str] = mapped_column(String(64))  # keyed; of the data set as sent
+    image_sha256: Mapped[str] = mapped_column(ForeignKey("images.sha256"), index=True)
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON)  # what its row will say where it is accepted
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)  # see identities.Instance
+    study_sealed: Mapped[bytes] = mapped_column(LargeBinary)  # see identities.Identity
+    calling_aet: Mapped[str] = mapped_column(String(16), default="")
+    state: Mapped[str] = mapped_column(String(16), default="open", index=True)
+    received_at: Mapped[datetime] = mapped_column(default=now)
+    decided_at: Mapped[datetime | None]
+    decided_by: Mapped[str] = mapped_column(String(100), default="")
+
+
 class Outgoing:
     """What every row has that is on its way to somebody: see service/outgoing.py."""
 
@@ -114,7 +173,7 @@ class DicomExportRow(Outgoing, Base):
     __tablename__ = "dicom_exports"
     __table_args__ = (
         CheckConstraint("state IN ('waiting', 'sent', 'failed')", name="state"),
-        CheckConstraint("kind IN ('sr', 'capture', 'gsps')", name="kind"),
+        CheckConstraint("kind IN ('sr', 'capture', 'gsps', 'map')", name="kind"),
         Index("uq_dicom_exports_what", "sop_instance_uid", "destination", unique=True),
         Index("ix_dicom_exports_due", "state", "next_attempt_at"),
     )

@@ -21,6 +21,7 @@ from secondread.service.database import Database
 from secondread.service.dicom_series import members_of
 from secondread.service.image_store import ERASURES, ImageStore
 from secondread.service.maintenance import maintenance
+from secondread.service.orders import forget_orders_of
 from secondread.service.retention import WAITING_STATES, erase_image
 from secondread.service.tables import (
     BatchRow,
@@ -210,6 +211,7 @@ class Erasure:
             .values(state="cancelled", code="erased", lease="", lease_until=None, finished_at=now())
         )
         _empty_batches(session, found.images)
+        forget_orders_of(session, found.patient)
         what = found.mark or found.images[0]
         for image in rows:
             erase_image(session, self._images, image, "the person was erased", actor, person=True)

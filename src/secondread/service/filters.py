@@ -66,8 +66,8 @@ class Test:
     """One thing that a filter asks.
 
     found: for the database to look up in an index; checked: the same of rows that were found otherwise. listed: the
-    numbers of the rows, where another table has them. indexed: False where no index has it. scanned: an index is gone
-    through from end to end, which is done but once.
+    numbers of the rows, where another table has them. indexed: False where no index has it. scanned: an index may have
+    to be gone through from end to end (see migration 0022), which is done but once.
     """
 
     name: str
@@ -151,7 +151,8 @@ def tests_of(only: Filter) -> list[Test]:
         asked.append(_test("decision", lambda c: c(row.decision).in_(only.decisions)))
     if only.text:
         holds = _Folded(row.name).contains(only.text.lower().replace("\0", ""), autoescape=True)
-        asked.append(Test("text", holds, holds, scanned=True))
+        several = len(only.text) > 1  # one character is in many names or in none, and not worth going through them all
+        asked.append(Test("text", holds, holds, indexed=several, scanned=several))
     return asked
 
 

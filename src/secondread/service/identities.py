@@ -99,6 +99,18 @@ class Identities:
         """As `seal`, of one object. sop_instance_uid: the pseudonym."""
         return self._seal(sop_instance_uid, asdict(instance))
 
+    def seal_facts(self, bound_to: str, facts: dict[str, str]) -> bytes:
+        """As `seal`, of other facts that identify. bound_to: what they are kept under."""
+        return self._seal(bound_to, facts)
+
+    def unseal_facts(self, bound_to: str, sealed: bytes, *, subject: str, actor: Actor) -> dict[str, Any]:
+        """What `seal_facts` was given; noted in the trail, and raises, as `unseal`."""
+        self._check(actor)
+        with self._database.begin() as session:
+            facts = self._open(bound_to, sealed)
+            record(session, actor, "identity.unsealed", subject)
+        return facts
+
     def keep_within(self, session: Session, study_uid: str, patient: str, sealed: bytes) -> None:
         """The study's row in the caller's transaction; what came last holds, for names are corrected."""
         row = session.scalars(

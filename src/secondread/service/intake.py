@@ -113,9 +113,20 @@ class Intake:
         """The UID that stands for this one in what is kept; '' for none."""
         return stand_in_uid(self._images.secret("deidentify"), uid) if uid else ""
 
+    def pseudonym_of(self, what: str, value: str) -> str:
+        """What stands for a value of that kind ('patient', 'accession') in what is kept."""
+        return pseudonym(self._images.secret("deidentify"), what, value)
+
+    def accession_of(self, number: str, patient: str) -> str:
+        """What stands for an accession number of a person: a number alone is not unique (PS3.3 C.12.1.1.11).
+
+        patient: the pseudonym. '' where either is missing.
+        """
+        return self.pseudonym_of("accession", f"{number}\0{patient}") if number and patient else ""
+
     def mark_of(self, data: bytes) -> str:
         """What tells whether the same bytes were sent again: keyed, so that nobody can try which they were."""
-        return pseudonym(self._images.secret("deidentify"), "bytes", hashlib.sha256(data).hexdigest())
+        return self.pseudonym_of("bytes", hashlib.sha256(data).hexdigest())
 
     def keep_within(self, session: Session, staged: Staged, *, actor: Actor) -> None:
         """The image's row, in the caller's transaction; its file is in the store before this is called.

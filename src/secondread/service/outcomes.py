@@ -7,6 +7,7 @@ from typing import Any
 from secondread.service.tables import record_of
 from secondread.service.triage import triage_reason
 from secondread.stats.scale import score_of
+from secondread.tasks import NextStep, list_tasks, next_step, task_named
 
 CELLS = "cells"  # as the row's heat_map: the map lies in its map_cells
 WHOLE = "all:"  # begins the point_key of a file of several frames that was read whole
@@ -65,6 +66,14 @@ class Outcome:
     def worst_frame(self) -> int | None:
         """Which of several frames answered, from 1; None where there is but one, or none could be read."""
         return self.frame + 1 if self.frames and self.decision else None
+
+    @property
+    def next_step(self) -> NextStep | None:
+        """What to do now; None where the answer is withheld."""
+        if not (self.decision or self.refusal_code):
+            return None
+        task = task_named(self.task) if self.task in list_tasks() else None
+        return next_step(decision=self.decision, code=self.refusal_code, task=task)
 
     def contract(self, *, path: str | None, heatmap: str | None) -> dict[str, Any]:
         """The fixed shape of `secondread read --json` and of the API (see Reading.to_dict)."""
@@ -135,7 +144,8 @@ class StoredReading(Outcome):
         facts = self.facts | ({"frame": at} if "frame" in self.facts else {})
         frames = tuple({name: one[name] if name == "frame" else None for name in one} for one in self.frames)
         nothing = dict.fromkeys(("threshold", "low", "high", "probability", "finding", "findings"))
-        empty = dict.fromkeys(("decision", "decision_text", "operating_point", "heat_map"), "")
+        telling = ("decision", "decision_text", "operating_point", "heat_map", "refusal_code", "refusal_message")
+        empty = dict.fromkeys(telling, "")
         shown = replace(self, hidden=True, frame=at, facts=facts, frames=frames, triage=0.0, warnings=())
         return replace(shown, **nothing, **empty)  # type: ignore[arg-type]
 

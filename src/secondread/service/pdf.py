@@ -165,6 +165,12 @@ def outlook(facts: ReportFacts, _: Words) -> Flowable:
     return paragraph(sentence(facts.outlook.of(facts.reading.decision, facts.task, _)), bold=True)
 
 
+def what_now(facts: ReportFacts, _: Words) -> list[Flowable]:
+    """What to do now, in a sentence or two."""
+    step = facts.reading.next_step
+    return [] if step is None else [paragraph(f"{_('What to do now')}: {_(step.message)}"), Spacer(0, 2 * mm)]
+
+
 def operating_point(facts: ReportFacts, _: Words, width: float) -> list[Flowable]:
     """Where the line is drawn on the scale, and what was measured there: at other hospitals first."""
     reading = facts.reading
@@ -176,7 +182,7 @@ def operating_point(facts: ReportFacts, _: Words, width: float) -> list[Flowable
     rule = _("positive from %(n)s") % {"n": positive}
     if uncertain is not None:
         rule = _("uncertain from %(low)s, positive from %(n)s") % {"low": uncertain, "n": positive}
-    found.append(paragraph(f"{answer}; {reading.operating_point}: {rule}."))
+    found.append(paragraph(f"{answer}; {_(reading.operating_point)}: {rule}."))
     if facts.marks:
         found.append(paragraph(f"{'; '.join(mark_in_words(one, _) for one in facts.marks)}."))
     found += [paragraph(sentence(text)) for text in meaning(facts, _)]
@@ -458,7 +464,7 @@ def _height_of(story: list[Flowable], width: float) -> float:
 def _story(facts: ReportFacts, _: Translate, width: float, picture_height: float) -> list[Flowable]:
     reading = facts.reading
     story: list[Flowable] = [*heading(facts, _), *patient(facts, _, width), Spacer(0, 2 * mm)]
-    story += [decision(facts, _, width), Spacer(0, 2 * mm)]
+    story += [decision(facts, _, width), Spacer(0, 2 * mm), *what_now(facts, _)]
     if reading.score is not None:
         story += [outlook(facts, _), ScoreBar(reading, width), *operating_point(facts, _, width), Spacer(0, 3 * mm)]
     story += [pictures(facts, _, width, picture_height), Spacer(0, 2 * mm)]

@@ -26,6 +26,7 @@ from secondread.images import (
     decode,
     encode_depth,
     encode_png,
+    geometry_of,
     open_frames,
     to_display,
     whole_range,
@@ -113,6 +114,18 @@ class PictureCache:
 
         kept = self._picture(sha256, f"depth-f{frame}-{longest_side}", draw)
         return kept if kept.png else None
+
+    def geometry(self, sha256: str, frame: int) -> dict[str, Any]:
+        """What the file says of that frame's size and place in the body (see `images.geometry`), as for JSON.
+
+        Raises NotThere, Busy, and as `images.decode`.
+        """
+
+        def look() -> Kept:
+            with self._picture_of(sha256, frame) as (data, inside):
+                return Kept(b"", geometry_of(data, frame=inside, limits=self._limits).to_dict())
+
+        return self._picture(sha256, f"geometry-f{frame}", look).facts
 
     def heat_map(self, sha256: str, name: str, heatmap: HeatMap, *, colours: str = GREY) -> bytes:
         """A PNG of a reading's map, 0 nothing, 255 strongest; or in colours, opaque where it is strong.

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, TypeVar
 
 from secondread.errors import CannotOpen, Conflict, SecondReadError, UnknownName, UsageError
@@ -110,7 +110,7 @@ class Readers:
 
     def names(self) -> list[str]:
         """What can be asked for besides 'auto', sorted."""
-        return sorted({*self._ready, *list_bundles(), *default_bundles(), *self.own().names} - {AUTO})
+        return sorted({*self._ready, *list_bundles(), *self._chosen, *self.own().names} - {AUTO})
 
     def own(self) -> OwnBundles:
         """What the setting `bundles` adds. A folder that is gone since the start adds nothing."""
@@ -173,9 +173,11 @@ class Readers:
         give_back_freed_memory()
         return True
 
-    @cached_property
+    @property
     def _chosen(self) -> dict[str, str]:
-        return default_bundles()
+        """Task → bundle, anew each time: one of the site's own may be the first for its task."""
+        usable = {*list_bundles(), *self.own().names}
+        return {task: name for task, name in default_bundles().items() if f"{task}/{name}" in usable}
 
     def _name(self, task: str, bundle: str) -> str:
         """Under which it is kept: a task's own choice is that bundle, which is not loaded twice."""

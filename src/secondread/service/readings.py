@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import fields
+from datetime import timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -14,13 +16,13 @@ from secondread.reading import HeatMap
 from secondread.service import statements
 from secondread.service.commits import GroupCommit
 from secondread.service.database import Database
-from secondread.service.first_opinion import note_shown, owed
+from secondread.service.first_opinion import note_shown, owed, owes_first, telling
 from secondread.service.image_store import ImageStore
 from secondread.service.map_cells import unpack
 from secondread.service.outcomes import CELLS, WHOLE, Draft, Outcome, StoredReading
 from secondread.service.picture_cache import GREY, PictureCache
 from secondread.service.tables import ImageRow, ReadingRow, now
-from secondread.service.trail import Actor, record
+from secondread.service.trail import Actor, record, record_once
 from secondread.service.triage import OPEN, WAITING, triage_of
 
 _Found = TypeVar("_Found")
@@ -51,9 +53,10 @@ class ReadingStore:
         """
         whole_keys = point_keys if whole_keys is None else whole_keys
         keys = [*point_keys, *(WHOLE + key for key in whole_keys)] if frame is None else list(point_keys)
-        wanted = {"image_sha256": image_sha256, "bundle_sha256": bundle_sha256, "keys": keys}
+        wanted = {"image_sha256": image_sha256, "bundle_sha256": bundle_sha256}
+        wanted |= {f"key{number}": key for number, key in enumerate(keys)}
         with self._database.looking() as connection:
-            rows = connection.execute(statements.FIND, wanted).all()
+            rows = statements.find(len(keys)).rows(connection, **wanted)
         for row in rows:
             whole = row.frames or (row.facts.get("n_frames") or 1) == 1
             if whole if frame is None else row.frame == frame:
@@ -149,17 +152,21 @@ class ReadingStore:
             return False
         return True
 
-    def get(self, reading_id: int, *, actor: Actor, deleted: bool = False, answer: bool = True) -> StoredReading:
+    def get(
+        self, reading_id: int, *, actor: Actor, deleted: bool = False, answer: bool = True, stepping: bool = False
+    ) -> StoredReading:
         """One reading, noted in the trail as seen. deleted: also one that was deleted. Raises NotThere.
 
-        answer: False where only the image is shown: the answer does not count as shown by it.
+        answer: False where only the image is shown: the answer does not count as shown by it. stepping: it is asked for
+        with each frame that is looked at: of a file of several that is noted once a while.
         """
 
         def look(session: Session) -> StoredReading:
             found = StoredReading.of(_one(session, reading_id, deleted=deleted))
             [shown] = show(session, [found], actor) if answer or actor.opinion_first else [found]
-            told = {"answer": "withheld"} if shown.hidden else {}
-            record(session, actor, "reading.seen", f"reading:{found.id}", **told)
+            told: dict[str, Any] = {"answer": "withheld"} if shown.hidden else {}
+            note = _once if stepping and _n_frames(found) > 1 else record
+            note(session, actor, "reading.seen", f"reading:{found.id}", **told)
             return shown
 
         return self._looking(reading_id, look)
@@ -169,11 +176,16 @@ class ReadingStore:
         return self._images.image(self.look_at_image(reading_id, actor=actor))
 
     def look_at_image(self, reading_id: int, *, actor: Actor) -> str:
-        """The image's SHA-256, to show a picture of it; noted in the trail. Raises NotThere."""
+        """The image's SHA-256, to show a picture of it; noted in the trail. Raises NotThere.
+
+        Of a file of several frames it is noted once a while that they were opened, not every step from one to the next.
+        """
 
         def look(session: Session) -> str:
             row = _one(session, reading_id)
-            record(session, actor, "image.seen", f"image:{row.image_sha256}", reading=row.id)
+            n = _n_frames(row)
+            told: dict[str, Any] = {"reading": row.id} | ({"frames": n} if n > 1 else {})
+            (_once if n > 1 else record)(session, actor, "image.seen", f"image:{row.image_sha256}", **told)
             return row.image_sha256
 
         return self._looking(reading_id, look)
@@ -230,6 +242,13 @@ class ReadingStore:
                 found[one.id] = self._pictures.thumbnail(one.image_sha256, one.frame)
         return found
 
+    def is_owed(self, image_sha256: str, task: str, *, actor: Actor) -> bool:
+        """Whether reading this image for a task would tell the actor an answer that is withheld from them."""
+        if not (actor.opinion_first and actor.may("review")):
+            return False
+        with self._database.reading() as session:
+            return owes_first(session, image_sha256, task, actor.name)
+
     def delete(self, reading_ids: Iterable[int], *, actor: Actor) -> list[int]:
         """Take readings out of sight; `undelete` brings them back. Gives those that were there."""
         return self._mark(reading_ids, actor, deleted=True)
@@ -260,6 +279,15 @@ class ReadingStore:
             return ids
 
 
+_OPENED = timedelta(minutes=30)  # for which a file of several frames counts as opened
+_once = partial(record_once, within=_OPENED)
+
+
+def _n_frames(reading: Any) -> int:
+    """Of a StoredReading, or of its row."""
+    return int(reading.facts.get("n_frames") or 1)
+
+
 def live_reading(session: Session, reading_id: int, *, actor: Actor) -> StoredReading:
     """One reading as the actor may see it, within the caller's transaction. Raises NotThere."""
     return show(session, [StoredReading.of(_one(session, reading_id))], actor)[0]
@@ -287,7 +315,7 @@ def _withhold(session: Session, readings: Sequence[StoredReading], actor: Actor)
     if not (actor.opinion_first and actor.may("review")):
         return list(readings)
     waiting = [one.id for one in readings if one.decision and one.review_state in (OPEN, WAITING)]
-    hidden = owed(session, waiting, actor.name)
+    hidden = owed(session, waiting, actor.name) | telling(session, readings, actor.name)
     return [one.withheld() if one.id in hidden else one for one in readings]
 
 

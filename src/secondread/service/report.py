@@ -55,7 +55,8 @@ class Measured:
         """As `Place.named`."""
         if not self.chosen:
             return translate(self.where)
-        return f"{chosen_on(self.where, translate)}, {translate('where the threshold was chosen')}"
+        here = translate("where the threshold was chosen")
+        return f"{chosen_on(self.where, translate)}, {here}"
 
     def rate(self, measure: Measure, translate: Callable[[str], str] = str) -> str:
         """As `Place.rate`."""

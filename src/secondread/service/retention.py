@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 from secondread.errors import UsageError
 from secondread.service.answers import forget_answers, forget_answers_on
 from secondread.service.database import Database
-from secondread.service.dicom_objects import forget_objects_of
+from secondread.service.dicom_objects import forget_ignored, forget_objects_of
 from secondread.service.image_store import ImageStore
 from secondread.service.maintenance import maintenance
+from secondread.service.orders import forget_orders_before
 from secondread.service.tables import BatchRow, ImageRow, ItemRow, ReadingRow, ReviewRow, iso, now
 from secondread.service.trail import Actor, record
 
@@ -40,6 +41,7 @@ class Erased:
     before: datetime  # received before this moment
     items: int = 0  # of uploads, whose names and messages were emptied
     batches: int = 0  # uploads whose source was emptied
+    objects: int = 0  # rows of DICOM objects that were ignored or refused
 
 
 class Retention:
@@ -78,9 +80,19 @@ class Retention:
                 n_images += found is not None
                 n_readings += found or 0
             n_items, n_batches = self._empty_uploads(before, days, actor)
-        if n_images or n_items:
+            n_objects = self._forget_objects(before, days, actor)
+        if n_images or n_items or n_objects:
             self._database.settle()
-        return Erased(n_images, n_readings, before, n_items, n_batches)
+        return Erased(n_images, n_readings, before, n_items, n_batches, n_objects)
+
+    def _forget_objects(self, before: datetime, days: int, actor: Actor) -> int:
+        """Delete rows of DICOM objects of which nothing else is kept, and orders that no worklist has any more."""
+        with self._database.begin() as session:
+            n_objects, n_orders = forget_ignored(session, before), forget_orders_before(session, before)
+            if n_objects or n_orders:
+                rule = f"received more than {days} days ago"
+                record(session, actor, "dicom.forgotten", "objects", rule=rule, objects=n_objects, orders=n_orders)
+        return n_objects
 
     def _due(self, before: datetime) -> list[str]:
         waiting = select(ItemRow.image_sha256).where(ItemRow.state.in_(WAITING_STATES))

@@ -18,8 +18,10 @@ from secondread.service.checkpoints import CheckpointFile, CheckpointKeeper
 from secondread.service.clock import zone_of
 from secondread.service.database import Database
 from secondread.service.desk import ReadingDesk
+from secondread.service.dicom_corrections import Corrections
 from secondread.service.dicom_exports import DicomExports
 from secondread.service.dicom_objects import DicomObjects
+from secondread.service.dicom_pulls import DicomPulls
 from secondread.service.dicom_series import DicomSeries
 from secondread.service.drift import Drift
 from secondread.service.erasure import Erasure
@@ -29,6 +31,7 @@ from secondread.service.image_store import ImageStore
 from secondread.service.intake import Bounds, Intake
 from secondread.service.object_storage import storage_of
 from secondread.service.old_pictures import take_over
+from secondread.service.orders import Orders
 from secondread.service.patient_lines import PatientLines
 from secondread.service.picture_cache import PictureCache
 from secondread.service.points import OperatingPoints
@@ -86,6 +89,9 @@ class Service:
     identities: Identities
     dicom: DicomObjects
     dicom_exports: DicomExports
+    dicom_pulls: DicomPulls
+    corrections: Corrections
+    orders: Orders
     alerts: Alerts
     dicom_series: DicomSeries
     studies: Studies
@@ -168,8 +174,11 @@ class Service:
                 quiet_seconds=float(use["DICOM_SERIES_SECONDS"]),
             ),
             dicom_exports=DicomExports(database),
+            dicom_pulls=DicomPulls(database),
+            corrections=Corrections(database, images, identities),
+            orders=Orders(database, intake, identities),
             alerts=Alerts(database, folder, AlertSettings.of(use)),
-            dicom_series=DicomSeries(database, images, readings),
+            dicom_series=DicomSeries(database, images, readings, lease_seconds=float(use["LEASE_SECONDS"])),
             studies=Studies(database, identities, shown=str(use["WORKLIST_PATIENT"])),
             repair=Repair(database, images, trail),
             patient_lines=PatientLines(database, images, str(use["PATIENT_LINE"])),

@@ -16,9 +16,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from secondread.errors import CannotWrite, LoginRefused, NotAllowed, NotThere, ServiceError
+from secondread.service.account_tables import DeviceRow, SessionRow, UserRow
 from secondread.service.database import Database
 from secondread.service.moments import Clock, Moment, elapsed, this_moment
-from secondread.service.tables import DeviceRow, SessionRow, UserRow
 from secondread.service.trail import Actor, record
 from secondread.service.users import User, by_name, check_person, user_of
 

@@ -272,23 +272,66 @@ SETTINGS = (
     Setting("dicom_tls_certificate", "", "certificate of the node, PEM; with dicom_tls_key it speaks TLS alone"),
     Setting("dicom_tls_key", "", "private key of that certificate, PEM"),
     Setting(
-        "dicom_tls_ca",
+        "dicom_tls_callers_ca",
         "",
-        "certificates of those who sign the others', PEM; who calls must have one of theirs; empty asks for none",
+        "certificates of those who sign callers', PEM: who calls must have one of theirs; empty takes dicom_tls_ca",
     ),
+    Setting(
+        "dicom_tls_archive_ca",
+        "",
+        "certificates of those who sign the archives' that are called, PEM; empty takes dicom_tls_ca, or else those "
+        "that this machine trusts",
+    ),
+    Setting("dicom_tls_ca", "", "both of these in one file, PEM; empty asks callers for no certificate"),
     Setting(
         "dicom_send_tls",
         "off",
-        "'on' sends results over TLS to nodes, whose certificate must be signed by one of dicom_tls_ca, or by one that "
-        "this machine trusts",
+        "'on' calls other nodes over TLS, to send and to ask; their certificate must be signed by one of "
+        "dicom_tls_archive_ca",
         words=("on", "off"),
+    ),
+    Setting(
+        "dicom_pull_from",
+        "",
+        "archives that the node asks for new images itself, separated by commas, as PACS@10.0.0.5:104 or "
+        "https://pacs.example/dicom-web; empty: none",
+    ),
+    Setting(
+        "dicom_pull_filter",
+        "Modality=CR,DX,MR",
+        "of which images, as KEYWORD=VALUE by DICOM's keywords, joined by &; of several values with commas any one",
+    ),
+    Setting("dicom_pull_minutes", 15, "minutes between two rounds of asking"),
+    Setting(
+        "dicom_pull_days",
+        2,
+        "days before the last one that was read to its end that are asked about again, for what came late",
+        least=0,
+    ),
+    Setting(
+        "dicom_pull_by",
+        "get",
+        "'get' takes images on the association that asks (C-GET); 'move' has them sent to this node's port (C-MOVE), "
+        "whose AE title the archive must know",
+        words=("get", "move"),
+    ),
+    Setting("dicom_pull_waiting", 500, "objects that wait to be read, beyond which no more are fetched"),
+    Setting("dicom_web_user", "", "account at DICOMweb servers that are asked for images; empty for none"),
+    Setting("dicom_web_password", "", "password of that account"),
+    Setting(
+        "dicom_web_token", "", "bearer token for DICOMweb servers that are asked for images, in place of an account"
+    ),
+    Setting(
+        "dicom_worklist_from",
+        "",
+        "modality worklist that is asked for scheduled orders, as RIS@10.0.0.6:104; empty: none",
     ),
     Setting(
         "dicom_results",
         "sr,capture",
         "what goes back for a reading: sr, a structured report; capture, a picture; gsps, outlines to lay over the "
-        "image",
-        words=("sr", "sr,capture", "sr,capture,gsps"),
+        "image; map, the heat map as a parametric map",
+        words=("sr", "sr,capture", "sr,capture,gsps", "sr,capture,map", "sr,capture,gsps,map"),
     ),
     Setting(
         "alert_webhook", "", "address that alerts are posted to, as https://hospital.example/alerts; empty for none"

@@ -5,6 +5,8 @@ ON CONFLICT, under two names.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from types import SimpleNamespace
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -17,31 +19,23 @@ from sqlalchemy import (
     bindparam,
     insert,
     literal_column,
+    or_,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from secondread.service.account_tables import UserRow
 from secondread.service.tables import ImageRow, ReadingRow, ShownRow, TrailRow
 
-_IMAGES, _READINGS, _SHOWN, _TRAIL = (
-    cast(Table, kind.__table__) for kind in (ImageRow, ReadingRow, ShownRow, TrailRow)
+_IMAGES, _READINGS, _SHOWN, _TRAIL, _USERS = (
+    cast(Table, kind.__table__) for kind in (ImageRow, ReadingRow, ShownRow, TrailRow, UserRow)
 )
 _WHAT = ("image_sha256", "frame", "bundle_sha256", "point_key")  # of a reading, as the index uq_readings_what
 _OF_LISTS = tuple(column for column in _READINGS.c if column is not _READINGS.c.map_cells)
 _LIVE = (_READINGS.c.deleted_at.is_(None), _READINGS.c.erased_at.is_(None))
 _SENT = ("sha256", "n_bytes", "format", "patient", "deidentified", "warnings", "header", "received_at")
 
-FIND = (
-    select(*_OF_LISTS)
-    .where(
-        _READINGS.c.image_sha256 == bindparam("image_sha256"),
-        _READINGS.c.bundle_sha256 == bindparam("bundle_sha256"),
-        _READINGS.c.point_key.in_(bindparam("keys", expanding=True)),
-        *_LIVE,
-    )
-    .order_by(_READINGS.c.id)
-)
 IS_LIVE = select(_READINGS.c.id).where(_READINGS.c.id == bindparam("reading"), *_LIVE)
 CELLS_OF = select(_READINGS.c.map_cells).where(_READINGS.c.id == bindparam("reading"))
 
@@ -92,12 +86,48 @@ class _Made:
         return found if self._by_name is None else dict(zip(self._by_name, found, strict=True))
 
 
+class Lookup:
+    """A SELECT of columns as the driver takes it, which gives its rows with the columns' names and their own types."""
+
+    def __init__(self, statement: Select[Any]):
+        self._columns = tuple(statement.selected_columns)
+        self._prepared = Prepared(statement)
+
+    def rows(self, connection: Connection, **values: Any) -> list[SimpleNamespace]:
+        """All rows that these values find."""
+        found = self._prepared.run(connection, values)
+        described = found.cursor.description if found.cursor is not None else ()
+        if not (rows := found.fetchall()):
+            return []
+        dialect = connection.dialect
+        kinds = (column.type.dialect_impl(dialect) for column in self._columns)
+        makers = [kind.result_processor(dialect, told[1]) for kind, told in zip(kinds, described, strict=True)]
+        return [
+            SimpleNamespace(
+                **{
+                    str(column.key): value if make is None else make(value)
+                    for column, make, value in zip(self._columns, makers, row, strict=True)
+                }
+            )
+            for row in rows
+        ]
+
+
+@cache
+def find(n_keys: int) -> Lookup:
+    """Readings of `image_sha256` by `bundle_sha256` at one of so many operating points: `key0`, `key1`, …"""
+    keys = (_READINGS.c.point_key == bindparam(f"key{number}") for number in range(n_keys))
+    same = (_READINGS.c[name] == bindparam(name) for name in ("image_sha256", "bundle_sha256"))
+    return Lookup(select(*_OF_LISTS).where(*same, or_(*keys), *_LIVE).order_by(_READINGS.c.id))
+
+
 def _default(default: Any) -> Any:
     return default.arg(None) if default.is_callable else default.arg
 
 
 LAST_LINE = Prepared(select(_TRAIL.c.seq, _TRAIL.c.hash).order_by(_TRAIL.c.seq.desc()).limit(1))
 ADD_LINES = Prepared(insert(_TRAIL))
+ANY_ACCOUNT = Prepared(select(_USERS.c.id).limit(1))
 
 
 def _for(kind: Any) -> dict[str, Prepared]:

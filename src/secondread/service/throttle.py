@@ -11,7 +11,7 @@ from sqlalchemy import delete, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from secondread.service.tables import AttemptRow
+from secondread.service.account_tables import AttemptRow
 
 _FREE = 5  # failures that cost no wait
 LONGEST = timedelta(minutes=15)

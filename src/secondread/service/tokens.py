@@ -11,9 +11,10 @@ from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from secondread.errors import LoginRefused, NotAllowed, NotThere, UnknownName, UsageError
+from secondread.service.account_tables import TokenRow, UserRow
 from secondread.service.database import Database
 from secondread.service.moments import Clock, this_moment
-from secondread.service.tables import TokenRow, UserRow, now, record_of
+from secondread.service.tables import now, record_of
 from secondread.service.trail import SCOPES, Actor, record, scopes_of
 from secondread.service.users import User, by_name, is_token, user_of
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import event, func, select, text
@@ -77,6 +78,27 @@ class _Entry:
 def record(session: Session, actor: Actor, action: str, subject: str, **detail: Any) -> None:
     """Note what happens in this transaction. It is appended just before the commit, so the chain is locked briefly."""
     session.info.setdefault(_NOTED, []).append(_Entry(actor, action, subject, detail))
+
+
+def record_once(session: Session, actor: Actor, action: str, subject: str, *, within: timedelta, **detail: Any) -> None:
+    """As `record`, unless the same was noted of the same actor so shortly before: of many looks at one file.
+
+    Two processes that look at the same moment may both write a line.
+    """
+    noted = session.info.get(_NOTED, ())
+    mine = (actor.name, actor.via, action, subject)
+    if any((one.actor.name, one.actor.via, one.action, one.subject) == mine and one.detail == detail for one in noted):
+        return
+    lately = select(TrailRow.seq).where(
+        TrailRow.subject == subject,
+        TrailRow.actor == actor.name,
+        TrailRow.via == actor.via,
+        TrailRow.action == action,
+        TrailRow.detail == _CANONICAL.encode(detail),
+        TrailRow.at > iso(now() - within),
+    )
+    if session.scalar(lately.limit(1)) is None:
+        record(session, actor, action, subject, **detail)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from secondread.service.tables import BatchRow, ItemRow, record_of
+from secondread.tasks import NextStep, next_step
 
 STATES = ("queued", "running", "done", "refused", "failed", "cancelled")
 
@@ -65,6 +66,11 @@ class Item:
     code: str
     message: str
     attempts: int
+
+    @property
+    def next_step(self) -> NextStep | None:
+        """What to do now; None where it was read: then the reading says it."""
+        return None if self.state == "done" else next_step(code=self.code or self.state)
 
     @classmethod
     def of(cls, row: ItemRow) -> "Item":

@@ -9,10 +9,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from secondread.errors import NotAllowed, NotThere
-from secondread.service.tables import UserRow, record_of
+from secondread.service.account_tables import UserRow
+from secondread.service.tables import record_of
 from secondread.service.trail import Actor, scopes_of
 
 LONGEST_NAME = 100  # characters
+LAYOUTS = ("1x1", "1x2", "2x2")
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class User:
     role: str
     session_version: int  # how often its sessions were ended: a login that began before does not become one
     opinion_first: bool  # wants answers withheld until their own is given
+    hanging: str  # how images hang beside one another; '' where nothing was chosen
     created_at: datetime
     disabled_at: datetime | None
     last_login_at: datetime | None
@@ -38,6 +41,23 @@ class User:
 def user_of(row: Any) -> User:
     """The account of a UserRow, or of what was selected with its columns."""
     return record_of(User, row, has_password=bool(row.password_hash))
+
+
+@dataclass(frozen=True)
+class Hanging:
+    """How images hang beside one another in the reading room."""
+
+    layout: str = "1x1"  # of LAYOUTS
+    linked: bool = True  # they move, turn, and are windowed and stepped through together
+
+    def __str__(self) -> str:
+        return f"{self.layout} {'linked' if self.linked else 'apart'}"
+
+    @classmethod
+    def of(cls, text: str) -> "Hanging":
+        """As it was kept; the first choice where that is none of today's."""
+        layout, _, how = text.partition(" ")
+        return cls(layout, how != "apart") if layout in LAYOUTS else cls()
 
 
 def plain_name(name: str) -> str:

@@ -2,7 +2,8 @@
 
 A test that few rows fit is looked up, and what it leaves is sorted. Else the rows are walked in the order of an index,
 within the one task, source, answer or state that is asked if an index has that order within it, and the other tests are
-made on the way; after so many rows the walk stops, tells where, and the next page goes on from there.
+made on the way; after so many rows the walk stops, tells where, and the next page goes on from there. For a part of a
+name, which no order of rows brings together, all names are gone through only where a short walk found too few of it.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from secondread.service.triage import REVIEW_STATES
 
 FEW = 5000  # rows that are looked up and sorted for one page
 _WINDOWS = (2000, 8000)  # rows that are walked for one page: first few, then more where too few of them fit
+_TRIAL = 400  # rows that are walked first, to see how many hold a part of a name: going through all names takes longer
 Place = tuple[Any, int]  # in an order: the value of its column, and the id
 
 
@@ -82,20 +84,25 @@ class Found:
 def rows_of(session: Session, only: Filter, order: Order, *, after: Place | None = None, limit: int) -> Found:
     """The next rows, at most so many. Of those with `rest` there may be more, although there are fewer than that."""
     tests = tests_of(only)
-    if (narrow := _narrow(session, only, tests)) is not None:
+    if (narrow := _narrow(session, only, [test for test in tests if not test.scanned])) is not None:
         return Found(session.scalars(_sorted(only, tests, narrow, order, after, limit)).all())
     lead = _lead(session, only, order)
     others = [test for test in tests if test.name not in lead.answers]
     if not others:
         return Found(session.scalars(_walked(only, lead, (), order, after, None, limit)).all())
+    scanned = [test for test in tests if test.scanned]
     rows: list[ReadingRow] = []
-    for window in _WINDOWS:
-        end = _end(session, only, lead, order, after, window)
-        rows += session.scalars(_walked(only, lead, others, order, after, end, limit - len(rows))).all()
+    at = after
+    for window in (_TRIAL, *_WINDOWS) if scanned else _WINDOWS:
+        end = _end(session, only, lead, order, at, window)
+        rows += session.scalars(_walked(only, lead, others, order, at, end, limit - len(rows))).all()
         if end is None or len(rows) >= limit:
             return Found(rows)
-        after = end
-    return Found(rows, after)
+        too_few = window == _TRIAL and len(rows) * sum(_WINDOWS) < limit * _TRIAL  # to fill a page by walking on
+        if too_few and (narrow := _narrow(session, only, scanned)) is not None:
+            return Found(session.scalars(_sorted(only, tests, narrow, order, after, limit)).all())
+        at = end
+    return Found(rows, at)
 
 
 def how_many(session: Session, only: Filter, *, most: int) -> tuple[int, bool]:

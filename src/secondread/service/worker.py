@@ -36,6 +36,31 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds between tries while nothing ca
 _LOG = logging.getLogger("secondread.service.worker")  # numbers and hashes only, never a file's name
 
 
+@contextmanager
+def holding(renew: Callable[[], bool], lease: timedelta, what: str) -> Iterator[None]:
+    """Renews a lease for as long as this lasts: a huge file on a slow machine is not read twice.
+
+    renew: prolongs it; False where it has been lost. what: whose it is, for the thread's name.
+    """
+    closed = threading.Event()
+
+    def prolong() -> None:
+        for _ in range(_RENEWALS):
+            if closed.wait(lease.total_seconds() / 3):
+                return
+            with suppress(SecondReadError):  # a database that is away for a moment: the next try may reach it
+                if not renew():
+                    return
+
+    renewing = threading.Thread(target=prolong, name=f"lease of {what}", daemon=True)
+    renewing.start()
+    try:
+        yield
+    finally:
+        closed.set()
+        renewing.join()
+
+
 class WorkQueue(Protocol):
     """Where images wait: the queue of uploads, or what a DICOM node received. See Queue."""
 
@@ -125,7 +150,7 @@ class Worker:
         if claim is None:
             return False
         try:
-            with step("item"), self._held(claim):
+            with step("item"), holding(lambda: self._queue.renew(claim), self._queue.lease, f"item {claim.id}"):
                 self._close(claim)
         except (KeyboardInterrupt, SystemExit):
             with suppress(SecondReadError):
@@ -149,27 +174,6 @@ class Worker:
         while self._owed:
             self._queue.give_back(self._owed[0])
             self._owed.popleft()
-
-    @contextmanager
-    def _held(self, claim: Claim) -> Iterator[None]:
-        """Renews the lease for as long as the image takes: a huge file on a slow machine is not read twice."""
-        closed = threading.Event()
-
-        def renew() -> None:
-            for _ in range(_RENEWALS):
-                if closed.wait(self._queue.lease.total_seconds() / 3):
-                    return
-                with suppress(SecondReadError):  # a database that is away for a moment: the next try may reach it
-                    if not self._queue.renew(claim):
-                        return
-
-        renewing = threading.Thread(target=renew, name=f"lease of item {claim.id}", daemon=True)
-        renewing.start()
-        try:
-            yield
-        finally:
-            closed.set()
-            renewing.join()
 
     def _close(self, claim: Claim) -> None:
         """Raises what hinders every image; all else closes the item."""

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from secondread.service import dicom_tables, upgrade_tables  # noqa: F401 - their tables are of the same metadata
+from secondread.service import account_tables, dicom_tables, upgrade_tables  # noqa: F401 - of the same metadata
 from secondread.service.tables import Base
 
 context.configure(
