@@ -16,7 +16,7 @@ from secondread.evidence.promises import guarantees_of
 from secondread.reading import load_bundle
 from secondread.stats.scale import ratio_in_words
 from secondread.tasks import list_tasks
-from tests.phantoms import chest_phantom, dicom_bytes, encode
+from secondread.testing.phantoms import chest_phantom, dicom_bytes, encode
 from tests.reading.test_reader import CONTRACT, MEANING
 from tests.several import dicom_of, stack
 
@@ -94,7 +94,8 @@ def test_read_says_what_is_missed_and_the_worst_place_beside_the_best(capsys, fo
     point = bundle.operating_points["confirm"]
     known = outlook(bundle.evidence, point.threshold)
     assert second == f"    {known.missed(bundle.task)}"
-    assert any("probability 0." in line for line in rest[:2])
+    assert rest[0] == f"    what to do now: {bundle.task.next_steps['negative']}"
+    assert any("probability 0." in line for line in rest[:3])
     worst, best = known.worst("sensitivity"), known.best("sensitivity")
     ends = [f"{place.rate('sensitivity')} ({place.named()})" for place in (worst, best)]
     assert f"    sensitivity: worst measured {ends[0]}; best {ends[1]}" in out.splitlines()

@@ -2,9 +2,9 @@
 
 import pytest
 
+from secondread.testing.phantoms import bone_phantom, chest_phantom, encode
 from secondread.training.gate_data import unpack
 from tests.cli.test_cli import call
-from tests.phantoms import bone_phantom, chest_phantom, encode
 
 
 @pytest.fixture

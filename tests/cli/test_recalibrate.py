@@ -11,8 +11,8 @@ import pytest
 from secondread.reading import Reader, load_bundle
 from secondread.stats.calibration import Calibration
 from secondread.stats.metrics import roc_auc
+from secondread.testing.phantoms import chest_phantom, encode
 from tests.cli.test_cli import call
-from tests.phantoms import chest_phantom, encode
 
 BUNDLE = "tuberculosis/paper"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from secondread.data import read_manifest
+from secondread.testing.phantoms import chest_phantom, encode
 from tests.cli.test_cli import call, read
-from tests.phantoms import chest_phantom, encode
 from tests.test_files import files_in
 
 FILM = encode(chest_phantom(128, random_state=1), "PNG")

@@ -10,8 +10,8 @@ import pytest
 from secondread.data import read_manifest
 from secondread.evidence.localisation import load_lesions
 from secondread.service import LOCAL, ReadingRequest, Service
+from secondread.testing.phantoms import chest_phantom, encode
 from tests.cli.test_cli import call
-from tests.phantoms import chest_phantom, encode
 
 GOOD = "correct horse battery"
 

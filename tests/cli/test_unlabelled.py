@@ -1,6 +1,7 @@
 """`secondread recalibrate --unlabelled`: says what it assumes, and sets or writes nothing where it must not."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from secondread.evidence import unlabelled
 from secondread.evidence.evidence import Scored
 from secondread.evidence.measured import measured_predictions
 from secondread.evidence.unlabelled import Unlabelled, label_shift
-from secondread.reading import load_bundle
+from secondread.reading import load_bundle, write_bundle
 from secondread.service import Service
 from tests.cli.test_cli import call
 
@@ -110,6 +111,25 @@ def test_a_known_share_moves_the_sites_own_point(capsys, table, tmp_path):
         assert (point.prevalence, point.bundle_sha256) == (0.2, BUNDLE.sha256)
     finally:
         service.close()
+
+
+def test_a_bundle_with_points_of_other_names_is_moved_too(capsys, table, tmp_path):
+    point = BUNDLE.record["operating_points"]["screening"]
+    record = {
+        key: value for key, value in BUNDLE.record.items() if key not in ("sha256", "format", "version", "series")
+    }
+    record |= {"name": "own", "operating_points": {"ours": point}, "default_operating_point": "ours"}
+    own = write_bundle(tmp_path / "own", record=record, model=BUNDLE.model_path.read_bytes())
+    measured = json.loads((BUNDLE.folder / "evidence.json").read_text(encoding="utf-8")) | {"bundle": own.id}
+    (own.folder / "evidence.json").write_text(json.dumps(measured), encoding="utf-8")
+    path = table(drawn(400, 0.4))
+    more = ("--prevalence", "0.4", "--out", tmp_path / "moved", "--set", "--data-folder", tmp_path / "site")
+    status, out, err = recalibrate(capsys, "--scores", path, *more, bundle=own)
+    assert status == 0, err
+    assert "    ours: " in out
+    moved = load_bundle(tmp_path / "moved")
+    assert list(moved.operating_points) == ["ours"]
+    assert moved.operating_point().threshold != own.operating_point().threshold
 
 
 def test_an_empty_store_has_too_few(capsys, tmp_path):

@@ -15,9 +15,8 @@ from secondread.lab.leaderboard import keep_result, load_result, write_leaderboa
 from secondread.reading import load_bundle
 from secondread.stats.metrics import roc_auc
 from secondread.tasks import load_task
+from secondread.testing.phantoms import chest_phantom, encode, write_phantom_data
 from secondread.training import load_recipe
-from tests.phantoms import chest_phantom, encode
-from tests.trained import write_phantom_data
 
 TASK = load_task("tuberculosis")
 ASKED = {"models": ["lenet", "knn"], "ensembles": ["mean"], "seeds": [0, 1], "command": "secondread compare …"}

@@ -9,17 +9,17 @@ import pytest
 from secondread.data import Manifest, Row, load_data, read_manifest, write_manifest
 from secondread.data.split import part_of
 from secondread.errors import DataInvalid, TrainingError, UsageError
+from secondread.evidence.held_out import elsewhere
 from secondread.lab.holdout import Run, Scores, holdout, holdout_table, measure_without, pooled_without
 from secondread.lab.hospitals import hospitals_of
 from secondread.lab.pack import packed_fingerprint, rows_to_train, without_source, write_pack
 from secondread.reading import load_bundle
 from secondread.stats.metrics import roc_auc
 from secondread.tasks import load_task
+from secondread.testing.phantoms import encode, film
 from secondread.training.apart import fit_apart
 from secondread.training.build import BundlePlan, MemberPlan, build_bundle, weights_name
 from tests.cli.test_cli import call
-from tests.phantoms import encode
-from tests.trained import film
 
 TASK = load_task("tuberculosis")
 QUICK = {"epochs": 2, "batch_size": 8}
@@ -262,9 +262,21 @@ def test_the_commands_say_what_comes_next(capsys, data, tmp_path):
     assert call(capsys, "lab", "pack", "--data", data, *to_pack)[0] == 0
     packed, weights = tmp_path / "pack" / "manifest.csv", tmp_path / "weights"
     assert "secondread build" in call(capsys, "lab", "fit", file, "--data", packed, "--out", weights)[1]
-    built = ("--out", tmp_path / "bundle", "--trained", weights, "--no-measure")
+    built = ("--out", tmp_path / "bundle", "--trained", weights)
     status, _, err = call(capsys, "build", file, "--data", data, *built)
     assert status == 0, err
+    into = ("--data", data, "--out", tmp_path / "held", "--into", tmp_path / "bundle")
+    status, out, err = call(capsys, "lab", "holdout", file, *into)  # nothing is trained again
+    assert status == 0, err
+    bundle = load_bundle(str(tmp_path / "bundle"))
+    assert {row.hospital for row in elsewhere(bundle.evidence) if row.how == "left out"} == {"north", "south"}
+    assert "| north | left out, seed 0 |" in (tmp_path / "bundle" / "card.md").read_text(encoding="utf-8")
+    other = tmp_path / "other.toml"
+    other.write_text(f'task = "tuberculosis"\nname = "other"\n{member.replace("epochs = 1", "epochs = 2")}')
+    status, _, err = call(capsys, "lab", "holdout", other, "--data", data, "--out", tmp_path / "no", *into[-2:])
+    assert status == 2
+    assert "was trained by other recipes than 'other' names" in err
+    assert not (tmp_path / "no").exists(), "told before anything is trained"
     status, _, err = call(capsys, "lab", "holdout", file, "--data", data, "--out", tmp_path, "--together", "web")
     assert status == 2
     assert "--together takes NAME=SOURCE" in err

@@ -1,9 +1,10 @@
-"""ResNet, DenseNet, VGG and the vision transformer: published sizes, exact maps in their place, MONAI's answers."""
+"""ResNet, DenseNet, VGG and the vision transformer: published sizes, exact maps in their place, MONAI's answers.
+
+MONAI takes seconds to import, which every process that collects these tests would spend at the top of this file.
+"""
 
 import pytest
 import torch
-from monai.networks.nets.densenet import DenseNet121
-from monai.networks.nets.resnet import ResNet as MonaiResNet
 
 from secondread.errors import UsageError
 from secondread.models import create_model
@@ -68,6 +69,8 @@ def test_a_change_moves_most_the_cell_that_geometry_names(name):
 
 def test_resnet_is_monais():
     ours = network("resnet18", in_chans=3)
+    from monai.networks.nets.resnet import ResNet as MonaiResNet
+
     reference = MonaiResNet(
         "basic", [2, 2, 2, 2], [64, 128, 256, 512], 2, 3, conv1_t_stride=2, bias_downsample=False, num_classes=1
     ).eval()
@@ -79,6 +82,8 @@ def test_resnet_is_monais():
 
 def test_densenet_is_monais():
     ours = network("densenet121", in_chans=3)
+    from monai.networks.nets.densenet import DenseNet121
+
     reference = DenseNet121(spatial_dims=2, in_channels=3, out_channels=1).eval()
     reference.load_state_dict(dict(zip(reference.state_dict(), ours.state_dict().values(), strict=True)))
     x = noise(2, 3, 64, 64)

@@ -19,13 +19,13 @@ def kept(name):
 
 
 def test_the_leaderboard_is_that_of_the_kept_results(tmp_path):
-    """Out of date? Run `secondread compare --page docs/leaderboard.md`."""
+    """Out of date? Run `secondread compare --page docs/reference/leaderboard.md`."""
     write_leaderboard(RESULTS / "leaderboard", tmp_path / "leaderboard.md")
-    assert (tmp_path / "leaderboard.md").read_text() == (ROOT / "docs" / "leaderboard.md").read_text()
+    assert (tmp_path / "leaderboard.md").read_text() == (ROOT / "docs/reference/leaderboard.md").read_text()
 
 
 def test_the_comparison_with_the_paper_is_that_of_the_kept_runs():
-    page = (ROOT / "docs" / "paper-comparison.md").read_text()
+    page = (ROOT / "docs/explanation/paper-comparison.md").read_text()
     assert comparison_page(kept("paper-comparison.json")) == page
 
 
@@ -47,7 +47,7 @@ def test_a_search_without_a_whole_trial_has_no_options_to_give():
 
 
 def test_no_published_page_shows_an_interval_without_width():
-    pages = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *RESULTS.rglob("*.md")]
+    pages = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *RESULTS.rglob("*.md")]
     pages += (ROOT / "src" / "secondread" / "bundles").rglob("card.md")
     for page in pages:
         assert re.findall(r"[\d.]+ \(([\d.]+)–\1\)", page.read_text(encoding="utf-8")) == [], page

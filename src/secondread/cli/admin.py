@@ -7,6 +7,7 @@ import click
 
 from secondread.cli.keeping import check
 from secondread.cli.options import ask_password, open_service, service_options, service_settings, who
+from secondread.cli.tables import columns
 
 _ROLES = click.Choice(["reader", "reviewer", "administrator"])
 
@@ -34,10 +35,12 @@ def add_user(name: str, role: str, subject: str | None, **options: Any) -> None:
 def list_users(**options: Any) -> None:
     """Show every account."""
     with open_service(**options) as service:
+        rows = []
         for found in service.accounts.users():
             state = "disabled" if found.disabled_at else "enabled"
             seen = found.last_login_at.strftime("%Y-%m-%d %H:%M UTC") if found.last_login_at else "never"
-            click.echo(f"{found.name}\t{found.role}\t{state}\tlast login {seen}")
+            rows.append((found.name, found.role, state, f"last login {seen}"))
+    columns(rows)
 
 
 @user.command("disable")
@@ -83,10 +86,12 @@ def sessions_command(name: str, end: bool, **options: Any) -> None:
         if end:
             click.echo(f"{service.accounts.end_sessions(name, actor=who()).name} is logged out everywhere")
             return
+        rows = []
         for found in service.sessions.find(name, actor=who()):
             since, used = (f"{at:%Y-%m-%d %H:%M UTC}" for at in (found.created_at, found.seen_at))
-            where = f"{found.browser or 'another program'}\t{found.address or 'no address'}"
-            click.echo(f"{found.id}\t{where}\tsince {since}\tlast used {used}")
+            where = (found.browser or "another program", found.address or "no address")
+            rows.append((found.id, *where, f"since {since}", f"last used {used}"))
+    columns(rows)
 
 
 @user.command("role")
@@ -135,13 +140,15 @@ def add_token(user: str, name: str, scopes: tuple[str, ...], days: int, **option
 def list_tokens(user: str | None, **options: Any) -> None:
     """Show the tokens of USER, or all."""
     with open_service(**options) as service:
+        rows = []
         for found in service.tokens.find(user, actor=who()):
             state = (
                 "revoked" if found.revoked_at else f"until {found.expires_at:%Y-%m-%d}" if found.expires_at else "open"
             )
             used = f"{found.last_used_at:%Y-%m-%d %H:%M UTC}" if found.last_used_at else "never"
             scopes = ",".join(found.scopes)
-            click.echo(f"{found.id}\t{found.user}\t{found.name}\t{found.start}…\t{scopes}\t{state}\tlast used {used}")
+            rows.append((found.id, found.user, found.name, f"{found.start}…", scopes, state, f"last used {used}"))
+    columns(rows)
 
 
 @token.command("revoke")

@@ -10,7 +10,7 @@ import click
 from secondread.cli.options import command_line, complete_tasks
 
 if TYPE_CHECKING:
-    from secondread.audit import Audit
+    from secondread.auditing import Audit
 
 _FOUND = 3  # exit code: what --fail-on names was found
 _STYLES = {"alarm": "red", "note": "yellow"}
@@ -51,26 +51,13 @@ def audit(ctx: click.Context, data: Path, task: str | None, splits: tuple[str, .
     """
     from rich.console import Console
 
-    from secondread.audit import audit as make_audit
-    from secondread.audit import write_audit
-    from secondread.cli.progress import bars
-    from secondread.data import load_data
-    from secondread.tasks import load_task
+    from secondread.cli.progress import event_bars
+    from secondread.workflows import audit as run
 
     kinds = _kinds(fail_on)
-    manifest = load_data(data, task=load_task(task) if task else None, check=False)
-    with bars(Console(stderr=True)) as progress:
-        rows = {
-            what: progress.add_task(what, total=None, visible=False, said="")
-            for what in ("read", "compare", "label shortcuts", "source shortcuts")
-        }
-        made = make_audit(
-            manifest,
-            splits=splits or None,
-            progress=lambda what, done, total: progress.update(rows[what], completed=done, total=total, visible=True),
-        )
-    page = write_audit(made, out, command=command_line())
-    _say(made, page)
+    with event_bars(Console(stderr=True)) as tell:
+        made = run(data, task=task, splits=splits, out=out, command=command_line(), progress=tell)
+    _say(made, out / "index.html")
     if hit := [kind for kind in kinds if made.found(kind)]:
         click.echo(f"failed on: {', '.join(hit)}", err=True)
         ctx.exit(_FOUND)
@@ -78,7 +65,7 @@ def audit(ctx: click.Context, data: Path, task: str | None, splits: tuple[str, .
 
 def _kinds(fail_on: str) -> list[str]:
     """The kinds named, checked before any file is read. Raises UnknownName."""
-    from secondread.audit import KINDS
+    from secondread.auditing import KINDS
     from secondread.errors import UnknownName
 
     kinds = [kind.strip() for kind in fail_on.split(",") if kind.strip()]

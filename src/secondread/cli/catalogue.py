@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from secondread.cli.options import complete_bundles, complete_tasks, point_in_words
+from secondread.cli.tables import listed, say, say_left_out
 from secondread.cli.upgrade import upgrade
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def tasks(name: str | None, as_json: bool) -> None:
     """List the tasks, or show all of one (a name or a TOML file)."""
-    from secondread.tasks import list_tasks, load_task
+    from secondread.tasks import known_tasks, list_tasks, load_task
 
     chosen = [load_task(name)] if name else [load_task(each) for each in list_tasks()]
     if as_json:
@@ -26,16 +27,21 @@ def tasks(name: str | None, as_json: bool) -> None:
         click.echo(json.dumps(table[0] if name else table, indent=1, ensure_ascii=False))
         return
     for task in chosen:
-        click.echo(f"{click.style(task.name, bold=True)}: {task.question}")
-        click.echo(f"    reads a {task.modality} ({task.view}); classes: {', '.join(task.classes)}")
+        say(f": {task.question}", bold=task.name)
+        say(f"reads a {task.modality} ({task.view}); classes: {', '.join(task.classes)}", indent="    ")
         if name:
-            click.echo(f"    for: {task.intended_use}")
+            say(f"for: {task.intended_use}", indent="    ")
             for rule in _header_rules(task):
-                click.echo(f"    refused by a DICOM header: {rule}")
+                say(f"refused by a DICOM header: {rule}", indent="    ")
             for limit in task.limits:
-                click.echo(f"    limit: {limit}")
+                say(f"limit: {limit}", indent="    ")
             for source in task.sources:
-                click.echo(f"    data: {source.title} <{source.page}>\n        {source.terms}")
+                say(f"data: {source.title} <{source.page}>", indent="    ")
+                say(source.terms, indent="        ")
+        elif task.name in known_tasks().owners:
+            say(f"brought by {known_tasks().owners[task.name]}", indent="    ")
+    if not name:
+        say_left_out(known_tasks())
 
 
 def _header_rules(task: "Task") -> list[str]:
@@ -50,7 +56,7 @@ def _header_rules(task: "Task") -> list[str]:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def models(as_json: bool) -> None:
     """List the networks and the recipes that `train` knows."""
-    from secondread.models import list_models
+    from secondread.models import known_models, list_models
     from secondread.training.recipe import list_recipes
 
     if as_json:
@@ -58,8 +64,8 @@ def models(as_json: bool) -> None:
         return
     for title, rows in (("models", list_models()), ("recipes", list_recipes())):
         click.echo(click.style(title, bold=True))
-        for name, summary in rows.items():
-            click.echo(f"    {name}: {summary}")
+        listed(rows, indent="    ")
+    say_left_out(known_models())
 
 
 class _Bundles(click.Group):
@@ -87,7 +93,7 @@ def bundles(ctx: click.Context, reference: str | None, as_json: bool, markdown: 
     """
     if ctx.invoked_subcommand is not None:
         return
-    from secondread.reading import default_bundles, list_bundles, load_bundle, own_bundles
+    from secondread.reading import default_bundles, extension_folders, list_bundles, load_bundle, own_bundles
 
     if reference is not None:
         bundle = load_bundle(reference)
@@ -110,7 +116,7 @@ def bundles(ctx: click.Context, reference: str | None, as_json: bool, markdown: 
     own = own_bundles()
     rows = [_row(bundle, default_bundles()) for bundle in (*chosen, *map(load_bundle, own.names))]
     for name, why in own.skipped.items():
-        click.echo(f"left out: {name}: {why}", err=True)
+        say(f": {name}: {why}", bold="left out", err=True)
     if as_json:
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return
@@ -119,9 +125,10 @@ def bundles(ctx: click.Context, reference: str | None, as_json: bool, markdown: 
         measured = "not measured" if auc is None else f"test AUC {Interval.from_dict(auc).format()}"
         default = "  default" if row["default"] else "" if row["shipped"] else "  your own"
         size = f"{row['architecture']}  {row['parameters']:,} parameters"
-        click.echo(f"{click.style(row['id'], bold=True)}  {size}  {measured}{default}")
+        say(f"  {size}  {measured}{default}", bold=row["id"])
         for promise in row["promises"]:
-            click.echo(f"    {promise['operating_point']}: {promise['in_words']}")
+            say(f"{promise['operating_point']}: {promise['in_words']}", indent="    ")
+    say_left_out(extension_folders())
 
 
 bundles.add_command(upgrade)

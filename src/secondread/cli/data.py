@@ -28,15 +28,28 @@ def data() -> None:
 @click.argument("folder", type=_FILE)
 @click.option("--task", "task_name", required=True, metavar="NAME", help="The task whose classes the folders are.")
 @click.option("--out", required=True, type=_FILE, metavar="FILE", help="The manifest to write (CSV).")
-def import_command(folder: Path, task_name: str, out: Path) -> None:
+@click.option(
+    "--importer", default="folders", show_default=True, metavar="NAME", help="Of another layout: see `data importers`."
+)
+def import_command(folder: Path, task_name: str, out: Path, importer: str) -> None:
     """Write the manifest of a FOLDER: class folders, yes/no, train/val/test trees or names ending _0/_1."""
-    from secondread.data import import_folder, write_manifest
+    from secondread.data import import_with, write_manifest
     from secondread.tasks import load_task
 
-    manifest = import_folder(folder, task=load_task(task_name))
+    manifest = import_with(importer, folder, task=load_task(task_name))
     write_manifest(manifest, out)
     _say_written(manifest, out)
     click.echo("If patients have several images, fill the column 'patient' before splitting.")
+
+
+@data.command("importers")
+def importers_command() -> None:
+    """List the layouts of folders that are known; --data IMPORTER:FOLDER reads one."""
+    from secondread.cli.tables import listed, say_left_out
+    from secondread.data import known_importers, list_importers
+
+    listed(list_importers())
+    say_left_out(known_importers())
 
 
 @data.command("split")

@@ -72,40 +72,27 @@ def evaluate(
     from rich.console import Console
     from rich.table import Table
 
-    from secondread.cli.progress import bars
-    from secondread.data import load_data
-    from secondread.data.split import MEASURED
-    from secondread.evidence.card import write_card
-    from secondread.reading import Reader, add_to_bundle
+    from secondread.cli.progress import event_bars
     from secondread.stats.interval import Interval
-    from secondread.training import evaluate as evaluate_bundle
-    from secondread.training.measure import failures_of, write_evaluation
+    from secondread.workflows import evaluate as run
 
-    reference = bundle_reference(task or _task_of(data, bundle), bundle)
-    reader = Reader.load(reference, operating_point=operating_point)
-    manifest = load_data(data, task=reader.task)
-    if "all" in splits:
-        splits = tuple(name for name in MEASURED if name in manifest.splits())
-    console = Console()
-    with bars(Console(stderr=True)) as progress:
-        rows = {split: progress.add_task(f"read {split}"[:14], total=None, said="") for split in splits}
-        evidence = evaluate_bundle(
-            reader.bundle,
-            manifest,
-            splits,
-            reader=reader,
-            command=command_line(),
+    with event_bars(Console(stderr=True)) as tell:
+        evidence = run(
+            bundle_reference(task or _task_of(data, bundle), bundle),
+            data,
+            splits=splits,
+            operating_point=operating_point,
             prevalence=prevalence,
-            on_read=lambda split, done, total: progress.update(rows[split], completed=done, total=total),
+            out=out,
+            gallery=not no_gallery,
+            keep=keep,
+            command=command_line(),
+            progress=tell,
         )
-    if keep:
-        add_to_bundle(reader.bundle, evidence=evidence, card=write_card(reader.bundle, evidence))
-    gallery = None if no_gallery else failures_of(reader, manifest, evidence)
-    page = write_evaluation(evidence, reader.bundle, out, gallery=gallery)
     table = Table(
         "measure",
         *evidence["results"],
-        title=f"{reader.bundle.id}, positive above {evidence['operating_point']['threshold']:g}",
+        title=f"{evidence['bundle']}, positive above {evidence['operating_point']['threshold']:g}",
     )
     table.add_row("n (positive)", *(f"{part['n']} ({part['n_positive']})" for part in evidence["results"].values()))
     table.add_row("refused", *(str(part["n_refused"]) for part in evidence["results"].values()))
@@ -113,8 +100,8 @@ def evaluate(
     for name in names:
         found = (Interval.from_dict(part["metrics"].get(name)) for part in evidence["results"].values())
         table.add_row(name, *(interval.format() for interval in found))
-    console.print(table)
-    click.echo(f"page: {page}")
+    Console().print(table)
+    click.echo(f"page: {evidence.page}")
 
 
 def _task_of(data: Path, bundle: str | None) -> str | None:

@@ -66,16 +66,19 @@ def holdout(
     from secondread.reading import load_bundle
 
     try:
-        from secondread.lab.carried import keep_in
+        from secondread.lab.carried import keep_in, must_be_made_of
         from secondread.lab.holdout import holdout as run_holdout
+        from secondread.lab.holdout import members_of
         from secondread.lab.pages import area_in_words
         from secondread.training.build import load_plan
     except ModuleNotFoundError as error:
         raise ExtraMissing.of("training", "train") from error
     chosen = [load_plan(plan) for plan in plans]
-    bundle = None if into is None else load_bundle(into)  # a name that is none is told before hours of training
-    if bundle is not None and len(chosen) != 1:
-        raise click.UsageError("--into takes one plan: the one that the bundle was built of")
+    bundle = None if into is None else load_bundle(into)
+    if bundle is not None:  # what cannot be is told before hours of training
+        if len(chosen) != 1:
+            raise click.UsageError("--into takes one plan: the one that the bundle was built of")
+        must_be_made_of(bundle, chosen[0].name, members_of(chosen[0]))
     with epoch_bars(Console(stderr=True)) as tell:
         table = run_holdout(
             chosen,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from secondread.cli.options import open_service, service_options, who
+from secondread.cli.tables import say
 
 if TYPE_CHECKING:
     from secondread.service import Erasable
@@ -56,16 +57,16 @@ def reviewed(task: str, out: Path, split: str | None, **options: Any) -> None:
 
     with open_service(**options) as service:
         n = service.exports.manifest(out, task=task_named(task).name, split=split or "", actor=who())
-    click.echo(f"{n} reviewed images in {out / 'manifest.csv'}")
+    click.echo(f"{_n(n, 'reviewed image')} in {out / 'manifest.csv'}")
 
 
 def _tell(found: "Erasable") -> None:
     whose = f"the patient {found.patient}" if found.patient else "a person without pseudonym: this image alone"
-    click.echo(f"of {whose} are kept: {len(found.images)} images, {len(found.readings)} readings")
+    click.echo(f"kept of {whose}: {_n(len(found.images), 'image')}, {_n(len(found.readings), 'reading')}")
     if found.readings:
         click.echo(f"readings: {', '.join(map(str, found.readings))}")
     click.echo(
-        f"{found.items} files of uploads name them, {found.waiting} of them wait; {found.notes} notes of reviewers"
+        f"{_n(found.items, 'file')} of uploads, {found.waiting} of them waiting; {_n(found.notes, 'note')} of reviewers"
     )
     for one in found.left:
         click.echo(f"left before: {one}")
@@ -83,8 +84,13 @@ def check(repair: bool, **options: Any) -> None:
         found = service.repair.check(repair=repair, actor=who())
     for one in found:
         mended = f", {one.mended} mended" if one.mended else ""
-        click.echo(f"{one.n:>8}  {one.what}{mended}" + (f": {one.advice}" if one.left and one.advice else ""))
+        say(f"{one.n:>8}  {one.what}{mended}" + (f": {one.advice}" if one.left and one.advice else ""))
     if any(one.left for one in found):
         if not repair:
             click.echo("`secondread db check --repair` mends what can be", err=True)
         sys.exit(1)
+
+
+def _n(n: int, what: str) -> str:
+    """'1 image', '2 images'."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

@@ -36,6 +36,7 @@ COMMANDS = {  # name → module of this package, in the order of --help
     "audit": "audit",
     "gate": "gate",
     "lab": "lab",
+    "federate": "federate",
     "tasks": "catalogue",
     "models": "catalogue",
     "bundles": "catalogue",
@@ -74,6 +75,8 @@ def secondread(debug: bool) -> None:
     """A second reader for medical images: brain MRI slices, chest X-rays and bone X-rays, on an ordinary CPU.
 
     It assists a qualified reader and is no medical device.
+
+    Completion of names with the tab key: eval "$(secondread completion bash)", zsh or fish alike.
     """
 
 

@@ -90,15 +90,11 @@ def bundle_reference(task: str | None, bundle: str | None) -> str:
 
 def command_line() -> str:
     """The command as typed, with the benchmark folder by its variable, so that it runs elsewhere too."""
-    data = os.environ.get("SECONDREAD_DATA", "").rstrip("/")
-    words = ["secondread", *(_portable(arg, data) for arg in sys.argv[1:] if arg != "--debug")]
-    return " ".join(words)
+    from secondread.workflows.call import portable
 
-
-def _portable(argument: str, data: str) -> str:
-    if data and (argument == data or argument.startswith(f"{data}/")):
-        return f"$SECONDREAD_DATA{argument[len(data) :]}"
-    return shlex.quote(argument)
+    typed = [(arg, portable(arg)) for arg in sys.argv[1:] if arg != "--debug"]
+    words = (shlex.quote(arg) if shown == arg else shown for arg, shown in typed)
+    return " ".join(["secondread", *words])
 
 
 def point_in_words(point: "OperatingPoint") -> str:
@@ -189,6 +185,17 @@ def chosen_recipe(name: str, task: "Task", changes: tuple[str, ...], **options: 
     from secondread.training.recipe import change_recipe
 
     return change_recipe(load_recipe(name, task, **options), changes)
+
+
+def needs_dicom(what: str) -> None:
+    """Raises ExtraMissing where what speaks DICOM's protocol is not installed. what: that needs it, in words."""
+    try:
+        import cryptography  # noqa: F401
+        import pynetdicom  # noqa: F401
+    except ModuleNotFoundError as error:
+        from secondread.errors import ExtraMissing
+
+        raise ExtraMissing.of(what, "dicom") from error
 
 
 _DATABASE_HELP = (

@@ -1,5 +1,6 @@
 """Bars while something is prepared, trained or measured; apart from the options, as reading needs none of it."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -18,8 +19,10 @@ from rich.progress import (
 if TYPE_CHECKING:
     from secondread.training.fit import Epoch
     from secondread.training.train import Progress as TrainingProgress
+    from secondread.workflows import OnProgress, ProgressEvent
 
 _SLOW = 10.0  # seconds of an epoch
+_TELL_EVERY = 0.1  # seconds
 
 
 def bars(console: Console) -> Progress:
@@ -51,35 +54,47 @@ def epoch_bars(console: Console) -> "Iterator[Callable[[str, Epoch, int], None]]
 
 
 @contextmanager
-def training_progress(console: Console) -> "Iterator[TrainingProgress]":
-    """Bars for preparing, for the steps of all epochs with loss and validation AUC, and for measuring."""
-    from secondread.training.train import Progress as TrainingProgress
-
+def event_bars(console: Console) -> "Iterator[OnProgress]":
+    """A bar for each step that is told of; of training with epoch, loss and validation AUC."""
     with bars(console) as progress:
         rows: dict[str, TaskID] = {}
+        drawn: dict[str, float] = {}
 
-        def advance(row: str, done: int, total: int, said: str | None = None) -> None:
-            if row not in rows:
-                rows[row] = progress.add_task(row, total=total, said="")
-            progress.update(rows[row], completed=done, total=total)
-            if said is not None:
-                progress.update(rows[row], said=said)
-
-        def on_epoch(epoch: "Epoch", epochs: int) -> None:
-            said = f"epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.3f}  val AUC {epoch.val_auc:.3f}"
-            advance("epochs", epoch.epoch, epochs, said)
+        def tell(event: "ProgressEvent") -> None:
+            title = event.title
+            said = _said(event)
+            if title not in rows:
+                rows[title] = progress.add_task(title[:14], total=event.total, said="")
+            now, whole = time.monotonic(), event.done == event.total
+            # to draw a bar for each of a thousand pictures a second would cost as much as reading some of them
+            if whole or event.step == "epochs" or now - drawn.get(title, 0.0) >= _TELL_EVERY:
+                drawn[title] = now
+                progress.update(rows[title], completed=event.done, total=event.total)
+                if said:
+                    progress.update(rows[title], said=said)
             # a log file gets lines instead of bars: of every epoch that takes its time, and of a tenth of quick ones
-            if not console.is_terminal and (
-                epoch.seconds > _SLOW or epoch.epoch % 10 == 0 or epoch.epoch in (1, epochs)
-            ):
+            if event.step == "epochs" and not console.is_terminal and _worth_a_line(event):
                 console.print(said, highlight=False)
 
-        def on_step(epoch: int, steps: int, step: int, loss: float) -> None:
-            advance("steps", step, steps, f"epoch {epoch}  loss {loss:.3f}")
+        yield tell
 
-        yield TrainingProgress(
-            on_prepare=lambda split, done, total: advance(f"prepare {split}", done, total),
-            on_epoch=on_epoch,
-            on_step=on_step,
-            on_read=lambda split, done, total: advance(f"read {split}"[:14], done, total),
-        )
+
+def _said(event: "ProgressEvent") -> str:
+    if event.epoch is None:
+        return ""
+    if event.step == "epochs":
+        return f"epoch {event.epoch}/{event.total}  loss {event.loss:.3f}  val AUC {event.val_auc:.3f}"
+    return f"epoch {event.epoch}  loss {event.loss:.3f}"
+
+
+def _worth_a_line(event: "ProgressEvent") -> bool:
+    return (event.seconds or 0) > _SLOW or event.done % 10 == 0 or event.done in (1, event.total)
+
+
+@contextmanager
+def training_progress(console: Console) -> "Iterator[TrainingProgress]":
+    """The same bars for what trains in a way of its own."""
+    from secondread.workflows.progress import told_of_training
+
+    with event_bars(console) as tell:
+        yield told_of_training(tell)

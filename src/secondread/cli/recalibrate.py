@@ -1,5 +1,6 @@
 """`secondread recalibrate`: a bundle fitted to a site's own scores and outcomes, its weights untouched."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,6 @@ import click
 from secondread.cli.options import complete_bundles, service_options
 
 if TYPE_CHECKING:
-    from secondread.reading import Bundle
     from secondread.stats.calibration import Calibration
 
 
@@ -102,48 +102,23 @@ def recalibrate(
         raise click.UsageError("--images, --store, --prevalence and --set go with --unlabelled")
     if scores is None or out is None:
         raise click.UsageError("give --scores and --out, or --unlabelled")
-    from datetime import date
-
     from rich.console import Console
 
-    from secondread.errors import ExtraMissing, UsageError
-    from secondread.evidence.site import (
-        Targets,
-        at_the_site,
-        objections_to,
-        read_site_scores,
-        recalibrated_record,
-        warnings_about,
-    )
-    from secondread.reading import load_bundle
-    from secondread.stats.calibration import Calibration
+    from secondread.errors import Objected, UsageError
+    from secondread.workflows import recalibrate as run_recalibration
 
-    old = load_bundle(bundle)
-    if out.resolve() == old.folder.resolve():
-        raise UsageError(f"--out '{out}' is the bundle itself; name a new folder, the old bundle is kept")
-    site = read_site_scores(scores, record=old.record, bundle_id=old.id)
-    for warning in warnings_about(site, method=method):
-        click.echo(f"note: {warning}", err=True)
-    targets = Targets(old.task.target_sensitivity, old.task.target_specificity, confidence, worst_case)
     try:
-        record = recalibrated_record(
-            old.record,
-            site,
-            bundle_id=old.id,
-            name=name or out.name,
-            method=method,
-            targets=targets,
-            date=date.today().isoformat(),
+        done = run_recalibration(
+            bundle, scores, out=out, name=name, method=method, confidence=confidence, worst_case=worst_case, force=force
         )
-        before, after = at_the_site(old.record, site), at_the_site(record, site)
-    except ModuleNotFoundError as error:
-        raise ExtraMissing.of("recalibration", "train") from error
-    for objection in (objections := objections_to(site, Calibration.from_record(record))):
-        click.echo(f"{'warning' if force else 'refused'}: {objection}", err=True)
-    if objections and not force:
-        raise UsageError("no bundle was written; mend the scores, or give --force to write it all the same")
-    new = _write(old, record, out)
-    Console().print(_table(before, after, n=len(site.y_true), n_positive=int(site.y_true.sum())))
+    except Objected as error:
+        _say("note", error.warnings)
+        _say("refused", error.objections)
+        raise UsageError("no bundle was written; mend the scores, or give --force to write it all the same") from error
+    _say("note", done.warnings)
+    _say("warning", done.objections)
+    before, after, new, old = done.before, done.after, done.bundle, done.old
+    Console().print(_table(before, after, n=done.n, n_positive=done.n_positive))
     click.echo(f"calibration: {_in_words(old.calibration)} → {_in_words(new.calibration)}")
     for measure, title in (("brier", "Brier score"), ("ece", "calibration error (ten bins of equal numbers)")):
         click.echo(f"{title}: {before[measure]:.4f} → {after[measure]:.4f} (the latter on the images fitted to)")
@@ -152,16 +127,12 @@ def recalibrate(
     click.echo(f"{new.id}: bundle in {new.folder}, weights as in {old.id}; no evidence yet: `secondread evaluate`")
 
 
-def _write(old: "Bundle", record: dict[str, Any], out: Path) -> "Bundle":
-    from secondread.evidence.card import recalibrated_card
-    from secondread.reading import add_card, write_bundle
-
-    new = write_bundle(out, record=record, model=old.model_path.read_bytes(), task_file=old.task_file)
-    add_card(new, recalibrated_card(new, old))
-    return new
+def _say(what: str, sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        click.echo(f"{what}: {sentence}", err=True)
 
 
-def _table(before: dict[str, Any], after: dict[str, Any], *, n: int, n_positive: int) -> Any:
+def _table(before: Mapping[str, Any], after: Mapping[str, Any], *, n: int, n_positive: int) -> Any:
     """Every operating point, old and new, as it does on the site's images."""
     from rich.table import Table
 

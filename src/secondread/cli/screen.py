@@ -1,7 +1,6 @@
 """`secondread screen`: an archive in, one table out."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,6 @@ from secondread.cli.options import (
 
 if TYPE_CHECKING:
     from secondread.screening import Store
-
-_TELL_EVERY = 0.1  # seconds
 
 
 @click.command()
@@ -65,19 +62,18 @@ def screen(
     Killed, it goes on where it was when it is asked the same again; the table appears when all is read.
     Exit status: 0 when every file was read or refused with a reason, 1 when one could not be opened.
     """
-    from secondread.cli.progress import bars
+    from secondread.cli.progress import event_bars
     from secondread.errors import UsageError
     from secondread.images import Limits
-    from secondread.screening import screen as screen_archive
+    from secondread.workflows import screen as run
 
     if store and no_gate:
         raise UsageError("what a service keeps is read by its own settings: leave out --no-gate, or set gate to 'off'")
-    with bars(Console(stderr=True)) as progress, _kept(store, task, bundle, operating_point, frame) as keeps:
-        row = progress.add_task("read", total=None, said="")
-        found = screen_archive(
+    with event_bars(Console(stderr=True)) as tell, _kept(store, task, bundle, operating_point, frame) as keeps:
+        found = run(
             source,
             out=out,
-            reference=bundle_reference(task, bundle),
+            bundle=bundle_reference(task, bundle),
             operating_point=operating_point,
             frame=frame,
             limits=Limits(max_pixels=max_megapixels * 1_000_000, max_bytes=max_megabytes * 1_000_000),
@@ -86,27 +82,13 @@ def screen(
             engine=engine,
             address=address,
             store=keeps,
-            progress=_now_and_then(lambda done, total: progress.update(row, completed=done, total=total)),
+            progress=tell,
         )
-        progress.update(row, completed=found.n, total=found.n)
     counts = ", ".join(f"{n} {name}" for name, n in sorted(found.decisions.items()) if n)
     before = f" ({found.resumed} of them before)" if found.resumed else ""
     click.echo(f"{out}: {found.n} pictures{before}: {counts or 'none'}")
     if found.not_opened:
         raise click.exceptions.Exit(1)
-
-
-def _now_and_then(tell: Callable[[int, int | None], None]) -> Callable[[int, int | None], None]:
-    """Drawing a bar for each of a thousand pictures a second would cost as much as reading some of them."""
-    told = 0.0
-
-    def seldom(done: int, total: int | None) -> None:
-        nonlocal told
-        if (now := time.monotonic()) - told >= _TELL_EVERY:
-            told = now
-            tell(done, total)
-
-    return seldom
 
 
 @contextmanager

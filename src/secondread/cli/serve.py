@@ -51,8 +51,10 @@ def _result(service: Any, reading_id: int, kind: str, *, actor: Any) -> bytes:
 
 def _say_ready(address: str, settings: dict[str, Any]) -> None:
     """Where it is, what it keeps where, and which bundles of the user's own it serves."""
-    from secondread.reading import own_bundles
+    from secondread.cli.tables import say_left_out
+    from secondread.reading import extension_folders, own_bundles
     from secondread.service import data_folder_of
+    from secondread.tasks import known_tasks
 
     click.echo(f"secondread is ready: open {address} in a browser (Ctrl-C stops it)")
     click.echo(f"kept in the data folder {data_folder_of(settings).absolute()}")
@@ -63,6 +65,7 @@ def _say_ready(address: str, settings: dict[str, Any]) -> None:
         click.echo(f"bundles of your own: {', '.join(own.names)}")
     for name, why in own.skipped.items():
         click.echo(f"left out: {name}: {why}", err=True)
+    say_left_out(known_tasks(), extension_folders())
 
 
 @click.command()

@@ -1,7 +1,5 @@
 """`secondread train`, `merge` and `build`: from a manifest to a bundle."""
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,16 +101,13 @@ def train(
     """
     from rich.console import Console
 
-    from secondread.cli.progress import training_progress
-    from secondread.data import load_data
-    from secondread.errors import ExtraMissing
+    from secondread.cli.progress import event_bars
     from secondread.tasks import load_task
+    from secondread.workflows import train as run
 
-    chosen = load_task(task)
-    manifest = load_data(data, task=chosen)
     plan = chosen_recipe(
         recipe,
-        chosen,
+        load_task(task),
         changes,
         epochs=epochs,
         batch_size=batch_size,
@@ -121,34 +116,24 @@ def train(
         weights=weights,
         weights_sha256=weights_sha256,
     )
-    console = Console(stderr=True)
-    try:
-        from secondread.training.train import train_bundle
-
-        run: Callable[..., Bundle] = train_bundle
-        if engine == "ray":
-            from secondread.lab.train_on_ray import train_on_ray
-
-            run = partial(train_on_ray, address=address)
-    except ModuleNotFoundError as error:
-        raise ExtraMissing.of("training", "train") from error
-    with training_progress(console) as progress:
+    with event_bars(Console(stderr=True)) as tell:
         bundle = run(
-            task=chosen,
-            manifest=manifest,
-            recipe=plan,
-            model_name=model,
+            task,
+            data,
             out=out,
-            name=name or out.name,
+            model=model,
+            recipe=plan,
+            name=name,
             random_state=random_state,
             calibration=calibration,
-            command=command_line(),
-            fresh=fresh,
-            measure=not no_measure,
+            operating_point=operating_point,
             gate=gate,
-            default_point=operating_point,
-            task_file=Path(task) if task.endswith(".toml") else None,
-            progress=progress,
+            measure=not no_measure,
+            fresh=fresh,
+            engine=engine,
+            address=address,
+            command=command_line(),
+            progress=tell,
         )
     _tell(bundle)
 

@@ -120,7 +120,7 @@ def _quantiles(bundle: "Bundle", site: "Unlabelled", asked: Asked, prevalence: f
     import numpy as np
 
     from secondread.evidence.card import recalibrated_card
-    from secondread.evidence.unlabelled import moved_record, moved_thresholds
+    from secondread.evidence.unlabelled import moved_default, moved_record, moved_thresholds
     from secondread.reading import add_card, write_bundle
 
     moved = moved_thresholds(bundle, site, prevalence=prevalence)
@@ -138,7 +138,7 @@ def _quantiles(bundle: "Bundle", site: "Unlabelled", asked: Asked, prevalence: f
         click.echo(f"{new.id}: bundle in {new.folder}, weights as in {bundle.id}; nothing was measured of it")
     if asked.to_set:
         point = bundle.operating_point()
-        threshold = moved[point.name if point.name in moved else "screening"]
+        threshold = moved[point.name if point.name in moved else moved_default(moved)]
         note = f"moved by {len(site.probabilities)} scores without outcomes to a share of {prevalence:g} diseased"
         with open_service(**asked.service) as service:
             service.points.choose(bundle, threshold=threshold, prevalence=prevalence, note=note, actor=who())

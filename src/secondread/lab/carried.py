@@ -13,28 +13,36 @@ from secondread.reading import Bundle
 def keep_in(bundle: Bundle, table: Mapping[str, Any]) -> None:
     """Put a table of one plan into the evidence of the bundle that was made of it, and write its card anew.
 
-    Raises UsageError where its networks were trained by other recipes, or with other shares, or has no evidence.
+    Raises UsageError where `must_be_made_of` does, or where it has no evidence.
     """
     if len(table["plans"]) != 1:
         raise UsageError("a bundle is made of one plan: leave hospitals out with that one alone")
     (plan,) = table["plans"]
-    models = bundle.model.architecture.split(" + ")
-    recipes = [dict(one.recipe) for one in (member.training for member in bundle.members)] or [
-        dict(bundle.training.recipe)
-    ]
-    if list(zip(models, recipes, strict=False)) != _as_kept(plan["members"]):
-        raise UsageError(
-            f"{bundle.id} was trained by other recipes than '{plan['name']}' names: what was measured is not said of it"
-        )
-    recipe = f"`{plan['name']}`: {' + '.join(models)}"
+    must_be_made_of(bundle, plan["name"], plan["members"])
     section = held_out_section(
         plan["hospitals"],
-        recipe=recipe,
+        recipe=f"`{plan['name']}`: {' + '.join(_models(bundle))}",
         date=table["date"],
         command=table["command"],
         fingerprint=table["data"]["fingerprint"],
     )
     keep_held_out(bundle, section)
+
+
+def must_be_made_of(bundle: Bundle, name: str, members: Sequence[Mapping[str, Any]]) -> None:
+    """members: of the plan of that name, each with its model and recipe. Raises UsageError for other networks, or
+    networks of other recipes."""
+    recipes = [dict(one.recipe) for one in (member.training for member in bundle.members)] or [
+        dict(bundle.training.recipe)
+    ]
+    if list(zip(_models(bundle), recipes, strict=False)) != _as_kept(members):
+        raise UsageError(
+            f"{bundle.id} was trained by other recipes than '{name}' names: what was measured is not said of it"
+        )
+
+
+def _models(bundle: Bundle) -> list[str]:
+    return bundle.model.architecture.split(" + ")
 
 
 def _as_kept(members: Sequence[Mapping[str, Any]]) -> list[tuple[str, dict[str, Any]]]:

@@ -297,7 +297,7 @@ def holdout_table(
         rows.append(
             {
                 "name": plan.name,
-                "members": [_member(plan.task, member) for member in plan.members],
+                "members": members_of(plan),
                 "mean_roc_auc": round(float(np.mean(areas)), 6),
                 "worst_roc_auc": round(float(np.mean(areas, axis=1).min()), 6),
                 "pooled_roc_auc": [
@@ -320,6 +320,13 @@ def holdout_table(
     return {"plans": sorted(rows, key=lambda row: (-row["mean_roc_auc"], row["name"]))}
 
 
-def _member(task: Task, member: MemberPlan) -> dict[str, Any]:
-    recipe = recipe_for(member.recipe_for(task), member.model)
-    return {"model": member.model, "share": member.share, "recipe": recorded_recipe(recipe)}
+def members_of(plan: BundlePlan) -> list[dict[str, Any]]:
+    """What a table keeps of a plan's networks."""
+    return [
+        {
+            "model": member.model,
+            "share": member.share,
+            "recipe": recorded_recipe(recipe_for(member.recipe_for(plan.task), member.model)),
+        }
+        for member in plan.members
+    ]
