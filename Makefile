@@ -11,7 +11,7 @@ HASHED := $(PIP) --require-hashes --no-deps --requirement
 ITSELF := $(PIP) --no-deps --no-build-isolation --editable .
 .DEFAULT_GOAL := help
 
-.PHONY: help run test suite test-peers check lock sbom soak fuzz format bench growth kill-nine gate bundles best leaderboard choices evidence paper translations data-folder clean
+.PHONY: help run test suite test-peers check docs lock sbom soak fuzz format bench growth kill-nine gate bundles best leaderboard choices evidence paper notebooks translations data-folder federated clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
@@ -25,6 +25,7 @@ $(VENV)/.reads: pyproject.toml requirements/serve.lock | $(VENV)/bin/python
 	@echo "Installing what reading and serving need …"
 	@$(HASHED) requirements/serve.lock
 	@$(ITSELF)
+	@echo 'The tab key completes names after: . $(BIN)/activate; eval "$$(secondread completion bash)" (or zsh, fish)'
 	@touch $@
 
 $(VENV)/.develops: pyproject.toml requirements/dev.lock requirements/apart.txt | $(VENV)/bin/python
@@ -40,12 +41,14 @@ run: $(VENV)/.reads  ## set everything up and start the web page (HOST, PORT)
 test: $(VENV)/.develops  ## set everything up and run the checks and tests
 	@$(MAKE) --no-print-directory --jobs=2 check suite
 
-# In the order of tests/conftest.py: the longest files first.
+# In the order of tests/conftest.py: the longest files first. Compiled modules are kept, also where the environment says
+# otherwise: a hundred processes that tests start would each compile the package anew.
+KEEP_COMPILED := PYTHONDONTWRITEBYTECODE=
 suite: $(VENV)/.develops
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'not peers'
+	@$(KEEP_COMPILED) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/peers -m 'not peers'
 
 test-peers: $(VENV)/.develops  ## what needs wheels and other programs
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m peers
+	@$(KEEP_COMPILED) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m peers
 
 check: $(VENV)/.develops  ## style, types, import order and dead code
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . || { echo "Run 'make format' and mend what is left."; exit 1; }
@@ -53,13 +56,17 @@ check: $(VENV)/.develops  ## style, types, import order and dead code
 	@said=$$($(BIN)/lint-imports --no-cache) || { echo "$$said"; exit 1; }
 	@$(BIN)/vulture
 
+docs: $(VENV)/.develops  ## build the documentation, strictly: build/site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "build/site/index.html; its search wants a server: $(BIN)/python -m http.server --directory build/site"
+
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header $(UPGRADE)
 SERVING := --extra dicom --extra oidc --extra postgresql --extra redis --extra s3 --extra telemetry
 lock: $(VENV)/.develops  ## write requirements/*.lock anew after a change of pyproject.toml (UPGRADE=--upgrade for newer releases)
 	@$(LOCK) --all-extras --excludes requirements/apart.txt pyproject.toml requirements/beside.in --output-file requirements/dev.lock
 	@$(LOCK) $(SERVING) --constraint requirements/dev.lock pyproject.toml requirements/build.in --output-file requirements/serve.lock
 
-sbom: $(VENV)/.develops  ## list what serving installs, and the shipped bundles, as CycloneDX: docs/sbom.cdx.json
+sbom: $(VENV)/.develops  ## list what serving installs, and the shipped bundles, as CycloneDX: docs/reference/sbom.cdx.json
 	@$(BIN)/python -m benchmarks.sbom
 
 soak: $(VENV)/.develops  ## twenty thousand requests of all kinds; is memory flat? benchmarks/results/soak.json
@@ -72,7 +79,7 @@ QUICK ?=
 bench: $(VENV)/.develops  ## everything that is measured of speed, in one table: benchmarks/results/latest.md; 20 minutes (QUICK=--quick for 2)
 	@$(BIN)/python -m benchmarks.bench $(QUICK)
 
-growth: $(VENV)/.develops  ## time and memory by images, their size, clients and rows: docs/scale.md; an hour (QUICK=--quick for 5 minutes)
+growth: $(VENV)/.develops  ## time and memory by images, their size, clients and rows: docs/explanation/scale.md; an hour (QUICK=--quick for 5 minutes)
 	@$(BIN)/python -m benchmarks.growth $(QUICK)
 
 kill-nine: $(VENV)/.develops  ## kill server and worker 20 times while 300 images come in, on SQLite and PostgreSQL
@@ -96,7 +103,7 @@ best: $(VENV)/.develops data-folder  ## train the shipped bundles `best` again: 
 best-%: $(VENV)/.develops data-folder
 	@$(BIN)/secondread build $*/best --data "$(SECONDREAD_DATA)/$*/manifest.csv" --out runs/best/$*
 
-leaderboard: $(VENV)/.develops data-folder  ## compare networks, classical learners and ensembles: docs/leaderboard.md (SECONDREAD_DATA, TASKS)
+leaderboard: $(VENV)/.develops data-folder  ## compare networks, classical learners and ensembles: docs/reference/leaderboard.md (SECONDREAD_DATA, TASKS)
 	@$(RELEASE)
 
 choices: $(VENV)/.develops data-folder  ## augmentation study, search and pretraining, all on validation (SECONDREAD_DATA, TASKS)
@@ -111,8 +118,15 @@ evidence: $(VENV)/.develops data-folder  ## audit the data, measure bundles and 
 paper: $(VENV)/.develops data-folder  ## the seed paper's network on an honest and a leaking split (SECONDREAD_DATA, TASKS)
 	@$(RELEASE)
 
+federated: $(VENV)/.develops data-folder  ## hospitals alone, together and pooled: benchmarks/results/federated.json; hours (SECONDREAD_DATA)
+	@$(BIN)/python -m benchmarks.federated
+	@$(BIN)/python -m benchmarks.federated_probe
+
 data-folder:
 	@test -n "$(SECONDREAD_DATA)" || { echo "Set SECONDREAD_DATA to the folder of the benchmark data."; exit 1; }
+
+notebooks: $(VENV)/.develops  ## run examples/notebooks, on phantoms, and write them with what came out: build/notebooks
+	@$(BIN)/python -m benchmarks.notebooks
 
 TRANSLATIONS := src/secondread/web/translations
 

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from secondread.reading import Bundle, write_bundle
 from secondread.tasks import load_task
-from tests.phantoms import bone_phantom
+from secondread.testing.phantoms import bone_phantom
 
 SIZE, STRIDE = 128, 8
 CELLS = SIZE // STRIDE

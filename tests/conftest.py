@@ -12,7 +12,7 @@ from filelock import FileLock
 from hypothesis import settings
 
 from secondread.images.budget import limit
-from tests.trained import write_phantom_data
+from secondread.testing.phantoms import write_phantom_data
 
 # What an example takes says more of the machine and of what runs beside than of the code.
 settings.register_profile("any machine", deadline=None)

@@ -17,7 +17,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from tests.phantoms import chest_phantom, dicom_bytes, encode, without_preamble
+from secondread.testing.phantoms import chest_phantom, dicom_bytes, encode, without_preamble
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 

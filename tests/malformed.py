@@ -18,8 +18,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from secondread.testing.phantoms import brain_phantom, chest_phantom, dicom_bytes, encode, without_preamble
 from tests.crafted import crafted_files, png_chunk, png_chunks
-from tests.phantoms import brain_phantom, chest_phantom, dicom_bytes, encode, without_preamble
 
 Mutation = Callable[[bytes, np.random.Generator], bytes]
 

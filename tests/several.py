@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from secondread.reading import Reader
-from tests.phantoms import brain_phantom, chest_phantom, dicom_bytes
+from secondread.testing.phantoms import brain_phantom, chest_phantom, dicom_bytes
 
 BLANK = np.zeros((96, 96), np.uint8)
 

@@ -1,4 +1,4 @@
-"""docs/scale.md says what growth.json says, and its arithmetic is right."""
+"""docs/explanation/scale.md says what growth.json says, and its arithmetic is right."""
 
 import json
 from pathlib import Path

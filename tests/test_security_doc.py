@@ -1,4 +1,4 @@
-"""docs/security.md: each test that it names is there, and every chapter has its rows."""
+"""docs/explanation/security.md: each test that it names is there, and every chapter has its rows."""
 
 import ast
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/explanation/security.md").read_text(encoding="utf-8")
 CHAPTERS = PAGE.split("\n### ")[1:]
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::([\w:]+)`")
 

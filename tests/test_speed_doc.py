@@ -1,4 +1,4 @@
-"""docs/speed.md shows what was measured, and the tables follow from it."""
+"""docs/explanation/speed.md shows what was measured, and the tables follow from it."""
 
 import re
 

@@ -116,7 +116,10 @@ class Client:
             time.sleep(every)
 
     def readings(self, *, order: str = "newest", **only: Any) -> Iterator[dict[str, Any]]:
-        """Every reading that the filter leaves, page by page. only: task, decision, since, batch, …; see the API."""
+        """Every reading that the filter leaves, page by page. only: task, decision, since, batch, …; see the API.
+
+        `belongs` of each says of which patient, study and series it is, as far as the site tells it.
+        """
         after = None
         while True:
             query = {**only, "order": order, "limit": 200} | ({"after": after} if after else {})
@@ -126,7 +129,7 @@ class Client:
                 return
 
     def reading(self, reading_id: int) -> dict[str, Any]:
-        """One reading."""
+        """One reading; `belongs` says of which patient, study and series it is, as far as the site tells it."""
         return self._ask("GET", f"/readings/{reading_id}")
 
     def picture(

@@ -6,11 +6,14 @@ SecondReadError
 │   ├── TaskInvalid            a task file lacks a field or holds a wrong one
 │   ├── DataInvalid            a manifest or folder of images cannot be used
 │   ├── ExtraMissing           an optional dependency is not installed
+│   ├── Objected               a site's scores speak against fitting a bundle to them; `objections` says why
 │   ├── NotThere               no such reading, batch, account or token
 │   ├── NotAllowed             this account may not do that
 │   ├── Conflict               the state of things does not allow it any more
 │   ├── IdempotencyKeyReused   a key came with another request than the first time
 │   └── UploadRefused          an upload or archive is outside the bounds; `code` names why
+├── Cancelled                  a caller ended its run from a progress callback
+├── ReadingRefused             an image of several was refused where an answer is needed; `index` and `code` say which
 ├── CannotOpen                 a path does not exist or may not be read
 ├── CannotWrite                a file cannot be written where it should be
 │   └── DiskFull               there is no room left for it
@@ -97,6 +100,15 @@ class ExtraMissing(UsageError):
         return cls(f"{what} needs the extra '{extra}': pip install 'secondread[{extra}]'")
 
 
+class Objected(UsageError):
+    """A site's scores speak against fitting a bundle to them: a reader would be worse off with the new one."""
+
+    def __init__(self, message: str, *, warnings: tuple[str, ...], objections: tuple[str, ...]):
+        super().__init__(message)
+        self.warnings = warnings
+        self.objections = objections
+
+
 class NotThere(UsageError):
     """No such reading, batch, account or token."""
 
@@ -174,6 +186,19 @@ class LoginThrottled(LoginRefused):
     def __init__(self, message: str, *, retry_after: float):
         super().__init__(message)
         self.retry_after = retry_after  # seconds
+
+
+class Cancelled(SecondReadError):
+    """Raised by a caller's progress callback to end a run; the same call goes on where the run can."""
+
+
+class ReadingRefused(SecondReadError):
+    """One image of several was refused where each needs an answer."""
+
+    def __init__(self, message: str, *, index: int, code: str):
+        super().__init__(message)
+        self.index = index  # of the image, from 0
+        self.code = code  # of its refusal
 
 
 class CannotOpen(SecondReadError):

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from secondread.service import Actor, Service
+from secondread.testing.phantoms import chest_phantom, encode
 from tests.deploy.checks import DEPLOY
 from tests.deploy.fronts import BROWSER, NAME, PROGRAM, Front, free_port, nginx_before
-from tests.phantoms import chest_phantom, encode
 from tests.web.conftest import multipart
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="nginx is not installed")

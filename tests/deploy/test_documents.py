@@ -1,4 +1,4 @@
-"""What docs/deployment.md, scaling-out.md and dicom.md name is there: every command, setting and file."""
+"""What docs/how-to/deployment.md, scaling-out.md and dicom.md name is there: every command, setting and file."""
 
 import importlib
 import re
@@ -9,11 +9,11 @@ import pytest
 from secondread.service import SETTINGS
 from tests.deploy.checks import DEPLOY, ROOT, VARIABLES, check_command, commands_in, variables_in
 
-PAGE = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
-OTHER = (ROOT / "docs" / "scaling-out.md").read_text(encoding="utf-8")
-NODE = (ROOT / "docs" / "dicom.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/how-to/deployment.md").read_text(encoding="utf-8")
+OTHER = (ROOT / "docs/how-to/scaling-out.md").read_text(encoding="utf-8")
+NODE = (ROOT / "docs/how-to/dicom.md").read_text(encoding="utf-8")
 ALL = f"{PAGE}\n{OTHER}\n{NODE}"
-LISTINGS = "\n".join(line[4:] for line in f"{PAGE}\n{NODE}".splitlines() if line.startswith("    "))
+LISTINGS = "\n".join(re.findall(r"^```bash\n(.*?)^```", f"{PAGE}\n{NODE}", flags=re.MULTILINE | re.DOTALL))
 INLINE = sorted(set(re.findall(r"`(secondread [^`]*)`", ALL)))
 
 

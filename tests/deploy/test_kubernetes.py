@@ -16,7 +16,7 @@ from tests.deploy.checks import DEPLOY, ROOT, VARIABLES, check_command, commands
 
 yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
 FILES = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
-PAGE = (ROOT / "docs" / "scaling-out.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/how-to/scaling-out.md").read_text(encoding="utf-8")
 AWS = {"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
 OF_PODS = ("Deployment", "Job", "CronJob")
 TOLD = [table for path in FILES for table in yaml.safe_load_all(path.read_text(encoding="utf-8"))]

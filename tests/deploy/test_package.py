@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.version import Version
 
+import secondread
 from tests.deploy.checks import ROOT
 from tests.deploy.test_supply_chain import APART, DEV, imports, pins
 
@@ -76,6 +78,23 @@ def test_the_oldest_onnxruntime_that_is_asked_for_reads_the_shipped_models() -> 
     assert len(models) > 1
     assert all(model.ir_version <= 10 for model in models)
     assert all(used.version <= 21 for model in models for used in model.opset_import if not used.domain)
+
+
+def test_the_changelog_is_in_the_form_that_people_know_and_begins_with_this_version() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = re.findall(r"^## \[(.+)\](?: - (\d{4}-\d{2}-\d{2}))?$", text, re.MULTILINE)
+    released = [name for name, _ in versions if name != "Unreleased"]
+    assert released[0] == secondread.__version__
+    assert all(date for name, date in versions if name != "Unreleased")
+    assert released == sorted(released, key=Version, reverse=True)
+    assert len(re.findall("^## ", text, re.MULTILINE)) == len(versions)
+    kinds = set(re.findall("^### (.+)$", text, re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def test_the_version_is_written_once() -> None:
+    assert "version" in _project()["dynamic"]
+    assert "version" not in _project()
 
 
 def _project() -> dict[str, Any]:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from secondread.service import Actor, Service, back_up
+from secondread.testing.phantoms import chest_phantom, encode
 from tests.deploy.checks import DEPLOY
-from tests.phantoms import chest_phantom, encode
 
 ANNA = Actor("anna", "test")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from secondread.service import Actor, ReadingRequest, Service
-from tests.phantoms import chest_phantom, encode
+from secondread.testing.phantoms import chest_phantom, encode
 
 IN_TIME = 60.0  # seconds
 N = 12

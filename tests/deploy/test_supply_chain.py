@@ -96,7 +96,8 @@ def imports(path: Path) -> Iterator[str]:
 
 def test_what_is_locked_comes_first_by_hash_and_the_package_brings_nothing_along() -> None:
     makefile, dockerfile, guide = (
-        (ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "deploy/Dockerfile", "docs/deployment.md")
+        (ROOT / name).read_text(encoding="utf-8")
+        for name in ("Makefile", "deploy/Dockerfile", "docs/how-to/deployment.md")
     )
     for text in (dockerfile, guide):
         installs = [line for line in re.sub(r"\\\n\s*", " ", text).splitlines() if "pip install" in line]
@@ -119,7 +120,7 @@ def test_no_licence_of_what_is_served_reaches_beyond_its_package() -> None:
 
 def test_the_list_of_parts_is_the_one_of_today() -> None:
     kept = sbom.SBOM.read_text(encoding="utf-8")
-    assert kept == sbom.document(), "docs/sbom.cdx.json is of another day: run `make sbom`"
+    assert kept == sbom.document(), "docs/reference/sbom.cdx.json is of another day: run `make sbom`"
 
 
 def test_the_list_of_parts_names_every_locked_file_and_every_network() -> None:
