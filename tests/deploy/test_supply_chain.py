@@ -20,7 +20,7 @@ REQUIREMENTS = ROOT / "requirements"
 SERVE, DEV = REQUIREMENTS / "serve.lock", REQUIREMENTS / "dev.lock"
 APART = REQUIREMENTS / "apart.txt"
 BENCH = REQUIREMENTS / "bench.txt"
-OURS = {"secondread", "tests", "benchmarks"}
+OURS = {"secondread", "tests", "benchmarks", "docs", "secondread_example"}
 HERE = {"sys_platform": sys.platform, "extra": ""}
 
 

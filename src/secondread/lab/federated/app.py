@@ -48,7 +48,7 @@ class Hello:
     def of(cls, reply: Message) -> "Hello":
         """Raises DataInvalid for what is no greeting."""
         try:
-            table = json.loads(str(reply.content["hello"]["json"]))  # type: ignore[index, call-overload]
+            table = json.loads(str(reply.content["hello"]["json"]))
             counts = {str(name): int(count) for name, count in table.pop("counts").items()}
             return cls(**table, counts=counts)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -78,7 +78,7 @@ def instruction(plan: Plan, *, weights: Arrays | None = None, server_round: int 
 def _read(message: Message) -> tuple[Plan, int, Arrays]:
     config = message.content.config_records["config"]
     arrays = message.content.array_records.get("arrays")
-    return Plan.from_json(str(config["plan"])), int(config["round"]), {} if arrays is None else from_arrays(arrays)  # type: ignore[arg-type]
+    return Plan.from_json(str(config["plan"])), int(config["round"]), {} if arrays is None else from_arrays(arrays)
 
 
 def answer(
@@ -167,7 +167,7 @@ def site_app(site: Site, *, mods: Sequence[Mod] = ()) -> ClientApp:
     def measure(message: Message, context: Context) -> Message:
         plan, _, _ = _read(message)
         sent = message.content.config_records["bundle"]
-        told = measure_here(site, plan, record=json.loads(str(sent["record"])), model=bytes(sent["model"]))  # type: ignore[arg-type]
+        told = measure_here(site, plan, record=json.loads(str(sent["record"])), model=bytes(sent["model"]))
         return Message(
             RecordDict({"measured": ConfigRecord({"json": json.dumps(told)})}),
             reply_to=message,
@@ -196,4 +196,4 @@ def histogram_in(reply: Message) -> Histogram | None:
     table = reply.content.metric_records["metrics"]
     if not table["n"]:
         return None
-    return Histogram.from_counts(LOGIT_EDGES, table["positive"], table["negative"])  # type: ignore[arg-type]
+    return Histogram.from_counts(LOGIT_EDGES, table["positive"], table["negative"])

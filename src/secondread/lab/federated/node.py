@@ -39,7 +39,7 @@ class _StaysAlive:
         raise SystemExit
 
 
-fleet_http_connection.os = _StaysAlive  # type: ignore[misc, assignment]
+fleet_http_connection.os = _StaysAlive
 
 OnMessage = Callable[[str, str], None]  # kind of a question, what became of it
 

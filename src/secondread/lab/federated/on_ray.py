@@ -70,7 +70,7 @@ def simulate_on_ray(
         exit_event=EventType.PYTHON_API_RUN_SIMULATION_LEAVE,
         client_app=_App(ordered),
         server_app=app,
-        backend_config=config,  # type: ignore[arg-type]
+        backend_config=config,
     )
     if not made:
         raise TrainingError("the simulation on Ray ended without a bundle; run it with --engine processes to see why")

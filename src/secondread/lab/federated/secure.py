@@ -82,7 +82,7 @@ def secure_round(
     state.array_records[MAIN_PARAMS_RECORD] = compat.parameters_to_arrayrecord(parameters, keep_input=True)
     context = LegacyContext(
         Context(run_id=0, node_id=0, node_config={}, state=state, run_config={}),
-        strategy=adapter,  # type: ignore[arg-type]
+        strategy=adapter,
     )
     workflow = SecAggPlusWorkflow(
         num_shares=1.0,

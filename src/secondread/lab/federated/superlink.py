@@ -49,7 +49,7 @@ def main() -> None:
         host=asked["host"],
         port=asked["port"],
         insecure=asked["insecure"],
-        certificates=certificates,  # type: ignore[arg-type]
+        certificates=certificates,
         superexec_auth_secret=None,
         authn_plugin=load_control_authn_plugin(),
         event_log_plugin=None,
