@@ -21,7 +21,6 @@ FACTS = {
 NOT_LOCAL = ("lenet", "efficientnet-lite", "lesion-boxes", "plain-boxes")
 # On the side of the image where the change is, but, before training, not always in its very cell.
 WIDE = ("lesion-lite", "vgg", "vit")
-GREY_AS_THREE = ("efficientnet-lite", "lesion-lite", "lesion-boxes", "plain-boxes")
 EVERY = [name for name in list_models() if name not in known_models().owners]
 # For what takes seconds: sizes of one architecture share their layers, so the first name of each stands for all.
 ARCHITECTURES = {
@@ -54,7 +53,7 @@ class TestOurNetworks(NetworkContract):
 
     def facts(self, name: str) -> Facts:
         follows = "" if name.startswith(NOT_LOCAL) else "side" if name.startswith(WIDE) else "cell"
-        return Facts(map_follows=follows, grey_is_three_channels=name.startswith(GREY_AS_THREE), **FACTS.get(name, {}))
+        return Facts(map_follows=follows, grey_is_three_channels=name == "lenet", **FACTS.get(name, {}))
 
 
 def test_a_name_misspelt_is_answered_with_the_nearest():

@@ -28,7 +28,7 @@ class Facts:
     learning_rate: float = 2e-3  # with which 16 images are learnt by heart
     steps: int = 40
     map_follows: Literal["cell", "side", ""] = "cell"  # where the map changes most when a place of the image does
-    grey_is_three_channels: bool = False  # it answers a grey image as it does one of three equal channels
+    grey_is_three_channels: bool = False  # made for three channels it takes one, and answers as for three equal ones
 
 
 class NetworkContract(Contract):
@@ -87,8 +87,8 @@ class NetworkContract(Contract):
             pytest.skip(f"{name} does not claim it")
         x = phantoms(facts.size, 2)[0]
         with torch.inference_mode():
-            grey = network(name, facts.size).eval()(x)
-            coloured = network(name, facts.size, in_chans=3).eval()(x.expand(-1, 3, -1, -1))
+            model = network(name, facts.size, in_chans=3).eval()
+            grey, coloured = model(x), model(x.expand(-1, 3, -1, -1))
         torch.testing.assert_close(grey, coloured, rtol=1e-4, atol=1e-5)
 
     def test_learns_16_images_by_heart(self, name: str) -> None:
