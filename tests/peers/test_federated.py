@@ -57,13 +57,15 @@ class Running:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.said: list[str] = []
         self._news = threading.Condition()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listening = threading.Thread(target=self._listen, daemon=True)
+        self._listening.start()
 
     def _listen(self) -> None:
-        for line in self.process.stdout:
-            with self._news:
-                self.said.append(line)
-                self._news.notify_all()
+        with self.process.stdout as told:
+            for line in told:
+                with self._news:
+                    self.said.append(line)
+                    self._news.notify_all()
 
     def until(self, words: str, timeout_s: float = 300) -> None:
         with self._news:
@@ -72,6 +74,7 @@ class Running:
 
     def end(self, timeout_s: float = 300) -> str:
         code = self.process.wait(timeout_s)
+        self._listening.join()
         assert code == 0, "".join(self.said)
         return "".join(self.said)
 
