@@ -261,7 +261,7 @@ def server(
 ) -> None:
     """Wait for the sites, teach with them, write the bundle and send it to them.
 
-    A killed server goes on at its round when the same command is given again; the sites come back to it.
+    A killed server goes on at its round when the same command is given again; start sites that do not come back anew.
     """
     _flower()
     from secondread.lab.federated.link import Door
