@@ -162,7 +162,7 @@ def test_one_person_is_erased_after_a_look_and_kept_erased_by_a_restore(run, cap
     assert run("backup", tmp_path / "one.tar.gz")[0] == 0
     code, out, _ = run("erase", "--reading", str(number), "--dry-run")
     assert code == 0
-    assert "1 images, 1 readings" in out
+    assert "1 image, 1 reading" in out
     code, _, err = run("erase", "--reading", str(number))
     assert code == 2
     assert "nothing was erased" in err
@@ -226,7 +226,7 @@ def test_reviewed_images_and_boxes_are_written_for_training(run, tmp_path) -> No
     service.boxes.add(number, [{"box": [1, 2, 8, 9]}], bundle=None, actor=LOCAL, role="reviewer")
     service.close()
     code, out, _ = run("reviewed", "--task", "tuberculosis", "--out", tmp_path / "out", "--split", "train")
-    assert (code, "1 reviewed images" in out) == (0, True)
+    assert (code, "1 reviewed image" in out) == (0, True)
     manifest = read_manifest(tmp_path / "out" / "manifest.csv")
     assert manifest.splits() == {"train": 1}
     assert load_lesions(manifest).boxes == {manifest.rows[0].name: [(1, 2, 8, 9)]}

@@ -24,6 +24,7 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "exportReadingsAsJson": ("/api/v1/readings.json", {}),
     "getReading": ("/api/v1/readings/1", {}),
     "getRegions": ("/api/v1/readings/1/regions", {}),
+    "getGeometry": ("/api/v1/readings/1/geometry", {}),
     "drawBoxes": ("/api/v1/readings/1/boxes", {"json": {"boxes": [{"box": [1, 2, 30, 20]}]}}),
     "getBoxes": ("/api/v1/readings/1/boxes", {}),
     "typePatientLine": ("/api/v1/readings/1/patient-line", {"json": {"patient": "Doe, Jane"}}),

@@ -66,11 +66,18 @@ class GroupCommit:
                         found[place] = works[place].do(session)
                 except SQLAlchemyError as error:
                     if _is_over(session, error):
-                        raise
+                        raise _first(error) from error
                     found[place] = self._database.told(error)
                 except Exception as error:
                     found[place] = error
         return found
+
+
+def _first(error: SQLAlchemyError) -> SQLAlchemyError:
+    """What went wrong at first, where going back to a savepoint failed then: SQLite had ended the transaction."""
+    while isinstance(error.__context__, SQLAlchemyError):
+        error = error.__context__
+    return error
 
 
 def _is_over(session: Session, error: SQLAlchemyError) -> bool:

@@ -33,7 +33,7 @@ def pane(reading_id: int) -> str:
 
 
 @hanging.put("/hanging")
-@require("read")
+@require("write")
 @hanging.input(HangingIn)
 def choose(json_data: dict[str, Any]) -> Any:
     """Keep it with the account; without accounts with this browser's session."""

@@ -17,7 +17,10 @@ def upgrade() -> None:
     state = sa.CheckConstraint("state IN ('waiting', 'sent', 'failed')", name=op.f("ck_dicom_exports_state"))
     kinds = sa.CheckConstraint("kind IN ('sr', 'capture', 'gsps', 'map')", name=op.f("ck_dicom_exports_kind"))
     if op.get_bind().dialect.name == "sqlite":  # which alters no constraint: the table is written anew
-        with op.batch_alter_table("dicom_exports", recreate="always", table_args=(state, kinds)):
+        table = sa.Table("dicom_exports", sa.MetaData(), autoload_with=op.get_bind())
+        checks = [one for one in table.constraints if isinstance(one, sa.CheckConstraint)]
+        table.constraints.difference_update(checks)  # newer SQLAlchemy finds the old ones, and would keep them
+        with op.batch_alter_table("dicom_exports", recreate="always", copy_from=table, table_args=(state, kinds)):
             pass
     else:
         op.drop_constraint(op.f("ck_dicom_exports_kind"), "dicom_exports", type_="check")
