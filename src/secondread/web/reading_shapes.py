@@ -200,7 +200,7 @@ class StoredRow(ContractOut):
     belongs = Nested(
         BelongsRow,
         allow_none=True,
-        metadata=said("patient, study and series; null where nothing is known or told. Not there in exports and after a change"),
+        metadata=said("patient, study and series; null where nothing is known or told. Not in exports"),
     )
 
 
