@@ -10,10 +10,10 @@ from reportlab.platypus import Paragraph
 
 from secondread.errors import NotThere
 from secondread.reading import load_bundle
-from secondread.service import Actor, Draft, PatientLine, Service, report_facts
-from secondread.service import pdf as pdf_module
+from secondread.service import Actor, Draft, PatientLine, Service, pdf_parts, report_facts
 from secondread.service.patient_lines import PatientLines
-from secondread.service.pdf import page_of, reading_pdf, sentence
+from secondread.service.pdf import page_of, reading_pdf
+from secondread.service.pdf_parts import sentence
 from secondread.service.pdf_style import BODY, MISSING, is_complete, markup, paragraph
 from secondread.testing.phantoms import chest_phantom, encode
 from tests.service.conftest import ANNA
@@ -105,8 +105,8 @@ def test_after_retention_the_page_says_that_the_image_is_gone(service: Service) 
 def _told(service: Service, monkeypatch: pytest.MonkeyPatch, reading: int) -> list[str]:
     """The plain text of every paragraph of the page."""
     told: list[str] = []
-    made = pdf_module.paragraph
-    monkeypatch.setattr(pdf_module, "paragraph", lambda text, *a, **more: told.append(text) or made(text, *a, **more))
+    made = pdf_parts.paragraph
+    monkeypatch.setattr(pdf_parts, "paragraph", lambda text, *a, **more: told.append(text) or made(text, *a, **more))
     reading_pdf(service, reading, actor=ANNA)
     return told
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 from reportlab.platypus import Spacer
 
 from secondread import Client
-from secondread.service import pdf
+from secondread.service import pdf_parts
 from secondread.stats.scale import marks
 from secondread.testing.phantoms import chest_phantom, encode
 from secondread.web import create_app
@@ -46,7 +46,9 @@ def test_a_refusal_is_told_in_hindi_by_its_code(client: FlaskClient, monkeypatch
     tiny = encode(chest_phantom(8, random_state=5), "PNG")
     number = post(client, ("tiny.png", tiny), task="tuberculosis").json["readings"][0]["id"]  # type: ignore[index]
     told: list[str] = []
-    monkeypatch.setattr("secondread.service.pdf.paragraph", lambda text, *_, **__: told.append(text) or Spacer(1, 1))
+    monkeypatch.setattr(
+        "secondread.service.pdf_parts.paragraph", lambda text, *_, **__: told.append(text) or Spacer(1, 1)
+    )
     client.get(f"/readings/{number}/report.pdf", headers={"Accept-Language": "hi"})
     assert any(text.startswith("छवि पढ़ने के लिए बहुत छोटी है।") and "8 × 8 pixels" in text for text in told)
     told.clear()
@@ -139,8 +141,8 @@ def test_page_and_pdf_tell_the_same_numbers(site: FlaskClient, monkeypatch: pyte
     row = site.get(f"/api/v1/readings/{number}").json
     page = unescape(site.get(f"/readings/{number}/report").text)
     told: list[str] = []
-    made = pdf.paragraph
-    monkeypatch.setattr(pdf, "paragraph", lambda text, *a, **more: told.append(text) or made(text, *a, **more))
+    made = pdf_parts.paragraph
+    monkeypatch.setattr(pdf_parts, "paragraph", lambda text, *a, **more: told.append(text) or made(text, *a, **more))
     site.get(f"/readings/{number}/report.pdf")
     _, positive = marks(row["threshold"])  # type: ignore[index]
     line = f"Score {row['score']} of 100; {row['operating_point']}: positive from {positive}"  # type: ignore[index]

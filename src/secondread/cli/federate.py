@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from secondread.cli.options import command_line, complete_tasks, set_option
+from secondread.cli.federate_options import FILE, bundle_options, plan_of, plan_options, policy_of, site_options
+from secondread.cli.options import command_line, complete_tasks
 
 if TYPE_CHECKING:
-    from secondread.lab.federated.plan import Plan
-    from secondread.lab.federated.site import Policy
     from secondread.reading import Bundle
 
 
@@ -29,90 +27,6 @@ def _flower() -> None:
         import secondread.lab.federated.app  # noqa: F401
     except ModuleNotFoundError as error:
         raise ExtraMissing.of("federated training", "federated") from error
-
-
-_FILE = click.Path(dir_okay=False, path_type=Path)
-
-
-def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What a plan is made of."""
-    for option in (
-        click.option(
-            "--gate", is_flag=True, help="Let the shipped gate refuse what is unlike its own training images."
-        ),
-        click.option("--random-state", default=0, show_default=True, help="Seed of weights, batches and augmentation."),
-        set_option,
-        click.option("--delta", type=float, default=1e-5, show_default=True, help="Of the privacy promise (ε, δ)."),
-        click.option("--epsilon", type=float, default=None, help="Privacy of all rounds together, instead of --noise."),
-        click.option("--noise", type=float, default=None, help="Of privacy, in units of --clip; see --epsilon."),
-        click.option("--clip", type=float, default=1.0, show_default=True, help="The longest update under --privacy."),
-        click.option(
-            "--privacy",
-            type=click.Choice(["central", "local"]),
-            default=None,
-            help="Differential privacy: noise added by the server to the mean, or by each site to its own update.",
-        ),
-        click.option("--secure", is_flag=True, help="SecAgg+: the server sees sums of weights alone; from 3 sites on."),
-        click.option("--faulty", default=1, show_default=True, help="Sites that `trimmed` and `krum` may lose."),
-        click.option("--server-rate", default=0.01, show_default=True, help="Learning rate of `fedadam`."),
-        click.option("--proximal", default=0.01, show_default=True, help="μ of `fedprox`."),
-        click.option(
-            "--strategy",
-            type=click.Choice(["fedavg", "fedprox", "fedbn", "fedadam", "trimmed", "krum"]),
-            default="fedavg",
-            show_default=True,
-            help="How the sites' weights become one; trimmed and krum survive poisoned ones.",
-        ),
-        click.option("--local-epochs", type=click.IntRange(1), default=1, show_default=True, help="In each round."),
-        click.option("--rounds", type=click.IntRange(1), required=True, help="How often weights travel."),
-        click.option("--recipe", default="paper", show_default=True, metavar="NAME", help="See `secondread models`."),
-        click.option("--model", default="lenet", show_default=True, metavar="NAME", help="See `secondread models`."),
-        click.option("--task", required=True, metavar="NAME", shell_complete=complete_tasks, help="A shipped task."),
-    ):
-        command = option(command)
-    return command
-
-
-def _plan(
-    *,
-    sites: int,
-    privacy: str | None,
-    clip: float,
-    noise: float | None,
-    epsilon: float | None,
-    delta: float,
-    changes: tuple[str, ...],
-    rounds: int,
-    **fields: Any,
-) -> Plan:
-    """Raises UsageError for what cannot go together."""
-    from secondread.lab.federated.plan import Plan
-
-    made = Plan(
-        rounds=rounds,
-        sites=sites,
-        changes=changes,
-        privacy=_privacy(privacy, clip=clip, noise=noise, epsilon=epsilon, delta=delta, rounds=rounds),
-        **fields,
-    )
-    made.load_recipe()
-    return made
-
-
-def _privacy(
-    where: str | None, *, clip: float, noise: float | None, epsilon: float | None, delta: float, rounds: int
-) -> Any:
-    from secondread.lab.federated.privacy import Privacy, noise_for
-
-    if where is None:
-        if noise is not None or epsilon is not None:
-            raise click.UsageError("--noise and --epsilon belong to --privacy central or --privacy local")
-        return None
-    if (noise is None) == (epsilon is None):
-        raise click.UsageError("--privacy takes one of --epsilon and --noise")
-    if epsilon is not None:
-        noise = noise_for(epsilon, delta=delta, rounds=rounds)
-    return Privacy(where, clip, noise, delta)  # type: ignore[arg-type]
 
 
 def _tell_round(line: dict[str, Any], rounds: int) -> None:
@@ -139,14 +53,6 @@ def _tell_bundle(bundle: Bundle) -> None:
             click.echo(f"{split} at {name}: AUC {'–' if area is None else f'{area:.3f}'} (n = {part['n']})")
 
 
-_OUT = click.option(
-    "--out",
-    required=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The bundle; its run goes to OUT.run.",
-)
-
-
 @federate.command()
 @plan_options
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="A manifest with several hospitals.")
@@ -165,9 +71,7 @@ _OUT = click.option(
     show_default=True,
     help="A process for each hospital, one process for all, or Flower's simulation on Ray.",
 )
-@click.option("--name", default=None, help="The bundle's name; default: that of the folder.")
-@click.option("--fresh", is_flag=True, help="Forget an interrupted run in OUT.run.")
-@_OUT
+@bundle_options
 def simulate(
     data: Path,
     site_column: str,
@@ -199,7 +103,7 @@ def simulate(
         together={key: value.split(",") for key, value in _pairs("--together", together).items()},
         divide={key: _number("--divide", value) for key, value in _pairs("--divide", divide).items()},
     )
-    plan = _plan(sites=len(hospitals), **fields)
+    plan = plan_of(sites=len(hospitals), **fields)
     policy = Policy(leave)  # type: ignore[arg-type]
     _tell_bundle(
         run(
@@ -233,16 +137,14 @@ def _number(option: str, text: str) -> int:
 @click.option("--sites", type=click.IntRange(2), required=True, help="How many must be there before it begins.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; 0.0.0.0 for sites elsewhere.")
 @click.option("--port", type=click.IntRange(1, 65535), default=9092, show_default=True)
-@click.option("--tls-certificate", type=_FILE, default=None, help="Of this server, PEM.")
-@click.option("--tls-key", type=_FILE, default=None, help="Its private key, PEM.")
-@click.option("--tls-ca", type=_FILE, default=None, help="The authority that signed it, PEM: sites need it too.")
-@click.option("--site-key", "site_keys", multiple=True, type=_FILE, help="Public key of a site; only these may come.")
+@click.option("--tls-certificate", type=FILE, default=None, help="Of this server, PEM.")
+@click.option("--tls-key", type=FILE, default=None, help="Its private key, PEM.")
+@click.option("--tls-ca", type=FILE, default=None, help="The authority that signed it, PEM: sites need it too.")
+@click.option("--site-key", "site_keys", multiple=True, type=FILE, help="Public key of a site; only these may come.")
 @click.option("--insecure", is_flag=True, help="Without TLS: on one machine, or inside a tunnel of your own.")
 @click.option("--round-timeout", type=click.FloatRange(1), default=3600.0, show_default=True, help="Seconds.")
 @click.option("--sites-timeout", type=click.FloatRange(1), default=600.0, show_default=True, help="Seconds.")
-@click.option("--name", default=None, help="The bundle's name; default: that of the folder.")
-@click.option("--fresh", is_flag=True, help="Forget an interrupted run in OUT.run.")
-@_OUT
+@bundle_options
 def server(
     sites: int,
     host: str,
@@ -271,7 +173,7 @@ def server(
     if (tls_certificate is None) != insecure:
         raise click.UsageError("give --tls-certificate, --tls-key and --tls-ca, or --insecure; not both")
     door = Door(host, port, tls_certificate, tls_key, tls_ca, site_keys)
-    plan = _plan(sites=sites, **fields)
+    plan = plan_of(sites=sites, **fields)
     click.echo(f"waiting for {sites} sites on {host}:{port}", err=True)
     bundle = serve_sites(
         plan,
@@ -286,45 +188,11 @@ def server(
     _tell_bundle(bundle)
 
 
-def site_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Whose images, and what of them may leave."""
-    for option in (
-        click.option(
-            "--own-noise", type=float, default=None, help="Privacy of this site's own, in units of --own-clip."
-        ),
-        click.option(
-            "--own-clip", type=float, default=1.0, show_default=True, help="The longest update it sends then."
-        ),
-        click.option("--secure-only", is_flag=True, help="Answer no round whose weights the server could read."),
-        click.option(
-            "--leave",
-            type=click.Choice(["histogram", "nothing"]),
-            default="histogram",
-            show_default=True,
-            help="What may leave of the scores of validation and test images.",
-        ),
-        click.option(
-            "--name", default=None, help="What others know this site by; default: the folder of the manifest."
-        ),
-        click.option("--data", required=True, type=click.Path(path_type=Path), help="This site's manifest or folder."),
-    ):
-        command = option(command)
-    return command
-
-
-def _policy(leave: str, secure_only: bool, own_noise: float | None, own_clip: float) -> Policy:
-    from secondread.lab.federated.privacy import Privacy
-    from secondread.lab.federated.site import Policy
-
-    own = None if own_noise is None else Privacy("local", own_clip, own_noise)
-    return Policy(leave, own, secure_only)  # type: ignore[arg-type]
-
-
 @federate.command()
 @site_options
 @click.option("--server", required=True, metavar="HOST:PORT", help="Where the server listens.")
-@click.option("--tls-ca", type=_FILE, default=None, help="The authority that signed the server's certificate, PEM.")
-@click.option("--key", type=_FILE, default=None, help="This site's key, of `federate key`.")
+@click.option("--tls-ca", type=FILE, default=None, help="The authority that signed the server's certificate, PEM.")
+@click.option("--key", type=FILE, default=None, help="This site's key, of `federate key`.")
 @click.option("--insecure", is_flag=True, help="Without TLS: on one machine, or inside a tunnel of your own.")
 @click.option("--patience", type=click.FloatRange(1), default=None, help="Seconds to try to reach the server.")
 @click.option(
@@ -357,7 +225,7 @@ def site(
 
     if (tls_ca is None) != insecure:
         raise click.UsageError("give --tls-ca, or --insecure; not both")
-    policy = _policy(leave, secure_only, own_noise, own_clip)
+    policy = policy_of(leave, secure_only, own_noise, own_clip)
     mine = site_data(name or _named(data), load_data(data))
     click.echo(f"{mine.name}: {len(mine.train)} images teach, {len(mine.val)} choose; joining {server}", err=True)
     join(
@@ -404,7 +272,7 @@ def check(
     from secondread.tasks import load_task
 
     chosen = load_task(task)
-    policy = _policy(leave, secure_only, own_noise, own_clip)
+    policy = policy_of(leave, secure_only, own_noise, own_clip)
     manifest = load_data(data, task=chosen, check=False)
     made = check_site(name or _named(data), manifest, chosen, policy=policy, gate=not no_gate)
     path = write_check(made, out)
@@ -427,7 +295,7 @@ def check(
 
 
 @federate.command()
-@click.argument("path", type=_FILE)
+@click.argument("path", type=FILE)
 def key(path: Path) -> None:
     """Make this site's key; hand the .pub file to whoever runs the server."""
     from secondread.errors import ExtraMissing
