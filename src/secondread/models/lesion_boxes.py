@@ -27,7 +27,8 @@ _LEAST, _MOST = -3.0, 4.0  # of the logarithm of a reach, in cells: a twentieth 
 
 
 class LesionBoxes(nn.Module):
-    """3.6 M parameters with Lite 0. Takes any size of 64 pixels or more; grey images answer as three channels would.
+    """3.6 M parameters with Lite 0. Takes any size of 64 pixels or more; with ImageNet weights a network of one channel
+    answers as one of three equal ones would.
 
     fine: merge down to stride 8; without, one level at stride 16 and no pyramid, to compare with.
     pretrained: ImageNet weights of the backbone. Raises ExtraMissing if their package is not installed.

@@ -22,7 +22,8 @@ _SHARPNESS = 4.0  # of the smooth maximum: 0 would be the mean, infinity the max
 
 
 class LesionLite(nn.Module):
-    """3.7 M parameters with Lite 0. Takes any size; grey images of one channel answer as three equal channels would.
+    """3.7 M parameters with Lite 0. Takes any size; with ImageNet weights a network of one channel answers as
+    one of three equal ones would.
 
     pretrained: ImageNet weights of the backbone. Raises ExtraMissing if their package is not installed.
     sharpness: of the smooth maximum. backbone: as EfficientNetLite takes them.
