@@ -52,9 +52,9 @@ PARTS = (
     Part("stored", 180, ("--readings", "160", "--rounds", "2"), ("--readings", "32", "--rounds", "1")),
     Part("worklist_time", 400, _MILLION, ("--readings", "10000", "--rounds", "1", "--kinds", "sqlite")),
     Part("screening", 200, ("--films", "5000"), ("--films", "300")),
-    Part("screening", 200, ("--ray",), quick=None, saves="screening_ray"),
-    Part("training", 330, ("fracture", "0", "10"), quick=None, needs_data=True),
-    Part("lesion_epochs", 150, quick=None, needs_data=True),
+    Part("screening", 400, ("--ray",), quick=None, saves="screening_ray"),
+    Part("training", 330, ("fracture", "0", "4", "1"), quick=None, needs_data=True),
+    Part("lesion_epochs", 300, quick=None, needs_data=True),
 )
 
 

@@ -22,6 +22,7 @@ from secondread.service.triage import REVIEW_STATES
 FEW = 5000  # rows that are looked up and sorted for one page
 _WINDOWS = (2000, 8000)  # rows that are walked for one page: first few, then more where too few of them fit
 _TRIAL = 400  # rows that are walked first, to see how many hold a part of a name: going through all names takes longer
+_MANY = 8  # of these: a fiftieth, of a million four times FEW
 Place = tuple[Any, int]  # in an order: the value of its column, and the id
 
 
@@ -99,7 +100,8 @@ def rows_of(session: Session, only: Filter, order: Order, *, after: Place | None
         if end is None or len(rows) >= limit:
             return Found(rows)
         too_few = window == _TRIAL and len(rows) * sum(_WINDOWS) < limit * _TRIAL  # to fill a page by walking on
-        if too_few and (narrow := _narrow(session, only, scanned)) is not None:
+        rare = too_few and not _common(session, only, scanned, lead, order, at, end)
+        if rare and (narrow := _narrow(session, only, scanned)) is not None:
             return Found(session.scalars(_sorted(only, tests, narrow, order, after, limit)).all())
         at = end
     return Found(rows, at)
@@ -189,6 +191,21 @@ def _narrow(session: Session, only: Filter, tests: Sequence[Test]) -> Test | Non
             if len(ids) <= FEW:
                 return replace(test, found=ReadingRow.id.in_(ids))
     return None
+
+
+def _common(
+    session: Session,
+    only: Filter,
+    scanned: Sequence[Test],
+    lead: Lead,
+    order: Order,
+    after: Place | None,
+    end: Place | None,
+) -> bool:
+    """Whether a part of a name that the other tests left none of is in many of the walked rows: then it is in too many
+    of all to be looked up, and going through them would be for nothing."""
+    there = session.scalars(_walked(only, lead, scanned, order, after, end, _MANY)).all()
+    return len(there) >= _MANY
 
 
 def _at_most(session: Session, statement: Select[Any], most: int) -> int:
