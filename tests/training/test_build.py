@@ -14,6 +14,7 @@ from secondread.tasks import first_tasks, load_task
 from secondread.testing.phantoms import write_phantom_data
 from secondread.training import list_recipes, load_recipe
 from secondread.training.build import build_bundle, list_plans, load_plan
+from secondread.training.draw import DrawPlan
 from secondread.training.recipe import prepare_spec_of
 from tests.cli.test_cli import call
 
@@ -92,7 +93,13 @@ def test_a_recipe_file_of_ones_own_makes_a_mean(manifest, tmp_path):
     assert bundle.members[1].training.recipe["contrast"] == [0.9, 1.1]
 
 
+def test_a_recipe_file_says_how_a_bundle_learns_to_draw(tmp_path):
+    (tmp_path / "x.toml").write_text(OWN + '\n[draw]\nsources = ["north"]\nepochs = 3\n')
+    assert load_plan(str(tmp_path / "x.toml")).draw == DrawPlan(sources=("north",), epochs=3)
+
+
 MISTAKES = {
+    "unknown field of drawing": (OWN + "\n[draw]\nepoch = 3", "unknown fields: epoch; known: batch_size, epochs"),
     "no member": ('task = "fracture"\nname = "x"', "one [[member]] or more"),
     "unknown field": (OWN + "\nepochs = 3", "unknown fields: epochs; known: changes, model"),
     "two of one name": (OWN.replace('"two"', '"one"'), "a `name` of its own"),

@@ -11,23 +11,20 @@ from torch import Tensor, nn
 
 from secondread.data import Manifest, PreparedSet, Row
 from secondread.evidence.detection import SIZES, Found, detection_table, only_truth
-from secondread.evidence.localisation import TOLERANCE, boxes_of, load_lesions
-from secondread.images import PrepareSpec, decode, prepare
+from secondread.images import PrepareSpec
 from secondread.images.prepare import Box
 from secondread.models.cam import MapGeometry
-from secondread.reading.findings import Focus, findings_of
 from secondread.stats.bootstrap import Statistic, bootstrap, grouped_means
 from secondread.stats.metrics import weighted_average_precision, weighted_roc_auc
 from secondread.training.build import BundlePlan, MemberPlan, weights_name
 from secondread.training.device import choose_device
 from secondread.training.export import WithScaling
+from secondread.training.found import found_on
 from secondread.training.prepare import new_network
 from secondread.training.recipe import Recipe, prepare_spec_of
 from secondread.training.train import recipe_for
 from secondread.training.trained import load_trained, settings_of
 
-_LOWEST = -5.0  # logit: boxes below say nothing, and only lengthen the list
-_MOST = 20  # boxes an image
 _BATCH = 16
 _FEW = 10  # drawn boxes; of fewer nothing is said
 
@@ -88,48 +85,11 @@ def found_in(
 ) -> tuple[list[Found], np.ndarray, np.ndarray]:
     """The boxes of every image of a set beside those that people drew, the logits, and whether the map's peak is on a
     drawn box or within `TOLERANCE` of one (NaN where none is drawn)."""
-    lesions, first = load_lesions(manifest), detectors[0]
+    first = detectors[0]
     logits, scores, boxes = answers(detectors, prepared.images)
     extent = first.extent(scores.shape[-1])
-    groups = Manifest(prepared.rows, manifest.folder).groups
-    seen, pointed = [], []
-    for number, row in enumerate(prepared.rows):
-        image = decode(row.path.read_bytes())
-        shown, image_size = prepare(image, first.spec).box, (image.width, image.height)
-        found: list[Focus] = []
-        if boxes is not None:
-            found = findings_of(
-                scores[number],
-                boxes[number],
-                extent=extent,
-                shown=shown,
-                size=first.spec.size,
-                image_size=image_size,
-                above=_LOWEST,
-                most=_MOST,
-            )
-        truth = boxes_of(row, lesions) if lesions.known(row) else np.zeros((0, 4))
-        corners = np.array([(x, y, x + w, y + h) for x, y, w, h in (one.box for one in found)]).reshape(-1, 4)
-        seen.append(Found(truth, corners, np.array([one.logit for one in found]), groups[number]))
-        pointed.append(_points(scores[number], truth, extent, shown, image_size))
-    return seen, logits, np.array(pointed)
-
-
-def _points(
-    scores: np.ndarray,
-    truth: np.ndarray,
-    extent: Box,
-    shown: Box,
-    image_size: tuple[int, int],
-) -> float:
-    if not len(truth):
-        return float("nan")
-    row, column = divmod(int(scores.argmax()), scores.shape[1])
-    x = shown[0] + (extent[0] + (column + 0.5) / scores.shape[1] * (extent[2] - extent[0])) * (shown[2] - shown[0])
-    y = shown[1] + (extent[1] + (row + 0.5) / scores.shape[0] * (extent[3] - extent[1])) * (shown[3] - shown[1])
-    reach_x = np.maximum(np.maximum(truth[:, 0] - x, x - truth[:, 2]), 0)
-    reach_y = np.maximum(np.maximum(truth[:, 1] - y, y - truth[:, 3]), 0)
-    return float((np.hypot(reach_x, reach_y) <= TOLERANCE * max(image_size)).any())
+    seen, pointed = found_on(prepared.rows, manifest, scores, boxes, spec=first.spec, extent=extent)
+    return seen, logits, pointed
 
 
 def boxes_table(

@@ -18,10 +18,10 @@ from torch.nn import functional as F
 from secondread.models.cam import MapGeometry
 from secondread.models.efficientnet_lite import FEATURES, EfficientNetLite
 
-_WIDTH = 96  # channels of the merged features
-_SIDES = 4  # left, top, right, bottom
+WIDTH = 96  # channels of the merged features
+SIDES = 4  # left, top, right, bottom
 _RARE = 0.05  # share of diseased cells that a fresh network expects, so that the first steps are not all alarm
-_FIRST_REACH = 2.0  # cells from the middle to a side that a fresh network expects
+FIRST_REACH = 2.0  # cells from the middle to a side that a fresh network expects
 _SWAY = 3.0  # how far the whole image may move its scores, in logits: a clear lesion is not talked away
 _LEAST, _MOST = -3.0, 4.0  # of the logarithm of a reach, in cells: a twentieth to 55
 
@@ -56,16 +56,16 @@ class LesionBoxes(nn.Module):
         del self.backbone.head
         channels = {"fine": self.backbone.fine_channels, "middle": self.backbone.middle_channels, "last": FEATURES}
         levels = ("fine", "middle", "last") if fine else ("middle",)
-        self.neck = nn.ModuleDict({name: _to_width(channels[name]) for name in levels})
-        self.neck["tower"] = nn.Sequential(_separable(), _separable(), nn.Dropout(dropout))
+        self.neck = nn.ModuleDict({name: to_width(channels[name]) for name in levels})
+        self.neck["tower"] = nn.Sequential(separable(), separable(), nn.Dropout(dropout))
         whole = nn.Linear(FEATURES, num_classes)
         self.context = nn.Sequential(nn.Dropout(dropout), whole)
-        self.head = nn.Conv2d(_WIDTH, num_classes + _SIDES, 1)
+        self.head = nn.Conv2d(WIDTH, num_classes + SIDES, 1)
         nn.init.zeros_(whole.bias)
         for weight in (self.head.weight, whole.weight):
             nn.init.normal_(weight, std=0.01)
-        rare, reach = math.log(_RARE / (1 - _RARE)), math.log(_FIRST_REACH)
-        self.head.bias = nn.Parameter(torch.tensor([rare] * num_classes + [reach] * _SIDES))
+        rare, reach = math.log(_RARE / (1 - _RARE)), math.log(FIRST_REACH)
+        self.head.bias = nn.Parameter(torch.tensor([rare] * num_classes + [reach] * SIDES))
         stride = 8.0 if fine else 16.0
         self.geometry = MapGeometry(first_centre=stride / 2, stride=stride)
 
@@ -111,20 +111,26 @@ class LesionBoxes(nn.Module):
             merged = self.neck["fine"](fine) + F.interpolate(merged, size=fine.shape[2:], mode="nearest")
         found = self.head(self.neck["tower"](merged)).float()
         context = _SWAY * torch.tanh(self.context(last.mean(dim=(2, 3))).float() / _SWAY)[:, :, None, None]
-        reach = found[:, self.num_classes :].clamp(_LEAST, _MOST).exp() * self.geometry.stride
-        return found[:, : self.num_classes], context, reach
+        return found[:, : self.num_classes], context, reach_of(found[:, self.num_classes :], self.geometry.stride)
 
 
-def _to_width(channels: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(channels, _WIDTH, 1, bias=False), nn.BatchNorm2d(_WIDTH))
+def reach_of(found: Tensor, stride: float) -> Tensor:
+    """What a head gives (B, 4, rows, columns) as pixels of the input, always some."""
+    return found.clamp(_LEAST, _MOST).exp() * stride
 
 
-def _separable() -> nn.Sequential:
+def to_width(channels: int) -> nn.Sequential:
+    """Features of a level as those that are merged."""
+    return nn.Sequential(nn.Conv2d(channels, WIDTH, 1, bias=False), nn.BatchNorm2d(WIDTH))
+
+
+def separable() -> nn.Sequential:
+    """Looks about with few weights: 5×5 in each channel, then across them."""
     return nn.Sequential(
         nn.ReLU6(inplace=False),
-        nn.Conv2d(_WIDTH, _WIDTH, 5, padding=2, groups=_WIDTH, bias=False),
-        nn.Conv2d(_WIDTH, _WIDTH, 1, bias=False),
-        nn.BatchNorm2d(_WIDTH),
+        nn.Conv2d(WIDTH, WIDTH, 5, padding=2, groups=WIDTH, bias=False),
+        nn.Conv2d(WIDTH, WIDTH, 1, bias=False),
+        nn.BatchNorm2d(WIDTH),
         nn.ReLU6(inplace=True),
     )
 

@@ -66,7 +66,7 @@ class LesionLite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, in_chans, S, S) in 0–1 → logits (B, num_classes)."""
-        return _smooth_maximum(self._scores(x), self.sharpness)
+        return smooth_maximum(self._scores(x), self.sharpness)
 
     def forward_map(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logit (B,) and the score of every cell (B, S/16, S/16): above 0 where the place looks diseased."""
@@ -76,7 +76,7 @@ class LesionLite(nn.Module):
     def lesions(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, num_classes) and scores of the cells for the first class (B, S/16, S/16), to teach with masks."""
         scores = self._scores(x)
-        return _smooth_maximum(scores, self.sharpness), scores[:, 0]
+        return smooth_maximum(scores, self.sharpness), scores[:, 0]
 
     def stages(self) -> list[nn.Module]:
         """The backbone's stages, the neck, the head."""
@@ -85,12 +85,15 @@ class LesionLite(nn.Module):
 
     def _scores(self, x: Tensor) -> Tensor:
         _, middle, last = self.backbone.pyramid(x)
+        return self._cells_of(middle, last)
+
+    def _cells_of(self, middle: Tensor, last: Tensor) -> Tensor:
         coarse = self.neck["last"](last)
         merged = self.neck["middle"](middle) + F.interpolate(coarse, size=middle.shape[2:], mode="nearest")
         return self.head(self.neck["merge"](merged)).float()  # (B, num_classes, S/16, S/16)
 
 
-def _smooth_maximum(scores: Tensor, sharpness: float) -> Tensor:
+def smooth_maximum(scores: Tensor, sharpness: float) -> Tensor:
     """Log-mean-exp over places: (B, classes, rows, columns) → (B, classes)."""
     flat = scores.flatten(2)
     return torch.logsumexp(sharpness * flat, dim=2) / sharpness - math.log(flat.shape[2]) / sharpness

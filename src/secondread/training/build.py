@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +10,7 @@ from secondread.data import Manifest
 from secondread.errors import CannotOpen, UnknownName, UsageError
 from secondread.reading import Bundle
 from secondread.tasks import Task, list_tasks, load_task
+from secondread.training.draw import DrawPlan, draw_bundle
 from secondread.training.merge import merge_bundles
 from secondread.training.recipe import FOLDER, Recipe, change_fields, load_recipe
 from secondread.training.train import Progress, train_bundle
@@ -40,6 +41,7 @@ class BundlePlan:
     members: tuple[MemberPlan, ...]
     gate: bool = False
     task_file: Path | None = None  # of a task that is not shipped
+    draw: DrawPlan | None = None  # how it learns to draw, once it reads
 
 
 def list_plans() -> list[str]:
@@ -78,8 +80,31 @@ def build_bundle(
     """Train what the plan names and write its bundle to `out`; members of a mean go to `<out>.members`.
 
     Calling again goes on where it stopped. fresh: forget what was begun. trained: a folder of networks that `lab fit`
-    wrote, which are taken instead of training them. Raises as `train_bundle` and `merge_bundles`.
+    wrote, which are taken instead of training them. Where the plan says how the bundle learns to draw, what only reads
+    goes to `<out>.reads`. Raises as `train_bundle`, `merge_bundles` and `draw_bundle`.
     """
+    if plan.draw is not None:
+        reads = build_bundle(
+            replace(plan, draw=None),
+            manifest,
+            out=out.with_name(f"{out.name}.reads"),
+            command=command,
+            fresh=fresh,
+            measure=False,
+            trained=trained,
+            cache_folder=cache_folder,
+            progress=progress,
+        )
+        return draw_bundle(
+            reads,
+            manifest,
+            plan.draw,
+            out=out,
+            command=command,
+            measure=measure,
+            cache_folder=cache_folder,
+            progress=progress,
+        )
     recipes = [member.recipe_for(plan.task) for member in plan.members]  # a mistake is found before hours are spent
     alone, progress = len(plan.members) == 1, progress or Progress()
     bundles = [
@@ -123,7 +148,7 @@ def weights_name(plan: BundlePlan, member: MemberPlan) -> str:
     return "-".join(part for part in (plan.task.name, plan.name, member.name) if part) + ".safetensors"
 
 
-_Plan = TypeVar("_Plan", BundlePlan, MemberPlan)
+_Plan = TypeVar("_Plan", BundlePlan, MemberPlan, DrawPlan)
 
 
 def _plan(path: Path, task: str | None) -> BundlePlan:
@@ -146,12 +171,17 @@ def _plan(path: Path, task: str | None) -> BundlePlan:
             "task": load_task(task),
             "members": tuple(_checked(MemberPlan, member, path) for member in members),
             "task_file": Path(task) if task.endswith(".toml") else None,
+            "draw": _checked(DrawPlan, _tupled(table["draw"]), path) if "draw" in table else None,
         },
         path,
     )
     if len(members) > 1 and len({member.name for member in plan.members} - {""}) < len(members):
         raise UsageError(f"'{path}': each [[member]] of several needs a `name` of its own")
     return plan
+
+
+def _tupled(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
 
 
 def _checked(kind: type[_Plan], table: Mapping[str, Any], path: Path) -> _Plan:
