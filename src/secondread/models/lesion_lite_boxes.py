@@ -3,9 +3,9 @@
 the features of LesionLite at stride 32, 16 and 8, each 1×1, the coarser ones doubled and added (Lin et al. 2017, FPN)
 → two depthwise-separable 5×5 → 1×1: a score for every cell and how far its box's four sides are away (Tian et al. 2019)
 
-A cell's score is what LesionLite's map says of its place, and what the second neck adds to that. Scores are then moved
-together so that the greatest is LesionLite's answer: an image is positive exactly where one of its boxes is, and no
-answer changes when a network that reads well learns to draw.
+A cell's score is what LesionLite's map says of its place, and what the second neck adds to that. The greatest is then
+moved to LesionLite's answer, and each other one lies `steepness` times as far below it: an image is positive exactly
+where one of its boxes is, and no answer changes when a network that reads well learns to draw.
 """
 
 import math
@@ -26,6 +26,7 @@ _STRIDE = 8.0  # pixels of a cell that has a box
 class LesionLiteBoxes(LesionLite):
     """3.7 M parameters with Lite 0, 0.2 M of them `finder`, the part that draws. Options as LesionLite takes them."""
 
+    steepness: Tensor
     map_method = "score of the box at every cell, whose greatest is the answer"
 
     def __init__(self, *, dropout: float = 0.2, **options: Any):
@@ -38,6 +39,7 @@ class LesionLiteBoxes(LesionLite):
         head.bias = nn.Parameter(torch.tensor([0.0] + [math.log(FIRST_REACH)] * SIDES))
         trust.weight, trust.bias = nn.Parameter(torch.ones(1, 1, 1, 1)), nn.Parameter(torch.zeros(1))
         self.finder.update({"head": head, "trust": trust})  # trust: in the map of LesionLite
+        self.register_buffer("steepness", torch.tensor(1.0))  # chosen by validation: how far other places fall behind
         self.geometry = MapGeometry(first_centre=_STRIDE / 2, stride=_STRIDE)
 
     def forward_map(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -50,7 +52,7 @@ class LesionLiteBoxes(LesionLite):
         top, right and bottom lie from the cell's centre, in pixels of the input."""
         logits, local, reach = self.taught_boxes(x)
         greatest = local.amax(dim=(1, 2), keepdim=True)
-        return logits[:, 0], local - greatest + logits[:, :, None], reach
+        return logits[:, 0], self.steepness * (local - greatest) + logits[:, :, None], reach
 
     def taught_boxes(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What learns: LesionLite's logits (B, 1), the cells' own scores (B, rows, columns), the boxes as
