@@ -1,6 +1,6 @@
 """The DICOM node under load, under attack and killed: nothing lost, nothing twice, and memory, threads and files flat.
 
-python -m benchmarks.dicom_node many [--associations 20] [--images 50]    none lost? images a second
+python -m benchmarks.dicom_node many [--associations 20] [--images 50]    none lost? images a second; three rounds
 python -m benchmarks.dicom_node echoes [--n 10000]                        does anything leak?
 python -m benchmarks.dicom_node mutated [--pdus 100000]                   does it still answer?
 python -m benchmarks.dicom_node killed [--kills 20]                       SIGKILL while it receives and reads
@@ -10,19 +10,16 @@ results in benchmarks/results/dicom_node.json, each subcommand's under its name
 
 import argparse
 import json
-import os
 import random
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -31,81 +28,12 @@ import numpy as np
 from tests.dicom.mutated import mutated_conversations, talk, true_conversations
 from tests.dicom.scu import calling, radiograph, store
 
-from benchmarks import _served
 from benchmarks._common import RESULTS, save
 from benchmarks._killed_series import killed_series
-from benchmarks._memory import megabytes_of
+from benchmarks._listening import Listening, listening
 from secondread.service import Service
 
 _UID = "1.2.826.0.1.3680043.10.999.50"
-_READY_SECONDS = 300.0  # on a machine that is busy
-
-
-@dataclass
-class Listening:
-    """A node in a process of its own; `address` is all that a sender needs."""
-
-    folder: Path
-    port: int
-    reads: bool = False
-    sending: bool = True
-    settings: dict[str, Any] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Where it listens."""
-        return "127.0.0.1", self.port
-
-    def start(self) -> None:
-        """Return when it answers an echo."""
-        env = _served.environment(self.folder, lease_seconds=2, dicom_associations=64, **self.settings)
-        command = ["dicom", "listen", "--port", str(self.port), *([] if self.reads else ["--only-receive"])]
-        self.process = _served.start(*command, env=env, quiet=True)
-        deadline = time.monotonic() + _READY_SECONDS
-        while not self.answers():
-            assert self.process.poll() is None, "the node ended"
-            assert time.monotonic() < deadline, "the node does not answer"
-            time.sleep(0.1)
-
-    def answers(self) -> bool:
-        """Whether an echo is answered."""
-        with calling(self) as assoc:  # type: ignore[arg-type]
-            return assoc.is_established and assoc.send_c_echo().Status == 0
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        assert self.process is not None
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-    def stop(self) -> None:
-        """SIGTERM; it ends in good order."""
-        assert self.process is not None
-        self.process.terminate()
-        assert self.process.wait(60) == 0, "it did not end in good order"
-
-    def holds(self) -> dict[str, float]:
-        """Memory (MB), threads and open files at present."""
-        assert self.process is not None
-        place = Path(f"/proc/{self.process.pid}")
-        status = (place / "status").read_text(encoding="ascii")
-        threads = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("Threads:"))
-        files = len(list((place / "fd").iterdir()))
-        return {"megabytes": round(megabytes_of(self.process.pid), 1), "threads": threads, "files": files}
-
-
-@contextmanager
-def listening(*, reads: bool = False, **settings: Any) -> Iterator[Listening]:
-    """A node on an empty folder. settings: by name, in place of their defaults."""
-    with tempfile.TemporaryDirectory() as folder:
-        node = Listening(Path(folder), _served.free_port(), reads, settings=settings)
-        node.start()
-        try:
-            yield node
-        finally:
-            if node.process is not None and node.process.poll() is None:
-                node.kill()
 
 
 @contextmanager
@@ -123,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers(dest="command", required=True)
     for name, options in (
-        ("many", {"associations": 20, "images": 50}),
+        ("many", {"associations": 20, "images": 50, "rounds": 3}),
         ("echoes", {"n": 10_000}),
         ("mutated", {"pdus": 100_000}),
         ("killed", {"kills": 20}),
@@ -146,41 +74,51 @@ def main() -> None:
     print(json.dumps(own, indent=2))
 
 
-def many(associations: int, images: int) -> dict[str, Any]:
-    """So many associations of DCMTK's storescu at once, each with so many images of 512 × 512."""
-    with listening() as node, tempfile.TemporaryDirectory() as folder:
-        for number in range(associations + 1):
-            _write_part(Path(folder) / str(number), number, images if number else 20)
-        first = _storescu(node, Path(folder) / "0")  # what is loaded at the first object is loaded
-        assert not first, first
+def many(associations: int, images: int, rounds: int) -> dict[str, Any]:
+    """So many associations of DCMTK's storescu at once, each with so many images of 512 × 512, again and again."""
+    seconds, after = [], []
+    with listening() as node:
+        _send_together(node, [0], images=20)  # what is loaded at the first object is loaded
         before = node.holds()
-        started = time.monotonic()
-        with ThreadPoolExecutor(associations + 1) as pool:
-            held = pool.submit(_largest, node, started)
-            folders = [Path(folder) / str(number + 1) for number in range(associations)]
-            failed = list(filter(None, pool.map(lambda one: _storescu(node, one), folders)))
-            seconds = time.monotonic() - started
+        with ThreadPoolExecutor(1) as pool:
+            held = pool.submit(_largest, node)
+            for at in range(rounds):
+                first = at * associations + 1
+                seconds.append(_send_together(node, range(first, first + associations), images=images))
+                _settle()
+                after.append(node.holds())
             node.sending = False
-        _settle()
-        after = node.holds()
         node.stop()
         with kept_in(node.folder) as service:
             rows = service.dicom.latest(10**6)
             kept = [row for row in rows if row.image_sha256 and service.images.exists(row.image_sha256)]
     there = {row.sop_instance_uid for row in kept}
-    n = associations * images
-    assert not failed, failed[0]
+    n = rounds * associations * images
     assert len(there) == len(rows) == n + 20, f"{n + 20 - len(there)} acknowledged objects are not there"
+    assert after[-1]["threads"] <= after[0]["threads"], "threads are left behind"
+    assert after[-1]["files"] <= after[0]["files"] + 2, "open files are left behind"
     return {
         "associations": associations,
         "images": n,
         "lost": 0,
-        "seconds": round(seconds, 2),
-        "images_a_second": round(n / seconds, 1),
+        "seconds": [round(one, 2) for one in seconds],
+        "images_a_second": round(n / sum(seconds), 1),
         "before": before,
         "most_megabytes": held.result(),
-        "after": after,
+        "after_each_round": after,
     }
+
+
+def _send_together(node: Listening, numbers: Sequence[int], *, images: int) -> float:
+    """One association for each number, all at once; seconds that it took."""
+    with tempfile.TemporaryDirectory() as folder:
+        for number in numbers:
+            _write_part(Path(folder) / str(number), number, images)
+        started = time.monotonic()
+        with ThreadPoolExecutor(len(numbers)) as pool:
+            failed = list(filter(None, pool.map(lambda one: _storescu(node, Path(folder) / str(one)), numbers)))
+        assert not failed, failed[0]
+        return time.monotonic() - started
 
 
 def _write_part(folder: Path, number: int, images: int) -> None:
@@ -203,9 +141,9 @@ def _storescu(node: Listening, folder: Path) -> str:
     return "" if found.returncode == 0 else found.stderr[-500:] or "no word"
 
 
-def _largest(node: Listening, since: float) -> float:
-    most = 0.0
-    while node.sending and time.monotonic() < since + 600:
+def _largest(node: Listening) -> float:
+    most, since = 0.0, time.monotonic()
+    while node.sending and time.monotonic() < since + 1800:
         most = max(most, node.holds()["megabytes"])
         time.sleep(0.2)
     return most

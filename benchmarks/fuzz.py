@@ -27,7 +27,8 @@ from typing import Any
 
 from benchmarks._common import RESULTS
 from benchmarks._fuzz_case import FINDING, MEMORY, OUTCOMES, RUNS, SECONDS
-from benchmarks._mutants import mutant, seed_name, seeds_of
+from benchmarks._mutant_seeds import seeds_of
+from benchmarks._mutants import mutant, seed_name
 from secondread.files import write_json
 
 STRETCH = 50_000  # cases of one child

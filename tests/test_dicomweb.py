@@ -1,18 +1,22 @@
 """A DICOMweb server as a client asks it: pages, one object, who we are; and what a server may not do to us."""
 
 import base64
+import io
 import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from pydicom import dcmread
 
 from secondread import dicomweb
 from secondread.dicomweb import Credentials, DicomWeb, NoObject, value
 from secondread.errors import CannotOpen, UsageError
+from secondread.testing.phantoms import chest_phantom, dicom_bytes
 
 Answer = tuple[int, dict[str, str], bytes]
 FILE = b"\0" * 128 + b"DICM" + b"pixels --x and more"
@@ -179,3 +183,26 @@ def test_a_server_in_trouble_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> 
 def test_what_a_server_calls_a_uid_goes_into_no_address_unless_it_is_one() -> None:
     with asking(lambda *_: (200, {}, b"[]")) as client, pytest.raises(CannotOpen, match="not"):
         list(client.series("../../secrets"))
+
+
+def test_lists_and_objects_are_those_that_another_client_gets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """dicomweb-client, which asks for pages until one is empty, and parses an object."""
+    client_of = pytest.importorskip("dicomweb_client", reason="dicomweb-client is not installed: the extra 'dicom'")
+    monkeypatch.setattr(dicomweb, "PAGE", 10)
+    film = dicom_bytes(chest_phantom(32, random_state=1), PatientName="Doe^Jane", StudyInstanceUID="1.2")
+
+    def answer(path: str, _: Any) -> Answer:
+        if "instances/" in path:
+            return multipart(film)
+        offset = int(parse_qs(urlsplit(path).query)["offset"][0])
+        return 200, {"Content-Type": "application/dicom+json"}, rows(range(offset, min(offset + 10, 25)))
+
+    with asking(answer) as client:
+        session = client_of.web.requests.Session()
+        other = client_of.DICOMwebClient(client.url, session=session)
+        asked = {"PatientName": "Doe*", "StudyDate": "20260301-20260302"}
+        assert list(client.studies(asked)) == other.search_for_studies(search_filters=asked, get_remaining=True)
+        assert list(client.series("1.2")) == other.search_for_series("1.2", get_remaining=True)
+        assert list(client.instances("1.2", "1.3")) == other.search_for_instances("1.2", "1.3", get_remaining=True)
+        assert dcmread(io.BytesIO(one(client))) == other.retrieve_instance("1.2", "1.3", "1.4")
+        session.close()

@@ -7,7 +7,9 @@ import sys
 import pytest
 from benchmarks import _fuzz_case, fuzz
 from benchmarks._fuzz_case import FINDING
-from benchmarks._mutants import fields_of, mutant, seeds_of
+from benchmarks._mutant_fields import fields_of
+from benchmarks._mutant_seeds import seeds_of
+from benchmarks._mutants import mutant
 
 from secondread.errors import ImageTooLarge
 from secondread.images import decode, deidentify

@@ -1,5 +1,5 @@
-"""An empty PostgreSQL database, as the service's tests have it."""
+"""An empty PostgreSQL database, as the service's tests have it, and its tables at once."""
 
-from tests.service.conftest import empty_postgresql, postgresql
+from tests.service.conftest import _tables_at_once, empty_postgresql, postgresql
 
-__all__ = ["empty_postgresql", "postgresql"]
+__all__ = ["_tables_at_once", "empty_postgresql", "postgresql"]

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from limits.storage import RedisStorage, storage_from_string
 
+from secondread.dicom.destinations import Destination
+from secondread.service import SETTINGS
 from tests.deploy.checks import DEPLOY, ROOT, VARIABLES, check_command, variables_in
 
 DOCKERFILE, COMPOSE, PACS = DEPLOY / "Dockerfile", DEPLOY / "compose.yaml", DEPLOY / "pacs" / "compose.yaml"
@@ -88,10 +90,50 @@ def test_no_service_has_more_rights_than_it_needs(file: Path) -> None:
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
 
 
-def test_no_password_is_written_down() -> None:
-    text = COMPOSE.read_text(encoding="utf-8")
+@both
+def test_what_a_service_names_is_there(file: Path) -> None:
+    found = _compose(file)
+    services, volumes = found["services"], set()
+    for name, service in services.items():
+        image, _, version = service["image"].partition(":")
+        assert (image == "secondread") != bool(version), name  # what is not built here is of a fixed version
+        assert version != "latest", name
+        assert set(service.get("depends_on", ())) <= set(services), name
+        volumes |= {mount.partition(":")[0] for mount in service.get("volumes", ())}
+        assert {one["source"] for one in service.get("configs", ())} <= set(found.get("configs", ())), name
+    assert volumes == set(found["volumes"])
+    files = [one["file"] for one in found.get("configs", {}).values() if "file" in one]
+    assert all((file.parent / one).is_file() for one in files)
+
+
+def test_the_archive_and_the_node_know_one_another() -> None:
+    """Each calls the other by the name, host and port under which it listens."""
+    found, defaults = _compose(PACS), {row.name: row.default for row in SETTINGS}
+    node, archive = found["services"]["node"], found["services"]["orthanc"]
+    settings = json.loads(re.sub(r"\$\{[^}]*\}", "a word", found["configs"]["orthanc"]["content"]))
+    assert settings["DicomModalities"]["secondread"] == [defaults["dicom_aet"], "node", defaults["dicom_port"]]
+    given = {name: text.partition(":-")[2].removesuffix("}") for name, text in node["environment"].items()}
+    place = Destination.parse(given["SECONDREAD_DICOM_SEND_TO"])
+    assert (place.aet, place.host, place.port) == (settings["DicomAet"], "orthanc", settings["DicomPort"])
+    assert given["SECONDREAD_DICOM_CALLERS"] == settings["DicomAet"]
+    assert node["ports"] == [f"127.0.0.1:{defaults['dicom_port']}:{defaults['dicom_port']}"]
+    assert f"'127.0.0.1', {defaults['dicom_port']}" in node["healthcheck"]["test"][-1]
+    assert settings["LuaScripts"] == [one["target"] for one in archive["configs"] if one["source"] == "forward"]
+    assert f":{settings['HttpPort']}" in archive["ports"][0]
+    beside = json.loads((PACS.parent / "orthanc.json").read_text(encoding="utf-8"))
+    assert {name for name in settings if settings[name] != beside.get(name)} == {
+        "DicomModalities", "LuaScripts", "Plugins", "RemoteAccessAllowed", "AuthenticationEnabled", "RegisteredUsers"
+    }  # fmt: skip
+
+
+@both
+def test_no_password_is_written_down(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
     assert text.count("POSTGRES_PASSWORD: ${POSTGRES_PASSWORD:?") == 1
     assert "//secondread:${POSTGRES_PASSWORD:?" in text
+    given = re.findall(r"""(?i)(?:password|admin)"?: +"?(\S+)""", text)
+    assert given
+    assert all(one.startswith("${") for one in given)
     assert "POSTGRES_PASSWORD=\n" in (DEPLOY / "env.example").read_text(encoding="utf-8")
 
 

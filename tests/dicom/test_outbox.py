@@ -1,6 +1,8 @@
 """Results on their way: to a node and to a DICOMweb server, through refusals, absences and kills, each object once."""
 
+import base64
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +37,7 @@ from secondread.service.outgoing import waiting_time
 from secondread.service.tables import now
 from tests.dicom.answered import WHO, answer, answered, sent
 from tests.dicom.scu import Called, send
+from tests.dicom.test_commitment_and_tls import certificate
 
 pytestmark = [  # pynetdicom lets go of a socket that could not be connected without closing it
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -48,6 +51,7 @@ class Archive:
     def __init__(self) -> None:
         self.kept: dict[str, Any] = {}
         self.came: list[str] = []
+        self.told: list[str | None] = []  # who they are, as senders by STOW-RS say
         self.status = 0x0000
 
     def take(self, ds: Any) -> int:
@@ -76,11 +80,19 @@ def listening(archive: Archive, *classes: str, syntax: str = ExplicitVRLittleEnd
 
 
 @contextmanager
-def serving(archive: Archive, status: int = 200) -> Iterator[str]:
-    """A STOW-RS server; where it is."""
+def serving(
+    archive: Archive,
+    status: int = 200,
+    *,
+    answer: bytes = b"{}",
+    kind: str = "application/dicom+json",
+    tls: tuple[Path, Path] | None = None,
+) -> Iterator[str]:
+    """A STOW-RS server that keeps, and answers, in words of that media type; where it is. tls: certificate and key."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            archive.told.append(self.headers.get("Authorization"))
             if self.headers.get("Transfer-Encoding") == "chunked":
                 body = b""
                 while n := int(self.rfile.readline(), 16):
@@ -92,9 +104,8 @@ def serving(archive: Archive, status: int = 200) -> Iterator[str]:
             if status == 200:
                 start = body.index(b"DICM") - 128
                 archive.take(dcmread(BytesIO(body[start:]), force=True, stop_before_pixels=True))
-            answer = json.dumps({}).encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/dicom+json")
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
             self.wfile.write(answer)
@@ -103,10 +114,14 @@ def serving(archive: Archive, status: int = 200) -> Iterator[str]:
             """Quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*tls)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/dicom-web"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}/dicom-web"
     finally:
         server.shutdown()
         server.server_close()
@@ -147,6 +162,50 @@ def test_they_arrive_by_stow_too(service: Service) -> None:
         assert send_due(service) == 2
     assert len(archive.kept) == 2
     assert states(service) == ["sent", "sent"]
+
+
+def test_who_we_are_is_told_a_dicomweb_server(service: Service) -> None:
+    archive = Archive()
+    account = {"DICOM_WEB_USER": "anna", "DICOM_WEB_PASSWORD": "pass:word"}
+    with serving(archive) as place:
+        enqueue(service, answered(service, answer()), [place])
+        assert send_due(service, account) == 2
+    assert archive.told == ["Basic " + base64.b64encode(b"anna:pass:word").decode()] * 2
+
+
+def test_a_page_is_no_word_of_an_archive(service: Service) -> None:
+    """A proxy that asks for a login answers with status 200, too."""
+    archive = Archive()
+    with serving(archive, answer=b"<html>log in</html>", kind="text/html; charset=utf-8") as place:
+        enqueue(service, answered(service, answer()), [place])
+        assert send_due(service) == 0
+    assert states(service) == ["waiting", "waiting"]
+    assert all("look at the address" in row.last_error for row in service.dicom_exports.latest())
+
+
+def test_what_a_dicomweb_server_says_it_did_not_keep_has_failed(service: Service) -> None:
+    failed = json.dumps({"00081198": {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [272]}}]}}).encode()
+    with serving(Archive(), answer=failed, kind="application/dicom+json; charset=utf-8") as place:
+        enqueue(service, answered(service, answer()), [place])
+        assert send_due(service) == 0
+    assert states(service) == ["failed", "failed"]
+
+
+@pytest.mark.parametrize("way", ["named", "of this machine", "of nobody"])
+def test_a_dicomweb_server_is_believed_whose_certificate_is(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    own = certificate(tmp_path, "archive")
+    settings = {"DICOM_TLS_ARCHIVE_CA": str(own[0])} if way == "named" else {}
+    if way == "of this machine":
+        monkeypatch.setenv("SSL_CERT_FILE", str(own[0]))
+    archive = Archive()
+    with serving(archive, tls=own) as place:
+        enqueue(service, answered(service, answer()), [place])
+        assert send_due(service, settings) == (0 if way == "of nobody" else 2)
+    if way == "of nobody":
+        assert archive.told == []
+        assert all("SSLError" in row.last_error for row in service.dicom_exports.latest())
 
 
 def test_handed_on_twice_they_go_once(service: Service) -> None:
@@ -312,8 +371,11 @@ def test_what_an_administrator_can_mend_waits_for_it(
         assert send_due(service) == 2
 
 
-def test_certificates_that_cannot_be_used_are_said_with_the_result(service: Service, tmp_path: Path) -> None:
-    enqueue(service, answered(service, answer()), ["A@127.0.0.1:1"])
+@pytest.mark.parametrize("place", ["A@127.0.0.1:1", "https://127.0.0.1:1/dicom-web"])
+def test_certificates_that_cannot_be_used_are_said_with_the_result(
+    service: Service, tmp_path: Path, place: str
+) -> None:
+    enqueue(service, answered(service, answer()), [place])
     assert send_due(service, {"DICOM_SEND_TLS": "on", "DICOM_TLS_CA": str(tmp_path / "none.pem")}) == 0
     assert all("dicom_tls_" in row.last_error for row in service.dicom_exports.latest())
     assert states(service) == ["waiting", "waiting"]

@@ -125,6 +125,22 @@ def test_grey_pipeline(case: str) -> None:
     np.testing.assert_allclose(image.pixels / 65535, np.clip(share, 0, 1), atol=STEP)
 
 
+def test_without_a_window_a_file_is_shown_by_its_own_range_and_a_plain_picture_by_its_bits() -> None:
+    """A PNG's format says what is black and white, and in DICOM the window alone: see docs/reference/formats.md."""
+    plain = decode(encode(DEEP, "PNG"))
+    share, white = plain.pixels / plain.full_scale, plain.full_scale
+    bare = decode(dicom_bytes(DEEP)).pixels.astype(int)
+    whole = {"WindowCenter": (white + 1) // 2, "WindowWidth": white + 1}  # identity: C.11.2.1.2.1, note 4
+    np.testing.assert_allclose(decode(dicom_bytes(DEEP, **whole)).pixels / 65535, share, atol=STEP)
+    assert np.abs(bare / 65535 - share).max() > 0.01
+    for other in (
+        dicom_bytes(DEEP + 1000),
+        dicom_bytes(DEEP, RescaleSlope="2", RescaleIntercept="-1024"),
+        dicom_bytes(4095 - DEEP, PhotometricInterpretation="MONOCHROME1"),
+    ):
+        assert np.abs(decode(other).pixels.astype(int) - bare).max() <= 1
+
+
 def test_modality_then_window_then_inversion() -> None:
     """The three steps do not commute here: any other order gives another picture."""
     rescaled: dict[str, Any] = {"RescaleSlope": 2, "RescaleIntercept": -3000}

@@ -10,7 +10,7 @@ from PIL import Image as PillowImage
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from secondread.images import Geometry, Limits, Window, decode, geometry_of
+from secondread.images import Geometry, Limits, Window, decode, geometry_of, spacing_of_facts
 from secondread.testing.phantoms import dicom_bytes
 
 LIMITS = Limits()
@@ -42,6 +42,14 @@ def test_a_length_is_told_with_where_it_is_true(
     found = _of(**elements)
     assert found.spacing == (None if spacing is None else pytest.approx(tuple(spacing)))
     assert found.kind == kind
+    if kind != "film":  # which is not among the facts that are kept
+        header = dict(decode(dicom_bytes(FILM, bits_stored=12, **elements)).header)
+        assert spacing_of_facts(header, elements["Modality"]) == (found.spacing, found.kind)
+
+
+def test_what_is_no_pair_of_lengths_among_the_facts_is_no_length() -> None:
+    for told in ("", "0.5", "0.5 × ", "0.5 × x", "0 × 0.5", "0.5 × 0.5 × 0.5", "[0.5, 0.5]"):
+        assert spacing_of_facts({"Pixel Spacing": told}, "MR") == (None, "")
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from secondread.dicom.outbox import enqueue, send_due
 from secondread.dicom.results import KINDS, make
 from secondread.service import NODE, Draft, Service
 from tests.dicom.answered import BOXES, WHO, answer, answered, sent
+from tests.dicom.test_outbox import make_due, states
 from tests.peers.orthanc import Orthanc, running_orthanc
 
 pytestmark = [
@@ -88,9 +89,18 @@ def test_report_and_picture_are_found_in_the_study_they_came_from(orthanc: Ortha
     assert {str(ds.PatientName) for ds in results} == {name}
 
 
-def test_what_an_orthanc_that_was_away_missed_arrives_when_it_is_back(service: Service, tmp_path: Path) -> None:
-    from tests.dicom.test_outbox import make_due, states
+def test_an_archive_that_asks_who_we_are_takes_them_by_web(service: Service, tmp_path: Path) -> None:
+    users = {"AuthenticationEnabled": True, "RegisteredUsers": {"writer": "pass:word"}}
+    account = {"DICOM_WEB_USER": "writer", "DICOM_WEB_PASSWORD": "pass:word"}
+    with running_orthanc(tmp_path, account=("writer", "pass:word"), **users) as orthanc:
+        enqueue(service, answered(service, answer()), [orthanc.web])
+        assert send_due(service) == 0
+        make_due(service)
+        assert send_due(service, account) == 2
+        assert len(orthanc.files(Modality="*")) == 2
 
+
+def test_what_an_orthanc_that_was_away_missed_arrives_when_it_is_back(service: Service, tmp_path: Path) -> None:
     folder = tmp_path / "orthanc"
     folder.mkdir()
     with running_orthanc(folder) as first:

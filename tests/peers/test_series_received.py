@@ -10,7 +10,7 @@ pytest.importorskip("pynetdicom", reason="pynetdicom is not installed: the extra
 pytest.importorskip("highdicom", reason="highdicom is not installed: the extra 'dicom' brings it")
 
 from benchmarks._killed_series import killed_series
-from benchmarks.dicom_node import listening
+from benchmarks._listening import listening
 
 from secondread.dicom.outbox import send_due
 from secondread.dicom.series import read_next

@@ -10,14 +10,15 @@ from reportlab.platypus import Paragraph
 
 from secondread.errors import NotThere
 from secondread.reading import load_bundle
-from secondread.service import Actor, Draft, PatientLine, Service, pdf_parts, report_facts
+from secondread.service import Actor, Draft, PatientLine, ReadingRequest, Service, pdf_parts, report_facts
 from secondread.service.patient_lines import PatientLines
 from secondread.service.pdf import page_of, reading_pdf
 from secondread.service.pdf_parts import sentence
 from secondread.service.pdf_style import BODY, MISSING, is_complete, markup, paragraph
-from secondread.testing.phantoms import chest_phantom, encode
+from secondread.testing.phantoms import chest_phantom, dicom_bytes, encode
 from tests.service.conftest import ANNA
 from tests.service.stubs import draft
+from tests.several import bright_reader
 
 _RULES = {"positive": 0.9, "negative": 0.1, "uncertain": 0.4}
 HINDI, CHINESE = "छाती का एक्स-रे", "胸片"
@@ -102,12 +103,12 @@ def test_after_retention_the_page_says_that_the_image_is_gone(service: Service) 
     assert "The image was deleted by retention." in told
 
 
-def _told(service: Service, monkeypatch: pytest.MonkeyPatch, reading: int) -> list[str]:
+def _told(service: Service, monkeypatch: pytest.MonkeyPatch, reading: int, **options: bool) -> list[str]:
     """The plain text of every paragraph of the page."""
     told: list[str] = []
     made = pdf_parts.paragraph
     monkeypatch.setattr(pdf_parts, "paragraph", lambda text, *a, **more: told.append(text) or made(text, *a, **more))
-    reading_pdf(service, reading, actor=ANNA)
+    reading_pdf(service, reading, actor=ANNA, **options)
     return told
 
 
@@ -145,11 +146,40 @@ def test_moments_are_told_in_local_time_beside_utc(service: Service, monkeypatch
 
 
 def test_a_map_says_how_large_its_cells_are_where_that_is_known(service: Service) -> None:
-    facts = {"width": 70, "height": 90, "map_cell": [21.3, 20.0], "header": {"PixelSpacing": "[0.5, 0.5]"}}
+    facts = {"width": 70, "height": 90, "map_cell": [21.3, 20.0]}
     known = report_facts(service, _add(service, _draft(facts=facts)), actor=ANNA)
-    assert known.map_caption()[-1].endswith("about 21 pixels, here 11 mm.")
+    assert known.map_caption()[-1].endswith("cells of about 21 pixels.")
     unknown = report_facts(service, _add(service, _draft(), number=1), actor=ANNA)
     assert not any("cells" in sentence for sentence in unknown.map_caption())
+
+
+SPACED = {  # what a file says of its pixels; millimetres from row to row and column to column; what is said of them
+    "in the body": ({"Modality": "MR", "BodyPartExamined": "BRAIN", "PixelSpacing": [0.5, 0.25]}, (0.5, 0.25), ""),
+    "corrected": ({"Modality": "DX", "ImagerPixelSpacing": [0.3, 0.3], "PixelSpacing": [0.2, 0.25]}, (0.2, 0.25), ""),
+    "at the detector": ({"Modality": "DX", "ImagerPixelSpacing": [0.3, 0.4]}, (0.3, 0.4), "at the detector"),
+    "perhaps there": ({"Modality": "CR", "PixelSpacing": [0.3, 0.4]}, (0.3, 0.4), "does not say"),
+}
+
+
+@pytest.mark.parametrize("case", SPACED)
+def test_a_file_that_says_how_large_its_pixels_are_gives_millimetres(
+    service: Service, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    header, (down, across), where = SPACED[case]
+    task = "brain-tumour" if header["Modality"] == "MR" else "tuberculosis"
+    reader = bright_reader(f"{task}/{'best' if task == 'brain-tumour' else 'paper'}")
+    data = dicom_bytes(chest_phantom((90, 70), random_state=0), **header)
+    stored = service.desk(lambda *_: reader).answer(data, ReadingRequest(task), actor=ANNA).stored
+    facts = report_facts(service, stored.id, actor=ANNA)
+    width, height = facts.cell
+    size, *told = facts.cell_told()
+    pixels, millimetres = round(max(width, height)), round(max(width * across, height * down))
+    assert size.endswith(f"about {pixels} pixels, here {millimetres} mm.")
+    assert len(told) == bool(where)
+    assert all(where in sentence for sentence in told)
+    captions = [text for text in _told(service, monkeypatch, stored.id, heat_map=True) if size in text]
+    assert captions
+    assert all(sentence in captions[0] for sentence in told)
 
 
 @pytest.mark.parametrize("word", ["w" * 400, "x_y-" * 100, "छाती" * 90, ("छाती_film_क्ष्मा_" * 30)])

@@ -69,9 +69,10 @@ point, the threshold, and reasons of a refusal, for which there are none in PS3.
 ## Sending
 
 C-STORE, one association for up to 20 objects, or STOW-RS (PS3.18 10.5), one request for each. Success and warnings
-(B000–BFFF) count as arrived. Refused for want of resources (A700–A7FF), HTTP 401, 403, 408, 429 and 5xx, and
-everything that does not answer are tried again after 15 s, then after twice as long each time, an hour at most, for
-seven days. Any other status is final; `secondread dicom sent` shows it, `secondread dicom send` tries again.
+(B000–BFFF) count as arrived; by STOW-RS, an empty answer, or one in DICOM JSON or XML that names no failed object.
+Refused for want of resources (A700–A7FF), HTTP 401, 403, 408, 429 and 5xx, and everything that does not answer are
+tried again after 15 s, then after twice as long each time, an hour at most, for seven days. Any other status is final;
+`secondread dicom sent` shows it, `secondread dicom send` tries again.
 Redirections and proxies of the environment are not followed. No storage commitment is asked for.
 
 ## Character sets
@@ -82,7 +83,7 @@ _END = """\
 ## Security
 
 TLS of this machine's OpenSSL, with the certificate and authorities that the settings name; the other side's is
-checked always when calling. DICOMweb servers that are asked get an account or a bearer token (`dicom_web_…`). Patient
+checked always when calling. DICOMweb servers get an account or a bearer token (`dicom_web_…`). Patient
 and UIDs as they were sent are kept encrypted (AES-256-GCM) apart from what is read; each look is a line of the audit
 trail. Attribute confidentiality of what is kept: PS3.15 annex E, see [security](../explanation/security.md).
 """

@@ -13,7 +13,8 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from secondread.dicom.destinations import Destination
 from secondread.dicom.results import kinds_of, make, result_uid
-from secondread.dicom.tls import archive_authorities, sending_tls
+from secondread.dicom.tls import sending_tls, web_authorities
+from secondread.dicomweb import Credentials
 from secondread.errors import (
     Busy,
     CannotWrite,
@@ -31,6 +32,7 @@ _PROCESSING_FAILURE = 0x0110  # PS3.7 annex C.5.16: what an archive says whose o
 _SECONDS = 30.0  # that a destination may take for one step
 _NOW = (DatabaseUnusable, StorageAway, CannotWrite, Busy)  # hinder every result alike
 _MENDED = (ServiceError, ExtraMissing)  # an administrator mends: another key, a damaged file, a package that is missing
+_ANSWERS = ("application/dicom+json", "application/json", "application/dicom+xml", "application/xml")
 WRITTEN_IN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)  # the second for those that take nothing else
 
 
@@ -176,8 +178,10 @@ def _by_web(
     session = requests.Session()
     session.trust_env = False  # where results go is set here, and nowhere else
     session.max_redirects = 0
-    session.verify = archive_authorities(settings) or True
-    client = DICOMwebClient(url=destination.url, session=session)
+    session.verify = web_authorities(settings)
+    session.headers.update(Credentials.of(settings).header)
+    session.hooks["response"].append(_check_answer)
+    client = DICOMwebClient(url=destination.url, session=session, timeout=_SECONDS)
     client.set_http_retry_params(retry=False)
     with session:
         for ds in objects:
@@ -193,3 +197,14 @@ def _by_web(
                 raise NotTaken(f"it does not answer ({type(error).__name__})", again=True) from error
             failed = answer.get("FailedSOPSequence") or []
             yield NotTaken("it did not keep the object", again=False) if failed else None
+
+
+def _check_answer(answer: Any, **_: Any) -> None:
+    """Refuse what no DICOMweb server says, such as a page to log in: dicomweb-client would take it for success.
+
+    It also knows a media type by its bare name alone. Raises NotTaken.
+    """
+    kind = str(answer.headers.get("Content-Type", "")).partition(";")[0].strip().lower()
+    if answer.ok and answer.content and kind not in _ANSWERS:
+        raise NotTaken("it does not answer as a DICOMweb server does; look at the address", again=True)
+    answer.headers["Content-Type"] = kind

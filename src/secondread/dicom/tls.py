@@ -28,3 +28,17 @@ def sending_tls(settings: Mapping[str, Any]) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as error:
         raise UsageError(f"the certificates of the settings dicom_tls_… cannot be used: {error}") from error
     return context
+
+
+def web_authorities(settings: Mapping[str, Any]) -> str | bool:
+    """The same authorities as `requests` takes them, which for itself believes a list of its own, not this machine's.
+
+    Raises UsageError where they cannot be used.
+    """
+    named = archive_authorities(settings)
+    try:
+        ssl.create_default_context(cafile=named or None)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"the certificates of the settings dicom_tls_… cannot be used: {error}") from error
+    here = ssl.get_default_verify_paths()
+    return named or here.cafile or here.capath or True

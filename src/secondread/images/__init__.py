@@ -4,7 +4,7 @@ from secondread.images.dataset import DataSet, dataset_bytes, is_dataset
 from secondread.images.decode import decode, decode_frames, open_frames, sniff, whole_range
 from secondread.images.deidentify import Deidentified, deidentify, pseudonym, stand_in_uid
 from secondread.images.frames import Frames
-from secondread.images.geometry import KINDS, Geometry, Window, geometry_of
+from secondread.images.geometry import DETECTOR, KINDS, UNSAID, Geometry, Window, geometry_of, spacing_of_facts
 from secondread.images.image import Depth, Image, Limits
 from secondread.images.jpeg import quantisation
 from secondread.images.prepare import Halves, Prepared, PrepareSpec, place_map, prepare
@@ -12,7 +12,9 @@ from secondread.images.raster import Picture, is_picture, open_picture
 from secondread.images.show import blend, encode_depth, encode_jpeg, encode_png, perceptual_hash, to_display
 
 __all__ = [
+    "DETECTOR",
     "KINDS",
+    "UNSAID",
     "DataSet",
     "Deidentified",
     "Depth",
@@ -44,6 +46,7 @@ __all__ = [
     "pseudonym",
     "quantisation",
     "sniff",
+    "spacing_of_facts",
     "stand_in_uid",
     "to_display",
     "whole_range",

@@ -1,9 +1,6 @@
-"""A DICOM file without what identifies: a list of the attributes that stay, each with what its value may be.
+"""A DICOM file without what identifies: pruned to the list of what may stay (deidentify_list.py), and written anew.
 
-After the basic profile of PS3.15 annex E, turned round: the profile lists what must go; here only what is needed to
-show and to judge the image stays, and everything else goes, private elements, overlays, curves, annotations and what
-nobody thought of included. Of what stays, numbers must be numbers, and words must be words of the standard: a name that
-was written into a code's meaning, a body part or a window goes with what cannot be told from it.
+A name that was written into a code's meaning, a body part or a window goes with what cannot be told from it.
 """
 
 import hashlib
@@ -12,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_for_tag
+from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
@@ -20,6 +17,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian, UID_dictionary
 
 from secondread.errors import TruncatedImage
+from secondread.images.deidentify_list import BULK, CODED, NUMBERS, SEQUENCES, UIDS, shown, stays
 from secondread.images.deidentify_streams import clean_fragments, clean_stream
 from secondread.images.dicom import SECONDARY_CAPTURE, about_text, header_of, translating
 from secondread.images.dicom_file import file_meta, open_dicom
@@ -35,61 +33,11 @@ Header = tuple[tuple[str, str], ...]
 Uid = Callable[[str], str]  # what stands for a UID of before
 
 METHOD = "secondread: after PS3.15 basic profile, by a list of what stays; best effort"
-_NAMES_OF_NUMBERS = (
-    # how pixels are stored and shown (PS3.3 C.7.6.3, C.7.6.6, C.11)
-    "SamplesPerPixel PlanarConfiguration Rows Columns PixelAspectRatio BitsAllocated BitsStored HighBit "
-    "PixelRepresentation SmallestImagePixelValue LargestImagePixelValue PixelPaddingValue PixelPaddingRangeLimit "
-    "NumberOfFrames FrameIncrementPointer LossyImageCompressionRatio LUTDescriptor "
-    "RedPaletteColorLookupTableDescriptor GreenPaletteColorLookupTableDescriptor "
-    "BluePaletteColorLookupTableDescriptor RescaleIntercept RescaleSlope WindowCenter WindowWidth "
-    "PixelIntensityRelationshipSign "
-    # at what size, from where, and how it was made
-    "PixelSpacing ImagerPixelSpacing NominalScannedPixelSpacing SliceThickness SpacingBetweenSlices "
-    "ImagePositionPatient ImageOrientationPatient SliceLocation InstanceNumber KVP Exposure ExposureTime "
-    "XRayTubeCurrent DistanceSourceToDetector DistanceSourceToPatient MagneticFieldStrength EchoTime RepetitionTime "
-    "InversionTime FlipAngle"
-)
-_NUMBERS = frozenset(_NAMES_OF_NUMBERS.split())
-_WORDS = {  # attributes of one or several words, and every word that may stand there
-    "BurnedInAnnotation": "YES NO",
-    "RecognizableVisualFeatures": "YES NO",
-    "LossyImageCompression": "00 01",
-    "LossyImageCompressionMethod": "ISO_10918_1 ISO_14495_1 ISO_15444_1 ISO_15444_15 ISO_13818_2 ISO_14496_10",
-    "VOILUTFunction": "LINEAR LINEAR_EXACT SIGMOID",
-    "PresentationLUTShape": "IDENTITY INVERSE",
-    "PixelIntensityRelationship": "LIN LOG DISP",
-    "RescaleType": "HU US OD MGML HU_MOD PCT Z_EFF ED EDW",
-    "ModalityLUTType": "HU US OD MGML HU_MOD PCT Z_EFF ED EDW",
-    "Laterality": "R L",
-    "ImageLaterality": "R L U B",
-    "ScanningSequence": "SE IR GR EP RM",
-    "SequenceVariant": "SK MTC SS TRSS SP MP OSP NONE",
-    "MRAcquisitionType": "1D 2D 3D",
-}
 _TYPES = (
     "ORIGINAL DERIVED PRIMARY SECONDARY AXIAL LOCALIZER PROJECTION VOLUME OTHER NONE M P R I FFE SE NORM DIS2D DIS3D "
     "MPR MIP MINIP M_FFE M_SE M_IR ADC TRACEW RESAMPLED ADDITION SUBTRACT DIFFUSION"
 )
 _OF_IMAGE_TYPE = frozenset(_TYPES.split())
-_NAMES_OF_BULK = (  # pixels and tables of numbers
-    "PixelData FloatPixelData DoubleFloatPixelData ExtendedOffsetTable ExtendedOffsetTableLengths LUTData "
-    "RedPaletteColorLookupTableData GreenPaletteColorLookupTableData BluePaletteColorLookupTableData "
-    "SegmentedRedPaletteColorLookupTableData SegmentedGreenPaletteColorLookupTableData "
-    "SegmentedBluePaletteColorLookupTableData"
-)
-_BULK = frozenset(_NAMES_OF_BULK.split())
-_OF_TABLES = frozenset(("LUTDescriptor", "LUTData", "ModalityLUTType"))
-_CODED = ("AnatomicRegionSequence", "ViewCodeSequence")
-_SEQUENCES = frozenset(
-    (*_CODED, "ModalityLUTSequence", "VOILUTSequence", "FrameAnatomySequence", "SharedFunctionalGroupsSequence",
-     "PerFrameFunctionalGroupsSequence", "PixelMeasuresSequence", "PlanePositionSequence", "PlaneOrientationSequence",
-     "FrameVOILUTSequence", "PixelValueTransformationSequence")
-)  # fmt: skip
-_UIDS = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
-_OF_THE_WHOLE = frozenset(  # treated one by one, and at the top alone
-    (*_UIDS, "SOPClassUID", "SpecificCharacterSet", "ImageType", "Modality", "ConversionType", "BodyPartExamined",
-     "ViewPosition", "PatientOrientation", "PhotometricInterpretation", "PresentationIntentType")
-)  # fmt: skip
 _EMPTY = (  # type 2 in the modules of most images: they must be there, and may be empty
     "PatientBirthDate",
     "PatientSex",
@@ -106,8 +54,6 @@ _MAKERS = (  # as they write themselves, in any letters; of others it is not tol
 )
 _MAKER = re.compile(rf"\b({'|'.join(_MAKERS.split())})\b", re.IGNORECASE)
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 +./_-]{0,31}")
-_NUMBER = re.compile(r"[ \0]*([+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?)?[ \0]*")
-_LONGEST_NUMBER = 32  # characters; the standard has 16, and devices write more
 _CHARACTER_SET = re.compile(r"(ISO[_ ]IR[ _]\d{1,3}|ISO 2022 IR \d{1,3}|GB18030|GBK|)(\\(ISO 2022 IR \d{1,3}))*")
 _DIRECTIONS = re.compile(r"[LRAPHFTDE]{0,3}")
 _PHOTOMETRIC = frozenset(
@@ -117,10 +63,6 @@ _PHOTOMETRIC = frozenset(
         "YBR_PARTIAL_420", "YBR_PARTIAL_422", "YBR_ICT", "YBR_RCT",
     )
 )  # fmt: skip
-_SIZES = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "AT": 4, "FL": 4, "FD": 8}  # bytes of a value
-_TEXT_VRS = "AE AS CS DA DS DT IS LO LT PN SH ST TM UC UI UR UT"
-_AS_TEXT = frozenset(_TEXT_VRS.split())
-_MOST_VALUES = 32  # of an attribute of any number of values
 _MAX_DEPTH = 8
 _ITEM = b"\xfe\xff\x00\xe0"
 
@@ -174,73 +116,25 @@ def _prune(ds: Dataset, *, depth: int, inside: str = "") -> None:
         raise TruncatedImage("the DICOM file's sequences lie in one another without end; export it again")
     for tag in list(ds.keys()):
         keyword = keyword_for_tag(tag)
-        if not _stays(ds, tag, keyword, depth, inside):
+        if not stays(ds, tag, keyword, depth, inside):
             del ds[tag]
             continue
         if getattr(ds.get_item(tag), "VR", "") is None:
             _name_vr(ds, tag)
-        if keyword in _SEQUENCES and tag in ds:
+        if keyword in SEQUENCES and tag in ds:
             items = ds[tag].value
             if not isinstance(items, Sequence):
                 del ds[tag]
-            elif keyword in _CODED:
+            elif keyword in CODED:
                 _set_codes(ds, tag, [_code(item) for item in items])
             else:
                 for item in items:
                     _prune(item, depth=depth + 1, inside=keyword)
 
 
-def _stays(ds: Dataset, tag: "BaseTag", keyword: str, depth: int, inside: str) -> bool:
-    if tag.is_private:
-        return False
-    if keyword in _SEQUENCES:
-        return True
-    of_table = keyword in _OF_TABLES
-    if of_table != inside.endswith("LUTSequence") and (of_table or inside in ("ModalityLUTSequence", "VOILUTSequence")):
-        return False
-    if keyword in _BULK:
-        return depth == 0 or keyword == "LUTData"
-    if keyword in _NUMBERS:
-        return _is_number(ds, tag)
-    if keyword in _WORDS:
-        known = _WORDS[keyword].split()
-        return all(word in known for word in _words(ds, tag))
-    return depth == 0 and keyword in _OF_THE_WHOLE
-
-
-def _is_number(ds: Dataset, tag: "BaseTag") -> bool:
-    """Whether the value can be nothing but numbers, so many as the attribute has."""
-    element, vr = ds.get_item(tag), dictionary_VR(tag).split()[0]
-    most = dictionary_VM(tag).rpartition("-")[2]
-    n = int(most) if most.isdigit() else _MOST_VALUES
-    value = element.value
-    if value is None or value == "" or value == b"":
-        return True
-    written = getattr(element, "VR", None) or vr
-    if isinstance(value, bytes) and vr in _SIZES and written not in _AS_TEXT:
-        return len(value) <= _SIZES[vr] * n
-    if isinstance(value, bytes) and written not in _AS_TEXT and written != "UN":
-        return len(value) <= 8 * n  # numbers, in another way than the standard has
-    parts = _shown(value).split("\\")
-    return len(parts) <= n and all(len(part) <= _LONGEST_NUMBER and _NUMBER.fullmatch(part) for part in parts)
-
-
-def _words(ds: Dataset, tag: "BaseTag") -> list[str]:
-    return [part.strip(" \0").upper() for part in _shown(ds.get_item(tag).value).split("\\")]
-
-
-def _shown(value: object) -> str:
-    """A value as the file writes it: raw, or parsed already."""
-    if isinstance(value, bytes):
-        return value.decode("latin-1")
-    if isinstance(value, str | int | float) or not hasattr(value, "__iter__"):
-        return "" if value is None else str(value)
-    return "\\".join(map(str, value))
-
-
 def _clean_words(ds: Dataset, uid_of: Uid) -> None:
     """Attributes of which a part may be kept, or of which something must be left for the reading to be the same."""
-    for keyword in _UIDS:
+    for keyword in UIDS:
         old = _text(ds, keyword)
         _set(ds, keyword, uid_of(old) if old else None)
     _set(ds, "SOPClassUID", _class_of(_text(ds, "SOPClassUID"), uid_of) or None)
@@ -265,7 +159,7 @@ def _clean_words(ds: Dataset, uid_of: Uid) -> None:
     if intent not in ("", "FOR PRESENTATION", "FOR PROCESSING"):
         _set(ds, "PresentationIntentType", "OTHER")
     if said and said.strip() != "PALETTE COLOR":
-        for keyword in [one for one in _BULK | _NUMBERS if "Palette" in one and one in ds]:
+        for keyword in [one for one in BULK | NUMBERS if "Palette" in one and one in ds]:
             delattr(ds, keyword)
 
 
@@ -390,7 +284,7 @@ def _set(ds: Dataset, keyword: str, value: object) -> None:
 
 
 def _all(ds: Dataset, keyword: str) -> list[str]:
-    return _shown(ds[keyword].value).split("\\") if keyword in ds else []
+    return shown(ds[keyword].value).split("\\") if keyword in ds else []
 
 
 def _text(ds: Dataset, keyword: str) -> str:

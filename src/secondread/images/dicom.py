@@ -18,12 +18,13 @@ from pydicom.uid import (
 )
 
 from secondread.errors import Busy, ImageError, ImageTooLarge, TruncatedImage, UnsupportedImage
+from secondread.images.bits import aligned
 from secondread.images.budget import budget
 from secondread.images.codecs import Streams, one_frame
 from secondread.images.dicom_file import PIXELS, file_meta, open_dicom
 from secondread.images.frames import Frames
 from secondread.images.grey import WHITE, grey_as_shown, grey_in_depth, text
-from secondread.images.header import NATIVE, aligned, settle
+from secondread.images.header import NATIVE, settle
 from secondread.images.image import Depth, Image, Limits
 from secondread.images.remembering import remembering
 from secondread.images.subject import age_of, intent_of, of_whom, parts_of, views_of

@@ -3,7 +3,7 @@
 A length that no file states is never guessed: a printed picture's dots per inch are of its paper.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +82,12 @@ def geometry_of(data: bytes, *, frame: int = 0, limits: Limits) -> Geometry:
     return Geometry()
 
 
+def spacing_of_facts(header: Mapping[str, str], modality: str) -> tuple[tuple[float, float] | None, str]:
+    """Spacing and kind, as of `Geometry`, out of the facts that are kept of a DICOM file (`Image.header`)."""
+    plain, imager = (_pair(header.get(name, "").split("×")) for name in ("Pixel Spacing", "Imager Pixel Spacing"))
+    return _spacing_said(plain, imager, None, modality)
+
+
 def letters_along(
     row: Sequence[float] | np.ndarray, column: Sequence[float] | np.ndarray
 ) -> tuple[str, str, str, str] | None:
@@ -110,12 +116,21 @@ def _of_dicom(ds: "Dataset", frame: int) -> Geometry:
 
 
 def _spacing(ds: "Dataset", frame: int) -> tuple[tuple[float, float] | None, str]:
-    """PS3.3 10.7: Pixel Spacing of a projection is corrected only where it differs from that at the detector."""
     of_frame = _macro(ds, frame, "PixelMeasuresSequence")
     plain = _pair(of_frame.get("PixelSpacing")) if of_frame is not None else None
     plain = plain or _pair(ds.get("PixelSpacing"))
-    imager = _pair(ds.get("ImagerPixelSpacing"))
-    if plain is not None and imager is None and str(ds.get("Modality") or "") not in _PROJECTIONS:
+    imager, film = _pair(ds.get("ImagerPixelSpacing")), _pair(ds.get("NominalScannedPixelSpacing"))
+    return _spacing_said(plain, imager, film, str(ds.get("Modality") or ""))
+
+
+def _spacing_said(
+    plain: tuple[float, float] | None,
+    imager: tuple[float, float] | None,
+    film: tuple[float, float] | None,
+    modality: str,
+) -> tuple[tuple[float, float] | None, str]:
+    """PS3.3 10.7: Pixel Spacing of a projection is corrected only where it differs from that at the detector."""
+    if plain is not None and imager is None and modality not in _PROJECTIONS:
         return plain, BODY
     if plain is not None and imager is not None:
         return (plain, CALIBRATED) if not np.allclose(plain, imager, rtol=1e-3) else (imager, DETECTOR)
@@ -123,7 +138,6 @@ def _spacing(ds: "Dataset", frame: int) -> tuple[tuple[float, float] | None, str
         return imager, DETECTOR
     if plain is not None:
         return plain, UNSAID
-    film = _pair(ds.get("NominalScannedPixelSpacing"))
     return (film, FILM) if film is not None else (None, "")
 
 

@@ -1,19 +1,20 @@
 """What a DICOM header says of its pixels, mended where it lacks or contradicts and only one meaning is possible.
 
 The pixel data themselves are the witness: their length, the signature of their compression (T.81, T.87, T.800), and,
-where two ways of laying them out remain, which of them gives a picture and which a jumble.
+where two ways of laying them out remain, which of them gives a picture (see layout.py).
 """
 
 import re
 import struct
 from contextlib import suppress
 
-import numpy as np
 import pydicom.uid as uids
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 
 from secondread.errors import TruncatedImage, UnsupportedImage
+from secondread.images.bits import whole
+from secondread.images.layout import is_by_plane, is_signed, is_twice_as_deep
 from secondread.images.streams import (
     ITEM,
     MAX_FRAGMENTS,
@@ -65,39 +66,11 @@ def settle(ds: Dataset) -> tuple[str, ...]:
     _settle_bits(ds, stream, notes)
     if stream is None and ds.file_meta.TransferSyntaxUID in NATIVE:
         _settle_frames(ds, notes, settled=True)
-    if _whole(ds, "SamplesPerPixel") == 3 and _whole(ds, "PlanarConfiguration") not in (0, 1):
+    if whole(ds, "SamplesPerPixel") == 3 and whole(ds, "PlanarConfiguration") not in (0, 1):
         _settle_planes(ds, stream, notes)
-    if _whole(ds, "PixelRepresentation") not in (0, 1):
+    if whole(ds, "PixelRepresentation") not in (0, 1):
         _settle_sign(ds, stream, notes)
     return tuple(notes)
-
-
-def aligned(stored: np.ndarray, ds: Dataset) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Values of the bits in use, from unsigned grey values of all bits allocated (PS3.5 section 8.1.1); and notes.
-
-    Unused bits may hold anything; where they plainly belong to the values, the header's number of bits is wrong.
-    The values themselves where nothing has to be done to them, else a copy.
-    """
-    allocated, bits, high = 8 * stored.itemsize, int(ds.BitsStored), _whole(ds, "HighBit")
-    signed = int(ds.PixelRepresentation) == 1
-    notes: list[str] = []
-    shift = 0 if high is None else high + 1 - bits
-    if shift and not 0 < shift <= allocated - bits:
-        notes.append(N_("the header's high bit is impossible: the lowest bits are taken"))
-        shift = 0
-    any_of_them = int(np.bitwise_or.reduce(stored, axis=None))  # the bits that occur
-    if shift and any_of_them & ((1 << shift) - 1) and not any_of_them >> bits:
-        notes.append(N_("the header says that values lie in the upper bits, and they lie in the lower ones"))
-        shift = 0
-    beyond = any_of_them >> shift >> bits
-    if not signed and beyond and _goes_on(stored, shift, bits):
-        notes.append(N_("the values need more bits than the header says: all are taken"))
-        return stored, tuple(notes)
-    if not signed:
-        return (((stored >> shift) & ((1 << bits) - 1)) if shift or beyond else stored), tuple(notes)
-    up = np.left_shift(stored, stored.dtype.type(allocated - bits - shift)).view(f"i{stored.itemsize}")
-    up >>= up.dtype.type(allocated - bits)
-    return up, tuple(notes)
 
 
 def _settle_compression(ds: Dataset, notes: list[str]) -> Stream | None:
@@ -108,7 +81,7 @@ def _settle_compression(ds: Dataset, notes: list[str]) -> Stream | None:
         data = ds.PixelData = bytes(data)  # what unpacks it knows no views
     if in_pieces:
         mend_table(ds)
-    stream = first_stream(ds, _whole(ds, "NumberOfFrames") or 1) if in_pieces else bytes(data[:65_536])
+    stream = first_stream(ds, whole(ds, "NumberOfFrames") or 1) if in_pieces else bytes(data[:65_536])
     found = recognised(stream) if in_pieces or _bare(ds, data) else None
     if found is None:
         other = next((what for start, what in OTHER_STREAMS if stream.startswith(start)), None)
@@ -150,13 +123,13 @@ def _settle_streams(ds: Dataset, stream: Stream, notes: list[str]) -> None:
     elif ds.PixelData.count(ITEM) <= MAX_FRAGMENTS:  # of more the frames are refused (codecs.py)
         with suppress(ValueError, IndexError, struct.error):
             there = streams_in(ds.PixelData, stream)
-    _set_frames(ds, max(_whole(ds, "NumberOfFrames") or 0, there, 1), notes)
+    _set_frames(ds, max(whole(ds, "NumberOfFrames") or 0, there, 1), notes)
 
 
 def _agrees(ds: Dataset) -> bool:
     """Whether a header is complete and of one piece in what it says of a value."""
     samples, allocated, bits, high = (
-        _whole(ds, key) for key in ("SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit")
+        whole(ds, key) for key in ("SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit")
     )
     kind = str(ds.get("PhotometricInterpretation") or "").strip()
     if samples is None or samples != (3 if kind in _COLOUR else 1 if kind in _GREY else 0):
@@ -171,37 +144,22 @@ def _settle_frames(ds: Dataset, notes: list[str], *, settled: bool = False) -> N
         return
     samples = 2 if "422" in kind else int(ds.SamplesPerPixel)
     one, have = int(ds.Rows) * int(ds.Columns) * samples * allocated // 8, len(ds.PixelData)
-    said, there = max(_whole(ds, "NumberOfFrames") or 1, 1), have // one
-    whole = have - there * one <= (one % 2) * (there % 2)
-    if there <= said or not whole:
+    said, there = max(whole(ds, "NumberOfFrames") or 1, 1), have // one
+    exact = have - there * one <= (one % 2) * (there % 2)
+    if there <= said or not exact:
         if settled and there > said:
             notes.append(_MORE)
         if settled:
             _set_frames(ds, said, notes)
         return
-    if not settled and there == 2 * said and allocated < 32 and _twice_as_deep(ds, one):
+    if not settled and there == 2 * said and allocated < 32 and is_twice_as_deep(ds, one):
         return
     _set_frames(ds, there, notes)
 
 
-def _twice_as_deep(ds: Dataset, one: int) -> bool:
-    """Whether pixel data twice too long are a picture of twice the bits, and not twice as many pictures.
-
-    one: bytes of a frame. Two frames' worth from the middle are looked at.
-    """
-    start = max(len(ds.PixelData) // one // 2 - 1, 0) * one
-    size, columns = int(ds.BitsAllocated) // 8, int(ds.Columns)
-    found = []
-    for bytes_each in (size, 2 * size):
-        flat = np.frombuffer(ds.PixelData, f"<u{bytes_each}", 2 * one // bytes_each, start).astype(np.float32)
-        picture = flat[: len(flat) // columns * columns].reshape(-1, columns)
-        found.append(_roughness(picture) / max(float(picture.std()), 1e-6))
-    return found[1] < found[0]
-
-
 def _set_frames(ds: Dataset, n: int, notes: list[str]) -> None:
     """What the header says is left as it is where it comes to the same."""
-    if n == _whole(ds, "NumberOfFrames") or (n == 1 and not ds.get_item("NumberOfFrames")):
+    if n == whole(ds, "NumberOfFrames") or (n == 1 and not ds.get_item("NumberOfFrames")):
         return
     if n > 1:
         notes.append(_OTHER_NUMBER)
@@ -220,7 +178,7 @@ def _settle_photometric(ds: Dataset, stream: Stream | None, notes: list[str]) ->
         raise UnsupportedImage(f"DICOM images in {kind} are not read here; export the image as RGB or grey")
     if said != kind and kind:
         notes.append(N_("the photometric interpretation is misspelled: it is read as the word that it resembles"))
-    samples = _whole(ds, "SamplesPerPixel")
+    samples = whole(ds, "SamplesPerPixel")
     counted = _counted_samples(ds, stream, 3 if kind in _COLOUR else 1 if kind else samples)
     if counted is None:
         there = stream.samples if stream is not None and stream.samples else samples
@@ -247,10 +205,10 @@ def _counted_samples(ds: Dataset, stream: Stream | None, wanted: int | None) -> 
         return stream.samples if stream.samples in (1, 3) else None
     if stream is not None or "PixelData" not in ds or ds.file_meta.TransferSyntaxUID not in NATIVE:
         return wanted if wanted in (1, 3) else None
-    if (_whole(ds, "NumberOfFrames") or 1) > 1 and wanted == _whole(ds, "SamplesPerPixel"):
+    if (whole(ds, "NumberOfFrames") or 1) > 1 and wanted == whole(ds, "SamplesPerPixel"):
         return wanted  # of several frames some are missing, sooner than that all are of another kind
-    values, allocated = _n_values(ds), _whole(ds, "BitsAllocated")
-    for n in (wanted, _whole(ds, "SamplesPerPixel"), 1, 3):
+    values, allocated = _n_values(ds), whole(ds, "BitsAllocated")
+    for n in (wanted, whole(ds, "SamplesPerPixel"), 1, 3):
         if n in (1, 3) and allocated and _as_long(values * n, allocated, len(ds.PixelData)):
             return n
     return wanted if wanted in (1, 3) else None
@@ -274,7 +232,7 @@ def _silent_photometric(ds: Dataset, samples: int) -> str:
 
 
 def _settle_bits(ds: Dataset, stream: Stream | None, notes: list[str]) -> None:
-    allocated, bits, high = (_whole(ds, key) for key in ("BitsAllocated", "BitsStored", "HighBit"))
+    allocated, bits, high = (whole(ds, key) for key in ("BitsAllocated", "BitsStored", "HighBit"))
     if stream is not None and stream.precision:
         container = 8 if stream.precision <= 8 else 16 if stream.precision <= 16 else 32
         if allocated != container or not bits or bits > container:
@@ -326,13 +284,8 @@ def _settle_planes(ds: Dataset, stream: Stream | None, notes: list[str]) -> None
         return  # a compressed stream says itself how its colours lie
     if "422" in str(ds.PhotometricInterpretation) or "420" in str(ds.PhotometricInterpretation):
         return
-    rows, columns = int(ds.Rows), int(ds.Columns)
-    flat = _first_values(ds, rows * columns * 3)
-    by_pixel = flat.reshape(rows, columns, 3)
-    by_plane = np.moveaxis(flat.reshape(3, rows, columns), 0, 2)
-    one, other = _roughness(by_pixel), _roughness(by_plane)
-    ds.PlanarConfiguration = int(other < one)
-    notes.append(_BY_PLANE if other < one else _BY_PIXEL)
+    ds.PlanarConfiguration = int(is_by_plane(ds))
+    notes.append(_BY_PLANE if ds.PlanarConfiguration else _BY_PIXEL)
 
 
 def _settle_sign(ds: Dataset, stream: Stream | None, notes: list[str]) -> None:
@@ -349,67 +302,14 @@ def _settle_sign(ds: Dataset, stream: Stream | None, notes: list[str]) -> None:
             "the DICOM header does not say whether values are signed, nor does the compression; send it uncompressed"
         )
     if int(ds.BitsAllocated) in (8, 16, 32):
-        stored = _first_values(ds, int(ds.Rows) * int(ds.Columns)).reshape(int(ds.Rows), int(ds.Columns))
-        unsigned, _ = aligned(stored, ds)
-        ds.PixelRepresentation = 1
-        signed, _ = aligned(stored, ds)
-        ds.PixelRepresentation = int(signed.min() < 0 and _roughness(signed) < _roughness(unsigned))
+        ds.PixelRepresentation = int(is_signed(ds))
     notes.append(_SIGNED if ds.PixelRepresentation else _UNSIGNED)
-
-
-def _first_values(ds: Dataset, n: int) -> np.ndarray:
-    """The n values of a frame of uncompressed pixel data, unsigned: the first that is not of one value throughout.
-
-    Raises TruncatedImage where there are fewer.
-    """
-    order = ">" if ds.file_meta.TransferSyntaxUID == uids.ExplicitVRBigEndian else "<"
-    kind = np.dtype(f"{order}u{int(ds.BitsAllocated) // 8}")
-    size = n * kind.itemsize
-    if len(ds.PixelData) < size:
-        raise TruncatedImage("the DICOM file ends within its pixel data; send it again")
-    frames = (np.frombuffer(ds.PixelData, kind, n, at * size) for at in range(len(ds.PixelData) // size))
-    found = next((frame for frame in frames if frame.min() != frame.max()), None)
-    values = np.frombuffer(ds.PixelData, kind, n) if found is None else found
-    return values.astype(kind.newbyteorder("="))
-
-
-_ROWS = 1 << 18  # pixels of a strip that differences are taken of at once
-
-
-def _goes_on(stored: np.ndarray, shift: int, bits: int) -> bool:
-    """Whether the bits above belong to the values: where they change by one, the whole changes less than the rest.
-
-    Drawings laid over a picture in its unused bits (PS3.5 section 8.1.2) do the opposite.
-    """
-    wide = np.int32 if stored.itemsize < 4 else np.int64
-    whole, rest = 0, 0
-    rows = max(1, _ROWS // stored.shape[1])
-    for top in range(0, stored.shape[0], rows):
-        strip: np.ndarray = (stored[top : top + rows + 1] >> shift).astype(wide)  # and the first row of the next one
-        low = strip & ((1 << bits) - 1)
-        upper = strip >> bits
-        n = min(rows, len(strip))
-        for one, other in (
-            ((slice(None, -1), slice(None)), (slice(1, None), slice(None))),
-            ((slice(n), slice(None, -1)), (slice(n), slice(1, None))),
-        ):
-            by_one = np.abs(upper[other] - upper[one]) == 1
-            whole += int(np.abs(strip[other] - strip[one])[by_one].sum(dtype=np.int64))
-            rest += int(np.abs(low[other] - low[one])[by_one].sum(dtype=np.int64))
-    return whole < rest
-
-
-def _roughness(picture: np.ndarray) -> float:
-    """How much neighbours differ, on the average, in rows and columns."""
-    values = picture.astype(np.float32)
-    parts = [np.abs(np.diff(values, axis=axis)) for axis in (0, 1) if values.shape[axis] > 1]
-    return float(sum(part.mean() for part in parts))
 
 
 def _fits(ds: Dataset, length: int) -> bool:
     """Whether so many bytes are just the picture's values, uncompressed."""
-    samples = (_whole(ds, "SamplesPerPixel"),) if "SamplesPerPixel" in ds else (1, 3)
-    allocated = (_whole(ds, "BitsAllocated"),) if "BitsAllocated" in ds else (8, 16)
+    samples = (whole(ds, "SamplesPerPixel"),) if "SamplesPerPixel" in ds else (1, 3)
+    allocated = (whole(ds, "BitsAllocated"),) if "BitsAllocated" in ds else (8, 16)
     values = _n_values(ds)
     return any(_as_long(values * (n or 1), bits or 8, length) for n in samples for bits in allocated)
 
@@ -420,15 +320,7 @@ def _as_long(values: int, allocated: int, length: int) -> bool:
 
 
 def _n_values(ds: Dataset) -> int:
-    return int(ds.Rows) * int(ds.Columns) * max(_whole(ds, "NumberOfFrames") or 1, 1)
-
-
-def _whole(ds: Dataset, keyword: str) -> int | None:
-    """The attribute's integer; None where it is missing or none."""
-    try:
-        return int(ds.get(keyword))
-    except (TypeError, ValueError):
-        return None
+    return int(ds.Rows) * int(ds.Columns) * max(whole(ds, "NumberOfFrames") or 1, 1)
 
 
 def _set(ds: Dataset, keyword: str, value: int | str) -> None:

@@ -5,19 +5,19 @@ images first, then objects: so does an erasure.
 """
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from secondread.service.commits import GroupCommit
 from secondread.service.database import Database
-from secondread.service.dicom_corrections import forget_corrections_of, keep_aside
+from secondread.service.dicom_corrections import keep_aside
 from secondread.service.dicom_facts import Arrival, DicomObject, close, write_facts
 from secondread.service.dicom_series import note_arrival, note_released
-from secondread.service.dicom_tables import DUE, UNTOLD, DicomCorrectionRow, DicomIdentityRow, DicomObjectRow
+from secondread.service.dicom_tables import DUE, LONGEST_REASON, UNTOLD, DicomCorrectionRow, DicomObjectRow
 from secondread.service.identities import Identities
 from secondread.service.image_store import ImageStore
 from secondread.service.intake import Intake
@@ -32,7 +32,6 @@ from secondread.service.uploads import Claim, ReadingRequest
 STATES = ("received", "waiting", "read", "refused", "ignored", "failed")
 NEW, SAME, OTHER, CONFLICT = "new", "same", "other", "conflict"
 _MOST_ATTEMPTS = 5
-_LONGEST_REASON = 500  # characters
 
 
 class DicomObjects:
@@ -209,7 +208,7 @@ class DicomObjects:
             return row is not None
 
     def _fail(self, session: Session, row: DicomObjectRow, code: str, message: str) -> None:
-        row.state, row.reason = "failed", f"{code}: {message}"[:_LONGEST_REASON]
+        row.state, row.reason = "failed", f"{code}: {message}"[:LONGEST_REASON]
         record(session, Actor(_asked_by(row), "worker"), "dicom.failed", f"object:{row.id}", code=code)
 
     def give_back(self, claim: Claim, *, seconds: float = 0.0) -> None:
@@ -281,38 +280,6 @@ class DicomObjects:
         with self._database.reading() as session:
             rows = session.scalars(select(DicomObjectRow).order_by(DicomObjectRow.id.desc()).limit(limit))
             return [_object(row) for row in rows]
-
-
-def forget_objects_of(session: Session, image_sha256: str, *, reason: str) -> None:
-    """What names a person in the rows of an image that is being erased.
-
-    A study's identity goes with the last object of its person.
-    """
-    mine = DicomObjectRow.image_sha256 == image_sha256
-    studies = set(session.scalars(select(DicomObjectRow.study_uid).where(mine)))
-    forget_corrections_of(session, image_sha256)
-    open_ = DicomObjectRow.state.in_(("received", "waiting"))
-    session.execute(update(DicomObjectRow).where(mine, open_).values(state="failed", reason=reason[:_LONGEST_REASON]))
-    session.execute(update(DicomObjectRow).where(mine).values(sealed=b"", series_description="", sha256=""))
-    for row in session.scalars(select(DicomIdentityRow).where(DicomIdentityRow.study_uid.in_(studies))).all():
-        others = (
-            select(DicomObjectRow.id)
-            .join(ImageRow, ImageRow.sha256 == DicomObjectRow.image_sha256)
-            .where(
-                DicomObjectRow.study_uid == row.study_uid,
-                DicomObjectRow.sealed != b"",
-                ImageRow.patient == row.patient,  # another's under the same number keep no name of this one
-            )
-        )
-        if session.scalars(others.limit(1)).first() is None:
-            session.delete(row)
-    session.flush()
-
-
-def forget_ignored(session: Session, before: datetime) -> int:
-    """Delete rows of what came before that moment and of which nothing was kept; how many."""
-    old = DicomObjectRow.image_sha256.is_(None), DicomObjectRow.received_at < before
-    return len(session.execute(delete(DicomObjectRow).where(*old).returning(DicomObjectRow.id)).all())
 
 
 def _due(session: Session) -> Any:

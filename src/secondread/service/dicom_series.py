@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from secondread.errors import Conflict, NotThere
 from secondread.service.database import Database
 from secondread.service.dicom_facts import DicomObject, close
-from secondread.service.dicom_tables import DicomObjectRow, DicomSeriesRow
+from secondread.service.dicom_tables import LONGEST_REASON, DicomObjectRow, DicomSeriesRow
 from secondread.service.image_store import ImageStore
 from secondread.service.intake import Staged
 from secondread.service.outcomes import Draft, StoredReading
@@ -25,7 +25,6 @@ from secondread.service.statements import write_image
 from secondread.service.tables import ImageRow, now, record_of
 from secondread.service.trail import Actor, record
 
-_LONGEST_REASON = 500  # characters
 _MOST_ATTEMPTS = 5
 _DUE_STATES = ("open", "reading")
 QUIET, AFTER_SENDER = timedelta(seconds=60), timedelta(seconds=5)
@@ -186,7 +185,7 @@ class DicomSeries:
             row = self._held(session, claim)
             if row is None:
                 return
-            row.state, row.reason = "ignored", reason[:_LONGEST_REASON]
+            row.state, row.reason = "ignored", reason[:LONGEST_REASON]
             self._leave(session, rows, left)
             record(session, actor, "dicom.series_ignored", f"series:{row.series_uid}", reason=row.reason)
 
@@ -203,7 +202,7 @@ class DicomSeries:
         with self._database.begin() as session:
             row = self._held(session, claim)
             if row is not None:
-                row.state, row.reason = "refused", reason[:_LONGEST_REASON]
+                row.state, row.reason = "refused", reason[:LONGEST_REASON]
                 self._fail_objects(session, row)
                 record(session, actor, "dicom.failed", f"series:{row.series_uid}", reason=row.reason)
 
@@ -239,7 +238,7 @@ class DicomSeries:
         self, session: Session, rows: dict[int, DicomObjectRow], left: Sequence[tuple[DicomObject, str]]
     ) -> None:
         for one, why in left:
-            rows[one.id].state, rows[one.id].reason = "ignored", why[:_LONGEST_REASON]
+            rows[one.id].state, rows[one.id].reason = "ignored", why[:LONGEST_REASON]
         session.flush()
 
     def _fail_objects(self, session: Session, row: DicomSeriesRow) -> None:

@@ -13,6 +13,7 @@ from secondread.service.tables import Base, now
 
 DUE = "state = 'received'"  # as it stands in the index: a statement with these words finds it
 UNTOLD = "told_at IS NULL AND reading_id IS NOT NULL"  # read, and its results not yet handed to the outbox
+LONGEST_REASON = 500  # characters of a reason that is kept
 
 
 class DicomObjectRow(Base):

@@ -14,7 +14,7 @@ from secondread.errors import Busy, SecondReadError
 from secondread.evidence.measured import rates_at_threshold
 from secondread.evidence.outlook import Measure, Outlook, Place, below_screening, chosen_on, outlook, series_outlook
 from secondread.evidence.promises import guarantees_of
-from secondread.images import decode, encode_png
+from secondread.images import DETECTOR, UNSAID, decode, encode_png, spacing_of_facts
 from secondread.reading import SERIES, Bundle, OperatingPoint, Region, drawn_over, named_bundle, regions_of, with_boxes
 from secondread.service.boxes import SOLID, Mark, marks_of
 from secondread.service.clock import local_and_utc
@@ -32,8 +32,10 @@ from secondread.tasks import N_, Task, list_tasks, task_named
 
 PICTURE_PIXELS = 720  # longest side: 200 dots an inch at half the width of a page
 _LIMITS = re.compile(r"^## Intended use and limits$(.*?)^## ", re.MULTILINE | re.DOTALL)
-
-
+_LENGTHS = {  # as the ruler of the reading room says it
+    DETECTOR: N_("Millimetres at the detector: what lies in the body is smaller."),
+    UNSAID: N_("Millimetres of a projection that does not say whether they are true in the body or at the detector."),
+}
 CHOSEN_ON_EVIDENCE = N_(
     "This site chose the threshold while looking at the evidence, the test split too: what is measured there at this "
     "threshold is too good by an amount that nobody knows."
@@ -110,15 +112,26 @@ class ReportFacts(AnswerFacts):
         return None if self.cell is None else max(1, round(max(self.cell)))
 
     @property
-    def cell_millimetres(self) -> int | None:
-        """The same in the body, where the file says how large its pixels are there (DICOM PS3.3, Pixel Spacing)."""
-        found = re.findall(r"[0-9.]+", str((self.reading.facts.get("header") or {}).get("PixelSpacing", "")))
-        if self.cell is None or not found:
-            return None
-        try:
-            return max(1, round(max(self.cell) * float(found[-1])))
-        except ValueError:
-            return None
+    def cell_millimetres(self) -> tuple[int | None, str]:
+        """The longer side in millimetres, and the kind of length that is (see `images.Geometry`); None: the file does
+        not say how large its pixels are."""
+        header, modality = self.reading.facts.get("header") or {}, str(self.reading.facts.get("modality", ""))
+        spacing, kind = spacing_of_facts(header, modality)
+        if self.cell is None or spacing is None:
+            return None, ""
+        (width, height), (of_row, of_column) = self.cell, spacing
+        return max(1, round(max(width * of_column, height * of_row))), kind
+
+    def cell_told(self, _: Callable[[str], str] = str) -> list[str]:
+        """How large a cell of the map is, as sentences; none where that was not kept."""
+        millimetres, kind = self.cell_millimetres
+        size = {"n": self.cell_pixels, "mm": millimetres}
+        if self.cell_pixels is None:
+            return []
+        if millimetres is None:
+            return [_("The map knows nothing finer than its cells of about %(n)s pixels.") % size]
+        told = _("The map knows nothing finer than its cells of about %(n)s pixels, here %(mm)s mm.") % size
+        return [told, _(_LENGTHS[kind])] if kind in _LENGTHS else [told]
 
     def map_caption(self, _: Callable[[str], str] = str) -> list[str]:
         """What a heat map is and is not, and how much its cells let it say: sentences, in print and as PDF alike."""
@@ -138,12 +151,7 @@ class ReportFacts(AnswerFacts):
             return told
         if self.outlined:
             told.append(_("Outlines enclose the strongest places of the map; they are no border of a lesion."))
-        size = {"n": self.cell_pixels, "mm": self.cell_millimetres}
-        if self.cell_millimetres is not None:
-            told.append(_("The map knows nothing finer than its cells of about %(n)s pixels, here %(mm)s mm.") % size)
-        elif self.cell_pixels is not None:
-            told.append(_("The map knows nothing finer than its cells of about %(n)s pixels.") % size)
-        return told
+        return [*told, *self.cell_told(_)]
 
     @property
     def on_paper(self) -> StoredReading:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from secondread.errors import UsageError
 from secondread.service.answers import forget_answers, forget_answers_on
 from secondread.service.database import Database
-from secondread.service.dicom_objects import forget_ignored, forget_objects_of
+from secondread.service.dicom_forgetting import forget_ignored, forget_objects_of
 from secondread.service.image_store import ImageStore
 from secondread.service.maintenance import maintenance
 from secondread.service.orders import forget_orders_before

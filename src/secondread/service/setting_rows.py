@@ -316,11 +316,9 @@ SETTINGS = (
         words=("get", "move"),
     ),
     Setting("dicom_pull_waiting", 500, "objects that wait to be read, beyond which no more are fetched"),
-    Setting("dicom_web_user", "", "account at DICOMweb servers that are asked for images; empty for none"),
+    Setting("dicom_web_user", "", "account at DICOMweb servers that are asked or sent to; empty for none"),
     Setting("dicom_web_password", "", "password of that account"),
-    Setting(
-        "dicom_web_token", "", "bearer token for DICOMweb servers that are asked for images, in place of an account"
-    ),
+    Setting("dicom_web_token", "", "bearer token for these servers, in place of an account"),
     Setting(
         "dicom_worklist_from",
         "",
