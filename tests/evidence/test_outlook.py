@@ -66,6 +66,16 @@ def test_a_collection_of_which_a_share_taught_is_no_other_hospital(role: dict[st
     assert "external: far" in [place.named() for place in outlook(told, 0.5).places]
 
 
+def test_another_collection_of_a_hospital_that_taught_is_no_other_hospital() -> None:
+    shipped = load_bundle("fracture/best").evidence  # veda's films, which taught, and mura's are of one hospital
+    assert shipped is not None
+    places = outlook(shipped, 0.07).places
+    assert "mura" in [place.source for place in places]
+    assert not [place for place in places if place.elsewhere]
+    as_if_unknown = outlook(shipped | {"task": "a task that is not installed"}, 0.07)
+    assert [place.source for place in as_if_unknown.elsewhere] == ["mura"]
+
+
 def test_the_worst_and_the_best_place_are_named() -> None:
     found = outlook(EVIDENCE, 0.5)
     worst, best = found.worst("sensitivity"), found.best("sensitivity")
@@ -76,10 +86,10 @@ def test_the_worst_and_the_best_place_are_named() -> None:
         found.missed(FRACTURE)
         == "missed at this operating point: about 1 in 4 fractures (another hospital: far, n = 80)"
     )
-    assert found.false_alarms() == (
-        "called positive at this operating point though healthy: about 1 in 2 (another hospital: far, n = 60)"
+    assert found.false_alarms(FRACTURE) == (
+        "called positive at this operating point though without a fracture: about 1 in 2 films (another hospital: far, n = 60)"
     )
-    assert found.of("positive", FRACTURE) == found.false_alarms()
+    assert found.of("positive", FRACTURE) == found.false_alarms(FRACTURE)
     assert found.of("negative", FRACTURE) == found.of("uncertain", FRACTURE) == found.missed(FRACTURE)
 
 
@@ -112,7 +122,7 @@ def test_without_evidence_it_says_so() -> None:
         outlook(evidence_of({"test": rows("n", found=0, missed=0, spared=9)}), 0.5),
     ):
         assert found.missed(FRACTURE) == "how many are missed at this operating point was not measured"
-    assert "was not measured" in outlook(None, 0.5).false_alarms()
+    assert "was not measured" in outlook(None, 0.5).false_alarms(FRACTURE)
 
 
 def test_a_threshold_of_the_site_is_measured_on_the_predictions() -> None:

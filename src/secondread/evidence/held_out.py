@@ -2,14 +2,16 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
-from secondread.errors import UsageError
+from secondread.errors import SecondReadError, UsageError
 from secondread.evidence.evidence import Scored
 from secondread.evidence.measured import read_predictions
 from secondread.evidence.promises import Promised
 from secondread.stats.interval import Interval
 from secondread.stats.rates import rates_at
+from secondread.tasks import load_task
 
 How = Literal["left out", "external"]
 POINTS = ("screening", "confirm")
@@ -181,9 +183,25 @@ def _external(evidence: Mapping[str, Any]) -> list[Elsewhere]:
 
 
 def had_a_say(evidence: Mapping[str, Any], split: str, sources: Collection[str]) -> bool:
-    """Whether other images of one of these sources, or unnamed ones of this split, taught or chose."""
+    """Whether other images of the hospital of one of these sources, or unnamed ones of this split, taught or chose.
+
+    Collections of one hospital, as the task names them, are that hospital.
+    """
     rows = [row for row in evidence.get("data", {}).get("rows", []) if row["role"] != "measured"]
-    return any(row["source"] in sources if row["source"] else row["split"] == split for row in rows)
+    hospital = _hospitals(evidence.get("task", ""))
+    asked = {hospital.get(name, name) for name in sources}
+    return any(
+        hospital.get(row["source"], row["source"]) in asked if row["source"] else row["split"] == split for row in rows
+    )
+
+
+@cache
+def _hospitals(task: str) -> dict[str, str]:
+    """Source → hospital, where a task says whose its collections are. Of a task that is not installed nothing."""
+    try:
+        return {source.name: source.hospital for source in load_task(task).sources if source.hospital}
+    except SecondReadError:
+        return {}
 
 
 def _unseen(evidence: Mapping[str, Any], split: str, source: str) -> bool:

@@ -30,6 +30,7 @@ class Source:
     citation: str
     url: str = ""  # empty: only by hand, from the page
     sha256: str = ""  # empty: none published
+    hospital: str = ""  # whose images: collections of one hospital say nothing of another; empty: one of its own
 
 
 @dataclass(frozen=True)
