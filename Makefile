@@ -103,7 +103,7 @@ best: $(VENV)/.develops data-folder  ## train the shipped bundles `best` again: 
 best-%: $(VENV)/.develops data-folder
 	@$(BIN)/secondread build $*/best --data "$(SECONDREAD_DATA)/$*/manifest.csv" --out runs/best/$*
 
-leaderboard: $(VENV)/.develops data-folder  ## compare networks, classical learners and ensembles: docs/reference/leaderboard.md (SECONDREAD_DATA, TASKS)
+leaderboard: $(VENV)/.develops data-folder  ## every system the paper names, with hospitals left out: docs/reference/leaderboard.md; a day; says what is stale (SECONDREAD_DATA, TASKS)
 	@$(RELEASE)
 
 choices: $(VENV)/.develops data-folder  ## augmentation study, search and pretraining, all on validation (SECONDREAD_DATA, TASKS)

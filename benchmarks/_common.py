@@ -70,11 +70,12 @@ def make_films(folder: Path, *, n: int, height: int, width: int, distinct: int) 
     return paths
 
 
-def save(name: str, table: dict[str, Any], folder: Path = RESULTS) -> None:
-    """Print a result and keep it, dated, with the machine and the command."""
+def save(name: str, table: dict[str, Any], folder: Path = RESULTS, *, quiet: bool = False) -> None:
+    """Print a result, unless `quiet`, and keep it, dated, with the machine and the command."""
     machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
     full = {"date": date.today().isoformat(), "command": f"python -m benchmarks.{name}", "machine": machine, **table}
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(full, indent=1, ensure_ascii=False)
     (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
-    sys.stdout.write(text + "\n")
+    if not quiet:
+        sys.stdout.write(text + "\n")

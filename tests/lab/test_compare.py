@@ -9,11 +9,15 @@ import pytest
 from secondread.data import load_data
 from secondread.errors import DataInvalid, TrainingError, UnknownName
 from secondread.evidence.evidence import Prediction
-from secondread.lab.candidates import Comparison, EnsembleCandidate, measure_latency
-from secondread.lab.compare import balanced_threshold, compare_models, measured_splits, predictions_in
-from secondread.lab.leaderboard import keep_result, load_result, write_leaderboard, write_result
+from secondread.lab.candidates import Comparison, EnsembleCandidate
+from secondread.lab.compare import compare_models
+from secondread.lab.latency import measure_latency
+from secondread.lab.leaderboard import write_leaderboard
+from secondread.lab.results import keep_result, load_result, predictions_in, write_result
+from secondread.lab.scoring import measured_splits
 from secondread.reading import load_bundle
 from secondread.stats.metrics import roc_auc
+from secondread.stats.thresholds import balanced_threshold
 from secondread.tasks import load_task
 from secondread.testing.phantoms import chest_phantom, encode, write_phantom_data
 from secondread.training import load_recipe
@@ -44,7 +48,7 @@ def nothing_is_read(monkeypatch):
     def refuse(*_, **__):
         pytest.fail("done a second time")
 
-    for name in ("compare.train_bundle", "compare.measure_latency", "candidates.predictions_of"):
+    for name in ("making.train_bundle", "scoring.measure_latency", "candidates.predictions_of", "runs.fit"):
         monkeypatch.setattr(f"secondread.lab.{name}", refuse)
     monkeypatch.setattr("secondread.lab.classical.fit_classical", refuse)
 
@@ -61,6 +65,9 @@ def test_all_who_were_asked_are_measured_on_every_split_with_both_classes(ground
         y_true, scores = [row.label == 1 for row in said], [row.probability for row in said]
         assert result["metrics"]["test"]["roc_auc"]["value"] == pytest.approx(roc_auc(y_true, scores), abs=1e-6)
         assert load_result(out / "results" / f"{result['name']}.json") == result
+        assert {"torch", "scikit-learn"} <= set(result["versions"])
+        assert (result["command"], result["data"]["fingerprint"]) == (ASKED["command"], comparison.fingerprint)
+        assert result["left_out"] == {}, "no hospital was to be left out"
     assert [step for step in steps if step[1] == "trained"] == [("lenet-0", "trained"), ("lenet-1", "trained")]
 
 
@@ -71,6 +78,9 @@ def test_networks_say_what_they_are_and_cost(ground):
     assert results[0]["parameters"] == 43661
     assert results[0]["onnx_bytes"] == bundle.model_path.stat().st_size
     assert results[0]["epochs"] == 3
+    assert [line[0] for line in results[0]["curves"]["home"]] == [1, 2, 3]
+    assert results[0]["flat"] is False, "three epochs cannot show that the loss is flat"
+    assert results[2]["curves"] == {}
     assert results[0]["threshold"]["value"] == balanced_threshold(*scores_of(results[0], "val"))
     assert results[4]["parameters"] == 2 * 43661
     assert results[4]["weights"] == {"lenet-0": 0.5, "lenet-1": 0.5}
@@ -211,14 +221,14 @@ def test_the_page_shows_every_kept_result_best_by_validation_first(ground, tmp_p
         keep_result(result, tmp_path / "kept")
     assert (tmp_path / "kept" / "tuberculosis" / "lenet-0-paper.json").is_file()
     page = tmp_path / "docs" / "leaderboard.md"
-    assert write_leaderboard(tmp_path / "kept", page) == 5
+    assert write_leaderboard(tmp_path / "kept", page).n == 5
     text = page.read_text()
-    assert (tmp_path / "docs" / "leaderboard-tuberculosis.png").stat().st_size > 5000
-    assert "leaderboard-tuberculosis.png" in text
+    assert not list((tmp_path / "docs").glob("*.png")), "nothing was measured at a hospital left out"
     lines = [line for line in text.splitlines() if re.match(r"\| \d+ \|", line)]
     assert len(lines) == 3 * 3, "two seeds share a line, in each of three tables"
     assert any("(n = 2)" in line for line in lines)
     assert text.count("secondread compare …") == 1, "one command made them all"
+    assert "nothing yet, as no system was measured with a hospital left out" in text
     by_model = {(result["model"], result["random_state"]): result for result in results if result["kind"] != "ensemble"}
     means = {
         model: np.mean([by_model[model, seed]["metrics"]["val"]["roc_auc"]["value"] for seed in (0, 1)])

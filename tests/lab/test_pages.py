@@ -19,14 +19,18 @@ def kept(name):
 
 
 def test_the_leaderboard_is_that_of_the_kept_results(tmp_path):
-    """Out of date? Run `secondread compare --page docs/reference/leaderboard.md`."""
+    """Out of date? Run `secondread lab compare --page docs/reference/leaderboard.md`."""
     write_leaderboard(RESULTS / "leaderboard", tmp_path / "leaderboard.md")
     assert (tmp_path / "leaderboard.md").read_text() == (ROOT / "docs/reference/leaderboard.md").read_text()
 
 
 def test_the_comparison_with_the_paper_is_that_of_the_kept_runs():
     page = (ROOT / "docs/explanation/paper-comparison.md").read_text()
-    assert comparison_page(kept("paper-comparison.json")) == page
+    at_hand = {task: entry["fingerprint"] for task, entry in kept("leaderboard/data.json").items()}
+    tables = kept("paper-comparison.json")
+    assert comparison_page(tables, at_hand) == page
+    stale = [task for task, table in tables.items() if table["data_fingerprint"] != at_hand[task]]
+    assert page.count("**Stale**") == len(stale)
 
 
 def test_the_study_is_that_of_the_kept_runs():

@@ -6,6 +6,7 @@ import pytest
 
 from secondread.data import load_data
 from secondread.errors import DataInvalid, TrainingError
+from secondread.lab.hospitals import hospitals_of
 from secondread.lab.runs import Runs
 from secondread.lab.search import parts_of, recipe_of, search, search_space, start_of
 from secondread.models import create_model
@@ -43,6 +44,22 @@ def test_best_is_the_greatest_value_of_all_whole_trials(whole):
     assert json.loads((out / "search.json").read_text()) == json.loads(json.dumps(table))
     assert (out / "search.png").read_bytes().startswith(b"\x89PNG")
     assert f"--set {table['best']['set'][0]}" in (out / "search.md").read_text()
+
+
+def test_what_a_search_found_is_held_against_what_it_began_with_at_hospitals_left_out(two_hospitals, tmp_path):
+    manifest = load_data(two_hospitals, task=TASK)
+    runs = Runs(TASK, manifest, "lenet", tmp_path / "cache")
+    options = {"out": tmp_path / "out", "n_trials": 2, "hospitals": hospitals_of(manifest), "seeds": (0, 1)}
+    table = search(runs, RECIPE, **options)
+    assert table["left_out"]["seeds"] == [0, 1]
+    for name in ("as it was", "best"):
+        row = table["left_out"][name]
+        areas = [one["roc_auc"]["value"] for one in row["hospitals"].values()]
+        assert row["mean"]["roc_auc"]["value"] == pytest.approx(sum(areas) / 2, abs=1e-6)
+    assert table["left_out"]["as it was"]["mean"]["roc_auc_difference"]["value"] is None
+    page = (tmp_path / "out" / "search.md").read_text()
+    assert "| recipe | mean ROC AUC | difference | north (n = 36)" in page
+    assert search(runs, RECIPE, **options)["left_out"] == table["left_out"]
 
 
 def test_the_options_of_a_trial_are_its_recipe(whole):

@@ -7,8 +7,10 @@ import pytest
 
 from secondread.data import load_data
 from secondread.errors import TrainingError, UsageError
+from secondread.lab.folds import folds_of
+from secondread.lab.hospitals import hospitals_of
 from secondread.lab.runs import Runs
-from secondread.lab.study import arms_of, augmentations_of, folds_of, study, with_augmentations
+from secondread.lab.study import arms_of, augmentations_of, study, with_augmentations
 from secondread.stats.interval import Interval
 from secondread.stats.metrics import roc_auc
 from secondread.stats.paired import compare_runs
@@ -83,6 +85,35 @@ def test_a_study_in_folds_measures_train_and_val(runs, tmp_path):
     table = study(runs, recipe, out=tmp_path / "out", n_folds=2, seeds=(0,))
     assert [arm["name"] for arm in table["arms"]] == ["all", "none"]
     assert table["n"] == 72
+
+
+def test_a_study_also_says_what_carries_over_to_hospitals_left_out(two_hospitals, tmp_path):
+    manifest = load_data(two_hospitals, task=TASK)
+    recipe, trained = change_recipe(PLAIN, ["augmentations=contrast"]), []
+    options = {"out": tmp_path / "out", "hospitals": hospitals_of(manifest), "seeds": (0, 1)}
+    runs = Runs(TASK, manifest, "lenet", tmp_path / "cache")
+    table = study(runs, recipe, on_epoch=lambda run, *_: trained.append(run), **options)
+    assert len(trained) == 2 * 2 * (1 + 2), "arms × seeds × (validation and two hospitals)"
+    for arm in table["arms"]:
+        carried = arm["left_out"]
+        assert list(carried["hospitals"]) == ["north", "south"]
+        areas = [one["roc_auc"]["value"] for one in carried["hospitals"].values()]
+        assert carried["mean"]["roc_auc"]["value"] == pytest.approx(np.mean(areas), abs=1e-6)
+        for hospital, one in carried["hospitals"].items():
+            assert one["n"] == 36
+            for seed in (0, 1):
+                name = f"{arm['name']}.without-{hospital}.seed{seed}.json"
+                names = json.loads((tmp_path / "out" / "runs" / name).read_text())["names"]
+                rows = {row.name: row for row in manifest.rows}
+                assert {(rows[path].source, rows[path].split) for path in names} == {
+                    (hospital, "train"),
+                    (hospital, "val"),
+                }
+    assert table["arms"][0]["left_out"]["mean"]["roc_auc_difference"]["value"] is None
+    assert table["arms"][1]["left_out"]["mean"]["roc_auc_difference"]["value"] is not None
+    assert "| augmentations | mean ROC AUC | less all's | north (n = 36)" in (tmp_path / "out/study.md").read_text()
+    again = study(runs, recipe, on_epoch=lambda *_: pytest.fail("trained a second time"), **options)
+    assert again["arms"] == table["arms"]
 
 
 def noisy(y_true, spread, seeds, rng):

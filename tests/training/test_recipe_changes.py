@@ -21,7 +21,7 @@ OTHER = Recipe(  # no field has its default
     box_weight=0.5,
     tones=0.5, noise=3.0, erase=0.2, mixup=0.3, cutmix=1.0, mirrored=True, patience=4,
     keep="last", balance_sources=True, per_image=True, sharpness=2.0, mixstyle=0.3, coarsest=0.4, local_contrast=0.5,
-    fourier=0.6, paste=0.2,
+    fourier=0.6, paste=0.2, flat_after=3, least_epochs=4,
 )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from secondread.cli.left_out import LeftOut, left_out_options
 from secondread.cli.options import command_line, complete_tasks
 
 if TYPE_CHECKING:
@@ -39,6 +40,14 @@ def _seeds(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
     help="Where trained bundles and `results` go, and are found again.",
 )
 @click.option(
+    "--system",
+    "systems",
+    multiple=True,
+    metavar="NAME",
+    help="One that the seed paper names, trained by a recipe of its own until its validation loss is flat; may be "
+    "given again.",
+)
+@click.option(
     "--model", "models", multiple=True, metavar="NAME", help="A network or a classical learner; may be given again."
 )
 @click.option("--bundle", "bundles", multiple=True, metavar="NAME|PATH", help="A trained bundle; may be given again.")
@@ -49,6 +58,7 @@ def _seeds(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
 @click.option(
     "--seeds", default="0", show_default=True, callback=_seeds, metavar="N,…", help="Each model once for every seed."
 )
+@left_out_options
 @click.option(
     "--ensemble",
     "ensembles",
@@ -57,7 +67,11 @@ def _seeds(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
     help="Of all networks and bundles named; may be given again.",
 )
 @click.option(
-    "--baseline", default="lenet", show_default=True, metavar="NAME|BUNDLE", help="What all are tested against."
+    "--baseline",
+    default="lenet",
+    show_default=True,
+    metavar="NAME|BUNDLE",
+    help="What all are tested against: a system where systems are compared, a model, or a bundle.",
 )
 @click.option(
     "--threads", type=click.IntRange(1), default=2, show_default=True, help="Of a network where its time is measured."
@@ -75,32 +89,44 @@ def _seeds(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
     default=None,
     help="Keep these results and write the leaderboard of all kept ones; alone: only write it.",
 )
+@click.option(
+    "--kit",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=None,
+    help="With --page alone: a folder with a manifest.csv for each task; results of other data are stale from now on.",
+)
 def compare(
     task: str | None,
     data: Path | None,
     out: Path | None,
+    systems: tuple[str, ...],
     models: tuple[str, ...],
     bundles: tuple[str, ...],
     recipe: str,
     epochs: int | None,
     seeds: list[int],
+    hospitals: LeftOut,
     ensembles: tuple[str, ...],
     baseline: str,
     threads: int,
     kept: Path,
     page: Path | None,
+    kit: Path | None,
 ) -> None:
     """Train models or load bundles, and measure all on the same test images against a baseline.
 
-    Each reads the test split once; given again, the command goes on where it stopped and trains nothing twice.
+    Each reads the test split once; given again, the command goes on where it stopped and trains nothing twice. The
+    page is written after each result, and says which kept ones are stale: of other images than those at hand.
     """
-    from secondread.lab.leaderboard import keep_result, write_leaderboard
-
-    if task and data and out:
+    if task and data and out and not kit:
         results = _compare(
             task,
             data,
             out,
+            kept=kept if page else None,
+            page=page,
+            hospitals=hospitals,
+            systems=systems,
             models=models,
             bundles=bundles,
             recipe=recipe,
@@ -112,17 +138,48 @@ def compare(
         )
         _show(results)
         click.echo(f"results: {out / 'results'}")
-        for result in results if page else ():
-            keep_result(result, kept)
     elif page is None or task or data or out:
         raise click.UsageError("give --task, --data and --out together, or --page alone")
     if page is not None:
-        n = write_leaderboard(kept, page)
-        click.echo(f"page: {page}, {n} results")
+        if kit is not None:
+            _note(kit, kept)
+        _write(kept, page)
+
+
+def _note(kit: Path, kept: Path) -> None:
+    """Which data the tasks' results ought to be of."""
+    from secondread.data import load_data
+    from secondread.lab.results import keep_fingerprints
+    from secondread.tasks import first_tasks, load_task
+
+    manifests = {task: kit / task / "manifest.csv" for task in first_tasks()}
+    found = {task: load_data(path, task=load_task(task)) for task, path in manifests.items() if path.is_file()}
+    keep_fingerprints({task: manifest.fingerprint() for task, manifest in found.items()}, kept)
+
+
+def _write(kept: Path, page: Path) -> None:
+    from secondread.lab.leaderboard import write_leaderboard
+
+    written = write_leaderboard(kept, page)
+    click.echo(f"page: {page}, {written.n} results")
+    for name in written.stale:
+        click.echo(f"stale, of other data: {name}")
+    if written.missing:
+        click.echo(f"named by the paper and not measured on these data: {', '.join(written.missing)}")
 
 
 def _compare(
-    task: str, data: Path, out: Path, *, recipe: str, epochs: int | None, threads: int, **what: Any
+    task: str,
+    data: Path,
+    out: Path,
+    *,
+    kept: Path | None,
+    page: Path | None,
+    recipe: str,
+    epochs: int | None,
+    threads: int,
+    hospitals: LeftOut,
+    **what: Any,
 ) -> list[dict[str, Any]]:
     from rich.console import Console
 
@@ -137,10 +194,20 @@ def _compare(
     try:
         from secondread.lab.candidates import Comparison
         from secondread.lab.compare import compare_models
+        from secondread.lab.leaderboard import write_leaderboard
+        from secondread.lab.results import keep_fingerprints, keep_result
     except ModuleNotFoundError as error:
         raise ExtraMissing.of("comparing models", "lab") from error
-    comparison = Comparison(chosen, load_data(data, task=chosen), plan, threads=threads)
+    manifest = load_data(data, task=chosen)
+    comparison = Comparison(chosen, manifest, plan, threads=threads, hospitals=hospitals(manifest))
     console = Console(stderr=True)
+
+    def keep(result: dict[str, Any]) -> None:
+        if kept is not None and page is not None:
+            keep_fingerprints({chosen.name: comparison.fingerprint}, kept)
+            keep_result(result, kept)
+            write_leaderboard(kept, page)
+
     with training_progress(console) as progress:
         return compare_models(
             comparison,
@@ -148,6 +215,7 @@ def _compare(
             command=command_line(),
             progress=progress,
             on_start=lambda name, step: console.print(f"{name}: {step}", highlight=False),
+            on_result=keep,
             **what,
         )
 
@@ -163,11 +231,14 @@ def _rich_table(results: list[dict[str, Any]]) -> "Table":
 
     from secondread.stats.interval import Interval
 
-    table = Table("model", "val AUC", "test AUC", "difference", "p", "accuracy", "network ×", "whole ×")
+    hospitals = list(dict.fromkeys(name for result in results for name in result["left_out"]))
+    left_out = [f"without {name}" for name in hospitals]
+    table = Table("model", *left_out, "val AUC", "test AUC", "difference", "p", "accuracy", "network ×", "whole ×")
     for result in results:
         test, against, latency = result["metrics"]["test"], result["against"], result["latency"]
         table.add_row(
             result["name"],
+            *(Interval.from_dict(result["left_out"].get(name, {}).get("roc_auc")).format() for name in hospitals),
             f"{result['metrics']['val']['roc_auc']['value']:.3f}",
             Interval.from_dict(test["roc_auc"]).format(),
             f"{against['difference']:+.3f}",

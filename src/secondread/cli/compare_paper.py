@@ -97,7 +97,11 @@ def compare_paper(
                 )
             write_json(out / f"{_NAME}.json", table)
     target = page or out / f"{_NAME}.md"
-    write_text(target, comparison_page(table))
+    manifests = {name: data / name / "manifest.csv" for name in table}
+    at_hand = {
+        name: load_data(path, task=load_task(name)).fingerprint() for name, path in manifests.items() if path.is_file()
+    }
+    write_text(target, comparison_page(table, at_hand))
     click.echo(f"page: {target}")
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from secondread.cli.left_out import together_of
 from secondread.cli.options import command_line, complete_bundles, seeds_of
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def holdout(
             chosen,
             load_data(data, task=chosen[0].task),
             out=out,
-            together=_together(together),
+            together=together_of(together),
             blocks=blocks or 0,
             seeds=seeds_of(seeds),
             command=command_line(),
@@ -164,14 +165,3 @@ def fit(plan: str, data: Path, out: Path, without: str) -> None:
         best = result.history[result.best_epoch - 1]
         click.echo(f"{path}: epoch {result.best_epoch} of {len(result.history)}, validation AUC {best.val_auc:.3f}")
     click.echo(f"next: secondread build {plan} --trained {out}, with the whole manifest")
-
-
-def _together(texts: tuple[str, ...]) -> dict[str, list[str]]:
-    found = {}
-    for text in texts:
-        name, _, sources = text.partition("=")
-        words = [word.strip() for word in sources.split(",") if word.strip()]
-        if not name.strip() or not words:
-            raise click.UsageError(f"--together takes NAME=SOURCE,SOURCE, such as web=br35h,sartaj, not '{text}'")
-        found[name.strip()] = words
-    return found

@@ -1,26 +1,29 @@
 """Who takes part in a comparison: bundles, classical learners and ensembles, asked and timed in the same way."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from secondread.data import Manifest, PreparedSet, prepared_cache
-from secondread.errors import ImageError
 from secondread.evidence.evidence import Prediction
 from secondread.evidence.measured import read_predictions
-from secondread.images import Image, decode, prepare
+from secondread.images import Image, prepare
 from secondread.lab.ensemble import Ensemble, fit_ensemble
+from secondread.lab.hospitals import Hospital
+from secondread.lab.left_out import Curve, LeftOut, curve_of, groups_of, names_of, predictions_of_rows, said_of
+from secondread.lab.runs import Runs, Scores
 from secondread.reading import Bundle, Reader
 from secondread.reading.session import open_session
 from secondread.stats.calibration import Calibration, fit_calibration
+from secondread.stats.interval import Interval
 from secondread.tasks import Task
 from secondread.training.measure import predictions_of
+from secondread.training.optimise import is_flat
 from secondread.training.recipe import Recipe, prepare_spec_of
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ class Comparison:
     recipe: Recipe
     threads: int = 2  # of ONNX Runtime, where time is measured
     cache_folder: Path | None = None
+    hospitals: tuple[Hospital, ...] = ()  # that are left out in turn, with everyone who can be taught without them
 
     @cached_property
     def fingerprint(self) -> str:
@@ -68,6 +72,15 @@ class Candidate(Protocol):
         """One for each image of the split, in order; calibrated on validation."""
         ...
 
+    def without(self, hospital: Hospital) -> LeftOut | None:
+        """What it says of a hospital that taught it nothing; None where it cannot be taught anew."""
+        ...
+
+    @property
+    def curve(self) -> Curve | None:
+        """Of its training; None where it was not kept, or it has none."""
+        ...
+
     def prepare(self, image: Image) -> Any:
         """Its input."""
         ...
@@ -80,8 +93,23 @@ class Candidate(Protocol):
 class BundleCandidate:
     """A bundle, read as it is served. Where its own evidence is of these data, that stands for another reading."""
 
-    def __init__(self, name: str, bundle: Bundle, comparison: Comparison, *, trained_here: bool):
+    def __init__(
+        self,
+        name: str,
+        bundle: Bundle,
+        comparison: Comparison,
+        *,
+        trained_here: bool,
+        system: str = "",
+        history: Sequence[Mapping[str, Any]] = (),
+        seconds_before: float = 0.0,
+        train_without: Callable[[Hospital], Scores] | None = None,
+    ):
+        """system: that it stands for. history: of its training, before which pretraining took seconds_before.
+        train_without: trains the same on the other hospitals."""
         self.name, self.bundle, self.comparison, self.trained_here = name, bundle, comparison, trained_here
+        self.system, self.curve, self._train_without = system, curve_of(history) or None, train_without
+        self._seconds_before = seconds_before
         self._from_evidence: list[str] = []
 
     @property
@@ -96,9 +124,11 @@ class BundleCandidate:
             "recipe": training.recipe["name"],
             "pretrained": bool(training.recipe.get("pretrained") or training.recipe.get("weights")),
             "random_state": training.random_state,
+            "system": self.system,
             "epochs": training.epochs_run,
             "best_epoch": training.best_epoch,
-            "training_seconds": training.seconds,
+            "flat": None if self.curve is None else is_flat([line[2] for line in self.curve]),
+            "training_seconds": round(training.seconds + self._seconds_before, 1),
             "device": training.device,
             "parameters": model.parameters,
             "onnx_bytes": self.bundle.model_path.stat().st_size,
@@ -116,6 +146,25 @@ class BundleCandidate:
         self._from_evidence.append(split)
         pairs = zip(part.rows, part.groups, strict=True)
         return [Prediction(row.name, row.label, row.source, group, *known[row.name]) for row, group in pairs]
+
+    def without(self, hospital: Hospital) -> LeftOut | None:
+        if self._train_without is None:
+            return self._known_without(hospital)
+        scores = self._train_without(hospital)
+        history = scores.facts["history"]
+        told = {"epochs": len(history), "flat": is_flat([line["val_loss"] for line in history])}
+        return said_of(hospital, (scores.val, scores.measured), {**scores.facts, **told}, method="temperature")
+
+    def _known_without(self, hospital: Hospital) -> LeftOut | None:
+        """What the bundle's evidence says of networks of its recipe that were trained without that hospital."""
+        section = (self.bundle.evidence or {}).get("held_out", {})
+        if section.get("fingerprint") != self.comparison.fingerprint:
+            return None
+        for row in section["rows"]:
+            if row["hospital"] == hospital.name and row["n"] == len(hospital.measured):
+                told = {key: section[key] for key in ("recipe", "date", "command")}
+                return LeftOut([], [], told | {"from_evidence": True}, area=Interval.from_dict(row["roc_auc"]))
+        return None
 
     def prepare(self, image: Image) -> np.ndarray:
         return prepare(image, self.bundle.prepare_spec).pixels[None]
@@ -146,6 +195,8 @@ def _also_taught_by(bundle: Bundle) -> list[str]:
 class ClassicalCandidate:
     """A learner of `classical`, fitted when it is first asked; Platt's scaling on validation makes it probabilities."""
 
+    curve = None
+
     def __init__(self, name: str, model: str, comparison: Comparison, *, random_state: int):
         self.name, self.model, self.comparison, self.random_state = name, model, comparison, random_state
 
@@ -159,6 +210,7 @@ class ClassicalCandidate:
         return {
             "kind": "classical",
             "model": self.model,
+            "system": self.model,
             "recipe": None,
             "random_state": self.random_state,
             "training_seconds": seconds,
@@ -172,7 +224,19 @@ class ClassicalCandidate:
         learner, calibration, _ = self._fitted
         part = self.comparison.manifest.split(split)
         scores = learner.scores(self.comparison.prepared(split).images)
-        return _predictions(part, calibration.apply(scores))
+        return predictions_of_rows(part, calibration.apply(scores))
+
+    def without(self, hospital: Hospital) -> LeftOut:
+        from secondread.lab.classical import fit_classical
+
+        runs = Runs(self.comparison.task, self.comparison.manifest, "", self.comparison.cache_folder)
+        train, val, measured = (
+            runs.prepared(rows, self.comparison.recipe) for rows in (hospital.train, hospital.val, hospital.measured)
+        )
+        started = time.perf_counter()
+        learner = fit_classical(self.model, train, groups_of(hospital.train, hospital), self.random_state)
+        told = {"seconds": round(time.perf_counter() - started, 1), "chosen": learner.chosen, "device": "cpu"}
+        return said_of(hospital, (learner.scores(val.images), learner.scores(measured.images)), told)
 
     def prepare(self, image: Image) -> np.ndarray:
         return prepare(image, prepare_spec_of(self.comparison.task, self.comparison.recipe)).pixels[None]
@@ -195,6 +259,8 @@ class ClassicalCandidate:
 class EnsembleCandidate:
     """Several candidates as one, from what they have said already: no image is read again."""
 
+    curve = None
+
     def __init__(
         self,
         method: str,
@@ -202,7 +268,7 @@ class EnsembleCandidate:
         predictions: Sequence[Mapping[str, Sequence[Prediction]]],
         comparison: Comparison,
     ):
-        """predictions: of each member, split → one for each image."""
+        """predictions: of each member, split → one for each image; so of hospitals left out, see `names_of`."""
         self.name = f"{method}-of-{len(members)}"
         self.method, self.members, self.comparison, self._said = method, members, comparison, predictions
 
@@ -218,6 +284,7 @@ class EnsembleCandidate:
         return {
             "kind": "ensemble",
             "model": self.name,
+            "system": f"{self.method} ensemble",
             "recipe": None,
             "weights": {name: round(weight, 6) for name, weight in weights.items()},
             "bias": round(fitted.bias, 6),
@@ -230,7 +297,18 @@ class EnsembleCandidate:
         part, logits = self.comparison.manifest.split(split), self._logits(split)
         combined = fitted.val_logits if split == "val" else fitted.combine(np.nan_to_num(logits))
         probabilities = calibration.apply(combined)
-        return _predictions(part, probabilities, refused=np.isnan(logits).any(axis=0))
+        return predictions_of_rows(part, np.where(np.isnan(logits).any(axis=0), np.nan, probabilities))
+
+    def without(self, hospital: Hospital) -> LeftOut | None:
+        """Of what the members say that were made without it."""
+        measured, val = names_of(hospital.name)
+        if any(measured not in member for member in self._said):
+            return None
+        labels = np.array([row.label == 1 for row in hospital.val])
+        fitted = fit_ensemble(
+            self.method, self._logits(val), labels, groups=groups_of(hospital.val, hospital), random_state=0
+        )
+        return said_of(hospital, (fitted.val_logits, fitted.combine(self._logits(measured))), {}, method="temperature")
 
     def prepare(self, image: Image) -> list[Any]:
         return [member.prepare(image) for member in self.members]
@@ -252,65 +330,6 @@ class EnsembleCandidate:
         return Calibration().undo(np.array(said, dtype=np.float64))
 
 
-def _predictions(part: Manifest, probabilities: np.ndarray, *, refused: np.ndarray | None = None) -> list[Prediction]:
-    values: list[float | None] = np.round(probabilities, 6).tolist()
-    if refused is not None:
-        values = [None if gone else value for gone, value in zip(refused, values, strict=True)]
-    triples = zip(part.rows, part.groups, values, strict=True)
-    return [Prediction(row.name, row.label, row.source, group, value) for row, group, value in triples]
-
-
 def _sum(values: Any) -> Any:
     known = list(values)
     return None if None in known else sum(known)
-
-
-_WARM_UP = 2  # images whose time is not counted
-
-
-class Timed(Protocol):
-    """Turns an image into its input and answers it."""
-
-    def prepare(self, image: Image) -> Any:
-        """Its input."""
-        ...
-
-    def run(self, prepared: Any) -> Any:
-        """Its answer."""
-        ...
-
-
-def measure_latency(timed: Sequence[Timed], files: Sequence[Path], *, n: int = 30) -> list[tuple[float, float]]:
-    """(network_ms, whole_ms) of each: medians over `n` images, one at a time.
-
-    whole: decoding, preparing and the network, from bytes in memory; the files are gone round where they are fewer.
-    """
-    contents = [data for data in (path.read_bytes() for path in files[:n]) if _decodes(data)]
-    spent: list[list[tuple[float, float]]] = [[] for _ in timed]
-    for number in range(n + _WARM_UP):
-        for one, times in zip(timed, spent, strict=True):
-            times.append(_once(one, contents[number % len(contents)]))
-    return [
-        (
-            1000 * median(network for network, _ in times[_WARM_UP:]),
-            1000 * median(whole for _, whole in times[_WARM_UP:]),
-        )
-        for times in spent
-    ]
-
-
-def _once(one: Timed, data: bytes) -> tuple[float, float]:
-    started = time.perf_counter()
-    prepared = one.prepare(decode(data))
-    ready = time.perf_counter()
-    one.run(prepared)
-    done = time.perf_counter()
-    return done - ready, done - started
-
-
-def _decodes(data: bytes) -> bool:
-    try:
-        decode(data)
-    except ImageError:
-        return False
-    return True

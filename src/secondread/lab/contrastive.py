@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
@@ -10,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -186,15 +189,7 @@ def pretrain(
     network = new_network(model_name, spec, recipe, random_state=random_state)
     grey = getattr(network, "takes_grey", False)
     images = without_copies(prepared.images) if grey else np.array(prepared.images)
-    facts = {
-        "task": task.name,
-        "model": model_name,
-        "recipe": recorded_recipe(recipe),
-        "prepare": spec.to_dict(),
-        "random_state": random_state,
-        "data_fingerprint": unlabelled.fingerprint(),
-        "splits": unlabelled.splits(),
-    }
+    facts = _facts(task, unlabelled, recipe, model_name, random_state)
     run = _Run(network, images, _codes(prepared.rows, manifest.folder), recipe, random_state)
     run_folder = out.with_name(f"{out.name}.run")
     if fresh:
@@ -204,6 +199,7 @@ def pretrain(
         **facts,
         "n_images": len(prepared),
         "losses": losses,
+        "seconds": round(run.seconds, 1),
         "date": date.today().isoformat(),
         "command": command,
     }
@@ -212,11 +208,59 @@ def pretrain(
     return Pretrained(out, hashlib.sha256(data).hexdigest(), tuple(losses), len(prepared))
 
 
+def pretrained_weights(
+    task: Task,
+    manifest: Manifest,
+    recipe: Recipe,
+    *,
+    model_name: str,
+    out: Path,
+    random_state: int = 0,
+    command: str = "",
+    cache_folder: Path | None = None,
+) -> float:
+    """The seconds that pretraining `out` took; what lies there already is kept, so that its SHA-256 stays the same.
+
+    Raises as `pretrain`, or TrainingError where `out` was pretrained on other data or by other settings.
+    """
+    facts = _facts(task, unlabelled_rows(manifest), recipe_for(recipe, model_name), model_name, random_state)
+    if not out.is_file():
+        pretrain(
+            task,
+            manifest,
+            recipe,
+            model_name=model_name,
+            out=out,
+            random_state=random_state,
+            command=command,
+            cache_folder=cache_folder,
+        )
+        shutil.rmtree(out.with_name(f"{out.name}.run"))
+    with safe_open(out, framework="pt") as file:
+        header = json.loads((file.metadata() or {}).get("secondread", "{}"))
+    if any(header.get(key) != value for key, value in json.loads(json.dumps(facts)).items()):
+        raise TrainingError(f"'{out}' was pretrained with other data or settings; delete it, or name another --out")
+    return float(header["seconds"])
+
+
+def _facts(task: Task, unlabelled: Manifest, recipe: Recipe, model_name: str, random_state: int) -> dict[str, Any]:
+    return {
+        "task": task.name,
+        "model": model_name,
+        "recipe": recorded_recipe(recipe),
+        "prepare": prepare_spec_of(task, recipe).to_dict(),
+        "random_state": random_state,
+        "data_fingerprint": unlabelled.fingerprint(),
+        "splits": unlabelled.splits(),
+    }
+
+
 class _Run:
     """One pretraining: what stays the same over its epochs."""
 
     def __init__(self, network: nn.Module, images: np.ndarray, groups: np.ndarray, recipe: Recipe, random_state: int):
         self.images, self.groups, self.recipe, self.random_state = images, groups, recipe, random_state
+        self.seconds = 0.0
         self.device = choose_device()
         self.order = torch.channels_last if recipe.bfloat16 else torch.contiguous_format
         with torch.random.fork_rng(devices=[]):
@@ -229,13 +273,15 @@ class _Run:
         """Mean loss of every epoch."""
         state = self._resume(folder, fingerprint) or Checkpoint(fingerprint)
         for epoch in range(len(state.history) + 1, self.recipe.epochs + 1):
+            started = time.perf_counter()
             with torch.random.fork_rng(devices=[]):  # dropout draws from the global generator
                 torch.manual_seed(1000 * self.random_state + epoch)
                 loss = self._epoch(epoch)
-            state.history.append({"epoch": epoch, "loss": loss})
+            state.history.append({"epoch": epoch, "loss": loss, "seconds": time.perf_counter() - started})
             save_checkpoint(state, self.encoder, self.optimizer, folder)
             if on_epoch is not None:
                 on_epoch(epoch, self.recipe.epochs, loss)
+        self.seconds = sum(line.get("seconds", 0.0) for line in state.history)
         return [round(line["loss"], 6) for line in state.history]
 
     def _epoch(self, epoch: int) -> float:

@@ -4,32 +4,28 @@ Recipes are chosen by the mean over the hospitals left out. A hospital is measur
 alone, so that its test rows, and every external collection, stay unread until all is chosen.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from secondread.data import Manifest, PreparedSet
+from secondread.data import Manifest
 from secondread.errors import UsageError
 from secondread.files import write_json, write_text
 from secondread.lab.hospitals import Hospital, hospitals_of
 from secondread.lab.pages import holdout_page
-from secondread.lab.runs import Runs
+from secondread.lab.runs import Runs, Scores
 from secondread.stats.calibration import Calibration, fit_calibration
 from secondread.stats.delong import auc_interval
 from secondread.stats.operating_points import ValidationSet, choose_operating_points
 from secondread.stats.rates import rates_at
 from secondread.tasks import Task
 from secondread.training.build import BundlePlan, MemberPlan
-from secondread.training.fit import Epoch, predict_logits
+from secondread.training.fit import Epoch
 from secondread.training.prepare import recorded_recipe
-from secondread.training.recipe import Recipe
 from secondread.training.train import recipe_for, versions
 
 _SEED_STEP = 1000  # between the random states of one member's repeats
@@ -50,15 +46,6 @@ class Run:
         return f"{plan.name}-{self.hospital}-{plan.members[self.member].name or self.member}-{self.seed}"
 
 
-@dataclass
-class Scores:
-    """What a network says of the rows that chose and of the hospital it had not seen."""
-
-    val: np.ndarray  # logits (n_val,)
-    measured: np.ndarray  # logits (n_measured,)
-    facts: dict[str, Any] = field(default_factory=dict)  # of the training
-
-
 def fit_without(
     runs: Runs,
     hospital: Hospital,
@@ -70,45 +57,11 @@ def fit_without(
 ) -> Scores:
     """One member trained on the other hospitals. seed: of the repeat, 0 being the plan's own random state.
 
-    Raises as `Runs.fit`.
+    Raises as `Runs.without`.
     """
     recipe = recipe_for(member.recipe_for(runs.task), member.model)
     state = member.random_state + _SEED_STEP * seed
-    result = runs.fit(
-        hospital.train,
-        hospital.val,
-        recipe,
-        random_state=state,
-        lesions=hospital.lesions(recipe.lesions_from),
-        run_folder=run_folder,
-        fingerprint="" if run_folder is None else _fingerprint(runs, hospital, member, recipe, state),
-        on_epoch=on_epoch,
-    )
-    model = result.model.to(torch.device(result.device))
-    val, measured = (_logits(model, runs.prepared(rows, recipe), recipe) for rows in (hospital.val, hospital.measured))
-    facts = {
-        "random_state": state,
-        "best_epoch": result.best_epoch,
-        "seconds": round(sum(line.seconds for line in result.history), 1),
-        "device": result.device,
-        "history": [asdict(line) for line in result.history],
-    }
-    return Scores(val, measured, facts=facts)
-
-
-def _logits(model: torch.nn.Module, prepared: PreparedSet, recipe: Recipe) -> np.ndarray:
-    """As the bundle would read: with the mirror image where the recipe says so."""
-    own = predict_logits(model, prepared.images)
-    if not recipe.mirrored:
-        return own
-    return (own + predict_logits(model, np.ascontiguousarray(prepared.images[:, :, ::-1]))) / 2
-
-
-def _fingerprint(runs: Runs, hospital: Hospital, member: MemberPlan, recipe: Recipe, state: int) -> str:
-    facts = [runs.task.name, hospital.name, member.model, recorded_recipe(recipe), state]
-    rows = [row.name for rows in (hospital.train, hospital.val) for row in rows]
-    text = json.dumps([facts, rows, runs.manifest.fingerprint()], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return runs.without(hospital, recipe, random_state=state, run_folder=run_folder, on_epoch=on_epoch)
 
 
 def measure_without(

@@ -1,114 +1,193 @@
-"""Kept results of comparisons: their files, the page that shows them, and the picture of accuracy against time."""
+"""The leaderboard: what kept results say of every system, first at hospitals left out, and which are of other data."""
 
-import io
-import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 from typing import Any
 
 import numpy as np
 
-from secondread.errors import DataInvalid, ExtraMissing
+from secondread.errors import DataInvalid
 from secondread.files import write_bytes, write_text
+from secondread.lab.leaderboard_plot import held_out_plot
+from secondread.lab.left_out import mean_area, mean_difference
+from secondread.lab.results import Result, kept_fingerprints, kept_results
+from secondread.lab.systems import list_systems
 from secondread.pages import render
 from secondread.stats.delong import holm
+from secondread.stats.interval import NOTHING, Interval
 from secondread.stats.paired import choice_optimism
 from secondread.tasks import load_task
 
-_FORMAT, _VERSION = "secondread-result", 1
-_COLOURS = {"network": "#2b6c99", "bundle": "#1f2933", "classical": "#b3541e", "ensemble": "#5b8c2a"}
 
-Result = Mapping[str, Any]
+@dataclass(frozen=True)
+class Written:
+    """What a page shows, and what it says that it lacks."""
 
-
-def load_result(path: Path) -> dict[str, Any]:
-    """What `write_result` wrote. Raises DataInvalid for another file."""
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataInvalid(f"'{path}' is not a result of `secondread compare`: {error}") from error
-    if not isinstance(table, dict) or (table.pop("format", None), table.pop("version", None)) != (_FORMAT, _VERSION):
-        raise DataInvalid(f"'{path}' is not a result of `secondread compare` of version {_VERSION}; move it away")
-    return table
+    n: int
+    stale: tuple[str, ...]  # results of other data than the tasks' own, as 'tuberculosis/vit-0 (2026-11-25)'
+    missing: tuple[str, ...]  # systems that the seed paper names and that have no result of the data of any task
 
 
-def write_result(result: Result, path: Path) -> None:
-    """Written aside, then renamed; every image on a line of its own."""
-    table = {"format": _FORMAT, "version": _VERSION, **result}
-    predictions = table.pop("predictions")  # the last entry of the file
-    head = json.dumps(table, indent=1, ensure_ascii=False).removesuffix("\n}")
-    splits = ",\n".join(f"  {json.dumps(split)}: [\n{_rows(rows)}\n  ]" for split, rows in predictions.items())
-    text = f'{head},\n "predictions": {{\n{splits}\n }}\n}}'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, text + "\n")
-
-
-def _rows(rows: Sequence[Sequence[Any]]) -> str:
-    return ",\n".join(f"   {json.dumps(row, ensure_ascii=False)}" for row in rows)
-
-
-def keep_result(result: Result, folder: Path) -> Path:
-    """A result put with those that the page shows, in `folder/<task>`; one of the same name and recipe is replaced."""
-    parts = [result["name"], result.get("recipe")] if result["kind"] == "network" else [result["kind"], result["name"]]
-    path = folder / result["task"] / f"{'-'.join(map(str, parts))}.json"
-    write_result(result, path)
-    return path
-
-
-def write_leaderboard(kept: Path, page: Path) -> int:
+def write_leaderboard(kept: Path, page: Path) -> Written:
     """The page in Markdown and, beside it, a picture for each task, of all results in `kept/<task>`.
 
-    Returns how many there are. Raises DataInvalid where there are none.
+    Raises DataInvalid where there are none.
     """
-    results = [load_result(path) for path in sorted(kept.glob("*/*.json"))]
+    results = kept_results(kept)
     if not results:
         raise DataInvalid(f"'{kept}' holds no results; give --task, --data and --out to make some")
-    parts = []
-    for name in sorted({result["task"] for result in results}):
-        task, rows = load_task(name), _ranked([result for result in results if result["task"] == name])
-        picture = page.with_name(f"{page.stem}-{name}.png")
-        write_bytes(picture, _plot([row["result"] for row in rows], title=task.title))
-        commands = sorted({result["command"] for result in results if result["task"] == name})
-        places = list(dict.fromkeys(place for row in rows for place in row["elsewhere"]))
-        parts.append(
-            {
-                "task": task,
-                "rows": rows,
-                "picture": picture.name,
-                "commands": commands,
-                "places": places,
-                "choice": _choice([result for result in results if result["task"] == name]),
-            }
-        )
-    write_text(page, render("lab/templates/leaderboard.md.j2", parts=parts))
-    return len(results)
+    wanted = kept_fingerprints(kept, results)
+    parts = [
+        _part(task, [result for result in results if result["task"] == task], wanted[task])
+        for task in sorted({result["task"] for result in results})
+    ]
+    for part in parts:
+        picture = page.with_name(f"{page.stem}-{part['task'].name}.png")
+        part["picture"] = picture.name if any(row["left"].value is not None for row in part["rows"]) else None
+        if part["picture"]:
+            write_bytes(picture, held_out_plot(part["rows"], title=part["task"].title))
+        else:
+            picture.unlink(missing_ok=True)
+    missing = _missing([row["result"] for part in parts for row in part["rows"]])
+    write_text(page, render("lab/templates/leaderboard.md.j2", parts=parts, missing=missing))
+    stale = (f"{part['task'].name}/{one['name']} ({one['date']})" for part in parts for one in part["stale"])
+    return Written(len(results), tuple(stale), tuple(missing))
+
+
+def _missing(own: Sequence[Result]) -> list[str]:
+    """What the seed paper names and none of these results is of."""
+    found = {result.get("system") for result in own}
+    ensembles = any(result["kind"] == "ensemble" for result in own)
+    return [*(name for name in list_systems() if name not in found), *([] if ensembles else ["ensembles"])]
+
+
+def best_systems(kept: Path, task: str, n: int, *, beside: str = "lenet") -> list[str]:
+    """The networks' systems with the greatest mean area at hospitals left out, the best first; `beside` does not count.
+
+    As far as there are results of the task's own data; none for a folder that holds nothing yet.
+    """
+    results = [result for result in kept_results(kept) if result["task"] == task]
+    if not results:
+        return []
+    rows = _ranked([result for result in results if _is_own(result, kept_fingerprints(kept, results)[task])])
+    names = [row["result"].get("system", "") for row in rows if row["result"]["kind"] == "network"]
+    return [name for name in names if name and name != beside][:n]
+
+
+def _is_own(result: Result, fingerprint: str) -> bool:
+    return result["data"]["fingerprint"] == fingerprint
+
+
+def _part(task: str, results: Sequence[Result], fingerprint: str) -> dict[str, Any]:
+    """What the page's part of one task shows."""
+    own = [result for result in results if _is_own(result, fingerprint)]
+    rows = _ranked(own)
+    return {
+        "task": load_task(task),
+        "fingerprint": fingerprint,
+        "rows": rows,
+        "hospitals": list(dict.fromkeys(name for row in rows for name in row["hospitals"])),
+        "places": list(dict.fromkeys(place for row in rows for place in row["elsewhere"])),
+        "commands": sorted({result["command"] for result in own}),
+        "choice": _choice(own),
+        "lesson": _lesson(rows),
+        "stale": sorted(
+            (result for result in results if not _is_own(result, fingerprint)), key=lambda one: one["name"]
+        ),
+    }
 
 
 def _ranked(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """Lines of the tables, the best by validation first; runs that differ in the seed alone share one.
+    """Lines of the tables, the best at hospitals left out first, then by validation; seeds of one system share a line.
 
-    result: the run of the lowest seed; over_seeds: mean, standard deviation and number of test AUCs, if several;
-    elsewhere: ROC AUC on other splits and on each source of a split; p: of the difference to the baseline, adjusted for
-    the number of lines, None for the baseline.
+    result: the run of the lowest seed. left, difference, hospitals: the mean over hospitals left out, its difference to
+    the baseline, each hospital; p, p_left: of the differences, adjusted for the number of lines (None: the baseline).
+    over_seeds, left_over_seeds: mean, standard deviation and number, if several. elsewhere: ROC AUC on other splits and
+    on each source of a split. enough: whether every training was long enough, None where that is not known. seconds: of
+    all trainings.
     """
     alike: dict[tuple[Any, ...], list[Result]] = {}
     for result in sorted(results, key=lambda result: result.get("random_state") or 0):
         seeded = result["kind"] in ("network", "classical")
-        what = (result["model"], result["recipe"], result.get("epochs")) if seeded else (result["name"],)
+        what = (result.get("system"), result["model"], result["recipe"]) if seeded else (result["name"],)
         alike.setdefault((result["kind"], *what), []).append(result)
-    ranked = sorted(alike.values(), key=lambda runs: -fmean(_aucs(runs, "val")))
-    tested = [run["against"] for run, *_ in ranked if run["name"] != run["against"]["baseline"]]
-    adjusted = iter(holm([test["p"] for test in tested]))
-    return [
-        {
-            "result": runs[0],
-            "over_seeds": _over_seeds(runs),
-            "elsewhere": _elsewhere(runs[0]),
-            "p": None if runs[0]["name"] == runs[0]["against"]["baseline"] else next(adjusted),
-        }
-        for runs in ranked
-    ]
+    rows = [_row(runs) for runs in alike.values()]
+    for key, told in (("p", "home"), ("p_left", "difference")):
+        tested = [row for row in rows if row[told] is not None]
+        for row, p in zip(tested, holm([row[told]["p"] for row in tested]), strict=True):
+            row[key] = p
+    return sorted(
+        rows,
+        key=lambda row: (row["left"].value is None, -(row["left"].value or 0.0), -fmean(_aucs(row["runs"], "val"))),
+    )
+
+
+def _row(runs: Sequence[Result]) -> dict[str, Any]:
+    first = runs[0]
+    is_baseline = first["name"] == first["against"]["baseline"]
+    tests = [one["against"] for one in first.get("left_out", {}).values()]
+    lefts = [_mean_left(run).value for run in runs]
+    return {
+        "result": first,
+        "runs": runs,
+        "left": _mean_left(first),
+        "hospitals": {name: one["roc_auc"] for name, one in first.get("left_out", {}).items()},
+        "home": None if is_baseline else first["against"],
+        "difference": None if is_baseline or not tests or None in tests else mean_difference(tests),
+        "p": None,
+        "p_left": None,
+        "over_seeds": _over(_aucs(runs, "test")),
+        "left_over_seeds": _over([value for value in lefts if value is not None]),
+        "elsewhere": _elsewhere(first),
+        "enough": _enough(runs),
+        "seconds": _seconds(runs),
+    }
+
+
+def _mean_left(result: Result) -> Interval:
+    tables = result.get("left_out", {}).values()
+    return mean_area([Interval.from_dict(one["roc_auc"]) for one in tables]) if len(tables) > 1 else NOTHING
+
+
+def _enough(runs: Sequence[Result]) -> bool | None:
+    """Whether every network of it trained until its validation loss was flat."""
+    trained = [run for run in runs if run["kind"] == "network"]
+    known = [one for run in trained for one in (run, *(left["training"] for left in run.get("left_out", {}).values()))]
+    return all(one.get("flat") for one in known) if known else None
+
+
+def _seconds(runs: Sequence[Result]) -> float | None:
+    """Of all trainings, those without a hospital too; None where one is not known."""
+    spent = [run.get("training_seconds") for run in runs]
+    spent += [left["training"].get("seconds", 0.0) for run in runs for left in run.get("left_out", {}).values()]
+    known = [one for one in spent if one is not None]
+    return sum(known) if len(known) == len(spent) else None
+
+
+def _lesson(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """What a reader should take from a task's rows; None without a baseline that was measured at hospitals left out.
+
+    lost: the median over systems of what is lost between the test images of known hospitals and a hospital left out.
+    """
+    known = [row for row in rows if row["left"].value is not None]
+    baseline = next((row for row in known if row["home"] is None), None)
+    if baseline is None:
+        return None
+    tested = [row for row in known if row["p_left"] is not None]
+    sure = [row for row in tested if row["p_left"] < 0.05]
+    at_home = max(rows, key=lambda row: row["result"]["metrics"]["test"]["roc_auc"]["value"])
+    lost = [row["result"]["metrics"]["test"]["roc_auc"]["value"] - row["left"].value for row in known]
+    return {
+        "best": known[0],
+        "baseline": baseline,
+        "at_home": at_home,
+        "tested": len(tested),
+        "better": sum(row["difference"]["difference"] > 0 for row in sure),
+        "worse": sum(row["difference"]["difference"] < 0 for row in sure),
+        "lost": median(lost),
+    }
 
 
 def _choice(results: Sequence[Result]) -> dict[str, Any] | None:
@@ -126,8 +205,7 @@ def _choice(results: Sequence[Result]) -> dict[str, Any] | None:
     }
 
 
-def _over_seeds(runs: Sequence[Result]) -> tuple[float, float, int] | None:
-    values = _aucs(runs, "test")
+def _over(values: Sequence[float]) -> tuple[float, float, int] | None:
     return None if len(values) < 2 else (fmean(values), stdev(values), len(values))
 
 
@@ -143,34 +221,3 @@ def _elsewhere(result: Result) -> dict[str, Any]:
         for source, table in tables.items()
     }
     return others | sources
-
-
-def _plot(results: Sequence[Result], *, title: str) -> bytes:
-    """Test accuracy and AUC with their intervals against the network's time; numbers as in the tables. PNG."""
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.lines import Line2D
-    except ImportError as error:
-        raise ExtraMissing.of("the picture of the leaderboard", "train") from error
-
-    figure = Figure(figsize=(11, 4.5), dpi=110, layout="constrained")
-    figure.suptitle(title)
-    for axes, measure, label in zip(
-        figure.subplots(1, 2), ("accuracy", "roc_auc"), ("accuracy", "ROC AUC"), strict=True
-    ):
-        for number, result in enumerate(results, start=1):
-            found, colour = result["metrics"]["test"][measure], _COLOURS[result["kind"]]
-            x, value = result["latency"]["network_ratio"], found["value"]
-            reach = [[value - found["low"]], [found["high"] - value]]
-            axes.errorbar(x, value, yerr=reach, color=colour, fmt="o", ms=4, lw=0.6, alpha=0.9)
-            axes.annotate(str(number), (x, value), xytext=(4, 4), textcoords="offset points", fontsize=8, color=colour)
-        axes.set_xscale("log")
-        axes.set(xlabel="time of the network, ratio to the baseline", ylabel=f"{label} on test images")
-        axes.grid(color="#d9dee3", lw=0.5)
-        axes.spines[["top", "right"]].set_visible(False)
-    kinds = dict.fromkeys(result["kind"] for result in results)
-    marks = [Line2D([], [], color=_COLOURS[kind], marker="o", lw=0, ms=4, label=kind) for kind in kinds]
-    figure.legend(handles=marks, loc="outside lower center", ncol=len(marks), frameon=False)
-    target = io.BytesIO()
-    figure.savefig(target, format="png", metadata={"Software": None})
-    return target.getvalue()

@@ -9,10 +9,17 @@ from secondread.stats.interval import Interval
 from secondread.tasks import load_task
 
 
-def comparison_page(tables: Mapping[str, Mapping[str, Any]]) -> str:
-    """tables: task → what `lab.paper.compare` gave."""
+def comparison_page(tables: Mapping[str, Mapping[str, Any]], at_hand: Mapping[str, str] | None = None) -> str:
+    """tables: task → what `lab.paper.compare` gave. at_hand: task → fingerprint of its data as they are now; what is of
+    other images is said to be."""
+    now = at_hand or {}
     parts = [
-        {"task": load_task(name), "table": table, "figures": paper_figures(table["claims"]) if table["claims"] else {}}
+        {
+            "task": load_task(name),
+            "table": table,
+            "figures": paper_figures(table["claims"]) if table["claims"] else {},
+            "stale": name in now and now[name] != table["data_fingerprint"],
+        }
         for name, table in sorted(tables.items())
     ]
     return render("lab/templates/paper-comparison.md.j2", parts=parts)

@@ -25,6 +25,7 @@ from secondread.stats.operating_points import PAPER_THRESHOLD
 from secondread.tasks import Task
 from secondread.training.fit import Epoch, fit, predict_logits
 from secondread.training.recipe import Recipe, prepare_spec_of
+from secondread.training.train import versions
 
 MODEL = "lenet"
 OnEpoch = Callable[[str, Epoch, int], None]  # run, epoch, epochs
@@ -108,6 +109,7 @@ def compare_splits(
         "model": MODEL,
         "threshold": PAPER_THRESHOLD,
         "data_fingerprint": manifest.fingerprint(),
+        "versions": versions(),
         "n_train": {"honest": len(manifest.split("train")), "leaking": len(leaking.split("train"))},
         "share_leaked": round(share_leaked(leaking), 6),
         "claims": PAPER_CLAIMS.get(task.name),

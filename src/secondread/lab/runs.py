@@ -1,18 +1,32 @@
-"""Networks trained to be compared on validation images: no bundle, no test split."""
+"""Networks trained to be compared on validation images, and on a hospital left out: no bundle, no test split."""
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
 from secondread.data import Manifest, PreparedSet, Row, prepared_cache
 from secondread.images import PrepareSpec
+from secondread.lab.hospitals import Hospital
 from secondread.tasks import Task
 from secondread.training.boxes import known_boxes
-from secondread.training.fit import Epoch, FitResult, fit
-from secondread.training.prepare import LesionMaps, lesion_maps, lesion_rows, new_network
+from secondread.training.fit import Epoch, FitResult, fit, predict_logits
+from secondread.training.prepare import LesionMaps, lesion_maps, lesion_rows, new_network, recorded_recipe
 from secondread.training.recipe import Recipe, prepare_spec_of
+
+
+@dataclass
+class Scores:
+    """What a network says of the rows that chose and of the hospital it had not seen."""
+
+    val: np.ndarray  # logits (n_val,)
+    measured: np.ndarray  # logits (n_measured,)
+    facts: dict[str, Any] = field(default_factory=dict)  # of the training
 
 
 @dataclass(frozen=True)
@@ -23,10 +37,18 @@ class Runs:
     manifest: Manifest
     model_name: str
     cache_folder: Path | None = None
+    _known: dict[str, str] = field(default_factory=dict, repr=False)
     _splits: dict[tuple[str, PrepareSpec], PreparedSet] = field(default_factory=dict, repr=False)
     _maps: dict[tuple[str, PrepareSpec], tuple[dict[Row, np.ndarray], set[Row]]] = field(
         default_factory=dict, repr=False
     )
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the data; computed once, as every file is read for it."""
+        if "data" not in self._known:
+            self._known["data"] = self.manifest.fingerprint()
+        return self._known["data"]
 
     def fit(
         self,
@@ -62,6 +84,45 @@ class Runs:
             on_epoch=on_epoch,
         )
 
+    def without(
+        self,
+        hospital: Hospital,
+        recipe: Recipe,
+        *,
+        random_state: int,
+        run_folder: Path | None = None,
+        on_epoch: Callable[[Epoch, int], None] | None = None,
+    ) -> Scores:
+        """A network that the other hospitals alone taught, and what it says of this one. Raises as `fit`."""
+        facts = [self.task.name, hospital.name, self.model_name, recorded_recipe(recipe), random_state]
+        rows = [row.name for part in (hospital.train, hospital.val) for row in part]
+        text = json.dumps([facts, rows, self.fingerprint], sort_keys=True)
+        result = self.fit(
+            hospital.train,
+            hospital.val,
+            recipe,
+            random_state=random_state,
+            lesions=hospital.lesions(recipe.lesions_from),
+            run_folder=run_folder,
+            fingerprint="" if run_folder is None else hashlib.sha256(text.encode()).hexdigest(),
+            on_epoch=on_epoch,
+        )
+        model = result.model.to(torch.device(result.device))
+        val, measured = (
+            _logits(model, self.prepared(rows, recipe), recipe) for rows in (hospital.val, hospital.measured)
+        )
+        return Scores(
+            val,
+            measured,
+            facts={
+                "random_state": random_state,
+                "best_epoch": result.best_epoch,
+                "seconds": round(sum(line.seconds for line in result.history), 1),
+                "device": result.device,
+                "history": [asdict(line) for line in result.history],
+            },
+        )
+
     def prepared(self, rows: Sequence[Row], recipe: Recipe) -> PreparedSet:
         """The rows' images as the recipe's network sees them; a split is prepared once for all of its subsets."""
         spec = prepare_spec_of(self.task, recipe)
@@ -87,3 +148,11 @@ class Runs:
         if (name, spec) not in self._splits:
             self._splits[name, spec] = prepared_cache(self.manifest.split(name), spec, folder=self.cache_folder)
         return self._splits[name, spec]
+
+
+def _logits(model: torch.nn.Module, prepared: PreparedSet, recipe: Recipe) -> np.ndarray:
+    """As the bundle would read: with the mirror image where the recipe says so."""
+    own = predict_logits(model, prepared.images)
+    if not recipe.mirrored:
+        return own
+    return (own + predict_logits(model, np.ascontiguousarray(prepared.images[:, :, ::-1]))) / 2

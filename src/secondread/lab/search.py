@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from secondread.data import Manifest
 from secondread.errors import DataInvalid, TrainingError
 from secondread.files import write_bytes, write_json, write_text
 from secondread.images import PrepareSpec
+from secondread.lab.folds import compare_left_out
+from secondread.lab.hospitals import Hospital
 from secondread.lab.pages import search_page
 from secondread.lab.runs import Runs
 from secondread.lab.study import search_plot
@@ -35,7 +37,7 @@ from secondread.lab.trials import (
 from secondread.stats.measures import HOW_INTERVALS_ARE_MADE
 from secondread.training.prepare import new_network, recorded_recipe
 from secondread.training.recipe import Recipe, changes_between, prepare_spec_of
-from secondread.training.train import recipe_for
+from secondread.training.train import recipe_for, versions
 
 _STORAGE = "trials.sqlite"  # its transactions survive a kill; of a journal a half-written line would stay
 
@@ -110,6 +112,8 @@ def search(
     n_trials: int,
     timeout_minutes: float | None = None,
     leave_source_out: bool = False,
+    hospitals: Sequence[Hospital] = (),
+    seeds: Sequence[int] = (0, 1, 2),
     random_state: int = 0,
     command: str = "",
     on_epoch: OnEpoch | None = None,
@@ -119,7 +123,9 @@ def search(
 
     The value of a trial is the ROC AUC on validation images, or its mean over the sources left out; no test split is
     read. Calling again goes on: a trial that was cut off is done again, from its start, as if nothing had happened.
-    timeout_minutes: no trial starts later. run: does the trials; if not said, one after the other, here.
+    timeout_minutes: no trial starts later. run: does the trials; if not said, one after the other, here. hospitals: in
+    the end the best trial's recipe and the one that the search began with are trained without each of them, with each
+    of `seeds`, and measured on it: whether what was found carries over.
     Akiba et al. 2019 (Optuna); Bergstra et al. 2011 (TPE).
     Raises as `fit`, DataInvalid, or TrainingError where `out` holds a search with other data or settings.
     """
@@ -140,7 +146,15 @@ def search(
     end = math.inf if timeout_minutes is None else time.monotonic() + 60 * timeout_minutes
     going = Going(found, space, start_of(recipe, space), random_state, n_trials, end, on_epoch)
     (run or one_by_one)(going, Trials(runs, recipe, parts, random_state))
-    table = {**settings, "date": date.today().isoformat(), "command": command, **_summary(found, recipe, parts)}
+    table = {
+        **settings,
+        "versions": versions(),
+        "date": date.today().isoformat(),
+        "command": command,
+        **_summary(found, recipe, parts),
+    }
+    if hospitals and table["best"]:
+        table["left_out"] = _carried(runs, recipe, table["best"]["params"], hospitals, out=out, seeds=seeds)
     write_json(out / "search.json", table)
     write_bytes(out / "search.png", _plot(table))
     write_text(out / "search.md", search_page(table, measure=_measure_name(table)))
@@ -181,6 +195,31 @@ def _summary(found: optuna.Study, recipe: Recipe, parts: tuple[Part, ...]) -> di
         "best": best,
         "importances": _importances(found),
         "trials": trials,
+    }
+
+
+def _carried(
+    runs: Runs,
+    recipe: Recipe,
+    params: dict[str, float],
+    hospitals: Sequence[Hospital],
+    *,
+    out: Path,
+    seeds: Sequence[int],
+) -> dict[str, Any]:
+    """The recipe as it was and the best trial's, at hospitals that taught neither."""
+    best = recipe_of(recipe, params)
+    digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()[:8]  # another best, other files
+    return {
+        "seeds": list(seeds),
+        **compare_left_out(
+            runs,
+            {"as it was": recipe, "best": best},
+            hospitals,
+            out=out / "left-out" / digest,
+            seeds=seeds,
+            reference="as it was",
+        ),
     }
 
 

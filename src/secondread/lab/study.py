@@ -1,27 +1,25 @@
 """The augmentation study: what each augmentation of a recipe is worth, alone and beside the others, on validation."""
 
-import hashlib
-import json
-import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from secondread.data import Manifest, Row
-from secondread.errors import DataInvalid, TrainingError, UsageError
+from secondread.data import Manifest
+from secondread.errors import UsageError
 from secondread.evidence.plots import GRID, INK, NEGATIVE, POSITIVE, THRESHOLD, as_png, new_figure
 from secondread.files import write_bytes, write_json, write_text
+from secondread.lab.folds import Fold, OnEpoch, compare_left_out, folds_of, logits_of
+from secondread.lab.hospitals import Hospital
 from secondread.lab.pages import study_page
 from secondread.lab.runs import Runs
 from secondread.stats.paired import compare_runs
-from secondread.training.fit import Epoch
 from secondread.training.prepare import recorded_recipe
 from secondread.training.recipe import Recipe
-from secondread.training.train import recipe_for
+from secondread.training.train import recipe_for, versions
 
 
 def difference_plot(rows: Sequence[tuple[str, Mapping[str, float | None]]], *, title: str, measure: str) -> bytes:
@@ -90,16 +88,6 @@ _FIELDS = ("zoom", "shift", "gamma", "noise", "erase", "mixup", "cutmix")  # aug
 _OFF: dict[str, Any] = {field.name: field.default for field in fields(Recipe) if field.name in (*_FIELDS, "stretch")}
 _ALL = "all"
 
-OnEpoch = Callable[[str, Epoch, int], None]  # run, epoch, epochs
-
-
-@dataclass(frozen=True)
-class Fold:
-    """Training rows and the rows that measure."""
-
-    train: tuple[Row, ...]
-    val: tuple[Row, ...]
-
 
 def augmentations_of(recipe: Recipe) -> tuple[str, ...]:
     """What the recipe changes images by: its named augmentations, then those of its fields that are on."""
@@ -131,63 +119,59 @@ def arms_of(recipe: Recipe) -> dict[str, tuple[str, ...]]:
     return {name: chosen for chosen, name in found.items()}
 
 
-def folds_of(manifest: Manifest, n_folds: int, *, random_state: int = 0) -> tuple[Fold, ...]:
-    """One: the manifest's own train and val. More: train and val together, divided by group, classes in proportion.
-
-    Raises DataInvalid if a class has fewer groups than there are folds.
-    """
-    train, val = manifest.split("train"), manifest.split("val")
-    if n_folds == 1:
-        return (Fold(train.rows, val.rows),)
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    pool = Manifest((*train.rows, *val.rows), manifest.folder)
-    groups, labels = np.array(pool.groups), pool.labels
-    if (fewest := min(len(set(groups[labels == label])) for label in (False, True))) < n_folds:
-        raise DataInvalid(f"{n_folds} folds need as many groups of each class, and one has {fewest}; ask for fewer")
-    parts = StratifiedGroupKFold(n_folds, shuffle=True, random_state=random_state).split(labels, labels, groups)
-    return tuple(Fold(*(tuple(pool.rows[place] for place in part) for part in pair)) for pair in parts)
-
-
 def study(
     runs: Runs,
     recipe: Recipe,
     *,
     out: Path,
     n_folds: int = 1,
+    hospitals: Sequence[Hospital] = (),
     seeds: Sequence[int] = (0,),
     command: str = "",
     on_epoch: OnEpoch | None = None,
 ) -> dict[str, Any]:
     """Train every arm with every seed on every fold, and write study.json, study.md and study.png to `out`.
 
-    What is done lies in `out`/runs, one file a run; calling again does what is left. No test split is read.
+    hospitals: each arm is also trained without each of them, and measured on it: whether what helps at home carries
+    over. What is done lies in `out`/runs, one file a run; calling again does what is left. No test split is read.
     Raises as `fit`, or TrainingError where `out` holds runs with other data or settings.
     """
     recipe = recipe_for(recipe, runs.model_name)
     arms, folds = arms_of(recipe), folds_of(runs.manifest, n_folds)
-    data = runs.manifest.fingerprint()
+    recipes = {arm: with_augmentations(recipe, chosen) for arm, chosen in arms.items()}
     logits = np.stack([
         [
             np.concatenate([
-                _run(runs, with_augmentations(recipe, chosen), fold, out / "runs" / name, seed, data, on_epoch)
-                for name, fold in ((_name(arm, number, seed), fold) for number, fold in enumerate(folds, start=1))
+                logits_of(runs, own, fold, out / "runs" / _name(arm, number, seed), seed, on_epoch=on_epoch)
+                for number, fold in enumerate(folds, start=1)
             ])
             for seed in seeds
         ]
-        for arm, chosen in arms.items()
+        for arm, own in recipes.items()
     ])  # fmt: skip  # (arms, seeds, n)
     table = {
         "task": runs.task.name,
         "model": runs.model_name,
         "recipe": recorded_recipe(recipe),
-        "data_fingerprint": data,
+        "data_fingerprint": runs.fingerprint,
+        "versions": versions(),
         "folds": n_folds,
         "seeds": list(seeds),
         "date": date.today().isoformat(),
         "command": command,
         **_measured(arms, folds, logits),
     }
+    if hospitals:
+        carried = compare_left_out(
+            runs,
+            recipes,
+            hospitals,
+            out=out / "runs",
+            seeds=seeds,
+            reference=_ALL,
+            on_epoch=on_epoch,
+        )
+        table["arms"] = [arm | {"left_out": carried[arm["name"]]} for arm in table["arms"]]
     write_json(out / "study.json", table)
     write_bytes(out / "study.png", _plot(table))
     write_text(out / "study.md", study_page(table))
@@ -198,62 +182,10 @@ def _name(arm: str, fold: int, seed: int) -> str:
     return f"{arm.replace(' ', '-')}.fold{fold}.seed{seed}"
 
 
-def _run(
-    runs: Runs, recipe: Recipe, fold: Fold, path: Path, seed: int, data: str, on_epoch: OnEpoch | None
-) -> np.ndarray:
-    """Logits of the fold's validation rows, float (n,): from the run's file, or from a training that writes it."""
-    target = path.with_name(f"{path.name}.json")
-    fingerprint = _fingerprint(runs, recipe, fold, seed, data)
-    found = _found(target, fingerprint)
-    if found is not None:
-        return found
-    state = path.with_name(f"{path.name}.run")  # of the run in progress
-    tell = None if on_epoch is None else lambda epoch, epochs: on_epoch(path.name, epoch, epochs)
-    result = runs.fit(
-        fold.train, fold.val, recipe, random_state=seed, run_folder=state, fingerprint=fingerprint, on_epoch=tell
-    )
-    assert result.val_logits is not None, "fit keeps the validation logits of its best epoch"
-    logits = np.round(result.val_logits.astype(np.float64), 6)
-    write_json(
-        target,
-        {
-            "fingerprint": fingerprint,
-            "recipe": recorded_recipe(recipe),
-            "seed": seed,
-            "epochs_run": len(result.history),
-            "best_epoch": result.best_epoch,
-            "seconds": round(sum(line.seconds for line in result.history), 1),
-            "names": [row.name for row in fold.val],
-            "logits": logits.tolist(),
-        },
-    )
-    shutil.rmtree(state, ignore_errors=True)
-    return logits
-
-
-def _fingerprint(runs: Runs, recipe: Recipe, fold: Fold, seed: int, data: str) -> str:
-    names = [row.name for row in fold.val]
-    text = json.dumps([recorded_recipe(recipe), runs.model_name, seed, data, names], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _found(path: Path, fingerprint: str) -> np.ndarray | None:
-    if not path.is_file():
-        return None
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-        same, logits = table["fingerprint"] == fingerprint, np.array(table["logits"], dtype=np.float64)
-    except (ValueError, KeyError, TypeError) as error:
-        raise TrainingError(f"'{path}' is damaged; delete it, and its run is done again") from error
-    if not same:
-        raise TrainingError(f"'{path}' holds a run with other data or settings; give the same ones or another --out")
-    return logits
-
-
 def _measured(arms: dict[str, tuple[str, ...]], folds: Sequence[Fold], logits: np.ndarray) -> dict[str, Any]:
     """What the validation rows say, arm by arm."""
-    rows = [row for fold in folds for row in fold.val]
-    number = np.repeat(np.arange(len(folds)), [len(fold.val) for fold in folds])
+    rows = [row for fold in folds for row in fold.measured]
+    number = np.repeat(np.arange(len(folds)), [len(fold.measured) for fold in folds])
     val = Manifest(tuple(rows), Path())
     found = compare_runs(val.labels, logits, groups=val.groups, folds=number, reference=list(arms).index(_ALL))
     return {

@@ -21,7 +21,9 @@ from secondread.training.checkpoint import Checkpoint, load_checkpoint, save_che
 from secondread.training.device import choose_device, keep_freed_memory, mixed_precision, threads_for
 from secondread.training.mixstyle import mixed_styles
 from secondread.training.optimise import (
+    PLATEAUS,
     MovingAverage,
+    count_plateaus,
     freeze,
     label_loss,
     lesion_loss,
@@ -191,10 +193,11 @@ class _Run:
         epoch_of = self._batches(x_train)
         y_val = torch.from_numpy(val.labels.astype(np.float32))
         for epoch in range(len(state.history) + 1, recipe.epochs + 1):
-            if _out_of_patience(state, recipe.patience):
+            plateaus = _plateaus(state, recipe)
+            if _out_of_patience(state, recipe.patience) or (plateaus >= PLATEAUS and epoch > recipe.least_epochs):
                 break
             started = time.perf_counter()
-            loss = self._epoch(epoch, epoch_of, on_step)
+            loss = self._epoch(epoch, epoch_of, on_step, plateaus)
             with swapped_in(model, self.average):
                 logits = predict_logits(model, x_val, bfloat16=recipe.bfloat16)
                 val_loss = float(F.binary_cross_entropy_with_logits(torch.from_numpy(logits), y_val))
@@ -234,6 +237,7 @@ class _Run:
         epoch: int,
         batches: Callable[[np.random.Generator, int | None], Iterator[Batch[Any]]],
         on_step: Callable[[int, int, int, float], None] | None,
+        plateaus: int = 0,
     ) -> float:
         """Mean loss over the images of one epoch."""
         recipe = self.recipe
@@ -249,7 +253,7 @@ class _Run:
         with mixed_styles(self.model, recipe.mixstyle, rng=np.random.default_rng([*seeds, 1])):
             for step, batch in enumerate(made, start=1):
                 done = (epoch - 1 + (step - 1) / steps) / recipe.epochs
-                set_learning_rate(self.optimizer, recipe, epoch=epoch, done=done)
+                set_learning_rate(self.optimizer, recipe, epoch=epoch, done=done, plateaus=plateaus)
                 losses.append(self._step(batch))
                 sizes.append(len(batch.labels))
                 value = _finite(losses[-1]) if waits else 0.0
@@ -352,6 +356,12 @@ def _finite(loss: Tensor) -> float:
 
 def _out_of_patience(state: Checkpoint, patience: int | None) -> bool:
     return patience is not None and state.best_epoch > 0 and len(state.history) - state.best_epoch >= patience
+
+
+def _plateaus(state: Checkpoint, recipe: Recipe) -> int:
+    if recipe.scheduler != "plateau":
+        return 0
+    return count_plateaus([line["val_loss"] for line in state.history], recipe.flat_after)
 
 
 def _check(prepared: PreparedSet, split: str) -> None:

@@ -1,7 +1,7 @@
 """Optimizer, learning rates, moving average and loss, as a recipe asks for them."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -35,9 +35,14 @@ def make_optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> to
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=fused)
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, *, epoch: int, done: float) -> None:
-    """epoch: from 1. done: share of the whole run that lies behind, 0 to 1; only 'one-cycle' looks at it."""
-    if recipe.scheduler == "one-cycle":
+def set_learning_rate(
+    optimizer: torch.optim.Optimizer, recipe: Recipe, *, epoch: int, done: float, plateaus: int = 0
+) -> None:
+    """epoch: from 1. done: share of the whole run that lies behind, 0 to 1; only 'one-cycle' looks at it. plateaus: of
+    the validation loss so far, see `count_plateaus`; only 'plateau' looks at it."""
+    if recipe.scheduler == "plateau":
+        share = 0.1 ** min(plateaus, PLATEAUS - 1)
+    elif recipe.scheduler == "one-cycle":
         share = _one_cycle(done, recipe.warmup)
     elif recipe.scheduler == "cosine":
         share = 0.5 * (1 + math.cos(math.pi * (epoch - 1) / recipe.epochs))
@@ -45,6 +50,33 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, *, epoch
         share = 1.0
     for group in optimizer.param_groups:
         group["lr"] = recipe.learning_rate * share * group["share"]
+
+
+PLATEAUS = 3  # of the validation loss, after which training ends
+_LEAST_FALL = 0.001  # of the validation loss, in nats: less is noise
+
+
+def count_plateaus(val_losses: Sequence[float], flat_after: int) -> int:
+    """How often so many epochs in a row brought no lower validation loss. It follows from the losses alone, so that a
+    run that was interrupted goes on at the same learning rate."""
+    lowest, waited, found = float("inf"), 0, 0
+    for loss in val_losses:
+        if loss < lowest - _LEAST_FALL:
+            lowest, waited = loss, 0
+        else:
+            waited += 1
+        if waited == flat_after:
+            waited, found = 0, found + 1
+    return found
+
+
+def is_flat(val_losses: Sequence[float], flat_after: int = 8) -> bool:
+    """Whether the lowest validation loss lies so many epochs back: by this, training has been long enough."""
+    lowest, at = float("inf"), 0
+    for epoch, loss in enumerate(val_losses, start=1):
+        if loss < lowest - _LEAST_FALL:
+            lowest, at = loss, epoch
+    return len(val_losses) - at >= flat_after > 0 and at > 0
 
 
 def _one_cycle(done: float, warmup: float) -> float:

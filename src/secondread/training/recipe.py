@@ -34,7 +34,7 @@ class Recipe:
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: float = 0.001
     weight_decay: float = 0.0
-    scheduler: Literal["cosine", "constant", "one-cycle"] = "cosine"  # one-cycle changes it at every step
+    scheduler: Literal["cosine", "constant", "one-cycle", "plateau"] = "cosine"  # one-cycle changes it at every step
     warmup: float = 0.3  # share of the steps of 'one-cycle' that rise
     stage_decay: float = 1.0  # each stage farther from the head learns slower by this factor
     frozen_stages: int = 0  # stages nearest to the image that keep their weights
@@ -82,6 +82,8 @@ class Recipe:
     mirrored: bool = False  # test-time augmentation: also reads the mirror image and takes the mean; twice the time
 
     patience: int | None = None  # epochs without a better validation AUC before stopping; None: never
+    flat_after: int = 8  # epochs without a lower validation loss: a tenth of the rate, thrice: the end ('plateau')
+    least_epochs: int = 30  # no end of 'plateau' before
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON keeps it. Without weights to start from, their fields are left out; so are those of _LATER that
@@ -102,6 +104,8 @@ _LATER = (
     "fourier",
     "paste",
     "box_weight",
+    "flat_after",
+    "least_epochs",
 )
 
 
@@ -154,7 +158,7 @@ def prepare_spec_of(task: Task, recipe: Recipe | None = None) -> PrepareSpec:
 
 _PREPARE = "prepare."
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-_LEAST = {"epochs": 1, "batch_size": 2, "patience": 1}  # the other numbers: 0
+_LEAST = {"epochs": 1, "batch_size": 2, "patience": 1, "flat_after": 1}  # the other numbers: 0
 _ABOVE_ZERO = ("learning_rate", "stage_decay", "stretch", "sizes", "zoom", "gamma")
 _AT_MOST_ONE = (
     "warmup",
