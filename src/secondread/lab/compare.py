@@ -12,7 +12,7 @@ from secondread.lab.making import Maker, OnStart
 from secondread.lab.results import predictions_in
 from secondread.lab.scoring import Scorer
 from secondread.lab.systems import list_systems, load_system
-from secondread.models import list_models
+from secondread.models import check_model, list_models
 from secondread.reading import load_bundle
 from secondread.training.train import Progress
 
@@ -103,7 +103,9 @@ def _check(systems: Sequence[str], models: Sequence[str], ensembles: Sequence[st
         load_system(system)
     known = {**list_models(), **list_classical()}
     for model in models:
-        if model not in known:
+        if ":" in model:
+            check_model(model)
+        elif model not in known:
             raise UnknownName.of("model", model, known)
     for method in ensembles:
         if method not in ENSEMBLES:

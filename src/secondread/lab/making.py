@@ -52,8 +52,8 @@ class Maker:
         return BundleCandidate(bundle.name, bundle, self.comparison, trained_here=False)
 
     def model(self, model: str, seed: int) -> Candidate:
-        """A network by the comparison's recipe, or a classical learner."""
-        name = f"{model}-{seed}"
+        """A network by the comparison's recipe, one of the user's own as MODULE:FUNCTION, or a classical learner."""
+        name = f"{model.rpartition(':')[2]}-{seed}"  # of one of the user's own, its function's
         if model in list_classical():
             return ClassicalCandidate(name, model, self.comparison, random_state=seed)
         return self._network(_Network(name, model, recipe_for(self.comparison.recipe, model), seed))

@@ -11,6 +11,7 @@ from typing import Any
 
 from secondread.data import Manifest
 from secondread.data.split import SHARED
+from secondread.errors import UsageError
 from secondread.evidence.evidence import Prediction, Scored, summarise
 from secondread.lab.candidates import Candidate, Comparison
 from secondread.lab.hospitals import Hospital
@@ -57,6 +58,11 @@ class Scorer:
     def _figures(self, candidate: Candidate) -> dict[str, Any]:
         said = {split: candidate.predictions(split) for split in ("val", *measured_splits(self.comparison.manifest))}
         val = Scored.of(said["val"])
+        if len(set(val.y_true.tolist())) < 2:
+            raise UsageError(
+                f"'{candidate.name}' reads {len(val.y_true)} of {len(said['val'])} validation images, not of both "
+                "classes; a comparison takes images that it does not refuse"
+            )
         threshold = balanced_threshold(val.y_true, val.probabilities)
         return {
             "task": self.comparison.task.name,
