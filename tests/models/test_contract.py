@@ -24,13 +24,10 @@ WIDE = ("lesion-lite", "vgg", "vit")
 EVERY = [name for name in list_models() if name not in known_models().owners]
 # For what takes seconds: sizes of one architecture share their layers, so the first name of each stands for all.
 ARCHITECTURES = {
-    name: home
-    for (home, _), name in {
-        (home, maker.rstrip("0123456789")): name
-        for name, (home, maker, _) in reversed(networks().items())
-        if name in EVERY
-    }.items()
-}
+    (home, maker.rstrip("0123456789")): name for name, (home, maker, _) in reversed(networks().items()) if name in EVERY
+}.values()
+# Those of them that take no more, and small ones with the layers of the others.
+LIGHT = ("lenet", *(f"tests.models.small:{name}" for name in ("efficientnet_lite", "lesion_lite", "lesion_boxes")))
 QUICK = (
     "test_answers_have_the_promised_shapes",
     "test_every_parameter_learns_and_belongs_to_one_stage",
@@ -40,18 +37,17 @@ QUICK = (
 
 
 class TestOurNetworks(NetworkContract):
-    """Quick tests over every name, the others over each architecture: the lab's in `make test-peers`."""
+    """Quick tests over every name, the others over what is light; each whole architecture in `make test-peers`."""
 
     @classmethod
     def names_for(cls, test: str, config: Any) -> Sequence[Any]:
         if test in QUICK:
             return EVERY
-        return [
-            pytest.param(name, marks=pytest.mark.peers if home.startswith("secondread.lab.") else ())
-            for name, home in ARCHITECTURES.items()
-        ]
+        heavy = [name for name in ARCHITECTURES if name not in LIGHT]
+        return [*LIGHT, *(pytest.param(name, marks=pytest.mark.peers) for name in heavy)]
 
     def facts(self, name: str) -> Facts:
+        name = name.rpartition(":")[2].replace("_", "-")
         follows = "" if name.startswith(NOT_LOCAL) else "side" if name.startswith(WIDE) else "cell"
         return Facts(map_follows=follows, grey_is_three_channels=name == "lenet", **FACTS.get(name, {}))
 

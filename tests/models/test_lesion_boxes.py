@@ -16,9 +16,9 @@ SIZE = 96
 def network():
     """With weights that make its cells differ, as training does."""
     torch.manual_seed(3)
-    model = create_model("lesion-boxes0", in_chans=1, input_size=SIZE)
+    model = create_model("tests.models.small:lesion_boxes", in_chans=1, input_size=SIZE)
     with torch.no_grad():
-        model.head.weight.normal_(std=1.0)
+        model.head.weight.normal_(std=3.0)
         model.context[1].weight.normal_(std=1.0)
         for _ in range(2):
             model.train()(films())

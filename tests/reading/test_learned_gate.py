@@ -2,23 +2,24 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+import secondread
 from secondread.data import load_data
 from secondread.errors import BundleDamaged, BundleForeign
 from secondread.images import Image
-from secondread.reading import Gate, Reader, load_bundle, load_gate, write_bundle, write_gate
+from secondread.reading import Gate, Reader, load_bundle, load_gate, reasons, write_bundle, write_gate
 from secondread.reading.gate import Verdict
 from secondread.tasks import first_tasks, load_task
 from secondread.testing.phantoms import bone_phantom, brain_phantom, chest_phantom, encode
 from secondread.training.gate import Plan, finish_gate, train_gate
 from secondread.training.gate_data import gather
 
-pytestmark = pytest.mark.timeout(900)  # the fixture trains and exports a network: minutes where much runs beside it
-
+SHIPPED = Path(secondread.__file__).parent / "bundles" / "gate"
 TASKS = first_tasks()
 KINDS = (*TASKS, "other", "inverted")
 LIMITS = {"probability": 0.5, "distance_low": 10.0, "distance_high": 10.0}
@@ -120,11 +121,43 @@ def test_a_right_picture_passes_though_another_kind_is_likelier():
     assert gate.task_of(seen) == "fracture"
 
 
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("ct", "and it looks like a CT slice"),
+        ("mri", "and it looks like an MRI slice of another part"),
+        ("ultrasound", "and it looks like an ultrasound image"),
+        ("other", "looks like nothing that a task reads"),
+        ("fracture", "looks most like a bone X-ray, but unlike every one"),
+    ],
+)
+def test_where_no_task_is_found_it_is_said_what_the_picture_looks_like(kind, said):
+    told = NAMING.seen(named_verdict(kind), reasons.SAYS_NOTHING)
+    assert told.startswith("the file does not say what it shows")
+    assert said in told
+
+
+@pytest.mark.parametrize(
+    ("modality", "article"),
+    [("MRI slice", "an"), ("X-ray", "an"), ("chest X-ray", "a"), ("CT slice", "a"), ("ultrasound image", "an"),
+     ("US image", "a"), ("brain MRI slice", "a"), ("oblique film", "an")],
+)  # fmt: skip
+def test_the_article_goes_by_the_sound(modality, article):
+    assert reasons.tell(reasons.NOT_LIKE_IT, reads=modality).startswith(
+        f"this does not look like {article} {modality};"
+    )
+
+
 def test_auto_finds_the_task_only_where_the_gate_lets_the_picture_pass():
     assert GATE.task_of(verdict("fracture")) == "fracture"
     assert GATE.task_of(verdict("fracture", sure=0.45)) is None
     assert GATE.task_of(verdict("fracture", distance=11.0)) is None
     assert GATE.task_of(verdict("other")) is None
+
+
+def trains(test):
+    """A network is trained and exported for it: minutes where much runs beside it."""
+    return pytest.mark.peers(pytest.mark.timeout(900)(test))
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +193,7 @@ def letter(seed):
     return sheet
 
 
+@trains
 def test_a_trained_gate_lets_its_own_in_and_keeps_the_others_out(gate_folder):
     gate = load_gate(gate_folder)
     for task in TASKS:
@@ -171,6 +205,7 @@ def test_a_trained_gate_lets_its_own_in_and_keeps_the_others_out(gate_folder):
         assert all(gate.refusal(gate.judge(picture), load_task(task)) for picture in letters)
 
 
+@trains
 def test_a_trained_gate_finds_the_task(gate_folder):
     gate = load_gate(gate_folder)
     for task, draw in DRAW.items():
@@ -180,8 +215,9 @@ def test_a_trained_gate_finds_the_task(gate_folder):
 
 
 @pytest.mark.parametrize("damage", ["record", "model", "missing"])
-def test_a_damaged_gate_is_refused(gate_folder, tmp_path, damage):
-    copy = shutil.copytree(gate_folder, tmp_path / "gate")
+def test_a_damaged_gate_is_refused(tmp_path, damage):
+    copy = shutil.copytree(SHIPPED, tmp_path / "gate")
+    assert load_gate(copy).record
     if damage == "record":
         table = json.loads((copy / "gate.json").read_text())
         table["thresholds"]["fracture"]["probability"] = 0.0
@@ -194,20 +230,26 @@ def test_a_damaged_gate_is_refused(gate_folder, tmp_path, damage):
         load_gate(copy)
 
 
-def test_a_reader_refuses_what_its_gate_refuses(gate_folder, phantom_bundle):
-    plain = Reader.load(phantom_bundle)
-    gated = Reader(
-        plain.bundle,
-        plain._session,
-        operating_point=plain.operating_point,
-        limits=plain.limits,
-        gate=load_gate(gate_folder),
-    )
-    assert gated.read(letter(2)).refusal.code in (
-        "wrong_kind",
-        "unlike_training",
-        "inverted",
-    )
+class Bright(Gate):
+    """Takes what is bright all over, as a letter is, for no medical picture, and all else for a chest film."""
+
+    def judge(self, image, *, halves=None):
+        return verdict("other" if image.pixels.mean() > 200 else "tuberculosis")
+
+
+def test_a_reader_refuses_what_its_gate_refuses(phantom_bundle):
+    check_reader(phantom_bundle, Bright(GATE.record, session=None))
+
+
+@trains
+def test_a_reader_refuses_what_a_trained_gate_refuses(gate_folder, phantom_bundle):
+    check_reader(phantom_bundle, load_gate(gate_folder))
+
+
+def check_reader(bundle, gate):
+    plain = Reader.load(bundle)
+    gated = Reader(plain.bundle, plain._session, operating_point=plain.operating_point, limits=plain.limits, gate=gate)
+    assert gated.read(letter(2)).refusal.code in ("wrong_kind", "unlike_training", "inverted")
     assert plain.read(letter(2)).refusal is None
     films = [chest_phantom(96, random_state=900 + number) for number in range(10)]
     assert sum(gated.read(picture).refusal is None for picture in films) >= 7

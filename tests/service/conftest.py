@@ -18,6 +18,7 @@ from secondread.service import Accounts, Actor, Database, Service, picture_cache
 from secondread.service.tables import Base
 from secondread.service.trail_guard import install, wrong_with
 from tests.service.stubs import image_bytes, stage
+from tests.tables import tables_at_once, with_tables
 
 SERVER = os.environ.get("SECONDREAD_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432/postgres")
 ANNA = Actor("anna", "test")
@@ -54,12 +55,23 @@ def _url(name: str) -> str:
 
 
 @contextmanager
-def new_postgresql() -> Iterator[str]:
-    """The URL of an empty database, on a server that is known to answer."""
+def new_postgresql(template: str = "template1") -> Iterator[str]:
+    """The URL of a new database, on a server that is known to answer. template: what it is a copy of; see below."""
     name = f"secondread_test_{uuid4().hex[:12]}"
-    _admin(f"CREATE DATABASE {name}")
+    _admin(f"CREATE DATABASE {name} TEMPLATE {template}")
+    _admin(f"ALTER DATABASE {name} SET synchronous_commit = off")
     yield _url(name)
     _admin(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def postgresql_tables(postgresql: str) -> Iterator[str]:
+    """The name of a template: a database with the tables of this version, which nobody is connected to."""
+    with new_postgresql() as url:
+        database = Database.open(Path(), url)
+        database.upgrade()
+        database.close()
+        yield str(make_url(url).database)
 
 
 @pytest.fixture
@@ -108,13 +120,18 @@ def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.fsync", lambda handle: None)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _tables_at_once() -> Iterator[None]:
+    """New services begin with the tables of this version; test_database.py migrates in earnest."""
+    with tables_at_once():
+        yield
+
+
 @pytest.fixture(scope="session")
 def sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An upgraded SQLite database to copy."""
     folder = tmp_path_factory.mktemp("sqlite")
-    database = Database.open(folder)
-    database.upgrade()
-    database.close()
+    with_tables(folder)
     return folder / "secondread.sqlite"
 
 

@@ -22,8 +22,8 @@ def many(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     with ExitStack() as stack:
         url = ""
         if request.param == "postgresql":
-            request.getfixturevalue("postgresql")  # a skip where none answers
-            url = stack.enter_context(new_postgresql())
+            tables = request.getfixturevalue("postgresql_tables")  # a skip where none answers
+            url = stack.enter_context(new_postgresql(tables))
         opened = Service.open({"DATA_FOLDER": str(tmp_path_factory.mktemp("many")), "DATABASE": url})
         stack.callback(opened.close)
         fill(opened, N)

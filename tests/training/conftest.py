@@ -1,7 +1,11 @@
-"""One thread a process: these networks are small, and tests share the cores."""
+"""One thread a process: these networks are small, and tests share the cores; and one trace for an architecture."""
+
+from collections.abc import Iterator
 
 import pytest
 import torch
+
+from tests.exported import traced_once
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -10,3 +14,9 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _traced_once() -> Iterator[None]:
+    with traced_once():
+        yield

@@ -13,6 +13,11 @@ from secondread.models.cam import MapGeometry
 from secondread.training.export import export_onnx, run_onnx
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _traced_once():
+    """Not here: exports are what is tested."""
+
+
 # tests/models exports every network
 @pytest.mark.parametrize("channels", [1, 3])
 def test_logit_and_map_come_from_one_pass_and_equal_torch(channels):

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,12 +14,12 @@ from typing import Any
 import onnxruntime
 import pytest
 from argon2 import PasswordHasher
+from flask.templating import Environment
 from flask.testing import FlaskClient
 from playwright.sync_api import Browser, Page
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
-from secondread.service import Database
 from secondread.web import create_app
 from secondread.web.cookies import csrf_of
 from tests.service.conftest import database_url as database_url
@@ -28,7 +27,9 @@ from tests.service.conftest import draws as draws
 from tests.service.conftest import emptied as emptied
 from tests.service.conftest import new_postgresql
 from tests.service.conftest import postgresql as postgresql
+from tests.service.conftest import postgresql_tables as postgresql_tables
 from tests.service.conftest import sqlite_file as sqlite_file
+from tests.tables import tables_at_once, with_tables
 from tests.web.chromium import chromium, opened
 
 SERVE = "from secondread.web import serve; serve(port=0, on_listening=lambda address: print(address, flush=True))"
@@ -44,12 +45,13 @@ def _own_data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 
 
 _OPENED: dict[tuple[bytes, int], onnxruntime.InferenceSession] = {}
+_COMPILED: dict[tuple[Any, ...], Any] = {}
 
 
 @pytest.fixture(scope="package", autouse=True)
-def _quick_to_start(sqlite_file: Path) -> Iterator[None]:
-    """Applications of these tests open each network once, begin with the tables of this version where they have none,
-    and hash passwords quickly; servers do it in earnest."""
+def _quick_to_start() -> Iterator[None]:
+    """Applications of these tests open each network and compile each template once, begin with the tables of this
+    version where they have none, and hash passwords quickly."""
 
     def session(data: bytes, options: Any, **more: Any) -> onnxruntime.InferenceSession:
         key = (hashlib.sha256(data).digest(), options.intra_op_num_threads)
@@ -57,17 +59,17 @@ def _quick_to_start(sqlite_file: Path) -> Iterator[None]:
             _OPENED[key] = real(data, options, **more)
         return _OPENED[key]
 
-    def upgrade(database: Database) -> None:
-        file = database.url.database
-        if database.is_sqlite and file and not Path(file).exists():
-            shutil.copyfile(sqlite_file, file)
-        really_upgrade(database)
+    def compiled(environment: Environment, source: str, *where: Any, **more: Any) -> Any:
+        key = (source, where, tuple(more.items()))
+        if key not in _COMPILED:
+            _COMPILED[key] = really_compiled(environment, source, *where, **more)
+        return _COMPILED[key]
 
-    real, really_upgrade = onnxruntime.InferenceSession, Database.upgrade
+    real, really_compiled = onnxruntime.InferenceSession, Environment.compile
     hasher = partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
-    with pytest.MonkeyPatch.context() as patch:
+    with tables_at_once(), pytest.MonkeyPatch.context() as patch:
         patch.setattr("onnxruntime.InferenceSession", session)
-        patch.setattr(Database, "upgrade", upgrade)
+        patch.setattr("flask.templating.Environment.compile", compiled)
         patch.setattr("secondread.service.accounts.PasswordHasher", hasher)
         patch.setattr("secondread.service.passwords.PasswordHasher", hasher)
         yield
@@ -81,12 +83,11 @@ def client() -> FlaskClient:
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def module_database(request: pytest.FixtureRequest) -> Iterator[str]:
-    """'' for SQLite, or the URL of an empty PostgreSQL database of the module."""
+    """'' for SQLite, or the URL of a PostgreSQL database of the module, with empty tables."""
     if request.param == "sqlite":
         yield ""
         return
-    request.getfixturevalue("postgresql")  # a skip where none answers
-    with new_postgresql() as url:
+    with new_postgresql(request.getfixturevalue("postgresql_tables")) as url:  # a skip where none answers
         yield url
 
 
@@ -94,6 +95,8 @@ def module_database(request: pytest.FixtureRequest) -> Iterator[str]:
 def served(**settings: str) -> Iterator["Server"]:
     """The shipped application under waitress on a free port, without the gate. settings: by key, as DATA_FOLDER."""
     environment = {**os.environ, "SECONDREAD_GATE": "off", **{f"SECONDREAD_{key}": at for key, at in settings.items()}}
+    if not environment.get("SECONDREAD_DATABASE"):
+        with_tables(Path(environment["SECONDREAD_DATA_FOLDER"]))
     process = subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
     try:
@@ -119,11 +122,9 @@ def room(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """
     database: AbstractContextManager[str]
     try:
-        request.getfixturevalue("postgresql")
+        database = new_postgresql(request.getfixturevalue("postgresql_tables"))
     except pytest.skip.Exception:
         database = nullcontext("")
-    else:
-        database = new_postgresql()
     with database as url, served(DATA_FOLDER=str(tmp_path_factory.mktemp("room")), DATABASE=url) as found:
         yield found
 
