@@ -118,9 +118,10 @@ evidence: $(VENV)/.develops data-folder  ## audit the data, measure bundles and 
 paper: $(VENV)/.develops data-folder  ## the seed paper's network on an honest and a leaking split (SECONDREAD_DATA, TASKS)
 	@$(RELEASE)
 
-federated: $(VENV)/.develops data-folder  ## hospitals alone, together and pooled: benchmarks/results/federated.json; hours (SECONDREAD_DATA)
+federated: $(VENV)/.develops data-folder  ## hospitals alone, together and pooled: docs/explanation/federated.md; hours (SECONDREAD_DATA)
 	@$(BIN)/python -m benchmarks.federated
 	@$(BIN)/python -m benchmarks.federated_probe
+	@$(BIN)/python -m benchmarks._federated
 
 data-folder:
 	@test -n "$(SECONDREAD_DATA)" || { echo "Set SECONDREAD_DATA to the folder of the benchmark data."; exit 1; }

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from secondread.cli.federate_options import FILE, bundle_options, plan_of, plan_options, policy_of, site_options
+from secondread.cli.federate_options import (
+    FILE,
+    bundle_options,
+    no_gate_option,
+    plan_of,
+    plan_options,
+    policy_of,
+    site_options,
+)
 from secondread.cli.options import command_line, complete_tasks
 
 if TYPE_CHECKING:
@@ -64,6 +73,7 @@ def _tell_bundle(bundle: Bundle) -> None:
     "--divide", multiple=True, metavar="NAME=N", help="Divide a hospital into N by its patients. May be given again."
 )
 @click.option("--leave", type=click.Choice(["histogram", "nothing"]), default="histogram", show_default=True)
+@no_gate_option
 @click.option(
     "--engine",
     type=click.Choice(["processes", "inline", "ray"]),
@@ -78,6 +88,7 @@ def simulate(
     together: tuple[str, ...],
     divide: tuple[str, ...],
     leave: str,
+    no_gate: bool,
     engine: str,
     name: str | None,
     fresh: bool,
@@ -104,7 +115,7 @@ def simulate(
         divide={key: _number("--divide", value) for key, value in _pairs("--divide", divide).items()},
     )
     plan = plan_of(sites=len(hospitals), **fields)
-    policy = Policy(leave)  # type: ignore[arg-type]
+    policy = Policy(leave, gate=not no_gate)  # type: ignore[arg-type]
     _tell_bundle(
         run(
             plan,
@@ -163,7 +174,7 @@ def server(
 ) -> None:
     """Wait for the sites, teach with them, write the bundle and send it to them.
 
-    A killed server goes on at its round when the same command is given again; start sites that do not come back anew.
+    A killed server goes on at its round when the same command is given again; its sites come back to it.
     """
     _flower()
     from secondread.lab.federated.link import Door
@@ -206,6 +217,7 @@ def site(
     secure_only: bool,
     own_noise: float | None,
     own_clip: float,
+    no_gate: bool,
     server: str,
     tls_ca: Path | None,
     key: Path | None,
@@ -219,21 +231,34 @@ def site(
     """
     _flower()
     from secondread.data import load_data
+    from secondread.lab.federated.app import HELLO
     from secondread.lab.federated.node import Server, join
     from secondread.lab.federated.shares import site_data
     from secondread.lab.federated.site import Site
 
     if (tls_ca is None) != insecure:
         raise click.UsageError("give --tls-ca, or --insecure; not both")
-    policy = policy_of(leave, secure_only, own_noise, own_clip)
-    mine = site_data(name or _named(data), load_data(data))
-    click.echo(f"{mine.name}: {len(mine.train)} images teach, {len(mine.val)} choose; joining {server}", err=True)
-    join(
-        Site(mine, policy, keeps=out),
-        Server(server, tls_ca, key, patience),
-        on_message=lambda kind, became: click.echo(f"{kind}: {became}", err=True),
-    )
+    policy = policy_of(leave, secure_only, own_noise, own_clip, no_gate)
+    mine = Site(site_data(name or _named(data), load_data(data)), policy, keeps=out)
+    shares = mine.data
+    click.echo(f"{shares.name}: {len(shares.train)} images teach, {len(shares.val)} choose; joining {server}", err=True)
+
+    def tell(kind: str, became: str) -> None:
+        click.echo(f"{kind}: {became}", err=True)
+        if kind == HELLO:
+            _tell_refused(mine.data.refused, err=True)
+
+    join(mine, Server(server, tls_ca, key, patience), on_message=tell)
     click.echo("done" if out is None else f"done: {out}")
+
+
+def _tell_refused(refused: Mapping[str, int], *, err: bool = False) -> None:
+    for code, count in refused.items():
+        click.echo(
+            f"note  the shipped gate refuses {count} images ({code}): they teach and choose nothing; is this the right "
+            "collection?",
+            err=err,
+        )
 
 
 def _named(data: Path) -> str:
@@ -244,7 +269,6 @@ def _named(data: Path) -> str:
 @federate.command()
 @site_options
 @click.option("--task", required=True, metavar="NAME", shell_complete=complete_tasks, help="A shipped task.")
-@click.option("--no-gate", is_flag=True, help="Do not ask the shipped gate of every image.")
 @click.option(
     "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Where check.json and the audit go."
 )
@@ -257,8 +281,8 @@ def check(
     secure_only: bool,
     own_noise: float | None,
     own_clip: float,
-    task: str,
     no_gate: bool,
+    task: str,
     out: Path,
 ) -> None:
     """Audit this site's images and show what of them would leave. Nothing is sent.
@@ -272,17 +296,14 @@ def check(
     from secondread.tasks import load_task
 
     chosen = load_task(task)
-    policy = policy_of(leave, secure_only, own_noise, own_clip)
+    policy = policy_of(leave, secure_only, own_noise, own_clip, no_gate)
     manifest = load_data(data, task=chosen, check=False)
-    made = check_site(name or _named(data), manifest, chosen, policy=policy, gate=not no_gate)
+    made = check_site(name or _named(data), manifest, chosen, policy=policy)
     path = write_check(made, out)
     page = write_audit(made.audit, out, command=command_line())
     for finding in made.audit.findings:
         click.echo(f"{finding.level:<5} {finding.sentence}")
-    for code, count in made.refused.items():
-        click.echo(
-            f"note  the shipped gate refuses {count} of the training images ({code}): is this the right collection?"
-        )
+    _tell_refused(made.site.refused)
     for source, terms in made.terms.items():
         click.echo(f"terms {source or 'no source named'}: {terms or 'not known here: yours to keep'}")
     for title, lines in (("leaves", made.leaves), ("stays", made.stays)):

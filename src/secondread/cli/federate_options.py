@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from secondread.lab.federated.site import Policy
 
 FILE = click.Path(dir_okay=False, path_type=Path)
+no_gate_option = click.option(
+    "--no-gate", is_flag=True, help="Learn and choose even from what the shipped gate refuses; for research."
+)
 
 
 def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """What a plan is made of."""
     for option in (
         click.option(
-            "--gate", is_flag=True, help="Let the shipped gate refuse what is unlike its own training images."
+            "--gate", is_flag=True, help="Let the shipped gate guard the bundle: it reads nothing unlike its images."
         ),
         click.option("--random-state", default=0, show_default=True, help="Seed of weights, batches and augmentation."),
         set_option,
@@ -41,7 +44,7 @@ def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--proximal", default=0.01, show_default=True, help="μ of `fedprox`."),
         click.option(
             "--strategy",
-            type=click.Choice(["fedavg", "fedprox", "fedbn", "fedadam", "trimmed", "krum"]),
+            type=click.Choice(["fedavg", "fednova", "fedprox", "fedbn", "fedadam", "trimmed", "krum"]),
             default="fedavg",
             show_default=True,
             help="How the sites' weights become one; trimmed and krum survive poisoned ones.",
@@ -117,6 +120,7 @@ def bundle_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def site_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Whose images, and what of them may leave."""
     for option in (
+        no_gate_option,
         click.option(
             "--own-noise", type=float, default=None, help="Privacy of this site's own, in units of --own-clip."
         ),
@@ -140,10 +144,10 @@ def site_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def policy_of(leave: str, secure_only: bool, own_noise: float | None, own_clip: float) -> Policy:
+def policy_of(leave: str, secure_only: bool, own_noise: float | None, own_clip: float, no_gate: bool) -> Policy:
     """Of the values of `site_options`."""
     from secondread.lab.federated.privacy import Privacy
     from secondread.lab.federated.site import Policy
 
     own = None if own_noise is None else Privacy("local", own_clip, own_noise)
-    return Policy(leave, own, secure_only)  # type: ignore[arg-type]
+    return Policy(leave, own, secure_only, gate=not no_gate)  # type: ignore[arg-type]

@@ -11,8 +11,9 @@ from secondread.data import Manifest, load_data
 from secondread.lab.federated.app import from_arrays, site_app, to_arrays
 from secondread.lab.federated.shares import site_data, sites_of
 from secondread.lab.federated.simulation import LocalGrid, inline_grid
-from secondread.lab.federated.site import OPEN, Policy, Site
+from secondread.lab.federated.site import Policy, Site
 
+PHANTOMS = Policy(gate=False)  # the shipped gate refuses drawings
 Change = Callable[[dict[str, np.ndarray], dict[str, np.ndarray]], dict[str, np.ndarray]]  # learnt, before → sent
 
 
@@ -27,7 +28,7 @@ def grid_of(hospitals, tmp_path_factory) -> Callable[..., LocalGrid]:
     """The hospitals on a grid. odd: hospital → what becomes of its weights before they leave it."""
     cache = tmp_path_factory.getbasetemp() / "federated-cache"
 
-    def make(odd: dict[str, Change] | None = None, policy: Policy = OPEN, keeps: Path | None = None) -> LocalGrid:
+    def make(odd: dict[str, Change] | None = None, policy: Policy = PHANTOMS, keeps: Path | None = None) -> LocalGrid:
         apps = {
             name: site_app(
                 Site(site_data(name, rows), policy, cache, None if keeps is None else keeps / name),

@@ -27,6 +27,8 @@ def test_what_is_no_plan_of_this_version_is_told(text):
         ({"secure": True, "sites": 3, "strategy": "krum"}, "must see every"),
         ({"secure": True, "sites": 3, "strategy": "trimmed"}, "must see every"),
         ({"secure": True, "sites": 3, "strategy": "fedbn"}, "single sites"),
+        ({"secure": True, "sites": 3, "strategy": "fednova"}, "by its steps"),
+        ({"strategy": "fednova", "privacy": Privacy("central", 1, 1)}, "not known"),
         ({"strategy": "krum", "privacy": Privacy("local", 1, 1)}, "not known"),
         ({"sites": 1}, "sites must be 2"),
         ({"local_epochs": 0}, "local epochs must be 1"),

@@ -7,16 +7,19 @@ import numpy as np
 import pytest
 
 from secondread.errors import TrainingError, UsageError
-from secondread.lab.federated.app import said_outside
+from secondread.lab.federated.app import said_outside, site_app
 from secondread.lab.federated.bundle import federated_bundle
 from secondread.lab.federated.plan import Plan
 from secondread.lab.federated.privacy import Privacy, difference, norm_of
 from secondread.lab.federated.secure import step_of
 from secondread.lab.federated.server import Timing, gather, run_rounds
-from secondread.lab.federated.site import Policy, first_weights
+from secondread.lab.federated.shares import site_data
+from secondread.lab.federated.simulation import inline_grid
+from secondread.lab.federated.site import Site, first_weights
 from secondread.reading import load_bundle
+from tests.lab.federated.conftest import PHANTOMS
 
-PLAN = Plan("tuberculosis", "lenet", 2, sites=3)
+PLAN = Plan("tuberculosis", "lenet", 2, sites=3, changes=("prepare.size=31",))  # the least that the network takes
 SOON = Timing(sites_s=5, round_s=120, attempts=1)
 
 
@@ -42,14 +45,11 @@ def _furthest(one, other):
 
 
 def test_one_round_is_the_mean_of_what_the_sites_learnt_by_their_images(grid_of, hospitals, tmp_path):
-    from secondread.lab.federated.shares import site_data
-    from secondread.lab.federated.site import Site
-
     plan = replace(PLAN, rounds=1)
     trained = _trained(grid_of(), plan)
     start, _ = first_weights(plan)
     learnt = [
-        Site(site_data(name, rows), cache_folder=tmp_path).train(plan, start, 1)[0] for name, rows in hospitals.items()
+        Site(site_data(name, rows), PHANTOMS, tmp_path).train(plan, start, 1)[0] for name, rows in hospitals.items()
     ]
     n = np.array([hello.counts["train"] for hello in trained.hellos.values()], dtype=np.float64)
     mean = {name: sum(share * one[name] for share, one in zip(n / n.sum(), learnt, strict=True)) for name in start}
@@ -73,12 +73,29 @@ def test_sums_of_masked_weights_are_those_of_plain_ones_within_quantisation(plai
 
 def test_fedprox_stays_nearer_to_where_it_began_and_fedadam_goes_its_own_way(plain, grid_of):
     start, _ = first_weights(PLAN)
-    plan = replace(PLAN, rounds=1, changes=("batch_size=4",))  # several steps: the first begins where all begin
+    plan = replace(
+        PLAN, rounds=1, changes=(*PLAN.changes, "batch_size=4")
+    )  # several steps: the first begins where all begin
     far = norm_of(difference(_trained(grid_of(), plan).weights, start))
     near = norm_of(difference(_trained(grid_of(), replace(plan, strategy="fedprox", proximal=50.0)).weights, start))
     assert near < 0.9 * far
     adam = _trained(grid_of(), replace(plan, strategy="fedadam", server_rate=0.005)).weights
-    assert 0.05 < norm_of(difference(adam, start)) != pytest.approx(far)
+    assert 0.02 < norm_of(difference(adam, start)) != pytest.approx(far)
+
+
+def test_fedbn_keeps_layers_at_home_and_ends_with_the_mean_of_those_of_the_best_round(hospitals, tmp_path):
+    plan = replace(PLAN, model="capsule", strategy="fedbn", rounds=3, changes=("prepare.size=32", "learning_rate=0.02"))
+    sites = {name: Site(site_data(name, rows), PHANTOMS, tmp_path) for name, rows in hospitals.items()}
+    trained = _trained(inline_grid({name: site_app(site) for name, site in sites.items()}), plan)
+    at_home = {name: site.layers_of(trained.best_round) for name, site in sites.items()}
+    mean = {layer: np.mean([own[layer] for own in at_home.values()], axis=0) for layer in at_home["site0"]}
+    assert _furthest(trained.weights, mean) < 1e-6
+    assert _furthest(at_home["site0"], at_home["site1"]) > 1e-3
+    whole, first = first_weights(replace(plan, strategy="fedavg"))[0], first_weights(plan)[0]
+    assert set(whole) - set(first) == set(mean)
+    for name, site in sites.items():
+        assert sorted(site.own) == [1, 2, 3], name
+        assert _furthest(site.own[3], site.own[1]) > 0
 
 
 def _nan(learnt, before):
@@ -140,7 +157,7 @@ def test_privacy_cuts_every_update_and_central_noise_comes_on_top(grid_of):
 
 
 def test_a_site_that_asks_for_secure_aggregation_answers_nothing_else(grid_of):
-    grid = grid_of(policy=Policy(secure_only=True))
+    grid = grid_of(policy=replace(PHANTOMS, secure_only=True))
     with pytest.raises(TrainingError, match="secure aggregation alone"):
         _trained(grid, PLAN)
 
@@ -167,7 +184,7 @@ def test_the_bundle_is_an_ordinary_one_with_evidence_for_each_site_and_a_card_th
 
 @pytest.mark.peers
 def test_without_histograms_the_bundle_says_that_nothing_was_chosen(grid_of, tmp_path):
-    grid = grid_of(policy=Policy(leaves="nothing"))
+    grid = grid_of(policy=replace(PHANTOMS, leaves="nothing"))
     plan = replace(PLAN, rounds=1)
     sites, hellos = gather(grid, plan, timing=SOON)
     bundle = federated_bundle(

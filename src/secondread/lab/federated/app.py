@@ -43,6 +43,7 @@ class Hello:
     fingerprint: str
     counts: Mapping[str, int]  # images and diseased ones of train, val and test
     privacy: Mapping[str, Any] | None = None  # noise that it adds itself
+    refused: Mapping[str, int] | None = None  # code → images that the shipped gate left out; None: it did not look
 
     @classmethod
     def of(cls, reply: Message) -> "Hello":
@@ -116,6 +117,7 @@ def site_app(site: Site, *, mods: Sequence[Mod] = ()) -> ClientApp:
     @app.query("hello")
     def hello(message: Message, context: Context) -> Message:
         policy = site.policy
+        site.look(_read(message)[0])
         said = {
             "name": site.data.name,
             "version": __version__,
@@ -123,6 +125,7 @@ def site_app(site: Site, *, mods: Sequence[Mod] = ()) -> ClientApp:
             "fingerprint": site.fingerprint,
             "counts": site.data.counts(),
             "privacy": None if policy.privacy is None else policy.privacy.to_dict(),
+            "refused": dict(site.data.refused) if policy.gate else None,
         }
         return Message(RecordDict({"hello": ConfigRecord({"json": json.dumps(said)})}), reply_to=message)
 
@@ -132,7 +135,8 @@ def site_app(site: Site, *, mods: Sequence[Mod] = ()) -> ClientApp:
         started = time.perf_counter()
         _recall(site, context)
         learnt, loss = site.train(plan, weights, number)
-        context.state[_OWN] = to_arrays(site.own)
+        if number in site.own:
+            context.state[f"{_OWN}{number}"] = to_arrays(site.own[number])
         told = MetricRecord(
             {WEIGHT: len(site.data.train), "loss": loss, "seconds": round(time.perf_counter() - started, 3)}
         )
@@ -150,8 +154,9 @@ def site_app(site: Site, *, mods: Sequence[Mod] = ()) -> ClientApp:
 
     @app.query("layers")
     def layers(message: Message, context: Context) -> Message:
+        _, number, _ = _read(message)
         _recall(site, context)
-        return Message(RecordDict({"arrays": to_arrays(site.own)}), reply_to=message)
+        return Message(RecordDict({"arrays": to_arrays(site.layers_of(number))}), reply_to=message)
 
     @app.query("goodbye")
     def goodbye(message: Message, context: Context) -> Message:
@@ -159,9 +164,9 @@ def site_app(site: Site, *, mods: Sequence[Mod] = ()) -> ClientApp:
 
     @app.evaluate("score")
     def score(message: Message, context: Context) -> Message:
-        plan, _, weights = _read(message)
+        plan, number, weights = _read(message)
         _recall(site, context)
-        return Message(_counted(site.score(plan, weights)), reply_to=message)
+        return Message(_counted(site.score(plan, weights, number)), reply_to=message)
 
     @app.evaluate("measure")
     def measure(message: Message, context: Context) -> Message:
@@ -176,12 +181,13 @@ def site_app(site: Site, *, mods: Sequence[Mod] = ()) -> ClientApp:
     return app
 
 
-_OWN = "own-layers"  # key in Flower's state of a site, which outlives the process that answered
+_OWN = "own-layers-"  # and a round: keys in Flower's state of a site, which outlives the process that answered
 
 
 def _recall(site: Site, context: Context) -> None:
-    if _OWN in context.state.array_records:
-        site.own = from_arrays(context.state.array_records[_OWN])
+    for key, record in context.state.array_records.items():
+        if key.startswith(_OWN):
+            site.own.setdefault(int(key.removeprefix(_OWN)), from_arrays(record))
 
 
 def _counted(found: Histogram | None) -> RecordDict:

@@ -227,6 +227,7 @@ def told_in_card(trained: Trained) -> dict[str, Any]:
                 "val": hello.counts["val"],
                 "test": hello.counts["test"],
                 "leaves": hello.leaves,
+                "refused": None if hello.refused is None else dict(hello.refused),
                 "privacy": _own_privacy(hello, rounds),
                 "rounds": _outcomes(trained, name),
             }

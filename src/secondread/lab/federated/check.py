@@ -1,6 +1,5 @@
 """Before anything is sent: what a site's own images are like, and exactly what of them will leave."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +8,10 @@ from typing import Any
 from secondread.auditing import Audit, audit
 from secondread.data import Manifest
 from secondread.files import write_json
+from secondread.lab.federated.gated import without_refused
 from secondread.lab.federated.histograms import LOGIT_EDGES
 from secondread.lab.federated.shares import SiteData, site_data
 from secondread.lab.federated.site import OPEN, Policy
-from secondread.reading import shipped_gate
 from secondread.tasks import Task
 
 STOPS = ("leakage", "groups", "labels")  # alarms with which a site would teach or measure wrongly
@@ -22,9 +21,8 @@ STOPS = ("leakage", "groups", "labels")  # alarms with which a site would teach 
 class Check:
     """What was found, and what will leave."""
 
-    site: SiteData
-    audit: Audit
-    refused: Mapping[str, int]  # images that the shipped gate refuses, by code
+    site: SiteData  # without what the shipped gate refuses
+    audit: Audit  # of all images
     terms: Mapping[str, str]  # source → terms as the task knows them; '' where it does not
     leaves: tuple[str, ...]
     stays: tuple[str, ...]
@@ -45,7 +43,7 @@ class Check:
                 for one in self.audit.findings
             ],
             "stops": list(self.stops),
-            "refused_by_gate": dict(self.refused),
+            "refused_by_gate": dict(self.site.refused),
             "terms": dict(self.terms),
             "leaves": list(self.leaves),
             "stays": list(self.stays),
@@ -58,33 +56,19 @@ def check_site(
     task: Task,
     *,
     policy: Policy = OPEN,
-    gate: bool = True,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Check:
-    """Audit the images, ask the shipped gate of each, and say what this site's policy lets out.
+    """Audit the images, ask the shipped gate of those that teach and choose, and say what the policy lets out.
 
-    gate: False leaves the gate out, which opens every file again. Raises DataInvalid for images that cannot teach.
+    A policy without gate leaves it out. Raises DataInvalid or TrainingError for images that cannot teach.
     """
     data = site_data(name, manifest)
+    if policy.gate:
+        data = without_refused(data, task)
     made = audit(manifest, progress=progress)
     known = {source.name: source.terms for source in task.sources}
     terms = {source: known.get(source, "") for source in sorted({row.source for row in manifest.rows})}
-    return Check(data, made, _refused(data, task) if gate else {}, terms, will_leave(data, policy), STAYS)
-
-
-def _refused(data: SiteData, task: Task) -> dict[str, int]:
-    """How many images that teach the shipped gate would not let a reader see."""
-    from secondread.images import decode
-
-    found = shipped_gate()
-    if found is None or not found.knows(task):
-        return {}
-    codes: Counter[str] = Counter()
-    for row in data.train.rows:
-        refusal = found.refusal(found.judge(decode(row.path.read_bytes())), task)
-        if refusal is not None:
-            codes[refusal.code] += 1
-    return dict(codes)
+    return Check(data, made, terms, will_leave(data, policy), STAYS)
 
 
 STAYS = (
@@ -103,8 +87,9 @@ def will_leave(data: SiteData, policy: Policy) -> tuple[str, ...]:
     )
     bins = len(LOGIT_EDGES) + 1
     said = [
-        f"once: the site's name '{data.name}', the numbers {told}, the version of this program, and a SHA-256 over all "
-        "images together, by which you can show later which data taught",
+        f"once: the site's name '{data.name}', the numbers {told}, how many images the shipped gate left out and why, "
+        "the version of this program, and a SHA-256 over all images together, by which you can show later which data "
+        "taught",
         "every round: the network's weights after your epochs, the mean loss and the seconds they took"
         + ("; the server sees only the sum over all sites" if policy.secure_only else ""),
     ]

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import httpx
 from flwr.app import Context, Message, RecordDict
 from flwr.supercore.inflatable.inflatable_object import (
     get_all_nested_objects,
@@ -15,6 +16,7 @@ from flwr.supercore.inflatable.inflatable_object import (
     no_object_id_recompute,
 )
 from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents, pull_objects
+from flwr.supercore.retry import RetryInvoker, make_simple_http_retry_invoker
 from flwr.supernode import fleet_http_connection
 
 from secondread.errors import TrainingError, UsageError
@@ -24,12 +26,14 @@ from secondread.lab.federated.site import Site
 
 _EVERY_S = 0.3  # between looks for questions
 _AGAIN_S = 1.0  # before coming back to a server that was lost
+_STARTING_S = 20.0  # for which a link that has just begun may not know the keys yet
+_UNKNOWN = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 
 
 class _StaysAlive:
-    """For Flower's connection: a server begun anew does not know the site, whose process Flower would then end.
+    """For Flower's heartbeat, which ends the process where the link does not know the site.
 
-    Here only the thread that told it ends, silently; the site comes back under a new registration.
+    Here only the thread that told it ends, silently.
     """
 
     getpid = staticmethod(os.getpid)
@@ -39,7 +43,36 @@ class _StaysAlive:
         raise SystemExit
 
 
+class _NotLetIn(Exception):
+    """The link was reached in no time, or does not want this site."""
+
+
+def _retries() -> RetryInvoker:
+    """Flower's, which ends the process where the link does not know the site or the run is over.
+
+    Both are so after a server was begun anew: who the sites are its link keeps in memory. Here the connection ends, and
+    the site comes back under a new registration.
+    """
+    made = make_simple_http_retry_invoker()
+    gives_up = made.should_giveup
+    assert gives_up is not None, "Flower's has one"
+
+    def over(error: Exception) -> bool:
+        unknown = isinstance(error, httpx.HTTPStatusError) and error.response.status_code in _UNKNOWN
+        return unknown or gives_up(error)
+
+    made.should_giveup = over
+    return made
+
+
+def _no_connection(code: int, message: str = "", **_: Any) -> NoReturn:
+    """For Flower's exit, whose timer ends the process five seconds later, whoever would try again."""
+    raise _NotLetIn(message)
+
+
 fleet_http_connection.os = _StaysAlive
+fleet_http_connection.make_simple_http_retry_invoker = _retries
+fleet_http_connection.flwr_exit = _no_connection
 
 OnMessage = Callable[[str, str], None]  # kind of a question, what became of it
 
@@ -68,23 +101,28 @@ class Server:
 def join(site: Site, server: Server, *, on_message: OnMessage | None = None) -> None:
     """Answer a server's questions until it says goodbye. What it asks is data; no code of it is ever run.
 
+    Cut off, it comes back: to a server that was killed and begun anew as a site that is new there.
     Raises TrainingError if the server cannot be reached in time, or does not know this site.
     """
     app = site_app(site)
     context = Context(run_id=0, node_id=0, node_config={}, state=RecordDict(), run_config={})
     tell = on_message or (lambda kind, became: None)
     ended: list[bool] = []
+    refused_at: float | None = None
     while not ended:
         try:
             with _connected(server) as talk:
+                refused_at = None
                 while not ended:
                     if _one_question(talk, app, context, tell):
                         ended.append(True)
-        except SystemExit as stop:  # Flower's way to say that it could not begin
-            raise TrainingError(
-                f"{server.address} did not let this site in; is it running, is the address right, and does it know the "
-                "key?"
-            ) from stop
+        except _NotLetIn as stop:
+            refused_at = refused_at or time.monotonic()
+            if time.monotonic() - refused_at >= min(_STARTING_S, server.patience_s or _STARTING_S):
+                raise TrainingError(
+                    f"{server.address} did not let this site in; is it running, is the address right, and does it know "
+                    "the key?"
+                ) from stop
         if not ended:
             tell("connection", "lost; trying again")
             time.sleep(_AGAIN_S)

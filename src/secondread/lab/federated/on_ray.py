@@ -42,6 +42,7 @@ def simulate_on_ray(
     *,
     out: Path,
     name: str,
+    fresh: bool = False,
     command: str = "",
     timing: Timing = USUAL,
     on_round: OnRound | None = None,
@@ -58,7 +59,9 @@ def simulate_on_ray(
 
     @app.main()
     def main(grid: Grid, context: Context) -> None:
-        made.append(serve(grid, plan, out=out, name=name, command=command, timing=timing, on_round=on_round))
+        made.append(
+            serve(grid, plan, out=out, name=name, fresh=fresh, command=command, timing=timing, on_round=on_round)
+        )
 
     config: dict[str, dict[str, Any]] = {
         "init_args": {"log_to_driver": False, "num_cpus": max(2, len(sites))},

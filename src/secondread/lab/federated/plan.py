@@ -12,10 +12,11 @@ from secondread.tasks import Task, load_task
 from secondread.training.recipe import Recipe, change_recipe, load_recipe, prepare_spec_of
 from secondread.training.train import recipe_for
 
-Strategy = Literal["fedavg", "fedprox", "fedbn", "fedadam", "trimmed", "krum"]
+Strategy = Literal["fedavg", "fednova", "fedprox", "fedbn", "fedadam", "trimmed", "krum"]
 STRATEGIES: dict[str, str] = {
     "fedavg": "the mean of the sites' weights, each by its images (McMahan et al. 2017)",
-    "fedprox": "the same, with sites held near the common weights by a proximal term (Li et al. 2020)",
+    "fednova": "the same, step by step: a small site's few steps count for as much as they are (Wang et al. 2020)",
+    "fedprox": "the mean of the weights, with sites held near the common weights by a proximal term (Li et al. 2020)",
     "fedbn": "the same, with normalisation layers that stay at home (Li et al. 2021)",
     "fedadam": "the mean update taken as a gradient by Adam at the server (Reddi et al. 2021)",
     "trimmed": "weight by weight the mean without the furthest at either end (Yin et al. 2018)",
@@ -65,7 +66,9 @@ class Plan:
             )
         if self.secure and self.strategy == "fedbn":
             raise UsageError("'fedbn' ends with the normalisation layers of single sites, which --secure would hide")
-        if self.privacy is not None and self.strategy in ROBUST:
+        if self.secure and self.strategy == "fednova":
+            raise UsageError("'fednova' weighs every site's update by its steps, and --secure shows none; take fedavg")
+        if self.privacy is not None and self.strategy in (*ROBUST, "fednova"):
             raise UsageError(f"the ε of '{self.strategy}' is not known: take fedavg, fedprox or fedadam with privacy")
 
     def load_task(self) -> Task:

@@ -71,26 +71,29 @@ def gather(grid: Grid, plan: Plan, *, timing: Timing = USUAL) -> tuple[Sites, di
     hellos: dict[str, Hello] = {}
     until = time.monotonic() + timing.sites_s
     while len(hellos) < plan.sites:
-        welcome(sites, hellos, plan)
+        refusals = welcome(sites, hellos, plan)
         if len(hellos) < plan.sites and time.monotonic() > until:
+            said = "".join(f"; one said: {why}" for why in refusals)
             raise TrainingError(
-                f"{len(hellos)} of {plan.sites} sites came within {timing.sites_s:.0f} s; start the others, or ask for "
-                "fewer with --sites"
+                f"{len(hellos)} of {plan.sites} sites came within {timing.sites_s:.0f} s{said}; start the others, or "
+                "ask for fewer with --sites"
             )
         time.sleep(_LOOKS_S if len(hellos) < plan.sites else 0)
     return sites, dict(sorted(hellos.items()))
 
 
-def welcome(sites: Sites, hellos: dict[str, Hello], plan: Plan) -> None:
+def welcome(sites: Sites, hellos: dict[str, Hello], plan: Plan) -> list[str]:
     """Ask who they are of nodes not known yet; one that says a known name takes the place of the one that was lost.
 
+    Returns what those said that cannot take part.
     Raises TrainingError where two that are both here have one name and different images.
     """
     here = set(sites.grid.get_node_ids())
     if not (new := sorted(here - set(sites.nodes.values()))):
-        return
+        return []
     strangers = Sites(sites.grid, {str(node): node for node in new})
-    for node, reply in strangers.ask(HELLO, instruction(plan), timeout_s=_GREETING_S).replies.items():
+    answers = strangers.ask(HELLO, instruction(plan), timeout_s=_GREETING_S)
+    for node, reply in answers.replies.items():
         hello = Hello.of(reply)
         before = hellos.get(hello.name)
         if before is not None and before.fingerprint != hello.fingerprint and sites.nodes[hello.name] in here:
@@ -99,6 +102,7 @@ def welcome(sites: Sites, hellos: dict[str, Hello], plan: Plan) -> None:
         sites.nodes[hello.name] = int(node)
     sites.nodes = dict(sorted(sites.nodes.items()))
     sites.sent, sites.received = sites.sent + strangers.sent, sites.received + strangers.received
+    return [_short(why) for why in answers.failed.values() if why != "late"]
 
 
 def run_rounds(
@@ -132,7 +136,7 @@ def run_rounds(
             continue
         failed = 0
         state.weights, state.moments = weights, aggregation.moments
-        histograms, silent = _scores(sites, plan, weights, timing)
+        histograms, silent = _scores(sites, plan, weights, number, timing)
         line = {
             "round": number,
             "sites": seen,
@@ -214,10 +218,13 @@ def _update(name: str, reply: Any, like: Arrays) -> Update | None:
     return Update(name, typed(learnt, like), n, round(loss, 6) if np.isfinite(loss) else None)
 
 
-def _scores(sites: Sites, plan: Plan, weights: Arrays, timing: Timing) -> tuple[dict[str, Histogram], list[str]]:
+def _scores(
+    sites: Sites, plan: Plan, weights: Arrays, number: int, timing: Timing
+) -> tuple[dict[str, Histogram], list[str]]:
     """Validation histograms of the sites that tell, and the names of those that did not answer."""
     present = sites.present()
-    answers = sites.ask(SCORE, instruction(plan, weights=weights), timeout_s=timing.round_s, of=present)
+    question = instruction(plan, weights=weights, server_round=number)
+    answers = sites.ask(SCORE, question, timeout_s=timing.round_s, of=present)
     found, silent = {}, sorted({*answers.failed, *set(sites.nodes) - set(present)})
     for name, reply in answers.replies.items():
         try:
@@ -231,15 +238,16 @@ def _scores(sites: Sites, plan: Plan, weights: Arrays, timing: Timing) -> tuple[
 
 
 def _with_own_layers(sites: Sites, trained: Trained, timing: Timing) -> Trained:
-    """FedBN's common bundle: the normalisation layers that stayed at home are sent once, and their mean taken."""
-    answers = sites.ask(OWN_LAYERS, instruction(trained.plan), timeout_s=timing.round_s, of=sites.present())
+    """FedBN's common bundle: the layers that stayed at home in the best round are sent once, and their mean taken."""
+    question = instruction(trained.plan, server_round=trained.best_round)
+    answers = sites.ask(OWN_LAYERS, question, timeout_s=timing.round_s, of=sites.present())
     layers = [from_arrays(reply.content.array_records["arrays"]) for reply in answers.replies.values()]
     layers = [one for one in layers if one and is_finite(one)]
     if not layers:
         raise TrainingError("no site sent its normalisation layers; start the server again to ask once more")
     mean = {name: np.mean([one[name] for one in layers], axis=0).astype(layers[0][name].dtype) for name in layers[0]}
     weights = trained.weights | mean
-    histograms, _ = _scores(sites, replace(trained.plan, strategy="fedavg"), weights, timing)
+    histograms, _ = _scores(sites, replace(trained.plan, strategy="fedavg"), weights, trained.best_round, timing)
     return replace(trained, weights=weights, histograms=histograms)
 
 

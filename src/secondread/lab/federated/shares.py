@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from secondread.data import Manifest, Row
@@ -22,6 +22,7 @@ class SiteData:
     train: Manifest
     val: Manifest
     test: Manifest | None  # None: nothing is left to measure with
+    refused: Mapping[str, int] = field(default_factory=dict)  # code → images that teach nothing, by the shipped gate
 
     def counts(self) -> dict[str, int]:
         """Images, and diseased ones, of every part: what a site tells of its data."""

@@ -179,7 +179,7 @@ def simulate(
         from secondread.lab.federated.on_ray import simulate_on_ray
 
         return simulate_on_ray(
-            plan, sites, out=out, name=name or out.name, command=command, timing=timing, on_round=on_round
+            plan, sites, out=out, name=name or out.name, fresh=fresh, command=command, timing=timing, on_round=on_round
         )
     with ENGINES[engine](sites) as grid:
         return serve(

@@ -12,6 +12,7 @@ from torch import nn
 
 from secondread.data import PreparedSet, prepared_cache
 from secondread.errors import DataInvalid, TrainingError, UsageError
+from secondread.lab.federated.gated import without_refused
 from secondread.lab.federated.histograms import Histogram, logit_histogram
 from secondread.lab.federated.plan import Plan
 from secondread.lab.federated.privacy import Arrays, Privacy, clipped, difference, moved, noisy, secret_rng
@@ -28,12 +29,14 @@ class Policy:
     """What a site allows, whatever a server asks for.
 
     leaves: of its validation images, 'histogram' (counts of scores) or 'nothing'. privacy: noise of its own on every
-    update. secure_only: it answers no round whose weights the server could read.
+    update. secure_only: it answers no round whose weights the server could read. gate: it learns from no image, and
+    chooses by none, that the shipped gate refuses.
     """
 
     leaves: Leaves = "histogram"
     privacy: Privacy | None = None
     secure_only: bool = False
+    gate: bool = True
 
     def __post_init__(self) -> None:
         if self.leaves not in ("histogram", "nothing"):
@@ -47,19 +50,51 @@ OPEN = Policy()  # counts of scores may leave, and weights as they are
 
 @dataclass
 class Site:
-    """A hospital's end: its images, their cache, and the network while it is there."""
+    """A hospital's end: its images, their cache, and the network while it is there.
+
+    data: after `look`, without what the shipped gate refuses.
+    """
 
     data: SiteData
     policy: Policy = OPEN
     cache_folder: Path | None = None
     keeps: Path | None = None  # where the finished bundle and its own evidence are put
     _prepared: dict[tuple[str, str], PreparedSet] = field(default_factory=dict, repr=False)
-    own: Arrays = field(default_factory=dict, repr=False)  # layers that stay at home, under FedBN
+    own: dict[int, Arrays] = field(default_factory=dict, repr=False)  # round → layers that stay at home, under FedBN
+    _looks: dict[str, SiteData | TrainingError] = field(default_factory=dict, repr=False)  # task → what the gate left
+
+    def __post_init__(self) -> None:
+        self._whole = self.data
+
+    def look(self, plan: Plan) -> None:
+        """Leave out what the shipped gate refuses for the plan's task, at which it looks once.
+
+        Raises TrainingError if what is left cannot teach.
+        """
+        if not self.policy.gate:
+            return
+        if plan.task not in self._looks:
+            try:
+                self._looks[plan.task] = without_refused(self._whole, plan.load_task())
+            except TrainingError as error:
+                self._looks[plan.task] = error
+        found = self._looks[plan.task]
+        if isinstance(found, TrainingError):
+            raise found
+        if found is not self.data:
+            self.data = found
+            self._prepared.clear()
+            vars(self).pop("fingerprint", None)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of all of its images; read once."""
+        """Of all images that teach, choose or measure here; read once."""
         return self.data.fingerprint()
+
+    def layers_of(self, server_round: int) -> Arrays:
+        """The layers that stayed at home in that round, or in the last before it that this site took part in."""
+        known = [number for number in self.own if number <= server_round]
+        return self.own[max(known)] if known else {}
 
     def train(self, plan: Plan, weights: Arrays, server_round: int) -> tuple[Arrays, float]:
         """The weights after this site's epochs of a round, and the mean loss of the last of them.
@@ -67,7 +102,8 @@ class Site:
         Raises TrainingError where they are no numbers any more: such weights are never sent.
         """
         self._allow(plan)
-        model, recipe = self._network(plan, weights), plan.load_recipe()
+        self.look(plan)
+        model, recipe = self._network(plan, weights, server_round - 1), plan.load_recipe()
         prepared = self._part("train", plan)
         names = shared_names(model, plan)
         loss = fit_epochs(
@@ -81,19 +117,20 @@ class Site:
         )
         learnt = weights_of(model)
         if plan.strategy == "fedbn":
-            self.own = {name: part for name, part in learnt.items() if name not in names}
+            self.own[server_round] = {name: part for name, part in learnt.items() if name not in names}
         learnt = {name: learnt[name] for name in names}
         if not all(np.isfinite(part).all() for part in learnt.values()):
             raise TrainingError("this round ended in weights that are no numbers; a lower learning rate may help")
         return self._private(plan, {name: weights[name] for name in names}, learnt), loss
 
-    def score(self, plan: Plan, weights: Arrays) -> Histogram | None:
-        """How the validation images score by these weights; None where nothing may leave."""
+    def score(self, plan: Plan, weights: Arrays, server_round: int) -> Histogram | None:
+        """How the validation images score by the weights of that round; None where nothing may leave."""
         self._allow(plan)
         if self.policy.leaves == "nothing":
             return None
+        self.look(plan)
         prepared = self._part("val", plan)
-        model = self._network(plan, weights)
+        model = self._network(plan, weights, server_round)
         device = torch.device("cuda") if torch.cuda.is_available() else torch.device("cpu")
         logits = predict_logits(model.to(device), np.array(prepared.images))
         return logit_histogram(logits, prepared.labels)
@@ -113,11 +150,11 @@ class Site:
             update = noisy(update, local.noise * bound, secret_rng())
         return moved(before, update)
 
-    def _network(self, plan: Plan, weights: Arrays) -> nn.Module:
+    def _network(self, plan: Plan, weights: Arrays, server_round: int) -> nn.Module:
         model = new_network_of(plan)
         put_in(model, weights)
         if plan.strategy == "fedbn":
-            put_in(model, self.own)
+            put_in(model, self.layers_of(server_round))
         return model
 
     def _part(self, name: Literal["train", "val"], plan: Plan) -> PreparedSet:

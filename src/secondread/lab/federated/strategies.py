@@ -1,5 +1,6 @@
 """How the updates of sites become one: Flower's strategies, and the look at every update before it counts."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +72,8 @@ class Aggregation:
 
     def combine(self, before: Arrays, updates: list[Update], replies: Mapping[str, Message], *, number: int) -> Arrays:
         """The next common weights. replies: by site, in which Flower finds arrays and weights. number: of the round."""
+        if self.plan.strategy == "fednova":
+            return normalised(before, updates, steps={one.site: self._steps(one.n) for one in updates})
         ordered = [self._equal(replies[one.site]) for one in updates]
         strategy = self._strategy(len(updates))
         if isinstance(strategy, FedAdam):
@@ -103,6 +106,10 @@ class Aggregation:
             return Krum(**common, num_malicious_nodes=plan.faulty)
         return FedAvg(**common)
 
+    def _steps(self, n: int) -> int:
+        """How many steps a site with so many images takes in a round."""
+        return self.plan.local_epochs * math.ceil(n / self.plan.load_recipe().batch_size)
+
     def _equal(self, reply: Message) -> Message:
         """Under a privacy promise every site counts alike, or the largest would be protected least."""
         if self.plan.privacy is not None and reply.content.metric_records:
@@ -115,6 +122,22 @@ class Aggregation:
             return after
         deviation = privacy.noise * privacy.clip / n_sites
         return moved(before, noisy(difference(after, before), deviation, secret_rng()))
+
+
+def normalised(before: Arrays, updates: list[Update], *, steps: Mapping[str, int]) -> Arrays:
+    """FedNova: every update is divided by its steps before the mean is taken, then multiplied by the mean steps.
+
+    Sites take as many steps as they have images for, so FedAvg, which weighs by images, counts these twice: a hospital
+    with a fifth of the images has a twentieth of the say. Wang et al., NeurIPS 2020, equation 7.
+    """
+    total = sum(one.n for one in updates)
+    mean_steps = sum(one.n / total * steps[one.site] for one in updates)
+    move = {name: np.zeros(part.shape) for name, part in before.items()}
+    for one in updates:
+        share = one.n / total * mean_steps / steps[one.site]
+        for name, part in difference(one.weights, before).items():
+            move[name] += share * part
+    return moved(before, move)
 
 
 def typed(weights: Mapping[str, np.ndarray], like: Mapping[str, np.ndarray]) -> Arrays:
