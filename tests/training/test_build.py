@@ -1,6 +1,7 @@
 """Bundles by their recipe files: each shipped one has its own, and following it makes the bundle."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,11 @@ def test_a_recipe_file_is_followed_to_the_end(reference):
 def test_a_shipped_bundle_was_made_as_its_recipe_file_says(reference):
     bundle, plan = load_bundle(reference), load_plan(reference)
     made = bundle.members or (bundle,)
-    assert [one.model.architecture for one in made] == [member.model for member in plan.members]
+    draws = "-boxes" if plan.draw else ""
+    assert [one.model.architecture for one in made] == [f"{member.model}{draws}" for member in plan.members]
+    if plan.draw:
+        recorded = bundle.record["training"]["boxes"]
+        assert {name: recorded[name] for name in asdict(plan.draw)} == json.loads(json.dumps(asdict(plan.draw)))
     for one, member in zip(made, plan.members, strict=True):
         recipe = json.loads(json.dumps(member.recipe_for(plan.task).to_dict()))
         recorded = {**one.training.recipe, "pretrained": recipe["pretrained"]}

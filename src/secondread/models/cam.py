@@ -1,46 +1,11 @@
-"""What every network can do; one that ends in a mean and a linear layer has an exact map (Zhou et al. 2016)."""
+"""A network that ends in a mean and a linear layer has an exact map (Zhou et al. 2016)."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-
-@dataclass(frozen=True)
-class MapGeometry:
-    """Where the cells of a class-activation map lie on the input: x and y alike, in input pixels."""
-
-    first_centre: float  # of cell 0, counted from the edge of the input
-    stride: float  # from one cell's centre to the next
-
-    def extent(self, cells: int) -> tuple[float, float]:
-        """From the outer edge of the first cell to that of the last, in input pixels."""
-        start = self.first_centre - self.stride / 2
-        return start, start + cells * self.stride
-
-
-class Classifier(Protocol):
-    """A network that answers one question and shows where the answer came from."""
-
-    geometry: MapGeometry
-
-    def __call__(self, x: "Tensor") -> "Tensor":
-        """x: float (batch, channels, size, size) in 0–1 → logits (batch, num_classes)."""
-        ...
-
-    def forward_map(self, x: "Tensor") -> "tuple[Tensor, Tensor]":
-        """Logits (batch,) and class-activation map (batch, rows, columns) from one forward pass."""
-        ...
-
-    def stages(self) -> "list[nn.Module]":
-        """Parts from input to head, for freezing and learning rates by depth; each parameter is in exactly one."""
-        ...
-
+from secondread.models.contract import MapGeometry as MapGeometry
 
 MEAN = (0.485, 0.456, 0.406)  # of red, green and blue in 0–1
 STD = (0.229, 0.224, 0.225)

@@ -94,7 +94,7 @@ _PRETRAINED = (
 )
 
 
-_NEEDED = ("forward_map", "geometry", "stages")  # besides calling it; see models.cam.Classifier
+_NEEDED = ("forward_map", "geometry", "stages")  # besides calling it; see models.contract.Classifier
 
 
 def list_models() -> dict[str, str]:
