@@ -218,3 +218,8 @@ def test_the_thumbnail_of_a_mirrored_film_is_the_mirrored_thumbnail(size: tuple[
     pixels = film(0, size=size)
     straight, mirrored = (thumbnail_of(Image.from_array(one)) for one in (pixels, pixels[::-1, ::-1]))
     assert np.abs(straight[::-1, ::-1].astype(int) - mirrored).max() <= 1
+
+
+def test_an_audit_is_shown_in_a_line(clean):
+    assert repr(clean).startswith(f"<Audit of {clean.summary['n']} images: ")
+    assert len(repr(clean)) < 80

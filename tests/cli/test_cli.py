@@ -231,6 +231,16 @@ def test_reading_never_imports_torch(folder):
     assert result.returncode == 0, result.stderr
 
 
+def test_networks_are_listed_where_torch_is_not_installed():
+    code = (
+        "import sys\nsys.modules['torch'] = sys.modules['monai'] = None\n"
+        "from secondread.cli.main import run\nrun(['models', '--json'])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert {"lenet", "vit"} < json.loads(result.stdout)["models"].keys()
+
+
 def test_lists_say_what_there_is(capsys):
     assert "paper" in call(capsys, "models")[1]
     assert "Does this chest X-ray" in call(capsys, "tasks")[1]

@@ -178,7 +178,7 @@ def test_one_person_is_erased_after_a_look_and_kept_erased_by_a_restore(run, cap
         capsys, "restore", tmp_path / "one.tar.gz", "--data-folder", tmp_path / "new", "--erasures", kept
     )
     assert (code, err) == (0, "")
-    assert "1 erasures were done again: 1 images went" in out
+    assert "erasures done again: 1; 1 image went" in out
     assert not list((tmp_path / "new" / "images").glob("*/*"))
     assert (
         call(capsys, "restore", tmp_path / "one.tar.gz", "--data-folder", tmp_path / "x", "--erasures", "none")[0] == 1
@@ -214,7 +214,7 @@ def test_retention_removes_files_that_no_row_names(run, tmp_path) -> None:
     os.utime(orphan, (1, 1))
     code, out, _ = run("retain", "--days", "30")
     assert code == 0
-    assert "removed 1 files that no row names" in out
+    assert "removed 1 file that no row names" in out
     assert not orphan.exists()
 
 

@@ -1,5 +1,6 @@
 """What commands print for people fits a terminal of 80 columns, and nothing of it is lost."""
 
+import re
 from pathlib import Path
 
 import click
@@ -8,7 +9,7 @@ from click.testing import CliRunner
 
 from secondread.cli import tables
 from secondread.cli.main import secondread
-from secondread.testing.phantoms import write_phantom_data
+from secondread.testing.phantoms import chest_phantom, encode, write_phantom_data
 
 WIDTH = 80
 
@@ -81,6 +82,27 @@ def test_a_program_gets_tabs(monkeypatch: pytest.MonkeyPatch) -> None:
     printed("user", "add", "anna", "--role", "administrator")
     monkeypatch.setattr(tables, "at_terminal", lambda: False)
     assert printed("user", "list").split("\t")[:3] == ["anna", "administrator", "enabled"]
+
+
+def test_readings_fit_and_are_one_line_each_for_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film, blank = tmp_path / "film of anna.png", tmp_path / "blank.png"
+    film.write_bytes(encode(chest_phantom(128, random_state=1, lesion=True), "PNG"))
+    blank.write_bytes(b"no image")
+    asked = ("read", "--no-gate", "--task", "tuberculosis", str(film), str(blank))
+    told = printed(*asked)
+    assert overlong(told) == []
+    monkeypatch.setattr(tables, "at_terminal", lambda: False)
+    piped = printed(*asked)
+    assert overlong(piped)
+    assert re.sub(r"\d+ ms", "", " ".join(told.split())) == re.sub(r"\d+ ms", "", " ".join(piped.split()))
+
+
+def test_colour_takes_no_room() -> None:
+    plain = "one two three four five six seven eight nine ten " * 4
+    line = f"    {plain.strip()}"
+    coloured = line.replace("six", click.style("six", fg="red", bold=True))
+    assert click.unstyle(tables.fitted(coloured)) == tables.fitted(line)
+    assert overlong(tables.fitted(line)) == []
 
 
 def test_what_is_wrapped_is_whole() -> None:

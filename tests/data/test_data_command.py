@@ -1,15 +1,16 @@
 """`secondread data` from the command line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from secondread.cli import data
-from secondread.data import read_manifest
+from secondread.data import Manifest, import_folder, read_manifest
 from secondread.errors import DownloadError, SecondReadError, UnknownName, UsageError
-from secondread.tasks import Source, load_task
+from secondread.tasks import Source, Task, load_task
 from tests.data.folders import write_images
 
 
@@ -41,6 +42,19 @@ def test_import_then_split_then_info(films: Path, tmp_path: Path) -> None:
     shown = said("info", table)
     assert "train" in shown
     assert "50.0%" in shown
+
+
+@pytest.mark.parametrize("patient", ["", "p1"])
+def test_patients_are_asked_for_only_where_the_importer_told_none(
+    films: Path, tmp_path: Path, patient: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(_: str, folder: Path, *, task: Task) -> Manifest:
+        found = import_folder(folder, task=task)
+        return Manifest(tuple(replace(row, patient=patient) for row in found.rows), found.folder)
+
+    monkeypatch.setattr("secondread.data.import_with", told)
+    shown = said("import", films, "--task", "tuberculosis", "--out", tmp_path / "m.csv")
+    assert ("fill the column 'patient'" in shown) == (not patient)
 
 
 def test_import_writes_nothing_when_the_folder_is_unclear(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What an answer may be trusted for: the worst and the best measured place, and how many are missed."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ from secondread.evidence.evidence import Prediction, build_evidence
 from secondread.evidence.outlook import Outlook, Place, below_screening, chosen_on, outlook
 from secondread.reading import list_bundles, load_bundle
 from secondread.stats.interval import Interval
-from secondread.tasks import load_task
+from secondread.tasks import list_tasks, load_task
 
-FRACTURE = load_task("fracture")
+FRACTURE, TUMOUR = load_task("fracture"), load_task("tumour-malignancy")
 
 
 def rows(source: str, *, found: int, missed: int, spared: int = 0, alarmed: int = 0) -> list[Prediction]:
@@ -87,10 +88,20 @@ def test_the_worst_and_the_best_place_are_named() -> None:
         == "missed at this operating point: about 1 in 4 fractures (another hospital: far, n = 80)"
     )
     assert found.false_alarms(FRACTURE) == (
-        "called positive at this operating point though without a fracture: about 1 in 2 films (another hospital: far, n = 60)"
+        "called positive at this operating point though without a fracture: about 1 in 2 films "
+        "(another hospital: far, n = 60)"
     )
     assert found.of("positive", FRACTURE) == found.false_alarms(FRACTURE)
     assert found.of("negative", FRACTURE) == found.of("uncertain", FRACTURE) == found.missed(FRACTURE)
+
+
+def test_a_false_positive_is_called_by_its_tasks_negative_class() -> None:
+    found = outlook(EVIDENCE, 0.5)
+    assert "though a meningioma or pituitary tumour: about 1 in 2 slices" in found.of("positive", TUMOUR)
+    own = replace(FRACTURE, words={key: said for key, said in FRACTURE.words.items() if key != "false"})
+    assert "though without the disease: about 1 in 2 images" in found.of("positive", own)
+    for name in list_tasks():
+        assert "healthy" not in found.false_alarms(load_task(name)), "who lacks one disease may have another"
 
 
 def test_a_handful_of_images_is_neither_worst_nor_best() -> None:

@@ -151,6 +151,124 @@ def test_a_bundles_own_evidence_stands_for_another_reading_of_the_test_split(
 
     monkeypatch.setattr(candidates, "predictions_of", noted)
     comparison = comparison_of(phantom_manifest, cache=tmp_path)
+    (result,) = compare_models(
+        comparison, tmp_path / "out", bundles=[str(phantom_bundle)], baseline=str(phantom_bundle)
+    )
+    assert read == [{"val"}]
+    assert result["from_evidence"] == ["test"]
+    assert (result["kind"], result["name"]) == ("bundle", "phantom")
+    expected = load_bundle(phantom_bundle).evidence["results"]["test"]["metrics"]["roc_auc"]
+    assert result["metrics"]["test"]["roc_auc"] == expected
+
+
+def test_an_ensemble_refuses_what_a_member_refused(ground):
+    comparison, _, results, _ = ground
+    said = [predictions_in(result) for result in results[:2]]
+    first = said[1]["test"][0]
+    said[1]["test"][0] = Prediction(first.path, first.label, first.source, first.group, None, "blank")
+
+    class Member:
+        name = "member"
+
+    found = EnsembleCandidate("mean", [Member(), Member()], said, comparison).predictions("test")
+    assert [row.probability is None for row in found] == [True] + 23 * [False]
+
+
+@pytest.mark.parametrize("random_state", range(5))
+def test_no_threshold_is_better_balanced(random_state):
+    rng = np.random.default_rng(random_state)
+    y_true = rng.random(60) < 0.3
+    scores = np.round(rng.random(60) * 0.6 + 0.3 * y_true, 1)  # with ties
+
+    def balance(threshold):
+        return (scores > threshold)[y_true].mean() + (scores <= threshold)[~y_true].mean()
+
+    best = balance(balanced_threshold(y_true, scores))
+    assert best == pytest.approx(max(balance(threshold) for threshold in np.linspace(-0.05, 1, 106)))
+
+
+def test_mistakes_are_found_before_anything_is_trained(ground, tmp_path, nothing_is_read):
+    comparison = ground[0]
+    with pytest.raises(UnknownName, match="did you mean 'decision-tree'"):
+        compare_models(comparison, tmp_path, models=["lenet", "decision-tre"])
+    with pytest.raises(UnknownName, match="ensemble"):
+        compare_models(comparison, tmp_path, models=["lenet"], ensembles=["median"])
+    with pytest.raises(DataInvalid, match="not of the task"):
+        compare_models(comparison, tmp_path, baseline="fracture/paper")
+
+
+def test_time_is_taken_in_turns_and_whole_counts_decoding(tmp_path):
+    class Waits:
+        def __init__(self, log, name):
+            self.log, self.name = log, name
+
+        def prepare(self, image):
+            return image.pixels.shape
+
+        def run(self, prepared):
+            self.log.append(self.name)
+
+    log = []
+    first, second = Waits(log, "a"), Waits(log, "b")
+    film = tmp_path / "film.png"
+    film.write_bytes(encode(chest_phantom(64, random_state=0), "PNG"))
+    (network, whole), _ = measure_latency([first, second], [film], n=5)
+    assert log == ["a", "b"] * 7, "two are for warming up"
+    assert 0 < network < whole
+
+
+def test_the_page_shows_every_kept_result_best_by_validation_first(ground, tmp_path):
+    _, _, results, _ = ground
+    for result in results:
+        keep_result(result, tmp_path / "kept")
+    assert (tmp_path / "kept" / "tuberculosis" / "lenet-0-paper.json").is_file()
+    page = tmp_path / "docs" / "leaderboard.md"
+    assert write_leaderboard(tmp_path / "kept", page).n == 5
+    text = page.read_text()
+    assert not list((tmp_path / "docs").glob("*.png")), "nothing was measured at a hospital left out"
+    lines = [line for line in text.splitlines() if re.match(r"\| \d+ \|", line)]
+    assert len(lines) == 3 * 3, "two seeds share a line, in each of three tables"
+    assert any("(n = 2)" in line for line in lines)
+    assert text.count("secondread compare …") == 1, "one command made them all"
+    assert "nothing yet, as no system was measured with a hospital left out" in text
+    by_model = {(result["model"], result["random_state"]): result for result in results if result["kind"] != "ensemble"}
+    means = {
+        model: np.mean([by_model[model, seed]["metrics"]["val"]["roc_auc"]["value"] for seed in (0, 1)])
+        for model in ("lenet", "knn")
+    }
+    places = {model: next(i for i, line in enumerate(lines[:3]) if f"`{model}`" in line) for model in means}
+    assert (places["lenet"] < places["knn"]) == (means["lenet"] >= means["knn"])
+    widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
+    assert len(widths) <= 3, "every line of a table has as many cells as its head"
+
+
+def test_a_page_of_nothing_or_of_other_files_is_refused(tmp_path):
+    with pytest.raises(DataInvalid, match="holds no results"):
+        write_leaderboard(tmp_path, tmp_path / "page.md")
+    (tmp_path / "fracture").mkdir()
+    (tmp_path / "fracture" / "x.json").write_text("{}")
+    with pytest.raises(DataInvalid, match="not a result"):
+        write_leaderboard(tmp_path, tmp_path / "page.md")
+
+
+def test_a_network_without_weights_starts_from_scratch_and_spares_no_stage():
+    from secondread.training.train import recipe_for
+
+    recipe = load_recipe("transfer", TASK)
+    assert recipe_for(recipe, "efficientnet-lite0") == recipe
+    scratch = recipe_for(recipe, "resnet18")
+    assert (scratch.pretrained, scratch.frozen_stages, scratch.stage_decay) == (False, 0, 1.0)
+    assert scratch.name == "transfer"
+
+
+def a_network_of_ones_own(*, num_classes=1, in_chans, input_size=128, **options):
+    """The paper's, as somebody's own module has it."""
+    return create_model("lenet", num_classes=num_classes, in_chans=in_chans, input_size=input_size, **options)
+
+
+def test_a_network_of_ones_own_takes_part(ground, tmp_path):
+    comparison, *_ = ground
+    one = replace(comparison, recipe=replace(comparison.recipe, epochs=1))
     own = "tests.lab.test_compare:a_network_of_ones_own"
     results = compare_models(one, tmp_path, models=[own], ensembles=[], seeds=[0], command="c")
     assert [result["name"] for result in results] == ["lenet-0", "a_network_of_ones_own-0"]

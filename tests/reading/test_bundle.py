@@ -130,3 +130,8 @@ def test_a_failure_while_writing_leaves_the_old_bundle(phantom_bundle, tmp_path)
         write_bundle(tmp_path / "target", record={**record, "temperature": object()}, model=model)
     assert load_bundle(tmp_path / "target").id == old.id
     assert {path.name for path in tmp_path.iterdir()} == {"target"}
+
+
+def test_a_bundle_is_shown_in_a_line() -> None:
+    bundle = load_bundle("tuberculosis/paper")
+    assert repr(bundle) == f"<Bundle {bundle.id} in {str(bundle.folder)!r}>"

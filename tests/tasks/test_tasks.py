@@ -110,6 +110,7 @@ WRONG = {
     "a word too few": ("uncertain = ", "unsure = ", "words"),
     "no place for a share": ("missed = ", 'missed = "some" # ', "missed"),
     "a share of its own": ("missed = ", 'missed = "5 % of %(share)s" # ', "missed"),
+    "no place for a share of the false": ("false = ", 'false = "some" # ', "false"),
     "a source without terms": ("terms = ", "conditions = ", "sources"),
     "a number as text": ("target_specificity = 0.70", 'target_specificity = "high"', "target_specificity"),
     "a number for tables": ("[dicom]", "[dicom_]\ndicom = 3\n[other]", "unknown fields"),

@@ -39,6 +39,51 @@ def test_an_archive_is_read_in_the_background_and_fills_the_worklist(page: Page)
     expect(page.get_by_role("heading", name="Nothing fits this filter")).to_be_visible()
 
 
+def test_on_a_phone_the_filters_are_folded_and_the_answer_is_above_the_tools(page: Page) -> None:
+    fill(page)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto("/worklist")
+    ready(page)
+    expect(page.locator("#search")).to_be_hidden()
+    expect(page.locator("#rows tr[data-id]").first).to_be_in_viewport()
+    page.locator("#filter summary").click()
+    page.get_by_label("Name", exact=True).fill("film-3")
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.locator("#rows tr[data-id]")).to_have_count(1)
+    expect(page.locator("#search")).to_be_visible()  # what narrows the list is in sight
+    page.goto("/worklist")
+    ready(page)
+    page.keyboard.press("/")
+    expect(page.locator("#search")).to_be_focused()
+    for width, height in ((390, 844), (820, 1180)):
+        page.set_viewport_size({"width": width, "height": height})
+        open_first(page)
+        expect(page.locator(".card-answer .decision")).to_be_in_viewport()
+        expect(page.locator(".next-step")).to_be_in_viewport()
+    page.set_viewport_size({"width": 1280, "height": 800})
+    image, answer = (
+        page.locator(one).first.evaluate("part => part.getBoundingClientRect().top")
+        for one in (".stage", ".card-answer")
+    )
+    assert abs(image - answer) < 40, "beside one another where there is room"
+
+
+def test_the_number_that_side_by_side_asks_for_is_on_the_page(page: Page) -> None:
+    fill(page)
+    open_first(page)
+    first = page.locator(".views").get_attribute("data-reading")
+    expect(page.locator(".heading")).to_contain_text(f"Reading {first}")
+    page.locator("#after").click()
+    ready(page)
+    page.get_by_role("button", name="Two images").click()
+    expect(page.locator(".hang select")).to_be_hidden()  # no other image of the patient: nothing to choose
+    page.get_by_text("Number of another reading").click()
+    page.keyboard.type(str(first))
+    page.keyboard.press("Enter")
+    expect(page.locator(".hung-image .view-title a")).to_have_attribute("href", f"/readings/{first}")
+    page.get_by_role("button", name="One image").click()
+
+
 def test_the_list_is_walked_opened_and_cleared_by_keyboard(page: Page) -> None:
     fill(page)
     page.goto("/worklist")

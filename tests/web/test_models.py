@@ -1,11 +1,14 @@
 """The page and the API of models: shadow, switch and back, by an administrator; the API says what the page says."""
 
+import re
+
 import pytest
 from flask.testing import FlaskClient
 
 from secondread.reading import load_bundle
 from secondread.web import create_app
 
+HINDI = {"Accept-Language": "hi", "Accept": "text/html"}
 PAPER, BEST = load_bundle("tuberculosis/paper"), load_bundle("tuberculosis/best")
 
 
@@ -65,3 +68,12 @@ def test_the_page_shows_first_what_a_bundle_did_elsewhere(client: FlaskClient) -
                 assert f'<th scope="row">{place["hospital"]}</th>' in page
             for told in bundle["broken"]:
                 assert told in page
+
+
+def test_broken_promises_stand_in_their_box_in_the_language_of_the_page(client: FlaskClient) -> None:
+    boxes = re.findall(r'<div class="said">([^<]*)<ul>(.*?)</ul></div>', client.get("/models").text)
+    assert boxes
+    assert all("promise" in head and "at least" in told for head, told in boxes)
+    told = re.findall(r'<div class="said">[^<]*<ul>(.*?)</ul></div>', client.get("/models", headers=HINDI).text)
+    assert len(told) == len(boxes)
+    assert not re.search("sensitivity|specificity|external|screening|left out", "".join(told))

@@ -15,10 +15,13 @@ from flask.testing import FlaskClient
 
 from secondread import web
 from secondread.data.split import MEASURED
+from secondread.images.decode import NOT_READ_HERE
+from secondread.images.raster import DAMAGED
+from secondread.reading import reasons
 from secondread.reading.heatmap import CAVEAT
 from secondread.service.pdf import DISCLAIMER
 from secondread.tasks import list_tasks, load_task
-from secondread.web.language import CODES
+from secondread.web.language import CODES, in_words
 from tests.web.conftest import post
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +97,31 @@ def test_a_refusal_and_a_mistake_are_told_in_the_language_of_the_page(client: Fl
     assert "फ़ॉर्म में कुछ ठीक नहीं है" in wrong.text
     assert '"code:truncated"' in client.get("/words/hi.js").text
     assert "code:" not in client.get("/words/en.js").text
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        reasons.tell(reasons.LOOKS_LIKE, looks="MRI slice of another part of the body", reads="chest X-ray"),
+        reasons.tell(reasons.NOT_LIKE_IT, reads="brain MRI slice"),
+        reasons.tell(reasons.OTHER_PART, said="HAND", reads="chest"),
+        reasons.tell(
+            reasons.TASK_UNKNOWN,
+            facts=reasons.tell(reasons.AND_LOOKS, facts=reasons.SAYS_NOTHING, looks="CT slice"),
+            tasks="fracture",
+        ),
+        reasons.BLANK,
+        NOT_READ_HERE % {"what": "a PDF", "instead": "export its image as PNG or send the DICOM file"},
+        DAMAGED % {"kind": "PNG"},
+        "this is not an image; send a PNG, JPEG, TIFF, WebP, BMP, DICOM or NIfTI file",
+    ],
+)
+def test_why_an_image_is_not_read_is_told_in_hindi_alone(client: FlaskClient, sentence: str) -> None:
+    with client.application.test_request_context(headers={"Accept-Language": "hi"}):
+        told = str(in_words(sentence, "wrong_kind"))
+    assert "<span" not in told
+    names = {"MRI", "CT", "HAND", "PDF", "PNG", "JPEG", "TIFF", "WebP", "BMP", "DICOM", "NIfTI", "fracture"}
+    assert set(re.findall(r"[A-Za-z]+", told)) <= names
 
 
 @pytest.mark.parametrize("path", ["/", "/worklist", "/uploads", "/thresholds", "/account", "/trail", "/login"])

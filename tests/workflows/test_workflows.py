@@ -116,6 +116,8 @@ def test_columns_recalibrate_as_their_file_does(tmp_path: Path) -> None:
     columns = {"outcome": OUTCOME, "probability": PROBABILITY}
     mine = secondread.recalibrate("tuberculosis/paper", columns, out=tmp_path / "columns")
     theirs = secondread.recalibrate("tuberculosis/paper", tmp_path / "site.csv", out=tmp_path / "file")
+    assert repr(mine).startswith(f"<Recalibration {mine.bundle.id}, of {mine.old.id} on {mine.n} images")
+    assert len(repr(mine)) < 160
     assert mine.bundle.calibration.temperature == theirs.bundle.calibration.temperature
     assert (mine.n, mine.n_positive) == (200, int(OUTCOME.sum()))
     assert mine.before["brier"] > mine.after["brier"]

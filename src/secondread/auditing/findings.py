@@ -28,6 +28,11 @@ class Audit:
     shortcuts: tuple[Shortcut, ...]
     findings: tuple["Finding", ...]
 
+    def __repr__(self) -> str:
+        levels = [finding.level for finding in self.findings]
+        told = ", ".join(f"{levels.count(level)} {level}" for level in dict.fromkeys(levels))
+        return f"<Audit of {_many(self.summary['n'], 'image')}: {told or 'nothing found'}>"
+
     @property
     def unreadable(self) -> tuple[Unreadable, ...]:
         """Files that are missing, damaged or no images."""

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from secondread.cli.keeping import check
-from secondread.cli.options import ask_password, open_service, service_options, service_settings, who
+from secondread.cli.options import ask_password, counted, open_service, service_options, service_settings, who
 from secondread.cli.tables import columns
 
 _ROLES = click.Choice(["reader", "reviewer", "administrator"])
@@ -185,7 +185,7 @@ def status(**options: Any) -> None:
     with open_service(upgrade=False, **options) as service:
         service.database.check()
         found = service.database.versions()[0]
-        click.echo(f"{service.database.name}: version {found}, {service.queue.waiting()} images waiting")
+        click.echo(f"{service.database.name}: version {found}, {counted(service.queue.waiting(), 'image')} waiting")
 
 
 db.add_command(check)
@@ -201,7 +201,9 @@ def backup(file: Path, **options: Any) -> None:
     with open_service(upgrade=False, **options) as service:
         service.database.check()
         found = back_up(service.database, service.images, file, actor=who())
-    click.echo(f"{found.path}: {found.n_files} files, {found.n_bytes / 1e6:.1f} MB; audit trail up to {found.trail}")
+    click.echo(
+        f"{found.path}: {counted(found.n_files, 'file')}, {found.n_bytes / 1e6:.1f} MB; audit trail up to {found.trail}"
+    )
 
 
 @click.command()
@@ -223,9 +225,9 @@ def restore(file: Path, erasures: Path | None, **options: Any) -> None:
     storage = storage_of(folder, str(settings["IMAGES"]), endpoint=str(settings["S3_ENDPOINT"]))
     url = str(settings["DATABASE"])
     found = restore_backup(file, folder, url=url, storage=storage, erasings=erasings, actor=who())
-    click.echo(f"{folder}: {found.n_files} files of {found.created}; audit trail up to {found.trail}")
+    click.echo(f"{folder}: {counted(found.n_files, 'file')} of {found.created}; audit trail up to {found.trail}")
     if erasures:
-        click.echo(f"{len(erasings)} erasures were done again: {found.erased} images went")
+        click.echo(f"erasures done again: {len(erasings)}; {counted(found.erased, 'image')} went")
     else:
         click.echo("people erased after that day are here again; restore with --erasures to keep them erased", err=True)
 
@@ -290,23 +292,25 @@ def retain(days: int | None, dry_run: bool, patient_lines: bool, **options: Any)
         if days or dry_run:
             raise UsageError("--patient-lines erases all of them and goes with no other option; leave the others out")
         with open_service(**options) as service:
-            click.echo(f"erased the patient lines of {service.patient_lines.erase_all(actor=who())} images")
+            click.echo(f"erased the patient lines of {counted(service.patient_lines.erase_all(actor=who()), 'image')}")
         return
     days = days or int(service_settings(**options)["RETENTION_DAYS"])
     if not days:
         raise UsageError("nothing says how long images are kept; give --days or set retention_days")
     with open_service(**options) as service:
         if dry_run:
-            click.echo(f"{service.retention.due(days)} images were received more than {days} days ago")
+            click.echo(
+                f"received more than {counted(days, 'day')} ago: {counted(service.retention.due(days), 'image')}"
+            )
             click.echo(f"{service.retention.items_due(days)} names of files stand in uploads of that age")
             return
         found = service.retention.apply(days, actor=who())
         n_files = service.repair.tidy(actor=who())
-    click.echo(f"deleted {found.images} images received before {found.before:%Y-%m-%d %H:%M UTC}")
-    click.echo(f"{found.readings} readings stay without them")
+    click.echo(f"deleted {counted(found.images, 'image')} received before {found.before:%Y-%m-%d %H:%M UTC}")
+    click.echo(f"readings that stay without them: {found.readings}")
     click.echo(f"{found.items} names of files in uploads are gone, and what was typed with {found.batches} uploads")
     if n_files:
-        click.echo(f"removed {n_files} files that no row names")
+        click.echo(f"removed {counted(n_files, 'file')} that no row names")
 
 
 @click.command()

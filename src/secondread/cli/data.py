@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from secondread.cli.options import counted
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -39,7 +41,8 @@ def import_command(folder: Path, task_name: str, out: Path, importer: str) -> No
     manifest = import_with(importer, folder, task=load_task(task_name))
     write_manifest(manifest, out)
     _say_written(manifest, out)
-    click.echo("If patients have several images, fill the column 'patient' before splitting.")
+    if not any(row.patient for row in manifest.rows):
+        click.echo("If patients have several images, fill the column 'patient' before splitting.")
 
 
 @data.command("importers")
@@ -140,7 +143,7 @@ def _sources(task_name: str, source_name: str | None) -> tuple[Source, ...]:
 def _say_written(manifest: Manifest, out: Path) -> None:
     positives = int(manifest.labels.sum())
     splits = ", ".join(f"{name} {count}" for name, count in manifest.splits().items() if name)
-    click.echo(f"{out}: {len(manifest)} images, {positives} positive, {len(manifest) - positives} negative")
+    click.echo(f"{out}: {counted(len(manifest), 'image')}, {positives} positive, {len(manifest) - positives} negative")
     click.echo(f"splits: {splits or 'none yet'}")
 
 

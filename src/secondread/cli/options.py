@@ -70,7 +70,7 @@ def question_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="NAME|auto",
             default=None,
             shell_complete=complete_tasks,
-            help="The question; auto (the default) takes it from DICOM facts.",
+            help="The question; auto (the default) takes it from DICOM facts, else from the look of the image.",
         ),
     ):
         command = option(command)
@@ -86,6 +86,11 @@ def bundle_reference(task: str | None, bundle: str | None) -> str:
     if task in (None, "auto"):
         raise UsageError(f"--bundle {bundle} needs --task, or write it as task/{bundle}")
     return f"{task}/{bundle}"
+
+
+def counted(n: int, noun: str) -> str:
+    """'1 image', '12 images'."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def command_line() -> str:

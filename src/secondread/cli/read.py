@@ -11,6 +11,7 @@ import click
 
 from secondread.cli.answers import answer_in_words, bundle_of, decided_by
 from secondread.cli.options import bundle_reference, limit_options, question_options
+from secondread.cli.tables import fitted
 
 if TYPE_CHECKING:
     from secondread.reading import AutoReader, Reader, Reading
@@ -78,11 +79,13 @@ def read(
         if as_json:
             row |= _meaning(reading, reader) | {"next_step": _next_step(reading).to_dict()}
         click.echo(
-            json.dumps(row, ensure_ascii=False) if as_json else _in_words(reading, on_a_line(shown(path)), reader)
+            json.dumps(row, ensure_ascii=False)
+            if as_json
+            else fitted(_in_words(reading, on_a_line(shown(path)), reader))
         )
     for name in () if as_json else used:
         known = bundle_of(reader, name)
-        click.echo("\n".join(decided_by(known, known.operating_point(operating_point))))
+        click.echo(fitted("\n".join(decided_by(known, known.operating_point(operating_point)))))
     if unopened:
         raise click.exceptions.Exit(1)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from secondread.cli.options import service_options, service_settings
+from secondread.cli.options import counted, service_options, service_settings
 
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
@@ -88,7 +88,7 @@ def work(until_empty: bool, **options: Any) -> None:
         signal.signal(number, lambda *_: worker.stop())
     try:
         if until_empty:
-            click.echo(f"{worker.run_until_empty()} images read")
+            click.echo(f"{counted(worker.run_until_empty(), 'image')} read")
         else:
             worker.run()
     finally:

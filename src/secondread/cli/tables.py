@@ -1,5 +1,6 @@
 """Lists and sentences as wide as the terminal: longer lines go on below, indented, and are never cut."""
 
+import re
 import shutil
 import sys
 import textwrap
@@ -32,6 +33,23 @@ def say(text: str, *, indent: str = "", bold: str = "", err: bool = False) -> No
     )
     told = "\n".join(lines)
     click.echo(told.replace(bold, click.style(bold, bold=True), 1) if bold else told, err=err)
+
+
+def fitted(text: str) -> str:
+    """Lines as they are for a program; at a terminal wrapped as `say` does, whatever is coloured in them."""
+    return "\n".join(map(_wrapped, text.split("\n"))) if at_terminal() else text
+
+
+def _wrapped(line: str) -> str:
+    width, words = terminal_width(), line.lstrip(" ")
+    indent = line[: len(line) - len(words)]
+    lines = [indent]
+    for word in re.findall(r" *[^ ]+", words):
+        if len(click.unstyle(lines[-1] + word)) > width and lines[-1].strip():
+            lines.append(f"{indent}    {word.lstrip(' ')}")
+        else:
+            lines[-1] += word
+    return "\n".join(lines)
 
 
 def listed(rows: Mapping[str, str], *, indent: str = "") -> None:

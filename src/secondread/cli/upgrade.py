@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from secondread.cli.options import complete_bundles, complete_tasks, open_service, service_options, who
+from secondread.cli.options import complete_bundles, complete_tasks, counted, open_service, service_options, who
 
 if TYPE_CHECKING:
     from secondread.service import Changes, Readers, Service
@@ -176,7 +176,7 @@ def _tell(changes: "Changes") -> None:
         click.echo("no image was read by both yet")
         return
     share = changes.changed.format(scale=100, digits=1)
-    click.echo(f"{changes.n} images; the decision would change in {share} %")
+    click.echo(f"{counted(changes.n, 'image')}; the decision would change in {share} %")
     for (old, new), n in sorted(changes.table.items(), key=lambda row: -row[1]):
         click.echo(f"{n:>8}  {old}" + (f" → {new}" if old != new else ", as before"))
     if (judged := changes.judged) is not None:

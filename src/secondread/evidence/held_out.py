@@ -1,6 +1,6 @@
 """What a bundle does at hospitals it had not seen: recipes trained without one, and collections that taught nothing."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from secondread.evidence.measured import read_predictions
 from secondread.evidence.promises import Promised
 from secondread.stats.interval import Interval
 from secondread.stats.rates import rates_at
-from secondread.tasks import load_task
+from secondread.tasks import N_, load_task
 
 How = Literal["left out", "external"]
 POINTS = ("screening", "confirm")
@@ -65,14 +65,38 @@ class Broken:
     operating_point: str
     on: str  # 'sensitivity' or 'specificity'
     target: float
-    where: str
+    split: str  # '' of a hospital left out
+    source: str  # '' where the evidence does not tell sources apart
+    seed: int | None  # of the training without the hospital
     rate: Interval
+
+    @property
+    def where(self) -> str:
+        """'external, montgomery', 'shenzhen left out, seed 0,'."""
+        return self._where(str)
 
     @property
     def in_words(self) -> str:
         """'screening, sensitivity at least 0.9: external, montgomery 0.57 (0.39–0.73)'."""
-        promised = f"{self.operating_point}, {self.on} at least {self.target:g}"
-        return f"{promised}: {self.where} {self.rate.format(digits=2)}"
+        return self.told(str)
+
+    def told(self, translate: Callable[[str], str]) -> str:
+        """The same in another language."""
+        promised = {"point": translate(self.operating_point), "target": f"{self.target:g}"}
+        values = {**promised, "where": self._where(translate), "rate": self.rate.format(digits=2)}
+        return translate(BROKEN[self.on]) % values
+
+    def _where(self, translate: Callable[[str], str]) -> str:
+        if not self.split:
+            return translate(LEFT_OUT) % {"hospital": self.source, "seed": self.seed}
+        return ", ".join(filter(None, (translate(self.split), self.source)))
+
+
+BROKEN = {
+    "sensitivity": N_("%(point)s, sensitivity at least %(target)s: %(where)s %(rate)s"),
+    "specificity": N_("%(point)s, specificity at least %(target)s: %(where)s %(rate)s"),
+}
+LEFT_OUT = N_("%(hospital)s left out, seed %(seed)s,")
 
 
 def held_out_section(
@@ -114,20 +138,20 @@ def elsewhere(evidence: Mapping[str, Any] | None) -> list[Elsewhere]:
 
 def broken(promises: Iterable[Promised], rows: Iterable[Elsewhere]) -> list[Broken]:
     """Where promises do not hold: on images that chose nothing, and at hospitals left out."""
-    found = []
+    found: list[Broken] = []
     left_out = [row for row in rows if row.how == "left out"]
     for one in promises:
         on, target = one.guarantee.on, one.guarantee.target
-        for seen in one.seen:
-            if seen.kept == "broken":
-                where = f"{seen.split}{f', {seen.source}' if seen.source else ''}"
-                found.append(Broken(one.operating_point, on, target, where, seen.rate))
+        found += [
+            Broken(one.operating_point, on, target, seen.split, seen.source, None, seen.rate)
+            for seen in one.seen
+            if seen.kept == "broken"
+        ]
         for row in left_out:
             at = row.at(one.operating_point)
             rate = getattr(at, on) if at is not None else None
             if rate is not None and rate.high is not None and rate.high < target:
-                where = f"{row.hospital} left out, seed {row.seed},"
-                found.append(Broken(one.operating_point, on, target, where, rate))
+                found.append(Broken(one.operating_point, on, target, "", row.hospital, row.seed, rate))
     return found
 
 

@@ -87,7 +87,7 @@ class Outlook:
 
     def of(self, decision: str, task: Task | None, translate: Translate = str) -> str:
         """What to keep in mind with a decision: of a positive how many are false, else how many are missed."""
-        return self.false_alarms(translate) if decision == "positive" else self.missed(task, translate)
+        return (self.false_alarms if decision == "positive" else self.missed)(task, translate)
 
     def missed(self, task: Task | None, translate: Translate = str) -> str:
         """How many of the diseased are called negative at the worst place, as a sentence without a full stop."""
@@ -97,23 +97,24 @@ class Outlook:
         words = MISSED_SERIES if self.of_series else task.words.get("missed") if task else None
         return _at(place, "sensitivity", translate(words or MISSED), translate)
 
-    def false_alarms(self, translate: Translate = str) -> str:
-        """How many of the healthy are called positive at the worst place; as `missed`."""
+    def false_alarms(self, task: Task | None, translate: Translate = str) -> str:
+        """How many of the negative class are called positive at the worst place; as `missed`."""
         place = self.worst("specificity")
         if place is None:
-            return translate("how many healthy ones are called positive at this operating point was not measured")
-        words = translate(FALSE_SERIES if self.of_series else FALSE)
-        return _at(place, "specificity", words, translate)
+            return translate("how many are called positive falsely at this operating point was not measured")
+        words = FALSE_SERIES if self.of_series else task.words.get("false") if task else None
+        return _at(place, "specificity", translate(words or FALSE), translate)
 
     def _measured(self, measure: Measure) -> list[Place]:
         found = [place for place in self.places if getattr(place, measure).value is not None]
         return [place for place in found if place.n(measure) >= FEW] or found
 
 
-FALSE = N_("called positive at this operating point though healthy: %(share)s")
+# Where a task has no words of its own: its negative class need not be healthy.
+FALSE = N_("called positive at this operating point though without the disease: %(share)s images")
 FALSE_SERIES = N_("called positive at this operating point though without the disease: %(share)s series")
 MISSED_SERIES = N_("missed at this operating point: %(share)s series with the disease")
-MISSED = N_("missed at this operating point: %(share)s images with disease")  # where a task has no words of its own
+MISSED = N_("missed at this operating point: %(share)s images with disease")  # likewise
 
 
 def outlook(evidence: Mapping[str, Any] | None, threshold: float, low: float | None = None) -> Outlook:

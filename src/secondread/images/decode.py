@@ -9,6 +9,7 @@ from secondread.errors import NotAnImage, UnsupportedImage
 from secondread.images.frames import Frames
 from secondread.images.image import Depth, Image, Limits
 from secondread.images.nifti import is_nifti, open_nifti_frames
+from secondread.tasks import N_
 
 _DEFAULT = Limits()
 _SIGNATURES = (  # format, offset, bytes
@@ -22,34 +23,36 @@ _SIGNATURES = (  # format, offset, bytes
 )
 _FIRST_REPRESENTATIONS = (b"UL", b"CS", b"UI", b"OB", b"SH")
 _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # sizes of the header that follows the file's first 14 bytes
+NOT_READ_HERE = N_("this is %(what)s, which is not read here; %(instead)s")
+_INSTEAD = (N_("save it as JPEG or PNG"),)
 _REFUSED = (  # what people send by mistake, and what to do instead
-    (0, b"GIF8", "a GIF", "save it as PNG"),
-    (0, b"%PDF", "a PDF", "export its image as PNG or send the DICOM file"),
-    (0, b"PK\x03\x04", "a ZIP archive or an office document", "unpack it and send the images"),
-    (0, b"\x1f\x8b", "a gzip archive", "unpack it and send the images"),
-    (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 file", "save it as PNG or JPEG"),
-    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 codestream", "save it as PNG or JPEG"),
-    (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL file", "save it as PNG or JPEG"),
-    (0, b"II+\x00", "a BigTIFF", "save it as PNG or as a TIFF under 4 GB"),
-    (0, b"MM\x00+", "a BigTIFF", "save it as PNG or as a TIFF under 4 GB"),
-    (4, b"ftyp", "an MP4 or QuickTime film", "save its pictures as PNG or JPEG"),
-    (0, b"\xff\x0a", "a JPEG XL file", "save it as PNG or JPEG"),
-    (0, b"8BPS", "a Photoshop file", "save it as PNG"),
-    (0, b"NRRD000", "an NRRD volume", "export its slices as PNG or DICOM"),
-    (0, b"ObjectType = Image", "a MetaImage volume", "export its slices as PNG or DICOM"),
-    (344, b"ni1\x00", "the header of a NIfTI volume", "export its slices as PNG or DICOM"),
-    (4, b"ni2\x00\r\n\x1a\n", "the header of a NIfTI volume", "export its slices as PNG or DICOM"),
-    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file", "export its images as PNG or DICOM"),
-    (0, b"\x93NUMPY", "a NumPy array", "save it as PNG, or give the array itself"),
-    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it and send the images"),
-    (0, b"Rar!\x1a\x07", "a RAR archive", "unpack it and send the images"),
-    (0, b"BZh", "a bzip2 archive", "unpack it and send the images"),
-    (0, b"\xfd7zXZ\x00", "an xz archive", "unpack it and send the images"),
+    (0, b"GIF8", N_("a GIF"), N_("save it as PNG")),
+    (0, b"%PDF", N_("a PDF"), N_("export its image as PNG or send the DICOM file")),
+    (0, b"PK\x03\x04", N_("a ZIP archive or an office document"), N_("unpack it and send the images")),
+    (0, b"\x1f\x8b", N_("a gzip archive"), N_("unpack it and send the images")),
+    (0, b"\x00\x00\x00\x0cjP  ", N_("a JPEG 2000 file"), N_("save it as PNG or JPEG")),
+    (0, b"\xff\x4f\xff\x51", N_("a JPEG 2000 codestream"), N_("save it as PNG or JPEG")),
+    (0, b"\x00\x00\x00\x0cJXL ", N_("a JPEG XL file"), N_("save it as PNG or JPEG")),
+    (0, b"II+\x00", N_("a BigTIFF"), N_("save it as PNG or as a TIFF under 4 GB")),
+    (0, b"MM\x00+", N_("a BigTIFF"), N_("save it as PNG or as a TIFF under 4 GB")),
+    (4, b"ftyp", N_("an MP4 or QuickTime film"), N_("save its pictures as PNG or JPEG")),
+    (0, b"\xff\x0a", N_("a JPEG XL file"), N_("save it as PNG or JPEG")),
+    (0, b"8BPS", N_("a Photoshop file"), N_("save it as PNG")),
+    (0, b"NRRD000", N_("an NRRD volume"), N_("export its slices as PNG or DICOM")),
+    (0, b"ObjectType = Image", N_("a MetaImage volume"), N_("export its slices as PNG or DICOM")),
+    (344, b"ni1\x00", N_("the header of a NIfTI volume"), N_("export its slices as PNG or DICOM")),
+    (4, b"ni2\x00\r\n\x1a\n", N_("the header of a NIfTI volume"), N_("export its slices as PNG or DICOM")),
+    (0, b"\x89HDF\r\n\x1a\n", N_("an HDF5 file"), N_("export its images as PNG or DICOM")),
+    (0, b"\x93NUMPY", N_("a NumPy array"), N_("save it as PNG, or give the array itself")),
+    (0, b"7z\xbc\xaf\x27\x1c", N_("a 7z archive"), N_("unpack it and send the images")),
+    (0, b"Rar!\x1a\x07", N_("a RAR archive"), N_("unpack it and send the images")),
+    (0, b"BZh", N_("a bzip2 archive"), N_("unpack it and send the images")),
+    (0, b"\xfd7zXZ\x00", N_("an xz archive"), N_("unpack it and send the images")),
 )
 _BRANDS = {  # of the base media file format (ISO/IEC 14496-12, 4.3), the main one or a compatible one
-    "a HEIC photograph": (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"),
-    "an AVIF image": (b"avif", b"avis"),
-    "a HEIF photograph": (b"mif1", b"msf1", b"mif2"),
+    N_("a HEIC photograph"): (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"),
+    N_("an AVIF image"): (b"avif", b"avis"),
+    N_("a HEIF photograph"): (b"mif1", b"msf1", b"mif2"),
 }
 _NETPBM = re.compile(rb"P[1-6]\s+(?:#[^\n]*\n\s*)*\d+\s+(?:#[^\n]*\n\s*)*\d+\s|P7\nWIDTH|P[fF]\s\d+\s\d+\s")
 
@@ -67,15 +70,15 @@ def sniff(data: bytes) -> str:
     if is_nifti(data):
         return "NIfTI"
     if what := _photograph(data):
-        raise UnsupportedImage(f"this is {what}, which is not read here; save it as JPEG or PNG")
+        raise UnsupportedImage(NOT_READ_HERE % {"what": what, "instead": "save it as JPEG or PNG"})
     if _NETPBM.match(data):
-        raise UnsupportedImage("this is a PGM, PPM or PBM picture, which is not read here; save it as PNG")
+        raise UnsupportedImage(NOT_READ_HERE % {"what": N_("a PGM, PPM or PBM picture"), "instead": "save it as PNG"})
     for offset, signature, what, instead in _REFUSED:
         if data[offset : offset + len(signature)] == signature:
-            raise UnsupportedImage(f"this is {what}, which is not read here; {instead}")
+            raise UnsupportedImage(NOT_READ_HERE % {"what": what, "instead": instead})
     if not data:
-        raise NotAnImage("the file is empty; export the image again")
-    raise NotAnImage("this is not an image; send a PNG, JPEG, TIFF, WebP, BMP, DICOM or NIfTI file")
+        raise NotAnImage(N_("the file is empty; export the image again"))
+    raise NotAnImage(N_("this is not an image; send a PNG, JPEG, TIFF, WebP, BMP, DICOM or NIfTI file"))
 
 
 def decode(data: bytes, *, frame: int = 0, limits: Limits = _DEFAULT) -> Image:

@@ -8,6 +8,17 @@ import numpy as np
 
 from secondread.errors import ImageTooLarge
 from secondread.images.arrays import of_array
+from secondread.tasks import N_
+
+TOO_MANY_BYTES = N_("the file has %(n)s MB, more than the %(most)s MB allowed; export it smaller or raise the limit")
+TOO_MANY_FRAMES = N_(
+    "the file has %(n)s frames, more than the %(most)s that are read of one file; choose one frame, split the file or "
+    "raise the limit"
+)
+TOO_MANY_PIXELS = N_(
+    "the image has %(width)s × %(height)s pixels, more than the %(most)s million allowed; export it smaller or raise "
+    "the limit"
+)
 
 
 @dataclass(frozen=True)
@@ -21,26 +32,18 @@ class Limits:
     def check_bytes(self, n_bytes: int) -> None:
         """Raise ImageTooLarge if a file of this size must not be read."""
         if n_bytes > self.max_bytes:
-            raise ImageTooLarge(
-                f"the file has {n_bytes / 1e6:.0f} MB, more than the {self.max_bytes / 1e6:.0f} MB allowed; "
-                "export it smaller or raise the limit"
-            )
+            raise ImageTooLarge(TOO_MANY_BYTES % {"n": f"{n_bytes / 1e6:.0f}", "most": f"{self.max_bytes / 1e6:.0f}"})
 
     def check_frames(self, n_frames: int) -> None:
         """Raise ImageTooLarge if a file of so many frames must not be read whole."""
         if n_frames > self.max_frames:
-            raise ImageTooLarge(
-                f"the file has {n_frames} frames, more than the {self.max_frames} that are read of one file; "
-                "choose one frame, split the file or raise the limit"
-            )
+            raise ImageTooLarge(TOO_MANY_FRAMES % {"n": n_frames, "most": self.max_frames})
 
     def check_size(self, width: int, height: int) -> None:
         """Raise ImageTooLarge if an image of this size must not be decoded."""
         if width * height > self.max_pixels:
-            raise ImageTooLarge(
-                f"the image has {width} × {height} pixels, more than the {self.max_pixels / 1e6:.0f} million allowed; "
-                "export it smaller or raise the limit"
-            )
+            most = f"{self.max_pixels / 1e6:.0f}"
+            raise ImageTooLarge(TOO_MANY_PIXELS % {"width": width, "height": height, "most": most})
 
 
 class BoundedReads(io.BytesIO):

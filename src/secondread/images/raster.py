@@ -17,7 +17,9 @@ from secondread.images.image import BoundedReads, Image, Limits
 from secondread.images.jpeg import Plain, check_scans, plain
 from secondread.images.pillow import held_by, memory_of, memory_of_plain, pixels_of
 from secondread.images.png import PlainPng, decode_plain_png, memory_of_plain_png, plain_png
+from secondread.tasks import N_
 
+DAMAGED = N_("the %(kind)s file is damaged or cut short; copy or export it again")
 _T = TypeVar("_T")
 
 # The plugin classes are used directly: only the one needed is imported, and the limits are ours alone.
@@ -354,4 +356,4 @@ def _translate(error: Exception, kind: str) -> ImageError:
         return ImageTooLarge(f"this {kind} file unpacks to far more than it should; export the image again")
     if "unsupported" in text or "cannot handle" in text or "unknown" in text:
         return UnsupportedImage(f"this kind of {kind} file cannot be decoded here; save it as PNG or JPEG")
-    return TruncatedImage(f"the {kind} file is damaged or cut short; copy or export it again")
+    return TruncatedImage(DAMAGED % {"kind": kind})

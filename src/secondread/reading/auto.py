@@ -10,11 +10,13 @@ from pathlib import Path
 from secondread.errors import ImageError
 from secondread.images import Frames, Image, Limits
 from secondread.images.steps import step
+from secondread.reading import reasons
 from secondread.reading.bundle import named_bundle
 from secondread.reading.gate import Verdict, shipped_gate
 from secondread.reading.lookup import SHIPPED, default_bundles, folder_of
 from secondread.reading.reader import Reader, alone, shown_small
 from secondread.reading.reading import Reading, Refusal
+from secondread.reading.reasons import tell
 from secondread.reading.series import read_series
 from secondread.reading.sources import DEFAULT_LIMITS, Source, open_source, read_in_order
 from secondread.tasks import match_dicom, modality_said, part_said
@@ -71,7 +73,7 @@ def load_named(
 
 
 class AutoReader:
-    """Finds the task by what a DICOM file says of itself, and reads with that task's default bundle."""
+    """Finds the task by what a DICOM file says, else by what the gate sees, and reads with its default bundle."""
 
     def __init__(self, *, operating_point: str | None = None, limits: Limits = DEFAULT_LIMITS, gate: bool = True):
         self._operating_point = operating_point
@@ -92,7 +94,7 @@ class AutoReader:
         frame: int | None = None,
         keep_image: bool | None = None,
     ) -> Reading:
-        """As Reader.read; refused with 'task_unknown' where the file does not say what it shows.
+        """As Reader.read; refused with 'task_unknown' where neither the file nor the gate says what it shows.
 
         Of several frames each is asked what it shows, and all are read for the task that the most of them name.
         """
@@ -153,10 +155,13 @@ class AutoReader:
         if reader is None:
             elapsed = time.perf_counter() - started
             learned = None if verdict is None else shipped_gate()
-            seen = None if learned is None or verdict is None else learned.way_up(verdict)
+            facts = _facts_of(image)
+            refusal = None
+            if learned is not None and verdict is not None:
+                refusal, facts = learned.way_up(verdict), learned.seen(verdict, facts)
             return Reading(
                 None,
-                refusal=seen or _task_unknown(image),
+                refusal=refusal or _task_unknown(facts),
                 elapsed=elapsed,
                 image=image if keep_image else None,
                 small=shown_small(image) if keep_image is None else None,
@@ -192,7 +197,11 @@ class AutoReader:
         return found
 
 
-def _task_unknown(image: Image) -> Refusal:
+def _facts_of(image: Image) -> str:
+    """What the header says, as the first part of the sentence on why no task was found."""
     said = ", ".join(filter(None, [modality_said(image.modality), part_said(image.body_part)]))
-    why = f"its DICOM facts ({said}) fit no task" if said else "the file does not say what it shows"
-    return Refusal("task_unknown", f"{why}; choose the task by hand: {', '.join(sorted(default_bundles()))}")
+    return tell(reasons.FIT_NO_TASK, said=said) if said else reasons.SAYS_NOTHING
+
+
+def _task_unknown(facts: str) -> Refusal:
+    return Refusal("task_unknown", tell(reasons.TASK_UNKNOWN, facts=facts, tasks=", ".join(sorted(default_bundles()))))

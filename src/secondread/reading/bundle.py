@@ -108,6 +108,9 @@ class Bundle:
     record: Mapping[str, Any]  # bundle.json as it is; what it says is read below
     task: Task
 
+    def __repr__(self) -> str:
+        return f"<Bundle {self.id} in {str(self.folder)!r}>"
+
     @property
     def name(self) -> str:
         """Unique among the bundles of its task."""

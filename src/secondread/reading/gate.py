@@ -14,8 +14,10 @@ import numpy as np
 from secondread.errors import BundleDamaged, BundleForeign
 from secondread.files import write_folder
 from secondread.images import Halves, Image, Prepared, PrepareSpec, prepare
+from secondread.reading import reasons
 from secondread.reading.onnx_file import MOST_BYTES, check_network
 from secondread.reading.reading import Refusal
+from secondread.reading.reasons import tell
 from secondread.reading.record import check_prepare, read_bytes, read_record, record_hash
 from secondread.reading.session import Session, open_session
 from secondread.tasks import N_, Task, body_parts, intent_said, known_parts, load_task, modality_said
@@ -31,22 +33,19 @@ def check_image(image: Image, task: Task) -> Refusal | None:
     if min(image.width, image.height) < _MIN_SIDE:
         return Refusal(
             "too_small",
-            f"the image has {image.width} × {image.height} pixels; at least {_MIN_SIDE} on each side are needed: "
-            "send the original",
+            tell(reasons.TOO_SMALL, width=image.width, height=image.height, least=_MIN_SIDE),
         )
     modality = image.modality.upper()
     if modality not in _NOT_SAYING and modality not in task.dicom_modalities:
         said = modality_said(modality)  # what is no word of the standard may be anything, a name too
-        return Refusal(
-            "wrong_kind",
-            f"the file {f'says modality {said}' if said else 'names a modality that is no word of DICOM'}; "
-            f"this task reads a {task.modality}: {', '.join(task.dicom_modalities)}",
-        )
+        sentence = reasons.OTHER_MODALITY if said else reasons.NO_MODALITY
+        values = {"reads": task.modality, "modalities": ", ".join(task.dicom_modalities)}
+        return Refusal("wrong_kind", tell(sentence, said=said, **values))
     for part in image.parts:
         if part not in task.dicom_body_parts and part in known_parts():  # what is no word of DICOM is for the gate
             meaning = body_parts().get(part, "")
             named = f"{part} ({meaning})" if meaning and meaning.upper() != part else part
-            return Refusal("wrong_part", f"the file says body part {named}; this task reads: {task.body_part}")
+            return Refusal("wrong_part", tell(reasons.OTHER_PART, said=named, reads=task.body_part))
     return _outside_use(image, task)
 
 
@@ -54,23 +53,13 @@ def _outside_use(image: Image, task: Task) -> Refusal | None:
     """Refuse what the header says of view, age or purpose, where the task's file leaves it out."""
     other = [view for view in image.views if view not in task.dicom_views] if task.dicom_views else []
     if other:
-        return Refusal(
-            "outside_use",
-            f"the file says that this is another view ({other[0]}); the task {task.name} reads {task.view}: send the "
-            "image of that view",
-        )
+        return Refusal("outside_use", tell(reasons.OTHER_VIEW, said=other[0], task=task.name, reads=task.view))
     if task.dicom_intents and image.intent and image.intent not in task.dicom_intents:
-        return Refusal(
-            "outside_use",
-            f"the file {f'says {said}' if (said := intent_said(image.intent)) else 'is for another purpose'}: "
-            f"it holds the detector's own values; send the image of the same exposure that is {task.dicom_intents[0]}",
-        )
+        said = intent_said(image.intent)
+        sentence = reasons.OTHER_INTENT if said else reasons.NO_INTENT
+        return Refusal("outside_use", tell(sentence, said=said, wanted=task.dicom_intents[0]))
     if image.age is not None and image.age < task.least_age:
-        return Refusal(
-            "outside_use",
-            f"the file says that the patient is younger than {task.least_age} years; the task {task.name} is meant for "
-            "patients of that age and more: a qualified reader must look at it; mend the file if the age is wrong",
-        )
+        return Refusal("outside_use", tell(reasons.TOO_YOUNG, age=task.least_age, task=task.name))
     return None
 
 
@@ -86,9 +75,7 @@ def check_prepared(prepared: Prepared) -> Refusal | None:
     shares = np.cumsum(counts, dtype=np.float64) / prepared.pixels.size
     low, high = np.searchsorted(shares, [0.02, 0.98])  # percentiles; a histogram costs a tenth of sorting
     if high - low < _MIN_SPREAD:
-        return Refusal(
-            "blank", "the image is blank (nearly one grey throughout); check the export and send the picture itself"
-        )
+        return Refusal("blank", reasons.BLANK)
     return None
 
 
@@ -99,12 +86,12 @@ _OTHER, _INVERTED, _TURNED = "other", "inverted", "turned"
 # What else a gate may know by name: what it looks like, the modalities of such a picture, and the task that reads the
 # same part of the body in another way, where there is one.
 _LOOKS: dict[str, tuple[str, frozenset[str], str]] = {
-    "ct": ("CT slice", frozenset(), ""),
-    "mri": ("MRI slice of another part of the body", frozenset({"MR"}), ""),
-    "lateral": ("chest film from the side", frozenset({"CR", "DX"}), "tuberculosis"),
-    "child": ("chest film of a child", frozenset({"CR", "DX"}), "tuberculosis"),
-    "skull": ("film of the skull", frozenset({"CR", "DX"}), ""),
-    "ultrasound": ("ultrasound image", frozenset(), ""),
+    "ct": (N_("CT slice"), frozenset(), ""),
+    "mri": (N_("MRI slice of another part of the body"), frozenset({"MR"}), ""),
+    "lateral": (N_("chest film from the side"), frozenset({"CR", "DX"}), "tuberculosis"),
+    "child": (N_("chest film of a child"), frozenset({"CR", "DX"}), "tuberculosis"),
+    "skull": (N_("film of the skull"), frozenset({"CR", "DX"}), ""),
+    "ultrasound": (N_("ultrasound image"), frozenset(), ""),
 }
 
 
@@ -181,11 +168,7 @@ class Gate:
             return self._of_another_kind(_INVERTED, task)
         far = low > limits.distance_low or high > limits.distance_high
         if far or verdict.probabilities[index] < limits.probability:
-            return Refusal(
-                "unlike_training",
-                f"this is unlike every {task.modality} that was learnt from, so an answer could not be trusted; "
-                "a qualified reader must look at it",
-            )
+            return Refusal("unlike_training", tell(reasons.UNLIKE_TRAINING, reads=task.modality))
         return None
 
     def task_of(self, verdict: Verdict) -> str | None:
@@ -201,6 +184,15 @@ class Gate:
             return self._of_another_kind(verdict.kind, load_task(upright[0] if upright else next(iter(self.limits))))
         return None
 
+    def seen(self, verdict: Verdict, facts: str) -> str:
+        """What a picture that no task reads looks like, behind the sentence on what its file says."""
+        kind = verdict.kind
+        if kind in _LOOKS and kind in self.record.get("named", ()):
+            return tell(reasons.AND_LOOKS, facts=facts, looks=_LOOKS[kind][0])
+        if kind in self.limits:
+            return tell(reasons.AND_IS_UNLIKE, facts=facts, looks=load_task(kind).modality)
+        return tell(reasons.AND_LOOKS_LIKE_NONE, facts=facts)
+
     def _looks_inverted(self, verdict: Verdict, index: int) -> bool:
         """Whether the picture is likelier an inverted one than the task's own, where the gate was measured so."""
         share = self.record.get("inverted_from")
@@ -213,20 +205,18 @@ class Gate:
         """A picture for another task, of no kind that is read, with bright and dark swapped, or turned."""
         upright = self.record.get("upright", ())
         if kind == _INVERTED:
-            return Refusal("inverted", N_("bright and dark look swapped; invert the image, or send the original file"))
+            return Refusal("inverted", reasons.INVERTED)
         if kind == _TURNED and _kind_of(task) in upright:
-            return Refusal(
-                "turned", N_("the film looks turned, upside down or on its side; turn it upright and send it again")
-            )
+            return Refusal("turned", reasons.TURNED)
         if kind in _LOOKS and kind in self.record.get("named", ()):
             return _of_a_named_kind(kind, task)
         if kind == _OTHER or kind in _LOOKS:
-            return Refusal("wrong_kind", f"this does not look like a {task.modality}; send one, or choose another task")
+            return Refusal("wrong_kind", tell(reasons.NOT_LIKE_IT, reads=task.modality))
         other = load_task(upright[0] if kind == _TURNED else kind)
         part = set(other.dicom_modalities) & set(task.dicom_modalities)  # the same kind of film, of another part
         return Refusal(
             "wrong_part" if part else "wrong_kind",
-            f"this looks like a {other.modality}; this task reads a {task.modality}",
+            tell(reasons.LOOKS_LIKE, looks=other.modality, reads=task.modality),
         )
 
 
@@ -289,7 +279,6 @@ def _of_a_named_kind(kind: str, task: Task) -> Refusal:
     """What it looks like, and whether it is another kind of picture or the same kind of another part."""
     looks, modalities, same_part = _LOOKS[kind]
     another_part = bool(modalities & set(task.dicom_modalities)) and same_part != _kind_of(task)
-    reads = f"{task.modality}, {task.view}" if same_part == _kind_of(task) else task.modality
-    return Refusal(
-        "wrong_part" if another_part else "wrong_kind", f"this looks like a {looks}; this task reads a {reads}"
-    )
+    sentence = reasons.LOOKS_OF_ANOTHER_VIEW if same_part == _kind_of(task) else reasons.LOOKS_LIKE
+    told = tell(sentence, looks=looks, reads=task.modality, view=task.view)
+    return Refusal("wrong_part" if another_part else "wrong_kind", told)

@@ -25,6 +25,7 @@ from secondread.reading.gate import Gate, Verdict, check_image, check_prepared, 
 from secondread.reading.heatmap import HeatMap
 from secondread.reading.operating_point import OperatingPoint, SeriesPoint
 from secondread.reading.reading import Decision, Reading, Refusal, decide
+from secondread.reading.reasons import NOT_ASKED, tell
 from secondread.reading.series import read_series
 from secondread.reading.session import Runtime, Session, give_memory_back, open_session, runtime_asked_for, try_once
 from secondread.reading.sources import DEFAULT_LIMITS, Source, open_source, read_in_order
@@ -251,8 +252,7 @@ class Reader:
             return own.refusal
         return Refusal(
             "not_asked",
-            f"{self.bundle.id} reads this image as negative ({self.task.title.lower()}); "
-            f"'{next_task.title.lower()}' is asked of positive ones alone, so no answer is given",
+            tell(NOT_ASKED, bundle=self.bundle.id, task=self.task.title, next=next_task.title),
         )
 
     def _run(self, prepared: Prepared) -> tuple[float, np.ndarray, np.ndarray | None]:

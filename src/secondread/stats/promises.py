@@ -34,7 +34,8 @@ class Shown:
 
     def in_words(self) -> str:
         """'26 of shenzhen', or what stands in the way."""
-        of = f"{self.n} images of {self.source}" if self.source else f"{self.n} images (sources not told apart)"
+        images = "1 image" if self.n == 1 else f"{self.n} images"
+        of = f"{images} of {self.source}" if self.source else f"{images} (sources not told apart)"
         if self.shown:
             return of
         if self.too_few:

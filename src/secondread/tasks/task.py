@@ -58,7 +58,8 @@ class Task:
     # (code, coding scheme designator, meaning) of what the positive class means, for objects sent to other programs;
     # () where nobody has chosen one. PS3.16 table 8-1: 'SCT' is SNOMED CT.
     coded: tuple[str, ...]
-    words: dict[str, str]  # decision -> what is said to a person; 'missed' -> how many are, %(share)s being the share
+    # decision -> what is said to a person; 'missed' and 'false' (called positive) -> how many are, as %(share)s
+    words: dict[str, str]
     intended_use: str
     limits: tuple[str, ...]
     sources: tuple[Source, ...]
@@ -76,7 +77,7 @@ class Task:
     @property
     def sentences(self) -> tuple[str, ...]:
         """All that pages and reports say in this task's words, and that languages translate."""
-        told = (self.title, self.question, self.modality, self.body_part, self.intended_use)
+        told = (self.title, self.question, self.modality, self.body_part, self.view, self.intended_use)
         return (*told, *self.limits, *self.words.values(), *self.next_steps.values())
 
 
@@ -256,7 +257,10 @@ def _check(task: Task, table: dict[str, Any], *, where: str, known: Collection[s
             and all(isinstance(said, str) and said for said in task.next_steps.values()),
             "next: sentences for positive, negative and uncertain",
         ),
-        (_takes_share(task.words.get("missed", "%(share)s")), "words: missed holds %(share)s, and no other %"),
+        (
+            all(_takes_share(task.words.get(name, "%(share)s")) for name in ("missed", "false")),
+            "words: missed and false hold %(share)s, and no other %",
+        ),
         (
             task.asked_after != task.name and (known is None or task.asked_after in {"", *known}),
             f"asked_after: another task, one of {', '.join(known or ())}",

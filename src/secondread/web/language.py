@@ -10,7 +10,11 @@ from flask_babel import get_locale as _get_locale
 from markupsafe import Markup, escape
 from werkzeug.utils import cached_property
 
+from secondread.images.decode import NOT_READ_HERE
+from secondread.images.image import TOO_MANY_BYTES, TOO_MANY_FRAMES, TOO_MANY_PIXELS
 from secondread.images.nifti import FIRST_VOLUME
+from secondread.images.raster import DAMAGED
+from secondread.reading import reasons
 from secondread.reading.reader import ONE_READ
 from secondread.reading.series import NONE_READ, NOT_READ, ONLY_ONE, READ_ALL, TOGETHER
 from secondread.service import data_folder_of
@@ -72,7 +76,7 @@ def _choose() -> str:
 
 # The service writes its sentences in English, with names and numbers in them; the code of each is what is translated.
 CODES = {
-    "not_an_image": lazy_gettext("This is no image that can be read. Send PNG, JPEG, TIFF, WebP, BMP or DICOM."),
+    "not_an_image": lazy_gettext("This is no image that can be read. Send PNG, JPEG, TIFF, WebP, BMP, DICOM or NIfTI."),
     "too_large": lazy_gettext("The file or image is larger than is allowed. Export it smaller."),
     "truncated": lazy_gettext("The file is damaged or cut short. Send it again."),
     "unsupported": lazy_gettext("Images stored in this way are not read here. Export the image as PNG."),
@@ -161,17 +165,30 @@ def said(sentence: str) -> str:
         return told
     for english, pattern in _PATTERNS:
         if found := pattern.fullmatch(sentence):
-            return gettext(english) % {name: gettext(value) for name, value in found.groupdict().items()}
+            return gettext(english) % {name: said(value) for name, value in found.groupdict().items()}
     return sentence
 
 
 def _pattern(sentence: str) -> re.Pattern[str]:
-    """What matches this sentence with its values in place of %(name)s."""
-    return re.compile(re.sub(r"%\\\((\w+)\\\)s", r"(?P<\1>.+)", re.escape(sentence)))
+    """What matches this sentence with its values in place of %(name)s, and with 'an' for an 'a' before one."""
+    either = re.sub(r"\ba\\ (?=%)", r"an?\ ", re.escape(sentence))
+    return re.compile(re.sub(r"%\\\((\w+)\\\)s", r"(?P<\1>.+)", either))
 
 
 # Sentences of lower rooms that hold values.
-_WITH_VALUES = (READ_ALL, TOGETHER, FIRST_VOLUME, ONLY_ONE, NOT_READ, NONE_READ, ONE_READ, LENGTH)
+_OF_FILES = (TOO_MANY_BYTES, TOO_MANY_FRAMES, TOO_MANY_PIXELS, NOT_READ_HERE, DAMAGED)
+_WITH_VALUES = (
+    READ_ALL,
+    TOGETHER,
+    FIRST_VOLUME,
+    ONLY_ONE,
+    NOT_READ,
+    NONE_READ,
+    ONE_READ,
+    LENGTH,
+    *_OF_FILES,
+    *reasons.WITH_VALUES,
+)
 _PATTERNS = tuple((english, _pattern(english)) for english in _WITH_VALUES)
 
 
