@@ -63,8 +63,10 @@ function add() {
   const first = [...wanted, ...others.map(({ id }) => id)].map(String).find((id) => !hung.has(id)) ?? "";
   const select = el("select", { "aria-label": t("Image beside it"), onchange: () => fill(pane, select.value) }, el("option", { value: "" }, t("Choose an image")));
   select.append(...others.map(({ id, said }) => el("option", { value: id }, said)));
-  const number = el("input", { type: "text", inputmode: "numeric", size: "6", maxlength: "10", "aria-label": t("Number of another reading") });
-  const form = el("form", { class: "hang", onsubmit: (event) => event.preventDefault() || (number.value.trim() && fill(pane, number.value.trim())) }, select, number, el("button", {}, t("Show")));
+  const number = el("input", { type: "text", inputmode: "numeric", size: "6", maxlength: "10" });
+  const asked = el("label", {}, t("Number of another reading"), " ", number);
+  const form = el("form", { class: "hang", onsubmit: (event) => event.preventDefault() || (number.value.trim() && fill(pane, number.value.trim())) }, select, asked, el("button", {}, t("Show")));
+  select.hidden = !others.length;
   const pane = el("section", { class: "view beside", "aria-label": t("Image {n}", { n: panes().length + 2 }), "data-reading": "" }, form, el("div", { class: "hung-image" }));
   views.append(pane);
   if (first) fill(pane, first);

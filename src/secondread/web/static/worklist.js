@@ -281,12 +281,17 @@ if (body) {
 
 for (const field of byId("filter").querySelectorAll("select, input[type=date]")) field.addEventListener("change", () => byId("filter").requestSubmit());
 
+function search() {
+  document.querySelector("#filter .fold").open = true; // where the screen is narrow
+  byId("search").focus();
+}
+
 bindPage([
   [["j", "k"], t("Next or previous reading"), (key) => focus(here() < 0 ? 0 : here() + (key === "j" ? 1 : -1))],
   [["o"], t("Open the reading (or Enter)"), () => rows()[here()]?.querySelector(".name a")?.click()],
   [["x"], t("Select or deselect the reading"), () => rows()[here()]?.querySelector(".pick input").click()],
   [["d"], t("Remove the selected readings, else the one in focus"), () => remove(picked().length ? picked() : rows().slice(here(), here() + 1).filter(() => here() >= 0))],
   [["u"], t("Undo"), () => undo?.()],
-  [["/"], t("Search by name"), () => byId("search").focus()],
+  [["/"], t("Search by name"), () => search()],
   [["r"], t("Upload images"), () => document.querySelector('a[href="/uploads"]')?.click()],
 ]);
