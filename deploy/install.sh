@@ -120,13 +120,13 @@ cat >"$start.new" <<'START'
 #!/bin/sh
 # Starts secondread, unless it runs already, and opens its page. --stop ends it; --no-browser only starts it.
 set -eu
-folder=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+folder=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 export SECONDREAD_DATA_FOLDER="$folder/data"
-port=${PORT:-8000}
-page=http://127.0.0.1:$port/
 pid_file=$folder/data/server.pid
+port_file=$folder/data/server.port
 
-ours() { [ -f "$pid_file" ] && kill -0 "$(cat "$pid_file")" 2>/dev/null; }
+# Whether the server of this folder runs: a number may have been given to another program meanwhile.
+ours() { [ -f "$pid_file" ] && grep -qaF "$folder/program/" "/proc/$(cat "$pid_file")/cmdline" 2>/dev/null; }
 answers() {
   "$folder/program/bin/python" -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1] + "healthz", timeout=2)' "$page" 2>/dev/null
 }
@@ -138,20 +138,33 @@ if [ "${1:-}" = --stop ]; then
     tries=$((tries + 1))
     sleep 1
   done
-  rm -f "$pid_file"
+  rm -f "$pid_file" "$port_file"
   exit 0
 fi
-if ! { ours && answers; }; then
-  if answers; then
-    echo "something else answers at $page; choose another port: PORT=8001 $0" >&2
+port=${PORT:-8000}
+if ours && [ -f "$port_file" ]; then
+  running=$(cat "$port_file")
+  if [ "${PORT:-$running}" != "$running" ]; then
+    echo "secondread runs already at http://127.0.0.1:$running/ and not at port $PORT; to move it: $0 --stop, then again" >&2
     exit 1
   fi
-  nohup "$folder/program/bin/secondread" serve --port "$port" >"$folder/server.log" 2>&1 &
-  echo $! >"$pid_file"
+  port=$running
+fi
+page=http://127.0.0.1:$port/
+if ! { ours && answers; }; then
+  if ! ours && answers; then
+    echo "something else answers at $page; choose another port: PORT=$((port + 1)) $0" >&2
+    exit 1
+  fi
+  if ! ours; then
+    nohup "$folder/program/bin/secondread" serve --port "$port" >"$folder/server.log" 2>&1 &
+    echo $! >"$pid_file"
+    echo "$port" >"$port_file"
+  fi
   tries=0
   until answers; do
     tries=$((tries + 1))
-    if [ "$tries" -gt 120 ] || ! ours; then
+    if [ "$tries" -gt 120 ] || { [ "$tries" -gt 1 ] && ! ours; }; then
       echo "secondread did not start; $folder/server.log says why" >&2
       tail -n 5 "$folder/server.log" >&2
       exit 1

@@ -17,9 +17,11 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     written = {
         file.src_uri: Path(file.abs_src_path).read_text(encoding="utf-8")
         for file in files.documentation_pages()
-        if file.abs_src_path
+        if file.abs_src_path and file.src_uri not in MADE
     }
     for place, make in MADE.items():
+        if (standing_in := files.get_file_from_path(place)) is not None:
+            files.remove(standing_in)
         files.append(File.generated(config, place, content=make()))
     for place, path in linked_files(written).items():
         whole = {"content": folder_page(path)} if path.is_dir() else {"abs_src_path": str(path)}

@@ -1,4 +1,7 @@
-"""The files of the site that are made of the code: their places, and what makes each."""
+"""The files of the site that are made of the code: their places, and what makes each.
+
+In docs/ a few lines stand in for each page, for whoever reads plain Markdown.
+"""
 
 import json
 from collections.abc import Callable

@@ -62,8 +62,7 @@ def test_on_a_phone_the_filters_are_folded_and_the_answer_is_above_the_tools(pag
         expect(page.locator(".next-step")).to_be_in_viewport()
     page.set_viewport_size({"width": 1280, "height": 800})
     image, answer = (
-        page.locator(one).first.evaluate("part => part.getBoundingClientRect().top")
-        for one in (".stage", ".card-answer")
+        page.locator(one).first.evaluate("it => it.getBoundingClientRect().top") for one in (".stage", ".card-answer")
     )
     assert abs(image - answer) < 40, "beside one another where there is room"
 

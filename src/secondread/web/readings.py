@@ -32,7 +32,7 @@ class ReadingForm(Schema):
         File(error_messages={"invalid": "send a file, not text"}),
         required=True,
         error_messages={"required": "send one or many files in this form field"},
-        metadata=said("one or many files: PNG, JPEG, TIFF, WebP, BMP or DICOM"),
+        metadata=said("one or many files: PNG, JPEG, TIFF, WebP, BMP, DICOM or NIfTI"),
     )
     task = Text(load_default="auto", metadata=said("a task's name, or auto: told from the facts in a DICOM file"))
     bundle = Text(load_default="", metadata=said("a bundle of that task; empty: the task's own choice"))

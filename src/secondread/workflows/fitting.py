@@ -59,7 +59,7 @@ def train(
     chosen = load_task(task) if isinstance(task, str | Path) else task
     plan = _recipe(recipe, chosen, changes or {})
     run = _runner(engine, address)
-    from secondread.models import check_model  # needs torch, of which the line above has told if it is missing
+    from secondread.models import check_model
 
     check_model(model)  # a wrong name is told before a thousand files are looked at
     manifest = manifest_of(data, chosen)

@@ -32,6 +32,9 @@ class Recalibration:
     warnings: tuple[str, ...]
     objections: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return f"<Recalibration {self.bundle.id}, of {self.old.id} on {self.n} images, {self.n_positive} positive>"
+
 
 def recalibrate(
     bundle: "str | Path | Bundle",
