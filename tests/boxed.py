@@ -1,6 +1,8 @@
 """A bundle with boxes whose network was built by hand: a bright spot is disease, and its box has a known side."""
 
 import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from secondread.data import Manifest, Row, read_manifest, write_manifest
 from secondread.reading import Bundle, write_bundle
 from secondread.tasks import load_task
-from secondread.testing.phantoms import bone_phantom
+from secondread.testing.phantoms import bone_phantom, encode
 
 SIZE, STRIDE = 128, 8
 CELLS = SIZE // STRIDE
@@ -113,3 +116,25 @@ def spotted(
     for x, y, brightness in spots:
         film[y : y + side, x : x + side] = brightness
     return film
+
+
+def spotted_manifest(folder: Path, splits: Mapping[str, int], *, sources: Sequence[str] = ("a",)) -> Manifest:
+    """Films of 256 pixels, every second one with one to three spots, and the boxes around them.
+
+    splits: how many films of each; sources: hospitals, two films from each in turn.
+    """
+    rng = np.random.default_rng(0)
+    rows, boxes = [], {}
+    for split, n in splits.items():
+        for number in range(n):
+            places = rng.integers(0, 13, (number % 2 * (1 + number % 3), 2))
+            spots = [(16 * int(x), 16 * int(y), 240) for x, y in places]
+            name = f"{split}{number}.png"
+            (folder / name).write_bytes(encode(spotted(*spots, random_state=number), "PNG"))
+            facts = {"source": sources[number // 2 % len(sources)], "patient": name, "split": split}
+            rows.append(Row(path=folder / name, name=name, label=int(bool(spots)), **facts))
+            if spots:
+                boxes[name] = [{"category": "spot", "bbox": [x, y, 48, 48]} for x, y, _ in spots]
+    write_manifest(Manifest(tuple(rows), folder), folder / "manifest.csv")
+    (folder / "boxes.json").write_text(json.dumps(boxes), encoding="utf-8")
+    return read_manifest(folder / "manifest.csv")

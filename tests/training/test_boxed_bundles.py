@@ -8,38 +8,21 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from secondread.data import Manifest, Row, read_manifest, write_manifest
+from secondread.data import Manifest
 from secondread.errors import UsageError
 from secondread.evidence import detection
 from secondread.evidence.card import write_card
 from secondread.reading import Reader
-from secondread.testing.phantoms import encode
 from secondread.training.measure import evaluate, write_evaluation
 from secondread.training.merge import merge_bundles, merge_models
-from tests.boxed import CELLS, SIZE, boxed_bundle, boxed_network, spotted
+from tests.boxed import CELLS, SIZE, boxed_bundle, boxed_network, spotted, spotted_manifest
 
 SPLITS = {"train": 8, "val": 16, "test": 16}
 
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory) -> Manifest:
-    """Films of 256 pixels, every second one with one or two spots, and the boxes around them."""
-    folder = tmp_path_factory.mktemp("spots")
-    rng = np.random.default_rng(0)
-    rows, boxes = [], {}
-    for split, n in SPLITS.items():
-        for number in range(n):
-            places = rng.integers(0, 13, (number % 2 * (1 + number % 3), 2))
-            spots = [(16 * int(x), 16 * int(y), 240) for x, y in places]
-            name = f"{split}{number}.png"
-            (folder / name).write_bytes(encode(spotted(*spots, random_state=number), "PNG"))
-            facts = {"source": "a", "patient": name, "split": split}
-            rows.append(Row(path=folder / name, name=name, label=int(bool(spots)), **facts))
-            if spots:
-                boxes[name] = [{"category": "spot", "bbox": [x, y, 48, 48]} for x, y, _ in spots]
-    write_manifest(Manifest(tuple(rows), folder), folder / "manifest.csv")
-    (folder / "boxes.json").write_text(json.dumps(boxes), encoding="utf-8")
-    return read_manifest(folder / "manifest.csv")
+    return spotted_manifest(tmp_path_factory.mktemp("spots"), SPLITS)
 
 
 @pytest.fixture(scope="module")

@@ -1,23 +1,20 @@
 """A bundle that learns to draw: its answers stay, its boxes are where the spots are, and what cannot draw says so."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
 
-from secondread.data import Manifest, Row, read_manifest, write_manifest
+from secondread.data import Manifest
 from secondread.errors import TrainingError, UsageError
 from secondread.models import create_model
 from secondread.reading import Reader
 from secondread.tasks import load_task
-from secondread.testing.phantoms import encode
 from secondread.training.draw import DrawPlan, draw_bundle, teaching_rows
 from secondread.training.export import export_onnx, run_onnx
 from secondread.training.recipe import load_recipe
 from secondread.training.served import take_weights
 from secondread.training.train import train_bundle
-from tests.boxed import spotted
+from tests.boxed import spotted_manifest
 
 TASK = load_task("fracture")
 SIZE = 96
@@ -26,23 +23,7 @@ SPLITS = {"train": 32, "val": 12, "test": 8}
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory) -> Manifest:
-    """Films of 256 pixels from two hospitals, every second one with one or two bright spots, and the boxes around."""
-    folder = tmp_path_factory.mktemp("spots")
-    rng = np.random.default_rng(0)
-    rows, boxes = [], {}
-    for split, n in SPLITS.items():
-        for number in range(n):
-            places = rng.integers(0, 13, (number % 2 * (1 + number % 3 % 2), 2))
-            spots = [(16 * int(x), 16 * int(y), 240) for x, y in places]
-            name = f"{split}{number}.png"
-            (folder / name).write_bytes(encode(spotted(*spots, random_state=number), "PNG"))
-            facts = {"source": "north" if number % 4 < 2 else "south", "patient": name, "split": split}
-            rows.append(Row(path=folder / name, name=name, label=int(bool(spots)), **facts))
-            if spots:
-                boxes[name] = [{"category": "spot", "bbox": [x, y, 48, 48]} for x, y, _ in spots]
-    write_manifest(Manifest(tuple(rows), folder), folder / "manifest.csv")
-    (folder / "boxes.json").write_text(json.dumps(boxes), encoding="utf-8")
-    return read_manifest(folder / "manifest.csv")
+    return spotted_manifest(tmp_path_factory.mktemp("spots"), SPLITS, sources=("north", "south"))
 
 
 @pytest.fixture(scope="module")

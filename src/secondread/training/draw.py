@@ -74,7 +74,7 @@ class DrawPlan:
             shift=0.08,
             gamma=(0.7, 1.4),
             contrast=(0.7, 1.4),
-            prepare={**bundle.prepare_spec.to_dict()},
+            prepare=bundle.prepare_spec.to_dict(),
         )
 
 
@@ -262,6 +262,8 @@ def _name_of(bundle: Bundle) -> str:
             f"{bundle.id} is made of '{bundle.model.architecture}'; lesion-lite0, 1 and 2, one network that reads an "
             "image once, can learn to draw"
         )
+    if bundle.calibration.knots is not None or bundle.calibration.bias is not None:
+        raise UsageError(f"{bundle.id} is calibrated by more than a temperature; give the bundle as it was trained")
     return name
 
 
