@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from secondread.data import load_data
-from secondread.lab.results import kept_fingerprints, kept_results
+from secondread.lab.leaderboard import write_leaderboard
+from secondread.lab.results import kept_fingerprints, kept_results, write_result
 from secondread.lab.systems import ENSEMBLED, list_systems, load_system
 from secondread.models import list_models
 from secondread.tasks import first_tasks, load_task
@@ -76,3 +77,19 @@ def test_every_system_that_the_paper_names_has_one_here():
     asked = {"lenet", "vgg16", "resnet50", "densenet121", "efficientnet-lite0", "vit", "cbam", "multiscale", "capsule"}
     assert asked | {"unet", "contrastive", "detector"} | classical <= set(list_systems())
     assert set(ENSEMBLED) <= set(list_systems())
+
+
+def test_a_collection_of_a_hospital_that_has_taught_is_not_called_another(results, tmp_path):
+    """veda's films are of MURA's hospital; New Delhi's of none that Shenzhen's are."""
+    (kept,) = (one for one in results if one["task"] == "tuberculosis" and one["name"] == "knn-0")
+    area = kept["metrics"]["test"]["roc_auc"]
+    left = dict(zip(("fracatlas", "veda"), kept["left_out"].values(), strict=True))
+    places = {"external": {"mura": {"roc_auc": area}, "other": {"roc_auc": area}}}
+    write_result({**kept, "task": "fracture", "left_out": left, "by_source": places}, tmp_path / "fracture" / "a.json")
+    write_leaderboard(tmp_path, tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert "| external: mura † | external: other |" in page
+    assert "† Other patients of a hospital that has taught" in page
+    write_result({**kept, "by_source": places}, tmp_path / "fracture" / "a.json")
+    write_leaderboard(tmp_path, tmp_path / "page.md")
+    assert "†" not in (tmp_path / "page.md").read_text(encoding="utf-8")

@@ -83,13 +83,16 @@ def _is_own(result: Result, fingerprint: str) -> bool:
 def _part(task: str, results: Sequence[Result], fingerprint: str) -> dict[str, Any]:
     """What the page's part of one task shows."""
     own = [result for result in results if _is_own(result, fingerprint)]
-    rows = _ranked(own)
+    rows, about = _ranked(own), load_task(task)
+    hospitals = list(dict.fromkeys(name for row in rows for name in row["hospitals"]))
+    places = list(dict.fromkeys(place for row in rows for place in row["elsewhere"]))
+    taught = {about.hospital_of(name) for name in hospitals}
     return {
-        "task": load_task(task),
+        "task": about,
         "fingerprint": fingerprint,
         "rows": rows,
-        "hospitals": list(dict.fromkeys(name for row in rows for name in row["hospitals"])),
-        "places": list(dict.fromkeys(place for row in rows for place in row["elsewhere"])),
+        "hospitals": hospitals,
+        "places": {place: about.hospital_of(place.rpartition(": ")[2]) in taught for place in places},
         "commands": sorted({result["command"] for result in own}),
         "choice": _choice(own),
         "lesson": _lesson(rows),

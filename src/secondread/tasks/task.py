@@ -74,6 +74,10 @@ class Task:
         """The name of the class that means disease is present."""
         return self.classes[1]
 
+    def hospital_of(self, source: str) -> str:
+        """Whose images a collection holds: the hospital that the task names for it, else its own name."""
+        return next((one.hospital for one in self.sources if one.name == source and one.hospital), source)
+
     @property
     def sentences(self) -> tuple[str, ...]:
         """All that pages and reports say in this task's words, and that languages translate."""
