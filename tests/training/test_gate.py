@@ -8,7 +8,8 @@ from secondread.data import load_data
 from secondread.data.split import part_of
 from secondread.errors import DataInvalid
 from secondread.testing.phantoms import bone_phantom, brain_phantom, chest_phantom, encode
-from secondread.training.gate import Plan, finish_gate, kinds_of, left_out, train_gate, turned
+from secondread.training.gate import Plan, finish_gate, kinds_of, left_out, train_gate
+from secondread.training.gate_batches import turned
 from secondread.training.gate_data import SIDE, Pictures, gather, pack, unpack, upright
 from secondread.training.gate_thresholds import Scores, held_out, named, thresholds
 from secondread.training.gate_vary import ANY, UPRIGHT, Vary, invert, turn

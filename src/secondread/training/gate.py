@@ -16,25 +16,20 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.special import softmax
-from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from secondread.errors import DataInvalid, TrainingError
 from secondread.files import write_bytes
 from secondread.models.gatenet import GatedDistances, GateNet
-from secondread.tasks import list_tasks
 from secondread.training.export import TOLERANCE, run_onnx, to_onnx
-from secondread.training.gate_data import INVERTED, KINDS, OTHER, SIDE, SPEC, TURNED, Pictures, upright
+from secondread.training.gate_batches import Batches, as_input, turned
+from secondread.training.gate_data import INVERTED, KINDS, OTHER, SIDE, SPEC, TURNED, Pictures, tasks_of, upright
 from secondread.training.gate_thresholds import Scores, named, thresholds
-from secondread.training.gate_vary import ANY, UPRIGHT, Vary, invert, turn
+from secondread.training.gate_vary import ANY, UPRIGHT, Vary, invert
 
 _LEARNING_RATE, _WEIGHT_DECAY, _SMOOTHING = 1e-3, 0.02, 0.02
 _AVERAGED = 7  # the weights kept are the mean over about the last seventh of a run
-_TASKS_DRAWN = 0.55  # share of a batch that is tasks' own pictures
-_OTHER_DRAWN = 0.12  # share of it that is no medicine
-_INVERTED_DRAWN, _TURNED_DRAWN = 0.12, 0.3  # shares of a task's own pictures; turned where the task's films stand
-_WRONG_INVERTED = 0.1
 _INVERTED_FROM = 0.5  # share that 'inverted' has of its and the task's own probability, from which it is called so
 _FOLDS = 6
 _RELATED = {"br35h": "web", "navoneel": "web", "sartaj": "web"}  # collections that drew on the same pages
@@ -109,11 +104,6 @@ def finish_gate(
         },
     }
     return data, record
-
-
-def tasks_of(pictures: Pictures) -> list[str]:
-    """The tasks that have pictures of their own."""
-    return sorted(set(pictures.kinds.tolist()) & set(list_tasks()))
 
 
 def save_run(weights: Mapping[str, np.ndarray], scores: Scores, path: Path) -> None:
@@ -211,7 +201,7 @@ def fit(taught: Pictures, plan: Plan, kinds: Sequence[str]) -> tuple[GateNet, fl
     )
     optimizer = torch.optim.AdamW(net.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=plan.steps)
-    batches = _Batches(taught, plan, kinds)
+    batches = Batches(taught, kinds, batch=plan.batch, device=device, random_state=plan.random_state)
     losses = []
     for _ in range(plan.steps):
         images, targets = batches.draw()
@@ -228,71 +218,6 @@ def fit(taught: Pictures, plan: Plan, kinds: Sequence[str]) -> tuple[GateNet, fl
     return net.eval(), float(torch.stack(losses[-max(1, plan.steps // 10) :]).mean())
 
 
-class _Batches:
-    """Draws pictures by their shares, makes some of them inverted or turned, and varies all."""
-
-    def __init__(self, taught: Pictures, plan: Plan, kinds: Sequence[str]):
-        device = torch.device(plan.device)
-        tasks = tasks_of(taught)
-        self.images = torch.from_numpy(taught.images).to(device)
-        self.extents = torch.from_numpy(taught.extents).to(device)
-        self.kinds = torch.tensor([kinds.index(kind) for kind in taught.kinds], device=device)
-        self.shares = torch.from_numpy(_shares(taught, tasks)).to(device)
-        self.inverted, self.turned = kinds.index(INVERTED), kinds.index(TURNED)
-        self.own = torch.from_numpy(np.isin(taught.kinds, tasks)).to(device)
-        self.stands = torch.from_numpy(np.isin(taught.kinds, upright(tasks))).to(device)
-        self.vary = Vary(random_state=plan.random_state, device=device)
-        self.batch = plan.batch
-
-    def draw(self) -> tuple[Tensor, Tensor]:
-        """(B, 3, S, S) in 0–1 and the index of each picture's kind."""
-        at = torch.multinomial(self.shares, self.batch, replacement=True, generator=self.vary.generator)
-        images, extents = _as_input(self.images[at]), self.extents[at]
-        own, stands, chance = self.own[at], self.stands[at], self.vary.uniform(self.batch)
-        is_inverted = torch.where(own, chance < _INVERTED_DRAWN, chance < _WRONG_INVERTED)
-        is_turned = stands & (chance > 1 - _TURNED_DRAWN)
-        images = torch.where(
-            is_inverted[:, None, None, None],
-            invert(images, extents, self.vary.uniform(self.batch) < 0.4),
-            images,
-        )
-        images, extents = turned(images, extents, is_turned, self.vary)
-        targets = torch.where(is_inverted & own, self.inverted, self.kinds[at])
-        targets = torch.where(is_turned, self.turned, targets)
-        return self.vary(images, extents, torch.where(stands, UPRIGHT, ANY)), targets
-
-
-def turned(images: Tensor, extents: Tensor, chosen: Tensor, vary: Vary) -> tuple[Tensor, Tensor]:
-    """The chosen ones upside down or on a side, mirrored or not; and what of each is no padding."""
-    ways = torch.tensor([1, 2, 3, 5, 6, 7], device=images.device)
-    way = torch.where(chosen, ways[(vary.uniform(len(images)) * len(ways)).long().clamp(max=len(ways) - 1)], 0)
-    return turn(images, way), torch.where((way % 2 == 1)[:, None], extents.flip(1), extents)
-
-
-def _shares(taught: Pictures, tasks: Sequence[str]) -> np.ndarray:
-    """How often each picture is drawn; they sum to 1. Sources and kinds count by the square root of their size."""
-    names = np.array([f"{kind}/{shows}/{source}" for kind, shows, source in
-                      zip(taught.kinds, taught.shows, taught.sources, strict=True)])  # fmt: skip
-    _, of, counts = np.unique(names, return_inverse=True, return_counts=True)
-    shares = 1 / np.sqrt(counts[of])
-    standing = upright(tasks)
-    weights = {task: 1.5 if task in standing else 1.0 for task in tasks}
-    for task in tasks:
-        own = taught.kinds == task
-        shares[own] *= _TASKS_DRAWN * weights[task] / sum(weights.values()) / shares[own].sum()
-    other = taught.kinds == OTHER
-    medical = ~np.isin(taught.kinds, [*tasks, OTHER])
-    for rows, share in ((other, _OTHER_DRAWN), (medical, 1 - _TASKS_DRAWN - _OTHER_DRAWN)):
-        if rows.any():
-            shares[rows] *= share / shares[rows].sum()
-    return np.asarray(shares / shares.sum(), np.float32)
-
-
-def _as_input(images: Tensor) -> Tensor:
-    """uint8 (n, side, side, 3) → (n, 3, side, side) in 0–1, as GateNet takes it."""
-    return images.permute(0, 3, 1, 2).float() / 255
-
-
 # --- measuring and finishing ------------------------------------------------------------------------------------------
 
 
@@ -306,7 +231,7 @@ def _look(net: GateNet, pictures: Pictures, asked: np.ndarray, taught: Pictures,
     standing = upright(tasks)
     for start in range(0, len(asked), _BATCH_MEASURED):
         at = asked[start : start + _BATCH_MEASURED]
-        images = _as_input(torch.from_numpy(pictures.images[at]).to(plan.device))
+        images = as_input(torch.from_numpy(pictures.images[at]).to(plan.device))
         extents = torch.from_numpy(pictures.extents[at]).to(plan.device)
         stands = torch.from_numpy(np.isin(pictures.kinds[at], standing)).to(plan.device)
         own = np.isin(pictures.kinds[at], tasks)
@@ -334,7 +259,7 @@ def _with_distances(net: GateNet, taught: Pictures, tasks: Sequence[str]) -> Gat
     device = next(net.parameters()).device
     taught = taught.take(_spread(taught))
     batches = (torch.from_numpy(taught.images[start : start + 512]) for start in range(0, len(taught), 512))
-    parts = [net(_as_input(batch.to(device)))[1:] for batch in batches]
+    parts = [net(as_input(batch.to(device)))[1:] for batch in batches]
     names = np.array([f"{kind}/{source}" for kind, source in zip(taught.kinds, taught.sources, strict=True)])
     whitening, means = [], []
     for depth in range(2):

@@ -22,7 +22,7 @@ from secondread.data.split import part_of
 from secondread.errors import DataInvalid
 from secondread.files import write_bytes
 from secondread.images import Image, PrepareSpec, decode, prepare
-from secondread.tasks import load_task
+from secondread.tasks import list_tasks, load_task
 from secondread.training.gate_pictures import draw_outliers
 
 SIDE = 96  # pixels
@@ -106,6 +106,11 @@ def gate_entries(manifest: Path) -> list[_Entry]:
         )
         for row in rows
     ]
+
+
+def tasks_of(pictures: Pictures) -> list[str]:
+    """The tasks that have pictures of their own."""
+    return sorted(set(pictures.kinds.tolist()) & set(list_tasks()))
 
 
 def upright(tasks: Iterable[str]) -> list[str]:
