@@ -2,9 +2,8 @@
 
 python -m benchmarks.held_out
 
-It reads benchmarks/results/holdout, which `secondread lab holdout` gave. A bundle whose recipe, members and shares were
-not measured so gets nothing: fracture/best (its holdout runs had another input and fewer epochs) and the bundles
-`paper`.
+It reads benchmarks/results/holdout, which `secondread lab holdout` gave. Other bundles `best` have their table by
+`--into` of that command; the bundles `paper` have none.
 """
 
 import json

@@ -48,8 +48,7 @@ class TestOurNetworks(NetworkContract):
 
     def facts(self, name: str) -> Facts:
         name = name.rpartition(":")[2].replace("_", "-")
-        moved = name.endswith("-boxes")  # all cells with the greatest: a change anywhere moves the whole map
-        follows = "" if moved or name.startswith(NOT_LOCAL) else "side" if name.startswith(WIDE) else "cell"
+        follows = "" if name.startswith(NOT_LOCAL) else "side" if name.startswith(WIDE) else "cell"
         return Facts(map_follows=follows, grey_is_three_channels=name == "lenet", **FACTS.get(name, {}))
 
 

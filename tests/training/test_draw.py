@@ -1,24 +1,31 @@
 """A bundle that learns to draw: its answers stay, its boxes are where the spots are, and what cannot draw says so."""
 
+from dataclasses import replace
+
 import numpy as np
+import onnx
 import pytest
 import torch
 
-from secondread.data import Manifest
-from secondread.errors import TrainingError, UsageError
+from secondread.data import Manifest, Row
+from secondread.data.split import validation_share
+from secondread.errors import UsageError
 from secondread.models import create_model
-from secondread.reading import Reader
+from secondread.models.finder import Finder
+from secondread.reading import Reader, load_bundle, write_bundle
 from secondread.tasks import load_task
-from secondread.training.draw import DrawPlan, draw_bundle, teaching_rows
-from secondread.training.export import export_onnx, run_onnx
-from secondread.training.recipe import load_recipe
-from secondread.training.served import take_weights
-from secondread.training.train import train_bundle
+from secondread.training.draw import DrawPlan, draw_bundle, known_rows, teaching_rows
+from secondread.training.export import WithScaling, export_onnx, run_onnx
+from secondread.training.graft import SEEN, grafted, tapped
+from secondread.training.merge import merge_bundles, merge_models
+from secondread.training.recipe import load_recipe, prepare_spec_of
+from secondread.training.train import Progress, prepared_part, train_bundle
 from tests.boxed import spotted_manifest
 
 TASK = load_task("fracture")
+NETWORK = "tests.models.small:lesion_lite"
 SIZE = 96
-SPLITS = {"train": 32, "val": 12, "test": 8}
+SPLITS = {"train": 32, "val": 12, "test": 8, "localisation": 20}
 
 
 @pytest.fixture(scope="module")
@@ -27,47 +34,80 @@ def manifest(tmp_path_factory) -> Manifest:
 
 
 @pytest.fixture(scope="module")
-def reads(manifest, tmp_path_factory):
-    """A bundle without boxes, of one lesion-lite0 that has learnt a little."""
-    prepare = {"size": SIZE, "channels": 1, "aspect": "pad"}
-    recipe = load_recipe("upright", TASK, epochs=2, batch_size=8, lesion_weight=1.0, prepare=prepare)
-    out = tmp_path_factory.mktemp("reads") / "best"
-    return train_bundle(TASK, manifest, recipe, model_name="lesion-lite0", out=out, name="best", measure=False)
+def trained(manifest, tmp_path_factory):
+    """Makes bundles without boxes, of one small network that has learnt a little."""
+
+    def train(name, **changes):
+        prepare = {"size": SIZE, "channels": 1, "aspect": "pad"}
+        changes |= {"epochs": 2, "batch_size": 8, "lesion_weight": 1.0, "prepare": prepare}
+        recipe, out = load_recipe("upright", TASK, **changes), tmp_path_factory.mktemp(name) / name
+        return train_bundle(TASK, manifest, recipe, model_name=NETWORK, out=out, name=name, measure=False)
+
+    return train
 
 
 @pytest.fixture(scope="module")
-def draws(reads, manifest, tmp_path_factory):
-    out = tmp_path_factory.mktemp("draws") / "best"
+def reads(trained):
+    """A bundle of one network that also has an operating point for series."""
+    made = trained("best")
+    series = {**load_bundle("brain-tumour/best").record["series"], "weights_sha256": made.model.sha256}
+    return write_bundle(made.folder, record={**made.record, "series": series}, model=made.model_path.read_bytes())
+
+
+@pytest.fixture(scope="module")
+def mean(reads, trained, manifest, tmp_path_factory):
+    """A bundle of two networks, one of which also reads the mirror image and learnt from a shared collection."""
+    other = trained("other", mirrored=True, lesions_from=("localisation",))
+    out = tmp_path_factory.mktemp("mean") / "mean"
+    return merge_bundles([reads, other], manifest, out=out, name="mean", measure=False)
+
+
+PLAN = DrawPlan(epochs=6, views=3, batch_size=8)
+
+
+@pytest.fixture(scope="module", params=["reads", "mean"])
+def learnt(request, manifest, tmp_path_factory):
+    """The bundle before, the bundle that draws, and the losses."""
+    before = request.getfixturevalue(request.param)
     losses = []
-    plan = DrawPlan(epochs=12, batch_size=8)
     told = lambda epoch, epochs, loss: losses.append(loss)  # noqa: E731
-    made = draw_bundle(reads, manifest, plan, out=out, command="test", measure=False, on_epoch=told)
-    return made, losses
+    out = tmp_path_factory.mktemp("draws") / "best"
+    made = draw_bundle(before, manifest, PLAN, out=out, command="test", measure=False, on_epoch=told)
+    return before, made, losses
 
 
-def test_a_bundle_that_has_learnt_to_draw_answers_as_before(reads, draws, manifest):
-    made, losses = draws
+def test_a_bundle_that_has_learnt_to_draw_answers_as_before(learnt, manifest):
+    bundle, made, losses = learnt
     assert losses[-1] < losses[0]
-    before, after = (Reader.load(bundle.folder, gate=False) for bundle in (reads, made))
+    before, after = (Reader.load(one.folder, gate=False) for one in (bundle, made))
     for row in manifest.split("test").rows:
         one, other = before.read(row.path), after.read(row.path)
-        assert one.probability == pytest.approx(other.probability, abs=2e-3)
+        assert (one.probability, one.decision) == (other.probability, other.decision)
         assert one.to_dict().get("findings") is None
         assert other.findings is not None
         found = other.to_dict()["findings"]
         assert bool(found) == (other.decision == "positive")
         assert not found or found[0]["score"] == other.probability
-    assert made.data == reads.data
-    assert made.training.command == reads.training.command
 
 
-def test_its_record_says_who_taught_and_how_good_the_boxes_are(draws):
-    said = draws[0].record["training"]["boxes"]
+def test_its_record_says_what_stayed_who_taught_and_how_good_the_boxes_are(learnt, manifest):
+    bundle, made, losses = learnt
+    assert (made.data, made.members, made.calibration) == (bundle.data, bundle.members, bundle.calibration)
+    assert made.training.command == bundle.training.command
+    assert made.model.architecture == f"{bundle.model.architecture}-boxes"
+    assert made.model.parameters > bundle.model.parameters
+    assert (made.series is None) == (bundle.series is None)
+    thresholds = [{name: one.threshold for name, one in each.operating_points.items()} for each in (bundle, made)]
+    assert thresholds[0] == thresholds[1]
+    shared = validation_share(manifest, "localisation").rows if bundle.members else ()
+    said = made.record["training"]["boxes"]
     assert said["sources"] == ["north", "south"]
     assert said["n_boxes"] >= SPLITS["train"] // 2
-    assert said["val"]["n"] == SPLITS["val"]
+    assert said["logit_difference_from_before"] == 0
+    assert said["val"]["n"] == SPLITS["val"] + len(shared)
     assert 0 <= said["val"]["ap50"]["value"] <= 1
-    assert len(said["loss"]) == 12
+    assert said["loss"] == [round(loss, 5) for loss in losses]
+    assert made.heatmap.extent == (0, 0, 1, 1)
 
 
 def test_only_the_hospitals_that_are_named_teach(manifest):
@@ -79,46 +119,86 @@ def test_only_the_hospitals_that_are_named_teach(manifest):
         teaching_rows(manifest, DrawPlan(sources=("east",)))
 
 
-def test_what_draws_already_and_other_networks_are_told_apart(draws, manifest, tmp_path):
+def test_boxes_are_not_judged_on_diseased_films_whose_lesions_nobody_drew(manifest, tmp_path):
+    (undrawn,) = spotted_manifest(tmp_path, {"val": 1}).rows
+    sick = Row(path=undrawn.path, name="sick.png", label=1, source="north", split="val")
+    val = Manifest((*manifest.split("val").rows, sick), manifest.folder)
+    spec = prepare_spec_of(TASK, load_recipe("upright", TASK, prepare={"size": 32, "channels": 1}))
+    judged = known_rows(prepared_part(val, "val", spec, tmp_path, Progress()), manifest)
+    assert judged.rows == manifest.split("val").rows
+    assert len(judged.images) == len(judged.labels) == SPLITS["val"]
+
+
+def test_what_draws_already_and_other_networks_are_told_apart(learnt, mean, manifest, tmp_path):
     with pytest.raises(UsageError, match="draws boxes already"):
-        draw_bundle(draws[0], manifest, DrawPlan(), out=tmp_path / "again")
-    with pytest.raises(UsageError, match="can learn to draw"):
+        draw_bundle(learnt[1], manifest, DrawPlan(), out=tmp_path / "again")
+    with pytest.raises(UsageError, match="trained on other data"):
         draw_bundle(Reader.load("fracture/paper").bundle, manifest, DrawPlan(), out=tmp_path / "paper")
+    small = {**dict(mean.record["members"][0]), "prepare": {"size": SIZE // 2}}
+    of_sizes = replace(mean, record={**mean.record, "members": [small, mean.record["members"][1]]})
+    with pytest.raises(UsageError, match="at several sizes"):
+        draw_bundle(of_sizes, manifest, DrawPlan(), out=tmp_path / "sizes")
     assert not any(tmp_path.iterdir())
+    with pytest.raises(UsageError, match="no lesion-lite0, 1 or 2"):
+        tapped(Reader.load("fracture/paper").bundle.model_path.read_bytes())
 
 
-def test_weights_come_back_from_a_bundle(reads):
-    model = create_model("lesion-lite0", in_chans=1, input_size=SIZE)
-    data = reads.model_path.read_bytes()
-    take_weights(model, data, size=SIZE, channels=1)
-    again = export_onnx(model, size=SIZE, channels=1).model
-    noise = np.random.default_rng(1).integers(0, 256, (4, SIZE, SIZE, 1), dtype=np.uint8)
-    for one, other in zip(*(run_onnx(file, noise, outputs=["logit", "cam"]) for file in (data, again)), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("name", "said"), [("lesion-lite2", "another network"), ("lesion-lite1", "away from the file")]
-)
-def test_weights_of_another_network_are_refused(reads, name, said):
-    model = create_model(name, in_chans=1, input_size=SIZE)
-    with pytest.raises(TrainingError, match=said):
-        take_weights(model, reads.model_path.read_bytes(), size=SIZE, channels=1)
-
-
-def test_the_strongest_box_is_the_answer_of_the_network_that_reads():
+def networks(n: int, **how) -> tuple[list[torch.nn.Module], list[bytes]]:
+    """Small networks, drawn at random, and their files."""
     torch.manual_seed(3)
-    model = create_model("lesion-lite0-boxes", in_chans=1, input_size=SIZE).eval()
+    models = [create_model(NETWORK, in_chans=1, input_size=SIZE).eval() for _ in range(n)]
+    return models, [export_onnx(model, size=SIZE, channels=1, **how).model for model in models]
+
+
+def films(n: int = 4) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (n, SIZE, SIZE, 1), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_what_a_mean_sees_is_what_its_networks_see_of_the_image_itself(mirrored):
+    models, data = networks(2, mirrored=mirrored)
+    merged = merge_models(data, sizes=[SIZE] * 2, weights=[0.3, 0.7], mapped=[True] * 2)
+    seen = dict(zip(SEEN, run_onnx(tapped(merged), films(), outputs=SEEN), strict=True))
+    for name, before in zip(("cells", "logit"), run_onnx(merged, films(), outputs=["cam", "logit"]), strict=True):
+        np.testing.assert_array_equal(seen[name], before)
+    with torch.inference_mode():
+        x = torch.from_numpy(films()).permute(0, 3, 1, 2) / 255
+        pyramids = zip(*(model.backbone.pyramid(x) for model in models), strict=True)
+        for name, parts in zip(SEEN, pyramids, strict=False):
+            np.testing.assert_allclose(seen[name], torch.cat(parts, dim=1), atol=1e-3)
+
+
+def test_what_is_grafted_draws_as_torch_does_and_leaves_the_answer():
+    (model,), (data,) = networks(1)
+    seen = run_onnx(tapped(data), films(), outputs=SEEN)
+    finder = Finder(*(part.shape[1] for part in seen[:3])).eval()
+    torch.nn.init.normal_(finder.head.weight, std=0.3)
+    finder.steepness.fill_(3.0)
+    both = grafted(data, finder, films())
+    onnx.checker.check_model(onnx.load_from_string(both), full_check=True)
+    logit, cam, box = run_onnx(both, films(), outputs=["logit", "cam", "box"])
+    np.testing.assert_array_equal(logit, run_onnx(data, films(), outputs=["logit"])[0])
+    with torch.inference_mode():
+        scores, reach = finder(*map(torch.from_numpy, seen))
+        away, _ = WithScaling(model)(torch.from_numpy(films()))
+    np.testing.assert_allclose(cam, scores, atol=0.05)  # weights of 16 bits
+    np.testing.assert_allclose(box, reach, rtol=0.02)
+    np.testing.assert_allclose(logit, away, atol=1e-3)
+
+
+def test_the_strongest_box_is_the_answer_and_which_place_is_first_does_not_change():
+    torch.manual_seed(3)
+    finder = Finder(8, 16, 24).eval()
+    torch.nn.init.normal_(finder.head.weight)
+    seen = torch.randn(4, 8, 12, 12), torch.randn(4, 16, 6, 6), torch.randn(4, 24, 3, 3), torch.randn(4, 6, 6)
+    logit = torch.tensor([-9.0, -1.0, 0.5, 30.0])
     with torch.no_grad():
-        model.head.weight.normal_(std=1.0)
-        model.finder["head"].weight.normal_(std=1.0)
-        films = torch.rand(4, 1, SIZE, SIZE)
-        logit, scores, reach = model.forward_boxes(films)
-        assert torch.equal(logit, scores.amax(dim=(1, 2)))
-        assert torch.equal(model(films)[:, 0], logit)
-        assert scores.shape == (4, SIZE // 8, SIZE // 8)
-        assert (reach > 0).all()
-        local, sides = model.draw(*model.frozen(films))
-    assert torch.equal(sides, reach)
-    shift = scores - local
-    assert torch.allclose(shift, shift[:, :1, :1].expand_as(shift), atol=1e-4)  # which place is first does not change
+        local, sides = finder.draw(*seen)
+        for steepness in (1.0, 4.0):
+            finder.steepness.fill_(steepness)
+            scores, reach = finder(*seen, logit)
+            assert torch.equal(scores.amax(dim=(1, 2)), logit)
+            below = (scores - logit[:, None, None]) / steepness
+            torch.testing.assert_close(below, local - local.amax(dim=(1, 2), keepdim=True), atol=1e-4, rtol=0)
+            assert torch.equal(reach, sides)
+    assert (reach > 0).all()

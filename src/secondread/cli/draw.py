@@ -40,8 +40,8 @@ def draw(
 ) -> None:
     """Teach a bundle to draw boxes around what it finds; its answers stay as they are.
 
-    The network that reads is not changed: a part that draws is trained beside it, on the boxes and masks of the
-    training rows. Takes minutes. The bundle's record says how good the boxes are on validation.
+    What reads, one network or the mean of several, is not changed: a part that draws is trained beside it, on the boxes
+    and masks of the training rows. Takes minutes. The bundle's record says how good the boxes are on validation.
     """
     from rich.console import Console
 

@@ -19,7 +19,7 @@ from secondread.stats.metrics import weighted_average_precision, weighted_roc_au
 from secondread.training.build import BundlePlan, MemberPlan, weights_name
 from secondread.training.device import choose_device
 from secondread.training.export import WithScaling
-from secondread.training.found import found_on
+from secondread.training.found import drawn_on, found_on
 from secondread.training.prepare import new_network
 from secondread.training.recipe import Recipe, prepare_spec_of
 from secondread.training.train import recipe_for
@@ -88,7 +88,8 @@ def found_in(
     first = detectors[0]
     logits, scores, boxes = answers(detectors, prepared.images)
     extent = first.extent(scores.shape[-1])
-    seen, pointed = found_on(prepared.rows, manifest, scores, boxes, spec=first.spec, extent=extent)
+    drawn = drawn_on(prepared.rows, manifest, first.spec)
+    seen, pointed = found_on(drawn, scores, boxes, size=first.spec.size, extent=extent)
     return seen, logits, pointed
 
 

@@ -85,9 +85,6 @@ class LesionLite(nn.Module):
 
     def _scores(self, x: Tensor) -> Tensor:
         _, middle, last = self.backbone.pyramid(x)
-        return self._cells_of(middle, last)
-
-    def _cells_of(self, middle: Tensor, last: Tensor) -> Tensor:
         coarse = self.neck["last"](last)
         merged = self.neck["middle"](middle) + F.interpolate(coarse, size=middle.shape[2:], mode="nearest")
         return self.head(self.neck["merge"](merged)).float()  # (B, num_classes, S/16, S/16)

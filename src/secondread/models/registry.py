@@ -66,21 +66,6 @@ NETWORKS = {  # name → module, class or function, what it is
         "lesion_boxes2",
         "efficientnet-lite2 that finds boxes at every 8 pixels; the image's score is its best box's",
     ),
-    "lesion-lite0-boxes": (
-        "secondread.models.lesion_lite_boxes",
-        "lesion_lite0_boxes",
-        "lesion-lite0 that also draws a box at every 8 pixels; its answer is lesion-lite0's",
-    ),
-    "lesion-lite1-boxes": (
-        "secondread.models.lesion_lite_boxes",
-        "lesion_lite1_boxes",
-        "lesion-lite1 that also draws a box at every 8 pixels; its answer is lesion-lite1's",
-    ),
-    "lesion-lite2-boxes": (
-        "secondread.models.lesion_lite_boxes",
-        "lesion_lite2_boxes",
-        "lesion-lite2 that also draws a box at every 8 pixels; its answer is lesion-lite2's",
-    ),
     "plain-boxes0": (
         "secondread.models.lesion_boxes",
         "plain_boxes0",
@@ -89,7 +74,6 @@ NETWORKS = {  # name → module, class or function, what it is
 }
 _PRETRAINED = (
     *(f"{family}{size}" for family in ("efficientnet-lite", "lesion-lite", "lesion-boxes") for size in (0, 1, 2)),
-    *(f"lesion-lite{size}-boxes" for size in (0, 1, 2)),
     "plain-boxes0",
 )
 

@@ -5,6 +5,7 @@ import io
 import logging
 import os
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,8 +88,8 @@ def export_onnx(
         own = [output.numpy() for output in served(torch.from_numpy(np.array(checked)))]
     theirs = run_onnx(data, checked, outputs=names)
     logit_difference = float(np.abs(own[0] - theirs[0]).max())
-    map_difference = _difference(own[1], theirs[1])
-    box_difference = _difference(own[2], theirs[2]) if "box" in names else None
+    map_difference = difference(own[1], theirs[1])
+    box_difference = difference(own[2], theirs[2]) if "box" in names else None
     if not all(one <= TOLERANCE for one in (logit_difference, map_difference, box_difference or 0.0)):  # NaN is none
         boxes = "" if box_difference is None else f", boxes by {box_difference:.2g}"
         raise TrainingError(
@@ -98,25 +99,29 @@ def export_onnx(
     return Exported(data, own[1].shape[-1], logit_difference, map_difference, box_difference)
 
 
-def _difference(one: np.ndarray, other: np.ndarray) -> float:
+def difference(one: np.ndarray, other: np.ndarray) -> float:
     """Beside the largest value, where that is above 1."""
     return float(np.abs(one - other).max() / max(1.0, np.abs(one).max()))
 
 
 def to_onnx(served: nn.Module, *, size: int, channels: int, outputs: list[str]) -> bytes:
     """A module of one input `image`, uint8 (batch, size, size, channels), as ONNX without traces of this machine."""
-    example = torch.zeros(2, size, size, channels, dtype=torch.uint8)
+    return traced(served, {"image": torch.zeros(2, size, size, channels, dtype=torch.uint8)}, outputs=outputs)
+
+
+def traced(served: nn.Module, inputs: Mapping[str, Tensor], *, outputs: list[str]) -> bytes:
+    """A module of several inputs as ONNX, two examples of each being given; without traces of this machine."""
     try:
         with warnings.catch_warnings(), _quiet("torch.onnx"), torch.inference_mode():
             warnings.simplefilter("ignore")  # the exporter's own deprecations; what matters is the parity check
             program: Any = torch.onnx.export(
                 _clamped(served),
-                (example,),
-                input_names=["image"],
+                tuple(inputs.values()),
+                input_names=list(inputs),
                 output_names=outputs,
                 opset_version=OPSET,
                 dynamo=True,
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                dynamic_shapes=({0: torch.export.Dim("batch")},) * len(inputs),
                 verbose=False,
                 optimize=True,
             )
