@@ -88,7 +88,7 @@ reader.read(ds).probability
 # %% [markdown]
 # ## Plots
 #
-# `plot` draws into axes of matplotlib: the picture, the heat map, and boxes where the bundle has them.
+# `plot` draws into axes of matplotlib: the picture, the heat map, boxes where the bundle has them, and the bar below.
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(12, 4.2))

@@ -7,8 +7,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from secondread.cli import tables
+from secondread.cli import compare, dicom, recalibrate, tables
 from secondread.cli.main import secondread
+from secondread.dicom.dry_run import Verdict
 from secondread.testing.phantoms import chest_phantom, encode, write_phantom_data
 
 WIDTH = 80
@@ -103,6 +104,76 @@ def test_colour_takes_no_room() -> None:
     coloured = line.replace("six", click.style("six", fg="red", bold=True))
     assert click.unstyle(tables.fitted(coloured)) == tables.fitted(line)
     assert overlong(tables.fitted(line)) == []
+
+
+HEAD = ("model", "without the hospital by the river", "test AUC", "accuracy")
+WIDE = [(f"{name} of the evening", "0.812 (0.744–0.873)", "0.901 (0.850–0.944)", "0.87 (0.79–0.93)") for name in "ab"]
+
+
+def shown(capsys: pytest.CaptureFixture[str], head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    tables.table(head, rows, title="the title of it all")
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("n_columns", [2, 3, 4])
+def test_every_cell_of_a_table_is_whole_however_wide_it_is(capsys: pytest.CaptureFixture[str], n_columns: int) -> None:
+    told = shown(capsys, HEAD[:n_columns], [row[:n_columns] for row in WIDE])
+    assert overlong(told) == []
+    assert "…" not in told
+    for cell in (*HEAD[:n_columns], *(cell for row in WIDE for cell in row[:n_columns]), "the title of it all"):
+        assert cell in told
+    assert ("━" in told) == (n_columns < 4), "ruled where it fits"
+
+
+def test_a_program_gets_a_table_as_wide_as_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "at_terminal", lambda: False)
+    told = shown(capsys, HEAD, WIDE)
+    assert [line for line in told.splitlines() if all(cell in line for cell in WIDE[0])]
+
+
+def test_markup_in_a_cell_is_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "[red]a[/red]" in shown(capsys, ("name", "what"), [("[red]a[/red]", "b")])
+
+
+def test_compared_models_keep_their_intervals(capsys: pytest.CaptureFixture[str]) -> None:
+    rate = {"value": 0.8124, "low": 0.7441, "high": 0.8733}
+    result = {
+        "name": "a-network-with-a-rather-long-name",
+        "left_out": {"north": {"roc_auc": rate}, "south": {"roc_auc": rate}},
+        "metrics": {"val": {"roc_auc": rate}, "test": {"roc_auc": rate, "accuracy": rate}},
+        "against": {"difference": -0.0123, "p": 0.0421},
+        "latency": {"network_ratio": 1.25, "whole_ratio": 1.02},
+    }
+    compare._show([result, result | {"left_out": {}}])
+    told = capsys.readouterr().out
+    assert overlong(told) == []
+    assert told.count("0.812 (0.744–0.873)") == 2 * 2 + 2
+    assert told.count("a-network-with-a-rather-long-name") == 2
+    assert "-0.012" in told
+    assert "without south" in told
+
+
+def test_recalibrated_points_keep_theirs(capsys: pytest.CaptureFixture[str]) -> None:
+    rate = {"value": 0.8124, "low": 0.7441, "high": 0.8733}
+    point = {"threshold": 0.12345, "sensitivity": rate, "specificity": rate}
+    found = {"operating_points": {"the-point-of-the-evening-clinic-by-the-river": point}}
+    recalibrate._points(found, found, n=120, n_positive=30)
+    told = capsys.readouterr().out
+    assert (overlong(told), told.count("0.1235") + told.count("0.1234")) == ([], 2)
+    assert told.count("the-point-of-the-evening-clinic-by-the-river") == 2
+
+
+def test_a_dry_run_of_rules_names_files_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "a-folder/" * 6 + "film.dcm"
+    why = "the sentence of a rule that says at length why nothing of this kind is wanted here"
+    dicom._show(iter([Verdict("a.dcm", "read", rule="chest"), Verdict(long, "ignore", reason=why)]))
+    told = capsys.readouterr().out
+    assert overlong(told) == []
+    for part in ("a.dcm", long):
+        assert part in told
+    assert " ".join(told.split()).count(why) == 2
 
 
 def test_what_is_wrapped_is_whole() -> None:

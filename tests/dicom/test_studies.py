@@ -6,14 +6,15 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import insert, select, text, update
 
-from secondread.service import Actor, Service, StoredReading, Studies, Worker, together
+from secondread.service import Actor, ReadingRequest, Service, StoredReading, Studies, Worker, together
 from secondread.service.dicom_tables import DicomObjectRow
 from secondread.service.tables import ImageRow, ReadingRow, now
 from secondread.web import create_app
 from tests.counted import counted
 from tests.dicom.scu import radiograph
-from tests.dicom.slices import take
+from tests.dicom.slices import bytes_of, take
 from tests.service.conftest import ANNA
+from tests.service.stubs import draft
 from tests.several import bright_reader
 
 STUDIES = ("1", "2", "2", "3")  # of four films: the second and third are views of one study
@@ -77,6 +78,41 @@ def test_a_study_answers_by_its_most_urgent_view_and_names_it(filled: Service) -
     assert around.answer is not None
     assert around.answer.id == rows[1].id
     assert filled.studies.around(readings(filled)[0], actor=ANNA).answer is None  # one view is its own answer
+
+
+def test_a_view_that_is_uploaded_joins_the_study_that_the_node_received(filled: Service) -> None:
+    rows = readings(filled)
+    sent = bytes_of(radiograph(20, StudyInstanceUID="1.2.3.2"))
+    reader = bright_reader("tuberculosis/paper")
+    filled.intake.take([("third.dcm", sent)], ReadingRequest("tuberculosis"), actor=ANNA)
+    Worker(filled.queue, filled.desk(lambda *_: reader).look).run_until_empty()
+    uploaded = readings(filled)[-1]
+    told = filled.studies.of([rows[1].id, uploaded.id], actor=ANNA)
+    assert [told[number].n_views for number in (rows[1].id, uploaded.id)] == [3, 3]
+    assert (told[uploaded.id].study_uid, told[uploaded.id].patient) == (
+        told[rows[1].id].study_uid,
+        told[rows[1].id].patient,
+    )
+    for one in (rows[1], uploaded):
+        views = filled.studies.around(one, actor=ANNA).views
+        assert [other.id for other in views] == [rows[1].id, rows[2].id, uploaded.id]
+    named = Studies(filled.database, filled.identities, shown="name").of([uploaded.id], actor=ANNA)
+    assert named[uploaded.id].patient == "Okonkwo Adaeze (HOSP-4711)"
+
+
+@pytest.mark.parametrize("whose", [{"PatientID": "HOSP-1", "PatientName": "B"}, {"PatientID": "", "PatientName": ""}])
+def test_an_upload_under_the_number_of_another_persons_study_is_told_no_name(
+    filled: Service, whose: dict[str, str]
+) -> None:
+    """Neither is the study itself: whose of the two it is, nobody here knows."""
+    sha256 = filled.intake.stage(bytes_of(radiograph(20, StudyInstanceUID="1.2.3.2", **whose)), actor=ANNA).sha256
+    drafted = filled.readings.add(draft(0.9), image_sha256=sha256, name="", source="", actor=ANNA)[0]
+    studies = Studies(filled.database, filled.identities, shown="name")
+    told = studies.of([drafted.id, *(row.id for row in readings(filled)[:2])], actor=ANNA)
+    assert told[drafted.id].n_views == 1
+    assert "Okonkwo" not in told[drafted.id].patient
+    first, second = readings(filled)[:2]
+    assert ("Okonkwo" in told[first.id].patient, "Okonkwo" in told[second.id].patient) == (True, False)
 
 
 def test_priors_are_of_the_same_patient_and_earlier(filled: Service) -> None:
@@ -143,6 +179,7 @@ def test_the_statements_find_their_rows_by_an_index(filled: Service) -> None:
     by_patient = select(ReadingRow.id).join(ImageRow, ImageRow.sha256 == ReadingRow.image_sha256)
     for statement in (
         by_patient.where(ImageRow.patient == "a"),
+        by_patient.where(ImageRow.study == "a"),
         select(DicomObjectRow.id).where(DicomObjectRow.reading_id.in_([1, 2])),
         select(DicomObjectRow.id).where(DicomObjectRow.study_uid == "a"),
     ):
@@ -161,7 +198,7 @@ def client(filled: Service) -> FlaskClient:
 def test_the_pages_say_so(client: FlaskClient, filled: Service) -> None:
     page = client.get("/worklist").text
     assert page.count("2 views of this study") == 2
-    assert "same-study" in page
+    assert (page.count(" first-view"), page.count(" same-study")) == (1, 1)
     assert "Okonkwo" not in page
     room = client.get(f"/readings/{readings(filled)[2].id}").text
     assert "Views of this study" in room

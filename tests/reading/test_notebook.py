@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import secondread
-from secondread.errors import UsageError
-from secondread.reading import Reader, Reading, Refusal, load_bundle
-from secondread.testing.phantoms import film
+from secondread.errors import NotAnImage, UsageError
+from secondread.images import to_display
+from secondread.reading import Decision, Reader, Reading, Refusal, load_bundle
+from secondread.testing.phantoms import encode, film
 from tests.several import dicom_of, stack
 
 matplotlib.use("Agg")
@@ -100,9 +101,59 @@ def test_a_plot_has_the_boxes_of_a_reading(reader: Reader) -> None:
     matplotlib.pyplot.close("all")
 
 
-def test_what_holds_no_picture_cannot_be_plotted() -> None:
-    with pytest.raises(UsageError, match="keep_image=True"):
-        Reading("tuberculosis", refusal=Refusal("truncated", "…")).plot()
+def test_a_plot_has_the_probability_on_a_bar_with_the_operating_point(reader: Reader) -> None:
+    reading = reader.read(film(400, 1, disease=True))
+    (bar,) = reading.plot().child_axes
+    assert bar.patches[0].get_width() == reading.probability
+    assert reading.threshold in list(bar.get_xticks())
+    assert "heat map" in bar.get_xlabel()
+    without = reading.plot(bar=False)
+    assert (without.child_axes, "heat map" in without.get_xlabel()) == ([], True)
+    matplotlib.pyplot.close("all")
+
+
+def test_a_reading_alone_is_plotted_with_the_image_that_is_given(reader: Reader, tmp_path: Path) -> None:
+    array = film(400, 1, disease=True)
+    path = tmp_path / "film.png"
+    path.write_bytes(encode(array, "PNG"))
+    reading = reader.read(array, keep_image=False)
+    alone = reading.plot()
+    assert len(alone.images) == 1
+    assert "plot(image=…)" in alone.child_axes[0].get_xlabel()
+    for source in (path, array, path.read_bytes()):
+        axes = reading.plot(image=source)
+        assert len(axes.images) == 2
+        assert (axes.get_xlim(), axes.get_ylim()) == ((-0.5, 399.5), (399.5, -0.5))
+        assert "plot(image=…)" not in axes.child_axes[0].get_xlabel()
+    with pytest.raises(UsageError, match="128 × 128 pixels, the one that was read 400 × 400"):
+        reading.plot(image=film(128, 1, disease=True))
+    with pytest.raises(NotAnImage):
+        reading.plot(image=b"no image")
+    matplotlib.pyplot.close("all")
+
+
+def test_of_several_pictures_the_one_that_answered_is_drawn(reader: Reader) -> None:
+    frames = np.stack([film(128, 1, disease=False), film(128, 2, disease=True)])
+    data = dicom_of(frames)
+    reading = reader.read(data, keep_image=False)
+    held = reader.read(data, frame=reading.worst_frame - 1, keep_image=True).image
+    shown = np.asarray(reading.plot(image=data, heatmap=False).images[0].get_array())
+    assert np.array_equal(shown, to_display(held, longest_side=1024))
+    matplotlib.pyplot.close("all")
+
+
+def test_a_refusal_without_a_picture_is_plotted_as_its_sentence(reader: Reader) -> None:
+    reading = reader.read(b"not an image at all")
+    axes = reading.plot()
+    assert (len(axes.images), axes.get_title()) == (0, "not read: not_an_image")
+    words = " ".join(axes.texts[0].get_text().split())
+    assert words == f"{reading.refusal.message} {reading.next_step.message}"
+    matplotlib.pyplot.close("all")
+
+
+def test_what_holds_no_picture_says_what_to_give() -> None:
+    with pytest.raises(UsageError, match="plot\\(image=path\\), or read it with keep_image=True"):
+        Reading("tuberculosis", "tuberculosis/x@0", 0.5, Decision.NEGATIVE, threshold=0.6).plot()
 
 
 def test_a_reading_needs_no_path_to_be_a_dictionary(reader: Reader) -> None:

@@ -1,5 +1,6 @@
 """Readers: one image, many images, bad images, and where the heat map lies."""
 
+import html
 import io
 import threading
 from dataclasses import replace
@@ -11,11 +12,12 @@ from PIL import Image as PillowImage
 from secondread.errors import CannotOpen, UnknownName
 from secondread.images import Image, Limits, decode
 from secondread.reading import Decision, Reader, Reading, load
+from secondread.reading.in_order import read_in_order
 from secondread.reading.reader import decide
-from secondread.reading.sources import read_in_order
+from secondread.tasks import load_task, next_step
 from secondread.testing.phantoms import bone_phantom, brain_phantom, chest_phantom, dicom_bytes, encode, film
 
-MEANING = ["likelihood_ratio", "likelihood_ratio_measured", "local", "next_step"]  # that evidence and a service add
+MEANING = ["likelihood_ratio", "likelihood_ratio_measured", "local"]  # that evidence and a service add
 CONTRACT = [
     "path",
     "task",
@@ -27,6 +29,7 @@ CONTRACT = [
     "warnings",
     "heatmap",
     "refusal",
+    "next_step",
 ]
 
 
@@ -64,7 +67,21 @@ def test_refused_reading_has_nulls_for_all_that_a_model_says(reader):
     row = reader.read(b"not an image at all").to_dict(path="a.png")
     assert list(row) == CONTRACT
     assert row["refusal"]["code"] == "not_an_image"
-    assert all(row[key] is None for key in CONTRACT if key not in ("path", "refusal"))
+    assert all(row[key] is None for key in CONTRACT if key not in ("path", "refusal", "next_step"))
+
+
+def test_a_reading_says_what_to_do_now_as_pages_and_api_do(reader):
+    answered, refused = reader.read(film(128, 2, disease=True)), reader.read(b"not an image at all")
+    step = answered.next_step
+    assert step == next_step(decision=answered.decision, task=load_task("tuberculosis"))
+    assert (step.code, step.action) == (f"tuberculosis.{answered.decision}", "review")
+    assert answered.to_dict()["next_step"] == step.to_dict()
+    assert refused.next_step == next_step(code="not_an_image")
+    assert refused.to_dict()["next_step"]["code"] == "not_an_image"
+    unknown = replace(answered, task="of-another-machine").next_step
+    assert (unknown.code, unknown.message) == (str(answered.decision), next_step(decision=answered.decision).message)
+    for one in (answered, refused):
+        assert one.next_step.message in html.unescape(one._repr_html_())
 
 
 REFUSED = {

@@ -18,8 +18,8 @@ from secondread.web import create_app
 from tests.web.conftest import post
 
 CONTRACT = ["path", "task", "bundle", "probability", "score", "decision", "operating_point", "warnings"]
-CONTRACT += ["heatmap", "refusal"]
-MEANING = ["likelihood_ratio", "likelihood_ratio_measured", "local", "next_step"]
+CONTRACT += ["heatmap", "refusal", "next_step"]
+MEANING = ["likelihood_ratio", "likelihood_ratio_measured", "local"]
 CHEST = encode(chest_phantom((300, 240), random_state=1), "PNG")
 PHANTOMS = {
     "tuberculosis": chest_phantom,
@@ -50,7 +50,7 @@ def test_a_reading_has_the_keys_of_the_contract_in_order_and_says_what_the_reade
     entry.pop("from_store")
     display = entry.pop("display")
     assert entry.pop("local") is None
-    assert entry.pop("next_step")["code"] == f"{task}.{entry['decision']}"
+    assert entry["next_step"]["code"] == f"{task}.{entry['decision']}"
     ratio, measured = entry.pop("likelihood_ratio"), entry.pop("likelihood_ratio_measured")
     assert measured["split"] == "test"
     assert ratio is None or (ratio > 1) == (entry["decision"] == "positive")
@@ -108,7 +108,7 @@ def test_status_fits_when_every_file_is_refused(
     assert answer.status_code == status
     for entry, code in zip(answer.json["readings"], codes, strict=True):
         assert entry["refusal"]["code"] == code
-        assert [key for key in CONTRACT if entry[key] is not None] == ["path", "refusal"]
+        assert [key for key in CONTRACT if entry[key] is not None] == ["path", "refusal", "next_step"]
 
 
 def test_one_refused_file_does_not_stop_the_others(client: FlaskClient) -> None:

@@ -27,7 +27,7 @@ FILES = {
 }
 PARTS = re.compile(
     r'<div class="decision">.*?</div>|<svg class="bar-chart".*?</svg>|<p class="outlook">.*?</p>|'
-    r'<p class="reason">.*?</p>|<ul class="warnings".*?</ul>',
+    r'<div class="reason">.*?</div>|<ul class="warnings".*?</ul>',
     re.DOTALL,
 )
 ROW = re.compile(r"<div><dt>(.*?)</dt><dd>(.*?)</dd></div>", re.DOTALL)

@@ -21,8 +21,9 @@ from secondread.reading import reasons
 from secondread.reading.heatmap import CAVEAT
 from secondread.service.pdf import DISCLAIMER
 from secondread.tasks import list_tasks, load_task
+from secondread.testing.phantoms import chest_phantom, dicom_bytes
 from secondread.web.language import CODES, in_words
-from tests.web.conftest import post
+from tests.web.conftest import multipart, post
 
 ROOT = Path(__file__).parents[2]
 WEB = Path(web.__file__).parent
@@ -84,12 +85,31 @@ def test_every_code_of_a_refusal_has_its_sentence() -> None:
     assert found - {"cannot_open"} - set(CODES) == set(), "tell these in web/language.py and translate them"
 
 
+def test_a_sentence_without_its_hindi_is_folded_away_under_that_of_its_code(client: FlaskClient) -> None:
+    """Rare words of decoders and of ours: nobody reads English in the middle of Hindi."""
+    cut = dicom_bytes(chest_phantom(64, random_state=5))[:3000]
+
+    def card(language: str) -> str:
+        body, content_type = multipart(("cut.dcm", cut), task="tuberculosis")
+        headers = {"Accept-Language": language, "Content-Type": content_type}
+        (entry,) = client.post("/read", data=body, headers=headers).json["readings"]
+        return re.search(r'<div class="reason">(.*?)</div>', entry["drawn"], re.DOTALL).group(1)
+
+    sentence, _, folded = card("hi").partition('<details class="foreign">')
+    assert sentence.strip() == "फ़ाइल क्षतिग्रस्त या अधूरी है। इसे फिर से भेजें।"
+    assert folded.startswith('<summary>तकनीकी विवरण</summary><span lang="en">the DICOM file has ')
+    assert card("en").startswith("The DICOM file has ")
+    assert "<details" not in card("en")
+
+
 def test_a_refusal_and_a_mistake_are_told_in_the_language_of_the_page(client: FlaskClient) -> None:
     (entry,) = post(client, ("note.png", b"\x89PNG\r\n\x1a\nno more"), task="tuberculosis").json["readings"]
     assert entry["refusal"]["code"] == "truncated"
     hindi = {"Accept-Language": "hi", "Accept": "text/html"}
     there = client.get("/readings/999999", headers=hindi)
-    assert (there.status_code, "यह अब यहाँ नहीं है" in there.text, '<span lang="en">(' in there.text) == (404, True, True)
+    assert (there.status_code, "यह अब यहाँ नहीं है" in there.text) == (404, True)
+    folded = '<details class="foreign"><summary>तकनीकी विवरण</summary><span lang="en">there is no reading 999999'
+    assert folded in there.text
     assert '<span lang="en">' not in client.get("/readings/999999", headers=hindi | {"Accept-Language": "en"}).text
     login = client.post("/login", data={"name": "nobody", "password": "wrong"}, headers=hindi)
     assert "नाम या पासवर्ड ठीक नहीं है" in login.text

@@ -1,15 +1,13 @@
 """`secondread lab compare`: models beside one another on the same images, and the leaderboard of kept results."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from secondread.cli.left_out import LeftOut, left_out_options
 from secondread.cli.options import command_line, complete_tasks
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from secondread.cli.tables import table
 
 
 def _seeds(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
@@ -221,22 +219,15 @@ def _compare(
 
 
 def _show(results: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-
-    Console().print(_rich_table(results))
-
-
-def _rich_table(results: list[dict[str, Any]]) -> "Table":
-    from rich.table import Table
-
     from secondread.stats.interval import Interval
 
     hospitals = list(dict.fromkeys(name for result in results for name in result["left_out"]))
     left_out = [f"without {name}" for name in hospitals]
-    table = Table("model", *left_out, "val AUC", "test AUC", "difference", "p", "accuracy", "network ×", "whole ×")
+    head = ("model", *left_out, "val AUC", "test AUC", "difference", "p", "accuracy", "network ×", "whole ×")
+    rows = []
     for result in results:
         test, against, latency = result["metrics"]["test"], result["against"], result["latency"]
-        table.add_row(
+        row = (
             result["name"],
             *(Interval.from_dict(result["left_out"].get(name, {}).get("roc_auc")).format() for name in hospitals),
             f"{result['metrics']['val']['roc_auc']['value']:.3f}",
@@ -247,4 +238,5 @@ def _rich_table(results: list[dict[str, Any]]) -> "Table":
             f"{latency['network_ratio']:.2f}",
             f"{latency['whole_ratio']:.2f}",
         )
-    return table
+        rows.append(row)
+    table(head, rows)

@@ -11,11 +11,10 @@ import click
 from secondread.cli import dicom_orders, dicom_pull, dicom_results
 from secondread.cli.dicom_running import reading_service
 from secondread.cli.options import needs_dicom, service_options, service_settings
+from secondread.cli.tables import say, terminal_width
 
 if TYPE_CHECKING:
     from secondread.dicom.dry_run import Verdict
-
-_WIDTH = 80  # columns of a terminal
 
 
 @click.group()
@@ -115,23 +114,24 @@ def rules_command(folder: Path, rules: str | None, as_json: bool, **options: Any
         for one in found:
             click.echo(json.dumps(one.as_json()))
         return
-    for line in _table(found):
-        click.echo(line)
+    _show(found)
 
 
-def _table(verdicts: "Iterator[Verdict]") -> Iterator[str]:
-    """A line a file, at most 80 columns, and a line for each rule at the end."""
+def _show(verdicts: "Iterator[Verdict]") -> None:
+    """A line a file where it fits a terminal, else a sentence; and a line for each rule at the end."""
     counts: Counter[tuple[str, str]] = Counter()
-    yield f"{'file':<30} {'kind':<16} {'what':<7} {'rule':<24}"
+    click.echo(_line("file", "kind", "what", "rule"))
     for one in verdicts:
-        counts[one.then, one.rule or one.reason] += 1
         does = one.rule or one.reason
-        yield f"{_fit(one.path, 30)} {_fit(one.kind, 16)} {one.then:<7} {_fit(does, 24, cut_start=False)}".rstrip()
+        counts[one.then, does] += 1
+        line = _line(one.path, one.kind, one.then, does)
+        if len(line) <= terminal_width():
+            click.echo(line)
+        else:
+            say(f": {' '.join(filter(None, (one.kind, one.then)))}: {does}", bold=one.path)
     for (then, rule), n in sorted(counts.items()):
-        yield f"{n:>7}  {then}: {rule}"[:_WIDTH]
+        say(f"{n} × {then}: {rule}")
 
 
-def _fit(text: str, width: int, *, cut_start: bool = True) -> str:
-    if len(text) <= width:
-        return text.ljust(width)
-    return f"…{text[1 - width :]}" if cut_start else f"{text[: width - 1]}…"
+def _line(path: str, kind: str, then: str, does: str) -> str:
+    return f"{path:<30} {kind:<16} {then:<7} {does}"

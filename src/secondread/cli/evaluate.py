@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from secondread.cli.options import bundle_reference, command_line, complete_bundles, complete_tasks
+from secondread.cli.tables import table
 
 
 @click.command()
@@ -70,7 +71,6 @@ def evaluate(
     them out.
     """
     from rich.console import Console
-    from rich.table import Table
 
     from secondread.cli.progress import event_bars
     from secondread.stats.interval import Interval
@@ -89,18 +89,17 @@ def evaluate(
             command=command_line(),
             progress=tell,
         )
-    table = Table(
-        "measure",
-        *evidence["results"],
-        title=f"{evidence['bundle']}, positive above {evidence['operating_point']['threshold']:g}",
-    )
-    table.add_row("n (positive)", *(f"{part['n']} ({part['n_positive']})" for part in evidence["results"].values()))
-    table.add_row("refused", *(str(part["n_refused"]) for part in evidence["results"].values()))
-    names = dict.fromkeys(name for part in evidence["results"].values() for name in part["metrics"])
-    for name in names:
-        found = (Interval.from_dict(part["metrics"].get(name)) for part in evidence["results"].values())
-        table.add_row(name, *(interval.format() for interval in found))
-    Console().print(table)
+    parts = evidence["results"].values()
+    rows = [
+        ("n (positive)", *(f"{part['n']} ({part['n_positive']})" for part in parts)),
+        ("refused", *(str(part["n_refused"]) for part in parts)),
+    ]
+    rows += [
+        (name, *(Interval.from_dict(part["metrics"].get(name)).format() for part in parts))
+        for name in dict.fromkeys(name for part in parts for name in part["metrics"])
+    ]
+    title = f"{evidence['bundle']}, positive above {evidence['operating_point']['threshold']:g}"
+    table(("measure", *evidence["results"]), rows, title=title)
     click.echo(f"page: {evidence.page}")
 
 

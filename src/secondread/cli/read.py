@@ -15,7 +15,6 @@ from secondread.cli.tables import fitted
 
 if TYPE_CHECKING:
     from secondread.reading import AutoReader, Reader, Reading
-    from secondread.tasks import NextStep
 
 
 @click.command()
@@ -77,7 +76,7 @@ def read(
         if reading.bundle and reading.bundle not in used:
             used.append(reading.bundle)
         if as_json:
-            row |= _meaning(reading, reader) | {"next_step": _next_step(reading).to_dict()}
+            row |= _meaning(reading, reader)
         click.echo(
             json.dumps(row, ensure_ascii=False)
             if as_json
@@ -99,16 +98,6 @@ def _meaning(reading: "Reading", reader: "Reader | AutoReader") -> dict[str, Any
         known = likelihood_of(bundle_of(reader, reading.bundle), threshold=reading.threshold, low=reading.low)
         found = known.get(str(reading.decision))
     return (NOT_MEASURED if found is None else found.to_dict()) | {"local": None}
-
-
-def _next_step(reading: "Reading") -> "NextStep":
-    """What to do now, as pages and API say it."""
-    from secondread.tasks import list_tasks, next_step, task_named
-
-    if reading.refusal is not None:
-        return next_step(code=reading.refusal.code)
-    task = task_named(reading.task) if reading.task in list_tasks() else None
-    return next_step(decision=str(reading.decision), task=task)
 
 
 def walk_files(paths: tuple[Path, ...]) -> Iterator[Path]:
@@ -133,13 +122,13 @@ def _is_folder(path: Path) -> bool:
 def _in_words(reading: "Reading", path: str, reader: "Reader | AutoReader") -> str:
     if reading.refusal is not None:
         refused = f"{path}  {click.style('refused', bold=True)}: {reading.refusal.message} [{reading.refusal.code}]"
-        return f"{refused}\n    what to do now: {_next_step(reading).message}"
+        return f"{refused}\n    what to do now: {reading.next_step.message}"
     assert reading.bundle is not None, "a reading that is not refused names its bundle"
     answer = answer_in_words(reading, path, bundle_of(reader, reading.bundle))
     return "\n".join(
         [
             *answer[:2],
-            f"    what to do now: {_next_step(reading).message}",
+            f"    what to do now: {reading.next_step.message}",
             *answer[2:],
             *_boxes_in_words(reading),
             *_frames_in_words(reading),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from secondread.cli.options import complete_bundles, service_options
+from secondread.cli.tables import table
 
 if TYPE_CHECKING:
     from secondread.stats.calibration import Calibration
@@ -102,8 +103,6 @@ def recalibrate(
         raise click.UsageError("--images, --store, --prevalence and --set go with --unlabelled")
     if scores is None or out is None:
         raise click.UsageError("give --scores and --out, or --unlabelled")
-    from rich.console import Console
-
     from secondread.errors import Objected, UsageError
     from secondread.workflows import recalibrate as run_recalibration
 
@@ -118,7 +117,7 @@ def recalibrate(
     _say("note", done.warnings)
     _say("warning", done.objections)
     before, after, new, old = done.before, done.after, done.bundle, done.old
-    Console().print(_table(before, after, n=done.n, n_positive=done.n_positive))
+    _points(before, after, n=done.n, n_positive=done.n_positive)
     click.echo(f"calibration: {_in_words(old.calibration)} → {_in_words(new.calibration)}")
     for measure, title in (("brier", "Brier score"), ("ece", "calibration error (ten bins of equal numbers)")):
         click.echo(f"{title}: {before[measure]:.4f} → {after[measure]:.4f} (the latter on the images fitted to)")
@@ -132,24 +131,17 @@ def _say(what: str, sentences: Iterable[str]) -> None:
         click.echo(f"{what}: {sentence}", err=True)
 
 
-def _table(before: Mapping[str, Any], after: Mapping[str, Any], *, n: int, n_positive: int) -> Any:
+def _points(before: Mapping[str, Any], after: Mapping[str, Any], *, n: int, n_positive: int) -> None:
     """Every operating point, old and new, as it does on the site's images."""
-    from rich.table import Table
-
     from secondread.stats.interval import Interval
 
-    table = Table(
-        "operating point",
-        "positive above",
-        "sensitivity",
-        "specificity",
-        title=f"on the site's {n} images, {n_positive} positive; 95 % intervals",
-    )
+    rows = []
     for which, found in (("old", before), ("new", after)):
         for name, point in found["operating_points"].items():
             rates = (Interval.from_dict(point[rate]).format() for rate in ("sensitivity", "specificity"))
-            table.add_row(f"{which} {name}", f"{point['threshold']:.4f}", *rates)
-    return table
+            rows.append((f"{which} {name}", f"{point['threshold']:.4f}", *rates))
+    title = f"on the site's {n} images, {n_positive} positive; 95 % intervals"
+    table(("operating point", "positive above", "sensitivity", "specificity"), rows, title=title)
 
 
 def _in_words(calibration: "Calibration") -> str:

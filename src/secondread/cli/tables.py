@@ -76,6 +76,28 @@ def columns(rows: Iterable[Sequence[Any]]) -> None:
         click.echo((start + f"\n{' ' * taken}".join(last)).rstrip())
 
 
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
+    """A ruled table where it fits the terminal, and for a program; else each row as a list of what it says."""
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    cells = [list(row) for row in rows]
+    ruled = Table(*head)
+    for row in cells:
+        ruled.add_row(*row)
+    console = Console(width=10_000, markup=False, emoji=False, highlight=False)
+    needed = Measurement.get(console, console.options, ruled).maximum
+    if title:
+        say(title)
+    if needed <= terminal_width() or not at_terminal():
+        console.print(ruled, width=needed)
+        return
+    for name, *found in cells:
+        say(f"{head[0]}: {name}", bold=head[0])
+        listed(dict(zip(head[1:], found, strict=True)), indent="    ")
+
+
 def at_terminal() -> bool:
     """Whether a person looks at what is printed."""
     return sys.stdout.isatty()

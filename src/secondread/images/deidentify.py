@@ -27,6 +27,7 @@ class Deidentified:
     format: str
     changed: bool  # False: kept as sent
     patient: str = ""  # a pseudonym, the same for all images of one person under one key; '' where not known
+    study: str = ""  # the UID that stands for its study, the same for all of it; '' where the file says none
     warnings: tuple[str, ...] = ()
     header: tuple[tuple[str, str], ...] = ()  # DICOM: how it was taken, in numbers and in words of the standard
 
@@ -44,8 +45,8 @@ def deidentify(data: bytes, *, key: bytes, limits: Limits | None = None) -> Deid
         from secondread.images.deidentify_dicom import clean_dicom  # pydicom takes long to import
 
         patient_of, uid_of = (lambda value: pseudonym(key, "patient", value)), (lambda value: stand_in_uid(key, value))
-        cut, patient, warnings, header = clean_dicom(data, limits, patient_of=patient_of, uid_of=uid_of)
-        return Deidentified(cut, "DICOM", True, patient, warnings, header)
+        found = clean_dicom(data, limits, patient_of=patient_of, uid_of=uid_of)
+        return Deidentified(format="DICOM", changed=True, **found._asdict())
     if kind == "NIfTI":
         return Deidentified(clean_nifti(data, limits), "NIfTI", True)
     from secondread.images.deidentify_raster import CUTTERS

@@ -7,7 +7,7 @@ import hashlib
 import io
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -67,20 +67,26 @@ _MAX_DEPTH = 8
 _ITEM = b"\xfe\xff\x00\xe0"
 
 
-def clean_dicom(
-    data: bytes, limits: Limits, *, patient_of: Callable[[str], str], uid_of: Uid
-) -> tuple[bytes, str, tuple[str, ...], Header]:
-    """The file, the patient's pseudonym, what must be known of text in the picture, and how it was taken.
+class Cleaned(NamedTuple):
+    """The file, pseudonyms of patient and study, what must be known of text in the picture, and how it was taken."""
+
+    data: bytes
+    patient: str
+    study: str
+    warnings: tuple[str, ...]
+    header: Header
+
+
+def clean_dicom(data: bytes, limits: Limits, *, patient_of: Callable[[str], str], uid_of: Uid) -> Cleaned:
+    """The file as it may be kept, and what is known of it.
 
     patient_of, uid_of: what stands for a person, and for a UID. Raises an ImageError for what cannot be parsed.
     """
-    found: tuple[bytes, str, tuple[str, ...], Header] = translating(
-        lambda: _cleaned(open_dicom(data, limits), patient_of, uid_of)
-    )
+    found: Cleaned = translating(lambda: _cleaned(open_dicom(data, limits), patient_of, uid_of))
     return found
 
 
-def _cleaned(ds: Dataset, patient_of: Callable[[str], str], uid_of: Uid) -> tuple[bytes, str, tuple[str, ...], Header]:
+def _cleaned(ds: Dataset, patient_of: Callable[[str], str], uid_of: Uid) -> Cleaned:
     age, maker = age_of(ds), _maker_of(ds)
     person = _text(ds, "PatientID") or _text(ds, "PatientName")
     patient = patient_of(f"{person}\0{_text(ds, 'IssuerOfPatientID')}") if person else ""
@@ -107,7 +113,7 @@ def _cleaned(ds: Dataset, patient_of: Callable[[str], str], uid_of: Uid) -> tupl
     ds.file_meta = meta
     if hasattr(ds, "preamble"):
         ds.preamble = b"\0" * 128  # it may hold anything, a TIFF header with a name for instance
-    return _written(ds, meta), patient, about_text(ds), header
+    return Cleaned(_written(ds, meta), patient, _text(ds, "StudyInstanceUID"), about_text(ds), header)
 
 
 def _prune(ds: Dataset, *, depth: int, inside: str = "") -> None:

@@ -13,12 +13,13 @@ from secondread.images.steps import step
 from secondread.reading import reasons
 from secondread.reading.bundle import named_bundle
 from secondread.reading.gate import Verdict, shipped_gate
+from secondread.reading.in_order import read_in_order
 from secondread.reading.lookup import SHIPPED, default_bundles, folder_of
 from secondread.reading.reader import Reader, alone, shown_small
 from secondread.reading.reading import Reading, Refusal
 from secondread.reading.reasons import tell
 from secondread.reading.series import read_series
-from secondread.reading.sources import DEFAULT_LIMITS, Source, open_source, read_in_order
+from secondread.reading.sources import DEFAULT_LIMITS, Source, open_source
 from secondread.tasks import match_dicom, modality_said, part_said
 
 

@@ -23,12 +23,13 @@ from secondread.reading.estimator import Refused, classes_of, probabilities_of, 
 from secondread.reading.findings import Findings, findings_of
 from secondread.reading.gate import Gate, Verdict, check_image, check_prepared, header_warnings, shipped_gate
 from secondread.reading.heatmap import HeatMap
+from secondread.reading.in_order import read_in_order
 from secondread.reading.operating_point import OperatingPoint, SeriesPoint
 from secondread.reading.reading import Decision, Reading, Refusal, decide
 from secondread.reading.reasons import NOT_ASKED, tell
 from secondread.reading.series import read_series
 from secondread.reading.session import Runtime, Session, give_memory_back, open_session, runtime_asked_for, try_once
-from secondread.reading.sources import DEFAULT_LIMITS, Source, open_source, read_in_order
+from secondread.reading.sources import DEFAULT_LIMITS, Source, open_source
 from secondread.tasks import N_, Task
 
 PointOf = Callable[[Bundle], OperatingPoint | None]

@@ -10,9 +10,12 @@ from secondread.reading.findings import Finding, Findings
 from secondread.reading.heatmap import HeatMap
 from secondread.reading.operating_point import OperatingPoint
 from secondread.stats.scale import score_of
+from secondread.tasks import NextStep, next_step
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from secondread.reading.sources import Source
 
 
 class Decision(StrEnum):
@@ -100,6 +103,12 @@ class Reading:
         return None if self.probability is None else score_of(self.probability, self.threshold, self.low)
 
     @property
+    def next_step(self) -> NextStep:
+        """What to do now, in English, for whoever stands beside the patient: after this answer or this refusal."""
+        code = "" if self.refusal is None else self.refusal.code
+        return next_step(decision=str(self.decision or ""), code=code, task=self.task)
+
+    @property
     def findings(self) -> tuple[Finding, ...] | None:
         """The boxes that reach one of the bundle's operating points, the strongest first; None without boxes.
 
@@ -133,6 +142,7 @@ class Reading:
             "warnings": None if refused else list(self.warnings),
             "heatmap": None if refused else heatmap,
             "refusal": {"code": self.refusal.code, "message": self.refusal.message} if self.refusal else None,
+            "next_step": self.next_step.to_dict(),
         }
         if self.findings is not None:
             row["findings"] = [one.to_dict() for one in self.findings]
@@ -141,14 +151,26 @@ class Reading:
             row |= {"frames": frames, "worst_frame": self.worst_frame}
         return row
 
-    def plot(self, ax: "Axes | None" = None, *, heatmap: bool = True, boxes: bool = True) -> "Axes":
-        """Draw the picture, with the heat map and the boxes over it, into axes of matplotlib, and return these.
+    def plot(
+        self,
+        ax: "Axes | None" = None,
+        *,
+        image: "Source | None" = None,
+        heatmap: bool = True,
+        boxes: bool = True,
+        bar: bool = True,
+    ) -> "Axes":
+        """Draw the picture, with the heat map and the boxes over it and the probability on a bar below, into axes of
+        matplotlib, and return these.
 
-        ax: by default those of a new figure. Raises ExtraMissing without matplotlib (the extra `train`).
+        ax: by default those of a new figure. image: the one that was read, as `read` takes it, where the reading holds
+        none (see `keep_image`); without it the map is drawn alone. A refusal without a picture is drawn as its
+        sentence. Raises ExtraMissing without matplotlib (the extra `train`), UsageError where there is nothing to draw
+        or `image` is another one, and for an image that cannot be decoded what `images.decode` raises.
         """
         from secondread.reading.plot import plot_reading
 
-        return plot_reading(self, ax, heatmap=heatmap, boxes=boxes)
+        return plot_reading(self, ax, image=image, heatmap=heatmap, boxes=boxes, bar=bar)
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the picture with its map, the answer and the probability on a bar."""

@@ -78,15 +78,17 @@ class Question:
 
 
 def row_read(picture: Picture, read: Callable[[Path | bytes], Row]) -> Row:
-    """What `read` makes of the picture, or why it is not read."""
+    """What `read` makes of the picture, or why it is not read.
+
+    Without what to do now: that is for who stands beside a patient, and follows from the rest.
+    """
     content = picture.content
-    if isinstance(content, UploadRefused):
-        return refused(picture, content.code, str(content))
     assert not isinstance(content, Remote), "to be fetched before"
     try:
-        return read(content)
+        row = refused(picture, content.code, str(content)) if isinstance(content, UploadRefused) else read(content)
     except CannotOpen as error:
-        return refused(picture, "cannot_open", str(error))
+        row = refused(picture, "cannot_open", str(error))
+    return {key: value for key, value in row.items() if key != "next_step"}
 
 
 def refused(picture: Picture, code: str, message: str) -> Row:

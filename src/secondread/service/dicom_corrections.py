@@ -99,7 +99,7 @@ class Corrections:
             image = session.get_one(ImageRow, one.image_sha256, with_for_update=True)
             if not session.scalar(select(or_(*_uses(image.sha256, but=one.id)))):
                 self._images.forget(image.sha256)
-                image.erased_at, image.patient, image.header = now(), "", {}
+                image.erased_at, image.patient, image.study, image.header = now(), "", "", {}
             one.sealed = one.study_sealed = b""
             self._decide(session, one, "rejected", actor)
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from secondread.service.database import Database
-from secondread.service.dicom_tables import DicomExportRow, DicomObjectRow
+from secondread.service.dicom_tables import DicomExportRow
 from secondread.service.identities import IDENTIFY
 from secondread.service.outcomes import StoredReading
 from secondread.service.outgoing import Outgoing
@@ -92,10 +92,10 @@ class DicomExports(Outgoing[Export]):
 
     def stand_ins_of(self, reading: StoredReading) -> tuple[str, str]:
         """The pseudonyms of the person and of the study that it is of; '' where there is none."""
-        patient = select(ImageRow.patient).where(ImageRow.sha256 == reading.image_sha256)
-        study = select(DicomObjectRow.study_uid).where(DicomObjectRow.reading_id == reading.id).limit(1)
+        of_image = select(ImageRow.patient, ImageRow.study).where(ImageRow.sha256 == reading.image_sha256)
         with self._database.reading() as session:
-            return session.scalar(patient) or "", session.scalar(study) or ""
+            patient, study = session.execute(of_image).one()
+        return patient, study
 
     def noted(self, session: Session, row: Any) -> None:
         """The trail knows what left the house."""

@@ -130,7 +130,8 @@ class DicomSeries:
             of = select(ImageRow.patient).where(ImageRow.sha256.in_({one.sha256 for one in slices})).distinct()
             if len(session.scalars(of.limit(2)).all()) > 1:
                 raise Conflict("slices of several people came under the number of one series; none of it is read")
-            staged = Staged(sha256, data, tuple(middle.warnings), middle.header, FORMAT, middle.patient, True)
+            told = tuple(middle.warnings), middle.header, FORMAT
+            staged = Staged(sha256, data, *told, patient=middle.patient, study=middle.study, changed=True)
         self._images.keep(sha256, data)
         return staged
 
@@ -214,6 +215,7 @@ class DicomSeries:
             "n_bytes": len(pack_stack(slices)),
             "format": FORMAT,
             "patient": middle.patient,
+            "study": middle.study,
             "deidentified": middle.deidentified,
             "warnings": list(middle.warnings),
             "header": middle.header,

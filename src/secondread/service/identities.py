@@ -208,10 +208,9 @@ class Identities:
 
 
 def _of_others() -> Any:
-    """That an object of another person than the study's is kept under its number."""
+    """That an image of another person than the study's is kept under its number, or one that says nobody's name."""
     return exists().where(
-        DicomObjectRow.study_uid == DicomIdentityRow.study_uid,
-        DicomObjectRow.image_sha256 == ImageRow.sha256,
+        ImageRow.study == DicomIdentityRow.study_uid,
         ImageRow.erased_at.is_(None),
         ImageRow.patient != DicomIdentityRow.patient,
     )

@@ -37,6 +37,7 @@ class Staged:
     header: dict[str, str] = field(default_factory=dict)  # DICOM: how it was taken, as the file said when it was sent
     format: str = ""
     patient: str = ""  # a pseudonym
+    study: str = ""  # of its Study Instance UID, likewise
     changed: bool = False  # de-identified
 
 
@@ -103,9 +104,16 @@ class Intake:
                 sent.seek(0)
                 sent = sent.read()
             found = self._clean(sent)
-            facts = {"header": dict(found.header), "format": found.format, "patient": found.patient}
-            sha256 = hashlib.sha256(found.data).hexdigest()
-            staged = Staged(sha256, found.data, found.warnings, changed=found.changed, **facts)  # type: ignore[arg-type]
+            staged = Staged(
+                hashlib.sha256(found.data).hexdigest(),
+                found.data,
+                found.warnings,
+                dict(found.header),
+                found.format,
+                patient=found.patient,
+                study=found.study,
+                changed=found.changed,
+            )
             memory.keep(staged, len(staged.data))
         return staged
 
@@ -209,6 +217,7 @@ def _row_of(staged: Staged) -> dict[str, Any]:
         "n_bytes": len(staged.data),
         "format": staged.format,
         "patient": staged.patient,
+        "study": staged.study,
         "deidentified": staged.changed,
         "warnings": list(staged.notes),
         "header": staged.header,

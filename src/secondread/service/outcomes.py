@@ -7,7 +7,7 @@ from typing import Any
 from secondread.service.tables import record_of
 from secondread.service.triage import triage_reason
 from secondread.stats.scale import score_of
-from secondread.tasks import NextStep, list_tasks, next_step, task_named
+from secondread.tasks import NextStep, next_step
 
 CELLS = "cells"  # as the row's heat_map: the map lies in its map_cells
 WHOLE = "all:"  # begins the point_key of a file of several frames that was read whole
@@ -72,8 +72,7 @@ class Outcome:
         """What to do now; None where the answer is withheld."""
         if not (self.decision or self.refusal_code):
             return None
-        task = task_named(self.task) if self.task in list_tasks() else None
-        return next_step(decision=self.decision, code=self.refusal_code, task=task)
+        return next_step(decision=self.decision, code=self.refusal_code, task=self.task)
 
     def contract(self, *, path: str | None, heatmap: str | None) -> dict[str, Any]:
         """The fixed shape of `secondread read --json` and of the API (see Reading.to_dict)."""
@@ -89,6 +88,7 @@ class Outcome:
             "warnings": None if refused else list(self.warnings),
             "heatmap": heatmap,
             "refusal": {"code": self.refusal_code, "message": self.refusal_message} if refused else None,
+            "next_step": step.to_dict() if (step := self.next_step) else None,
         }
         if self.findings is not None:
             row["findings"] = list(self.findings)

@@ -77,10 +77,9 @@ def decision(facts: ReportFacts, _: Words, width: float) -> Flowable:
 
 
 def _refusal(reading: StoredReading, _: Words) -> str:
-    """Its sentence; in another language that of its code, and the English one behind."""
+    """Its sentence; in another language, where that has none for it, the one of its code."""
     message, code = short(reading.refusal_message, 400), f"code:{reading.refusal_code}"
-    told = _(code)
-    return _(message) if told == code else f"{told} ({message})"
+    return told if (told := _(message)) != message or _(code) == code else _(code)
 
 
 def outlook(facts: ReportFacts, _: Words) -> Flowable:

@@ -152,7 +152,7 @@ def erase_image(
     n_files = images.forget(image.sha256, unfinished=person)
     moment = now()
     was = {"received_at": iso(image.received_at), "n_bytes": image.n_bytes}
-    image.erased_at, image.patient, image.patient_line, image.header = moment, "", {}, {}
+    image.erased_at, image.patient, image.study, image.patient_line, image.header = moment, "", "", {}, {}
     for row in readings:
         row.name, row.has_thumbnail, row.heat_map, row.map_cells, row.erased_at = "", False, "", None, moment
         row.facts = _facts(row.facts, person=person)

@@ -115,8 +115,8 @@ SETTINGS = (
     Setting(
         "worklist_patient",
         "pseudonym",
-        "whose the worklist says images are that came by DICOM: 'pseudonym'; 'name' with the accession number, each "
-        "look in the trail; 'off'",
+        "whose the worklist says DICOM images are: 'pseudonym'; 'name' with the accession number, of what the node "
+        "received, each look in the trail; 'off'",
         words=("pseudonym", "name", "off"),
     ),
     Setting(

@@ -34,7 +34,7 @@ _IMAGES, _READINGS, _SHOWN, _TRAIL, _USERS = (
 _WHAT = ("image_sha256", "frame", "bundle_sha256", "point_key")  # of a reading, as the index uq_readings_what
 _OF_LISTS = tuple(column for column in _READINGS.c if column is not _READINGS.c.map_cells)
 _LIVE = (_READINGS.c.deleted_at.is_(None), _READINGS.c.erased_at.is_(None))
-_SENT = ("sha256", "n_bytes", "format", "patient", "deidentified", "warnings", "header", "received_at")
+_SENT = ("sha256", "n_bytes", "format", "patient", "study", "deidentified", "warnings", "header", "received_at")
 
 IS_LIVE = select(_READINGS.c.id).where(_READINGS.c.id == bindparam("reading"), *_LIVE)
 CELLS_OF = select(_READINGS.c.map_cells).where(_READINGS.c.id == bindparam("reading"))

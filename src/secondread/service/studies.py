@@ -4,12 +4,11 @@ The worklist is walked as ever; what is told here is looked up for the rows of o
 their number. Names are sealed (see identities): each look at them is a line of the trail.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import distinct, func, select
+from sqlalchemy import distinct, func, or_, select
 from sqlalchemy.orm import Session
 
 from secondread.errors import ExtraMissing, ServiceError
@@ -35,8 +34,8 @@ class Belongs:
     accession: str = ""
     study: str = ""  # pseudonym, the last digits
     series: str = ""  # modality, number and words of its description
-    n_views: int = 1  # readings of this study
-    study_uid: str = ""
+    n_views: int = 1  # images of this study that were read
+    study_uid: str = ""  # pseudonym: the same for a study that was uploaded and one that came by the node
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,9 @@ class Around:
 
     belongs: Belongs
     views: tuple[StoredReading, ...] = ()  # of the study, with the reading itself, in the order of their making
-    answer: StoredReading | None = None  # the view that answers for the study: the most urgent one; None for one view
+    # The view that answers for the study: the most urgent one; None for one view, and where not all of them are here
+    # or they were not all asked the same.
+    answer: StoredReading | None = None
     priors: tuple[StoredReading, ...] = ()  # of the same pseudonymous patient, the latest first
 
 
@@ -71,15 +72,16 @@ class Studies:
             found = _belongs(session, [reading.id])
             belongs = found.get(reading.id, Belongs())
             patient = session.scalar(select(ImageRow.patient).where(ImageRow.sha256 == reading.image_sha256)) or ""
-            views = _views(session, belongs.study_uid, patient)
+            views = _views(session, reading, belongs.study_uid, patient)
             priors = _priors(session, patient, [*(one.id for one in views), reading.id], reading)
             if views or priors:
                 told = sorted({one.id for one in (*views, *priors)} - {reading.id})
                 record(session, actor, "study.seen", f"reading:{reading.id}", readings=told)
             views, priors = (tuple(show(session, rows, actor)) for rows in (views, priors))
+        views = views if len(views) > 1 else ()
+        answer = _answer(views) if len(views) == belongs.n_views else None
         [belongs] = self._named({reading.id: belongs}, actor).values() if self._shown != OFF else [Belongs()]
-        several = len(views) > 1
-        return Around(belongs, views if several else (), _answer(views) if several else None, priors)
+        return Around(belongs, views, answer, priors)
 
     def _named(self, found: dict[int, Belongs], actor: Actor) -> dict[int, Belongs]:
         """With names in place of pseudonyms, where the site shows them."""
@@ -95,71 +97,88 @@ class Studies:
 
 
 def together(rows: Sequence[StoredReading], belongs: dict[int, Belongs]) -> list[StoredReading]:
-    """The rows of a page, those of one study next to the first of them; else in their order."""
+    """The rows of a page, those of one person's study next to the first of them; else in their order."""
     groups: dict[Any, list[StoredReading]] = {}
     for row in rows:
-        study = belongs[row.id].study_uid if row.id in belongs else ""
-        groups.setdefault(study or row.id, []).append(row)
+        of = belongs.get(row.id, Belongs())
+        groups.setdefault((of.study_uid, of.patient) if of.study_uid else row.id, []).append(row)
     return [row for group in groups.values() for row in group]
 
 
 def _belongs(session: Session, reading_ids: Sequence[int]) -> dict[int, Belongs]:
-    patients = session.execute(
-        select(ReadingRow.id, ImageRow.patient)
+    of_images = (
+        select(ReadingRow.id, ImageRow.patient, ImageRow.study)
         .join(ImageRow, ImageRow.sha256 == ReadingRow.image_sha256)
-        .where(ReadingRow.id.in_(reading_ids), ImageRow.patient != "")
-    ).all()
-    found = {number: Belongs(patient=patient[:_SHORT]) for number, patient in patients}
+        .where(ReadingRow.id.in_(reading_ids), or_(ImageRow.patient != "", ImageRow.study != ""))
+    )
+    known = {number: (study, patient) for number, patient, study in session.execute(of_images).all()}
     of_objects = (
         select(
             DicomObjectRow.reading_id,
-            DicomObjectRow.study_uid,
             func.max(DicomObjectRow.modality),
             func.max(DicomObjectRow.series_number),
             func.max(DicomObjectRow.series_description),
         )
         .where(DicomObjectRow.reading_id.in_(reading_ids))
-        .group_by(DicomObjectRow.reading_id, DicomObjectRow.study_uid)
+        .group_by(DicomObjectRow.reading_id)
     )
     rows = session.execute(of_objects).all()
-    n_views: Counter[str] = Counter()
-    if studies := {row[1] for row in rows if row[1]}:
-        counted = select(DicomObjectRow.study_uid, func.count(distinct(DicomObjectRow.reading_id)))
-        n_views.update(
-            dict(
-                session.execute(
-                    counted.where(DicomObjectRow.study_uid.in_(studies)).group_by(DicomObjectRow.study_uid)
-                ).all()
-            )
-        )
-    for number, study, modality, series, words in rows:
-        if number is None:
-            continue
-        said = [modality, "" if series is None else f"series {series}", words]
-        found[number] = replace(
-            found.get(number, Belongs()),
+    series = {number: _series(modality, at, words) for number, modality, at, words in rows}
+    n_views = _n_views(session, {study for study, _ in known.values() if study})
+    return {
+        number: Belongs(
+            patient=patient[:_SHORT],
             study=study[-_SHORT:],
             study_uid=study,
-            series=" ".join(filter(None, said)),
-            n_views=n_views[study] or 1,
+            series=series.get(number, ""),
+            n_views=n_views.get((study, patient), 1),
         )
-    return found
+        for number, (study, patient) in known.items()
+    }
 
 
-def _views(session: Session, study_uid: str, patient: str) -> tuple[StoredReading, ...]:
-    """Of the same person alone: the number of a study may have been given out twice."""
-    if not study_uid:
+def _series(modality: str, number: int | None, words: str) -> str:
+    return " ".join(filter(None, [modality, "" if number is None else f"series {number}", words]))
+
+
+def _n_views(session: Session, studies: Collection[str]) -> dict[tuple[str, str], int]:
+    """By study and patient: the images that have a reading, however many each has."""
+    if not studies:
+        return {}
+    counted = (
+        select(ImageRow.study, ImageRow.patient, func.count(distinct(ImageRow.sha256)))
+        .join(ReadingRow, ReadingRow.image_sha256 == ImageRow.sha256)
+        .where(ImageRow.study.in_(studies), ReadingRow.deleted_at.is_(None))
+        .group_by(ImageRow.study, ImageRow.patient)
+    )
+    return {(study, patient): n for study, patient, n in session.execute(counted).all()}
+
+
+def _views(session: Session, reading: StoredReading, study: str, patient: str) -> tuple[StoredReading, ...]:
+    """One reading of each image of the study: this one, and of each other the last, rather of the same task.
+
+    Of the same person alone: the number of a study may have been given out twice.
+    """
+    if not study:
         return ()
-    ids = select(DicomObjectRow.reading_id).where(
-        DicomObjectRow.study_uid == study_uid, DicomObjectRow.reading_id.is_not(None)
+    same_task_last = ReadingRow.task == reading.task, ReadingRow.id
+    rank = func.row_number().over(
+        partition_by=ReadingRow.image_sha256, order_by=[column.desc() for column in same_task_last]
     )
-    rows = (
-        select(ReadingRow)
+    ranked = (
+        select(ReadingRow.id, rank.label("rank"))
         .join(ImageRow, ImageRow.sha256 == ReadingRow.image_sha256)
-        .where(ReadingRow.id.in_(ids), ReadingRow.deleted_at.is_(None), ImageRow.patient == patient)
-        .order_by(ReadingRow.id)
+        .where(
+            ImageRow.study == study,
+            ImageRow.patient == patient,
+            ImageRow.sha256 != reading.image_sha256,
+            ReadingRow.deleted_at.is_(None),
+        )
+        .subquery()
     )
-    return tuple(StoredReading.of(row) for row in session.scalars(rows.limit(_MOST)))
+    others = select(ReadingRow).join(ranked, ranked.c.id == ReadingRow.id).where(ranked.c.rank == 1)
+    rows = session.scalars(others.order_by(ReadingRow.id).limit(_MOST - 1)).all()
+    return tuple(sorted((reading, *map(StoredReading.of, rows)), key=lambda one: one.id))
 
 
 def _priors(session: Session, patient: str, but: Sequence[int], reading: StoredReading) -> tuple[StoredReading, ...]:
@@ -181,8 +200,11 @@ def _priors(session: Session, patient: str, but: Sequence[int], reading: StoredR
 
 
 def _answer(views: Sequence[StoredReading]) -> StoredReading | None:
-    """The most urgent of them, and of equal ones the one with the highest score; None while one is withheld."""
-    if any(one.hidden for one in views):
+    """The most urgent of them, and of equal ones the one with the highest score.
+
+    None while one is withheld, where they answer different questions, and of no view.
+    """
+    if not views or any(one.hidden for one in views) or len({one.task for one in views if one.decision}) > 1:
         return None
     return max(views, key=lambda one: (_RANK[one.decision], one.probability or 0.0, -one.id))
 

@@ -103,6 +103,7 @@ class ImageRow(Base):
     n_bytes: Mapped[int]
     format: Mapped[str] = mapped_column(String(16))
     patient: Mapped[str] = mapped_column(String(64), default="", index=True)  # a pseudonym, as of all of a person
+    study: Mapped[str] = mapped_column(String(64), default="", index=True)  # pseudonym of its Study Instance UID
     deidentified: Mapped[bool] = mapped_column(default=False)
     warnings: Mapped[list[str]]  # what should be known of how it is kept
     header: Mapped[dict[str, Any]] = mapped_column(default=dict)  # how it was taken, as the file said when it was sent

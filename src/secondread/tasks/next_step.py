@@ -8,7 +8,7 @@ and to a qualified reader, and never to a treatment.
 from dataclasses import dataclass
 from typing import Any
 
-from secondread.tasks.task import N_, Task
+from secondread.tasks.task import N_, Task, list_tasks, task_named
 
 REVIEW, SEND, CHOOSE_TASK, WAIT, RETRY, TELL = "review", "send", "choose_task", "wait", "retry", "tell"
 ACTIONS = (REVIEW, SEND, CHOOSE_TASK, WAIT, RETRY, TELL)
@@ -23,7 +23,7 @@ class NextStep:
     message: str  # in English; translated where it is shown
 
     def to_dict(self) -> dict[str, Any]:
-        """As the API and `secondread read --json` have it, under `next_step`."""
+        """As `Reading.to_dict`, `secondread read --json` and the API have it, under `next_step`."""
         return {"code": self.code, "action": self.action, "message": self.message}
 
 
@@ -93,9 +93,14 @@ _NO_ANSWER = (REVIEW, _READER)
 CODES = frozenset(_STEPS)
 
 
-def next_step(*, decision: str = "", code: str = "", task: Task | None = None) -> NextStep:
-    """After an answer (decision, task), a refusal (its code), or in a state of an upload's item (its name as code)."""
+def next_step(*, decision: str = "", code: str = "", task: Task | str | None = None) -> NextStep:
+    """After an answer (decision, task), a refusal (its code), or in a state of an upload's item (its name as code).
+
+    task: or its name; of one that is not installed it says what it says of every task.
+    """
     if decision:
+        if isinstance(task, str):
+            task = task_named(task) if task in list_tasks() else None
         own = task.next_steps.get(decision) if task else None
         name = f"{task.name}.{decision}" if own and task else decision
         return NextStep(name, REVIEW, own or _ANSWERS[decision])

@@ -135,18 +135,22 @@ CODES = {
 
 
 def in_words(message: str, code: str = "") -> str | Markup:
-    """The sentence itself in English or where it is translated; else that of its code, and the English one behind."""
+    """The sentence itself in English or where it is translated; else that of its code, and the English one folded away.
+
+    For places that may hold a block: no `p`.
+    """
     if language() == "en" or isinstance(message, Markup):  # told already
         return message
     translated = said(message)
     if translated != message:
         return Markup(escape(translated))
     told = CODES.get(code, lazy_gettext("That did not work"))
-    return Markup('{} <span lang="en">({})</span>').format(str(told), message)
+    folded = '{} <details class="foreign"><summary>{}</summary><span lang="en">{}</span></details>'
+    return Markup(folded).format(str(told), gettext("Technical details"), message)
 
 
 def in_text(message: str, code: str = "") -> str:
-    """The same as `in_words` without markup, for the API."""
+    """The same for the API, which cannot fold: the English one in brackets."""
     if language() == "en" or (translated := said(message)) != message:
         return said(message)
     return f"{CODES[code]} ({message})" if code in CODES else translated

@@ -83,6 +83,9 @@ class ContractOut(Schema):
         required=True, allow_none=True, metadata=said("a PNG to lay over the image: a data: URI, or its address")
     )
     refusal = Nested(RefusalOut, required=True, allow_none=True, metadata=said("set where the image was not read"))
+    next_step = Nested(
+        NextStepRow, required=True, allow_none=True, metadata=said("what to do now; null where the answer is withheld")
+    )
     likelihood_ratio = Float(
         required=True,
         allow_none=True,
@@ -100,9 +103,6 @@ class ContractOut(Schema):
         required=True,
         allow_none=True,
         metadata=said("null where this site has not set how common disease is, see `/prevalences`"),
-    )
-    next_step = Nested(
-        NextStepRow, required=True, allow_none=True, metadata=said("what to do now; null where the answer is withheld")
     )
     findings = List(Nested(FindingOut), metadata=said(_BOXES))
     frames = List(Nested(FrameOut), metadata=said("of a file of several frames that was read whole; else not there"))
@@ -163,10 +163,10 @@ class BelongsRow(Schema):
 
     patient = said("a short pseudonym, or the name where the setting says so; empty where it is not known")
     accession = said("accession number, where names are told")
-    study = said("last digits of the study's pseudonym, for people; empty of what is no DICOM object of the node")
-    series = said("modality, number and words of its description")
-    n_views = said("readings of this study")
-    study_uid = said("pseudonym of the study: the same for all its readings")
+    study = said("last digits of the study's pseudonym, for people; empty where a file names no study")
+    series = said("modality, number and words of its description; empty of what was uploaded")
+    n_views = said("images of this study that were read, however they came in")
+    study_uid = said("pseudonym of the study: the same for all its readings, uploaded or received")
 
 
 class StoredRow(ContractOut):

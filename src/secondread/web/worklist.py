@@ -156,11 +156,7 @@ def _exported(query: dict[str, Any]) -> Iterator[dict[str, Any]]:
     counting, only = service().prevalences.counting(), filter_of(query)
     rows = service().worklist.export(only, order=query["order"], actor=current_actor())
     told = service().prevalences.meaning_of  # rows are made when there is no request any more
-    return (
-        row.to_dict() | told(row, counting=counting).to_dict() | {"next_step": step and step.to_dict()}
-        for row in rows
-        for step in (row.next_step,)
-    )
+    return (row.to_dict() | told(row, counting=counting).to_dict() for row in rows)
 
 
 def _as_file(name: str) -> dict[str, str]:
