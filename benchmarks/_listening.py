@@ -14,7 +14,7 @@ from typing import Any
 from tests.dicom.scu import calling
 
 from benchmarks import _served
-from benchmarks._memory import megabytes_of
+from benchmarks._memory import megabytes_of, own_megabytes_of
 
 _READY_SECONDS = 900.0  # on a machine that is busy
 
@@ -64,13 +64,18 @@ class Listening:
         assert self.process.wait(60) == 0, "it did not end in good order"
 
     def holds(self) -> dict[str, float]:
-        """Memory (MB), threads and open files at present."""
+        """Memory (MB), the part of it that is its own, threads and open files at present."""
         assert self.process is not None
         place = Path(f"/proc/{self.process.pid}")
         status = (place / "status").read_text(encoding="ascii")
         threads = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("Threads:"))
         files = len(list((place / "fd").iterdir()))
-        return {"megabytes": round(megabytes_of(self.process.pid), 1), "threads": threads, "files": files}
+        return {
+            "megabytes": round(megabytes_of(self.process.pid), 1),
+            "own_megabytes": round(own_megabytes_of(self.process.pid), 2),
+            "threads": threads,
+            "files": files,
+        }
 
 
 @contextmanager

@@ -26,11 +26,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scipy import stats
-
 from benchmarks import _served
 from benchmarks._common import save
-from benchmarks._memory import megabytes_of, tree
+from benchmarks._memory import FLAT_MB, growth_of, megabytes_of, tree
 from secondread.service import LOCAL, SCOPES, Actor, Service
 
 TASK, BUNDLE = "tuberculosis", "tuberculosis/paper"
@@ -38,7 +36,6 @@ PASSWORD = "six wooden lanterns sway"
 SAMPLED_EVERY, SHOWN_EVERY = 250, 1000  # requests
 LOOK_EVERY = 0.25  # seconds
 WARM = 0.25  # share of the requests after which caches are full, arenas grown and every route has been asked
-FLAT_MB = 1.0  # MB in a thousand requests, of which the upper bound of the slope must stay below
 MORE_AT_MOST = 4  # descriptors or threads, beyond the most that there were up to the end of the warming
 
 
@@ -260,20 +257,16 @@ def verdict(held: list[Held], n_requests: int) -> dict[str, Any]:
     """Flat or not: the slope of memory after the warming, with its 95 % interval; most descriptors and threads."""
     warm = [one for one in held if one.requests >= WARM * n_requests]
     before = [one for one in held if one.requests < WARM * n_requests] or warm[:1]
-    slope, _, low, high = map(float, stats.theilslopes([one.mb for one in warm], [one.requests / 1000 for one in warm]))
+    slope = growth_of([one.mb for one in warm], [one.requests / 1000 for one in warm])
     more = {
         name: max(getattr(one, name) for one in warm) - max(getattr(one, name) for one in before)
         for name in ("descriptors", "threads")
     }
     return {
-        "mb_in_1000_requests": {
-            "value": round(slope, 3),
-            "low": round(low, 3),
-            "high": round(high, 3),
-        },
+        "mb_in_1000_requests": slope,
         "mb": {"least": min(one.mb for one in warm), "most": max(one.mb for one in warm)},
         "more_than_while_warming": more,
-        "flat": high < FLAT_MB and all(n <= MORE_AT_MOST for n in more.values()),
+        "flat": slope["high"] < FLAT_MB and all(n <= MORE_AT_MOST for n in more.values()),
     }
 
 

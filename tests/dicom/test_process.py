@@ -1,11 +1,14 @@
 """`secondread dicom listen` as a process: it says where it listens, survives SIGKILL, and ends in order."""
 
 import os
+import platform
 import re
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,8 @@ from click.testing import CliRunner
 from secondread.cli.dicom import dicom
 from secondread.service import Service
 from tests.dicom.scu import radiograph, send
+
+_HEAP = 64 << 20  # bytes; HEAP_MAX_SIZE of glibc's malloc on machines of 64 bits
 
 
 class Listening:
@@ -56,6 +61,32 @@ def test_what_was_acknowledged_before_a_kill_is_read_after_it_once(tmp_path: Pat
         service.trail.verify()
     finally:
         service.close()
+
+
+def arenas(pid: int) -> int:
+    """glibc's heaps beside the first: 64 MB of addresses each, at a multiple of that, of which the rest is not used."""
+    lines = [line.split()[:2] for line in Path(f"/proc/{pid}/maps").read_text(encoding="ascii").splitlines()]
+    spans = [(*(int(at, 16) for at in span.split("-")), mode) for span, mode in lines]
+    return sum(
+        mode == "rw-p" and after == "---p" and start % _HEAP == 0 and end == begin and stop == start + _HEAP
+        for (start, end, mode), (begin, stop, after) in pairwise(spans)
+    )
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps freed memory otherwise")
+def test_freed_memory_is_not_kept_for_each_association_apart(tmp_path: Path) -> None:
+    node = Listening(tmp_path, "--only-receive")
+
+    def sent(first: int) -> list[int]:
+        found = send(node, *(radiograph(first + at, size=(512, 512)) for at in range(3)))  # type: ignore[arg-type]
+        return [one.status for one in found]
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(sent, range(0, 24, 3)))
+    found = arenas(node.process.pid)
+    assert node.end(signal.SIGTERM) == 0
+    assert answers == [[0, 0, 0]] * 8
+    assert found <= 2, "two threads of each association have an arena each, and memory grows for thousands of images"
 
 
 @pytest.mark.parametrize(

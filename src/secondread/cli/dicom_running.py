@@ -26,7 +26,9 @@ def reading_service(
     from secondread.dicom.configure import check_rules, node_rules
     from secondread.dicom.worker import NodeWorker
     from secondread.service import Service, readers_of
+    from secondread.service.freed import share_freed_memory
 
+    share_freed_memory()
     logging.basicConfig(format=_LOG_FORMAT)
     chosen = node_rules(settings)
     service = Service.open(settings)
