@@ -2,8 +2,8 @@
 
 python -m benchmarks.held_out
 
-It reads benchmarks/results/holdout, which `secondread lab holdout` gave. Other bundles `best` have their table by
-`--into` of that command; the bundles `paper` have none.
+It reads benchmarks/results/holdout, which `secondread lab holdout` gave. fracture/best has its table by `--into` of
+that command; tumour-malignancy/best and the bundles `paper` have none.
 """
 
 import json

@@ -280,3 +280,6 @@ def test_the_commands_say_what_comes_next(capsys, data, tmp_path):
     status, _, err = call(capsys, "lab", "holdout", file, "--data", data, "--out", tmp_path, "--together", "web")
     assert status == 2
     assert "--together takes NAME=SOURCE" in err
+    status, _, err = call(capsys, "lab", "holdout", file, "--blocks", "2", *into)
+    assert status == 2
+    assert "blocks of one collection are none" in err

@@ -59,6 +59,8 @@ def holdout(
     """
     if together and blocks:
         raise click.UsageError("--together joins hospitals, --blocks divides one collection: give one of the two")
+    if into and blocks:
+        raise click.UsageError("--into keeps hospitals left out, and blocks of one collection are none")
     from rich.console import Console
 
     from secondread.cli.progress import epoch_bars
