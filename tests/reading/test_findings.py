@@ -89,3 +89,16 @@ def test_the_sides_are_those_that_agreeing_cells_give():
     kept = suppressed(boxes, np.array([2.0, 2.0, 1.0]), most=9)
     assert [number for number, _ in kept] == [0, 2]
     assert kept[0][1] == pytest.approx([0.5, 0, 10.5, 10])
+
+
+def test_a_weaker_box_may_reach_into_a_stronger_one_but_not_lie_in_it():
+    strong = (0.0, 0.0, 40.0, 40.0)
+    for other, apart in (
+        ((10.0, 10.0, 50.0, 50.0), False),  # centred in it, a third shared
+        ((15.0, 15.0, 25.0, 25.0), False),  # small, within it
+        ((18.0, 0.0, 58.0, 40.0), False),  # centred in it, 0.38 shared
+        ((24.0, 0.0, 64.0, 40.0), True),  # reaches in, its middle is outside
+        ((0.0, -30.0, 40.0, 60.0), False),  # centred in it, larger
+    ):
+        kept = suppressed(np.array([strong, other]), np.array([2.0, 1.0]), most=20)
+        assert [number for number, _ in kept] == ([0, 1] if apart else [0]), other

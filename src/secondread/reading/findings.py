@@ -10,7 +10,7 @@ import numpy as np
 from secondread.images.prepare import Box
 
 _MOST_CELLS = 500  # the strongest are looked at; more answer only where a network says yes everywhere
-_SAME = 0.5  # two boxes that share this much of what both cover are one finding: the stronger
+_SAME = 0.3  # boxes that share this much of what both cover, or of which one is centred in the other, are one finding
 _AGREES = 0.6  # cells whose boxes share this much with a finding's have a say in where its sides lie
 _LEAST_SIDE = 1.0  # pixel
 
@@ -98,7 +98,8 @@ def findings_of(
     scores: float (rows, columns), logits. reach: float (4, rows, columns), how far left, top, right and bottom of a
     cell's box are from its centre, in pixels of the input of `size` pixels a side. extent: where the cells lie on the
     input, in shares of its side. shown: what the input shows of the image, in pixels of the image; image_size: (width,
-    height). Non-maximum suppression; the sides are the mean of those that agree, each as sure as its cell.
+    height). Non-maximum suppression, after which a weaker box may reach into a stronger one but not lie in it: separate
+    foci. The sides are the mean of those that agree, each as sure as its cell.
     """
     chosen = np.flatnonzero(scores.ravel() > above)
     if not len(chosen):
@@ -116,6 +117,7 @@ def findings_of(
 def suppressed(boxes: np.ndarray, logits: np.ndarray, *, most: int) -> list[tuple[int, np.ndarray]]:
     """(number of the cell, its box): float (n, 4) left, top, right, bottom, the strongest first, as they are given."""
     chance = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
+    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
     left = np.ones(len(boxes), dtype=bool)
     kept = []
     for number in range(len(boxes)):
@@ -123,8 +125,9 @@ def suppressed(boxes: np.ndarray, logits: np.ndarray, *, most: int) -> list[tupl
             continue
         shared = overlaps(boxes[number], boxes)
         agree = shared >= _AGREES
-        kept.append((number, np.average(boxes[agree], axis=0, weights=chance[agree] + 1e-12)))
-        left &= shared < _SAME
+        box = np.average(boxes[agree], axis=0, weights=chance[agree] + 1e-12)
+        kept.append((number, box))
+        left &= (shared < _SAME) & ~((box[:2] <= middles) & (middles <= box[2:])).all(axis=1)
         if len(kept) == most:
             break
     return kept
