@@ -11,6 +11,7 @@ from benchmarks._common import RESULTS
 PAGE = Path(__file__).parents[1] / "docs/explanation/federated.md"
 PLOT = PAGE.with_name("federated.png")
 NEAR = 0.02  # AUC that together may lie below pooled
+TOGETHER = {"fedavg": "FedAvg", "fedsgd": "FedSGD", "fednova": "FedNova"}  # the ways that stand beside pooled
 _PART = re.compile(r"(<!-- federated:begin -->\n).*(<!-- federated:end -->)", re.DOTALL)
 _PROBED = re.compile(r"(<!-- probe:begin -->\n).*(<!-- probe:end -->)", re.DOTALL)
 _NETWORKS = ("capsule", "lesion-lite0")  # ways that end in these are compared with `pooled` of the same network
@@ -65,7 +66,7 @@ def tables(found: dict[str, Any]) -> str:
         *_verdict(rows),
         "",
         *_missing(rows),
-        "![AUC alone, together and pooled; bytes and seconds a round](federated.png)",
+        "![AUC alone, together and pooled; what is sent and worked in all](federated.png)",
         "",
         *_main(rows),
         "",
@@ -81,7 +82,7 @@ def tables(found: dict[str, Any]) -> str:
 def _verdict(rows: Rows) -> list[str]:
     """Yes or no, from the figures."""
     lines = [f"Within {NEAR:g} AUC of pooled, as a mean over the hospitals' own test images?", ""]
-    for way, name in (("fedavg", "FedAvg"), ("fednova", "FedNova")):
+    for way, name in TOGETHER.items():
         told, elsewhere = [], []
         for task in tasks_of(rows):
             home, outside = places_of(rows, task)
@@ -106,10 +107,10 @@ def _main(rows: Rows) -> list[str]:
             n = _of(rows, task, "fedavg")[0]["roc_auc"][place]["n"]
             lines.append([
                 task, f"{place}{'' if place in home else ', taught nothing'} ({n:,})", "; ".join(alone) or "–",
-                *(_area(_of(rows, task, way), place) or "–" for way in ("fedavg", "fednova", "pooled")),
+                *(_area(_of(rows, task, way), place) or "–" for way in (*TOGETHER, "pooled")),
             ])  # fmt: skip
-    heads = ["task", "test images of (n)", "each alone", "together, FedAvg", "together, FedNova", "pooled"]
-    return _table(heads, lines)
+    together = [f"together, {name}" for name in TOGETHER.values()]
+    return _table(["task", "test images of (n)", "each alone", *together, "pooled"], lines)
 
 
 def _area(rows: Rows, place: str, key: str = "roc_auc") -> str:
@@ -135,21 +136,26 @@ def _ways(rows: Rows) -> list[str]:
             runs = _of(rows, task, way)
             lines.append([
                 task, way, _signed(gap(rows, task, way, home)), _signed(gap(rows, task, way, outside)),
-                f"{_mean(runs, 'bytes_a_round') / 1e6:.2f} MB", _seconds(_worked(runs)),
+                f"{runs[0]['rounds']:,}", f"{_megabytes(runs):,.0f} MB", _seconds(_worked(runs)),
                 "–" if runs[0]["epsilon"] is None else f"{runs[0]['epsilon']:,.0f}", str(len(runs)),
             ])  # fmt: skip
-    heads = ["at home − pooled", "elsewhere − pooled", "bytes a round", "processor time a round", "ε", "seeds"]
+    heads = ["at home − pooled", "elsewhere − pooled", "rounds", "sent in all", "processor time in all", "ε", "seeds"]
     return _table(["task", "way", *heads], lines)
 
 
+def _megabytes(runs: Rows) -> float:
+    """Sent by all sites and the server in all rounds."""
+    return runs[0]["rounds"] * _mean(runs, "bytes_a_round") / 1e6
+
+
 def _worked(runs: Rows) -> float | None:
-    """Seconds of the processor, as other programs may have run beside; None where they were not counted."""
+    """Seconds of the processor in all rounds, as other programs may run beside; None where they were not counted."""
     counted = [row for row in runs if "processor_seconds_a_round" in row]
-    return _mean(counted, "processor_seconds_a_round") if counted else None
+    return runs[0]["rounds"] * _mean(counted, "processor_seconds_a_round") if counted else None
 
 
 def _seconds(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f} s"
+    return "–" if value is None else f"{value:.0f} s"
 
 
 def _missing(rows: Rows) -> list[str]:
@@ -230,7 +236,7 @@ def sources() -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
 
 
 def plot(found: dict[str, Any], target: Path) -> None:
-    """Areas place by place in one panel a task; below, what each way costs in AUC, bytes and seconds."""
+    """Areas place by place in one panel a task; below, what each way costs in AUC, megabytes and seconds."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -252,15 +258,15 @@ def _areas(axis: Any, rows: Rows, task: str) -> None:
     home, outside = places_of(rows, task)
     places = [*home, *outside]
     sites = _of(rows, task, "fedavg")[0]["sites"]
-    ways = [f"{site} alone" for site in sites] + ["fedavg", "fednova", "pooled"]
-    for number, (way, mark) in enumerate(zip(ways, "v^oDs", strict=True)):
+    ways = [*(f"{site} alone" for site in sites), *TOGETHER, "pooled"]
+    for number, (way, mark) in enumerate(zip(ways, "v^oPDs", strict=True)):
         points = [
-            (place + 0.14 * (number - 2), row["roc_auc"][name]["value"])
+            (place + 0.12 * (number - 2.5), row["roc_auc"][name]["value"])
             for place, name in enumerate(places)
             for row in _of(rows, task, way)
         ]
         if points:
-            axis.plot(*zip(*points, strict=True), mark, label=way, alpha=0.8)
+            axis.plot(*zip(*points, strict=True), mark, color=f"C{number}", label=way, alpha=0.8)
     axis.axhline(0.5, color="grey", linewidth=0.5)
     axis.set_xticks(range(len(places)), [name if name in home else f"{name}\n(taught nothing)" for name in places])
     axis.set_xlim(-0.6, len(places) - 0.4)
@@ -274,8 +280,8 @@ def _bars(axes: Any, rows: Rows, tasks: list[str]) -> None:
     ways = list(dict.fromkeys(way for task in tasks for way in ways_of(rows, task)))
     figures = {
         "AUC at home − pooled": lambda task, way: gap(rows, task, way, places_of(rows, task)[0]),
-        "MB a round": lambda task, way: _mean(_of(rows, task, way), "bytes_a_round") / 1e6,
-        "processor seconds a round, all sites": lambda task, way: _worked(_of(rows, task, way)),
+        "MB sent in all": lambda task, way: _megabytes(_of(rows, task, way)),
+        "processor seconds in all, all sites": lambda task, way: _worked(_of(rows, task, way)),
     }
     high = 0.8 / max(len(tasks), 1)
     for axis, (title, value) in zip(axes, figures.items(), strict=False):

@@ -44,29 +44,33 @@ _DELTA = 1e-5
 class Question:
     """A task, which of its collections are hospitals, and how many rounds keep a row under two minutes.
 
-    together: name → collections that are one hospital. divide: what is dealt by patients where three sites are needed.
+    steps: batches of an epoch of all images in one place, and so the rounds of FedSGD. together: name → collections
+    that are one hospital. divide: what is dealt by patients where three sites are needed.
     """
 
     rounds: int
+    steps: int
     together: tuple[tuple[str, tuple[str, ...]], ...] = ()
     divide: tuple[tuple[str, int], ...] = ()
 
 
 QUESTIONS = {
-    "tuberculosis": Question(50, divide=(("shenzhen", 2),)),
-    "fracture": Question(30, divide=(("fracatlas", 2),)),
-    "brain-tumour": Question(30, (("web", ("br35h", "navoneel", "sartaj")),), (("lgg", 2),)),
+    "tuberculosis": Question(50, 14, divide=(("shenzhen", 2),)),
+    "fracture": Question(30, 116, divide=(("fracatlas", 2),)),
+    "brain-tumour": Question(30, 79, (("web", ("br35h", "navoneel", "sartaj")),), (("lgg", 2),)),
 }
-MAIN = ("alone", "fedavg", "fednova", "pooled")
+MAIN = ("alone", "fedavg", "fedsgd", "fednova", "pooled")
 # name → what a plan has besides task, rounds and seed; `three` divides a hospital, `epsilon` asks for that much noise
 WAYS: dict[str, dict[str, Any]] = {
     "fedavg": {},
+    "fedsgd": {"strategy": "fedsgd"},
     "fednova": {"strategy": "fednova"},
     "fedprox": {"strategy": "fedprox", "proximal": 0.1},
     "fedadam": {"strategy": "fedadam", "server_rate": 0.003},
     "fedavg, 5 epochs a round": {"local_epochs": 5},
     "fedavg, three sites": {"three": True},
     "fedavg, three sites, secure": {"three": True, "secure": True},
+    "fedsgd, three sites, secure": {"strategy": "fedsgd", "three": True, "secure": True},
     "trimmed mean, three sites": {"three": True, "strategy": "trimmed"},
     "Krum, three sites": {"three": True, "strategy": "krum"},
     "fedavg, central privacy": {"privacy": Privacy("central", 1.0, 0.01, _DELTA)},
@@ -153,6 +157,9 @@ def plan_of(task: str, seed: int, fields: Mapping[str, Any]) -> Plan:
     three, epsilon = fields.pop("three", False), fields.pop("epsilon", None)
     epochs = fields.pop("rounds", QUESTIONS[task].rounds)
     rounds = epochs // fields.get("local_epochs", 1)  # as many images are seen
+    if fields.get("strategy") == "fedsgd":
+        fields["rounds_per_epoch"] = QUESTIONS[task].steps
+        rounds *= fields["rounds_per_epoch"]
     if epsilon is not None:
         fields["privacy"] = Privacy("central", 1.0, noise_for(epsilon, delta=_DELTA, rounds=rounds), _DELTA)
     model, recipe = fields.pop("model", "lenet"), fields.pop("recipe", "upright")
@@ -167,6 +174,9 @@ def together(plan: Plan) -> Row:
         site.own.clear()
     grid = inline_grid({name: site_app(site) for name, site in sites.items()})
     joined, hellos = gather(grid, plan)
+    n = sum(hello.counts["train"] for hello in hellos.values())
+    if plan.strategy == "fedsgd" and plan.rounds_per_epoch != math.ceil(n / plan.load_recipe().batch_size):
+        raise SystemExit(f"{plan.task}: {plan.rounds_per_epoch} are not the batches of {n} images")
     began = time.process_time()
     trained = run_rounds(joined, hellos, plan, timing=Timing(attempts=1))
     worked = time.process_time() - began
@@ -176,7 +186,7 @@ def together(plan: Plan) -> Row:
     row = {
         "sites": sorted(sites),
         "rounds": plan.rounds,
-        "images_seen": sum(hello.counts["train"] for hello in hellos.values()) * plan.rounds * plan.local_epochs,
+        "images_seen": n * plan.epochs_after(plan.rounds),
         "best_round": trained.best_round,
         "val_auc": lines[trained.best_round - 1]["val_auc"],
         "bytes_a_round": round(float(np.mean([line["bytes_sent"] + line["bytes_received"] for line in lines]))),

@@ -132,8 +132,15 @@ def certificates(tmp_path_factory) -> dict[str, Path]:
     return {name: folder / f"{name}.pem" for name in files}
 
 
+@pytest.mark.parametrize(
+    ("fields", "said_in_card"),
+    [
+        ({}, "2 rounds of 1 epoch at each"),
+        ({"strategy": "fedsgd", "rounds_per_epoch": 2}, "2 rounds, each one step, 2 to an epoch"),
+    ],
+)
 def test_separate_processes_over_tls_with_known_keys_end_with_the_bundle_of_the_simulation(
-    hospitals, certificates, tmp_path, monkeypatch
+    hospitals, certificates, tmp_path, monkeypatch, fields, said_in_card
 ):
     monkeypatch.setenv("SECONDREAD_CACHE", str(tmp_path / "cache"))
     port = _free_port()
@@ -147,6 +154,7 @@ def test_separate_processes_over_tls_with_known_keys_end_with_the_bundle_of_the_
             "server", *PLAN, "--rounds", 2, "--host", "localhost", "--port", port, "--out", tmp_path / "bundle",
             "--tls-certificate", certificates["certificate"], "--tls-key", certificates["key"],
             "--tls-ca", certificates["ca"], *(f"--site-key={path.with_suffix('.pub')}" for path in keys.values()),
+            *(f"--{name.replace('_', '-')}={value}" for name, value in fields.items()),
         )  # fmt: skip
         begun.append(server)
         sites = {
@@ -175,10 +183,11 @@ def test_separate_processes_over_tls_with_known_keys_end_with_the_bundle_of_the_
         assert stranger.process.wait(120) == 1
         assert "did not let this site in" in "".join(stranger.said)
     assert len(re.findall(r"^test at site\d", said, flags=re.MULTILINE)) == 3
-    plan = Plan("tuberculosis", "lenet", 2, sites=3)
+    plan = Plan("tuberculosis", "lenet", 2, sites=3, **fields)
     made = {name: Simulated(name, load_data(data), Policy(gate=False)) for name, data in hospitals.items()}
     here = simulate(plan, made, out=tmp_path / "here", name="bundle", engine="inline")
     there = load_bundle(tmp_path / "bundle")
+    assert said_in_card in there.card
     states = [load_state(tmp_path / f"{name}.run", plan.fingerprint()) for name in ("here", "bundle")]
     for name, part in states[0].weights.items():
         assert np.allclose(part, states[1].weights[name], atol=1e-4), name

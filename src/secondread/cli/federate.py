@@ -39,8 +39,11 @@ def _flower() -> None:
 
 
 def _tell_round(line: dict[str, Any], rounds: int) -> None:
+    """A line for every round that was scored or in which something was odd."""
     auc = "–" if line["val_auc"] is None else f"{line['val_auc']:.3f}"
     odd = [f"{name}: {one['outcome']}" for name, one in line["sites"].items() if one["outcome"] not in _FINE]
+    if not (line["scored"] or odd):
+        return
     weight = (line["bytes_sent"] + line["bytes_received"]) / 1e6
     more = f"; {', '.join(odd)}" if odd else ""
     click.echo(

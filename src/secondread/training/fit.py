@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,15 +88,15 @@ def fit(
     on_epoch(epoch, epochs); on_step(epoch, steps, step, loss): for progress bars.
     Raises TrainingError if the data lack a class or a checkpoint does not fit.
     """
-    _check(train, "train")
-    _check(val, "val")
+    check_classes(train, "train")
+    check_classes(val, "val")
     device = device or choose_device()
     if device.type == "cpu":
         keep_freed_memory()
     model.to(device)
     if recipe.bfloat16:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run = _Run(
+    run = Run(
         model,
         train,
         val,
@@ -112,48 +112,7 @@ def fit(
         return run.fit(run_folder, fingerprint, on_epoch, on_step)
 
 
-def fit_epochs(
-    model: nn.Module,
-    train: PreparedSet,
-    recipe: Recipe,
-    *,
-    epochs: Iterable[int],
-    lesions: LesionMaps | None = None,
-    random_state: int = 0,
-    device: torch.device | None = None,
-    before_step: Callable[[nn.Module], None] | None = None,
-) -> float:
-    """Some epochs of a longer run, in place, with an optimizer that begins anew; the mean loss of the last of them.
-
-    epochs: their numbers, from 1: they set the learning rate and what is drawn. before_step: called between a step's
-    gradient and its use, to change the gradient. Raises TrainingError if the data lack a class.
-    """
-    _check(train, "train")
-    device = device or choose_device()
-    model.to(device)
-    run = _Run(
-        model,
-        train,
-        train,
-        recipe,
-        device,
-        lesions=lesions,
-        boxes=None,
-        n_labelled=None,
-        random_state=random_state,
-        batches_on_device=device.type == "cuda",
-    )
-    if before_step is not None:
-        run.optimizer.register_step_pre_hook(lambda *_: before_step(model))
-    loss = 0.0
-    with threads_for(model):
-        batches = run._batches(_pixels(train.images, model))
-        for epoch in epochs:
-            loss = run._epoch(epoch, batches, None)
-    return loss
-
-
-class _Run:
+class Run:
     """One training run: what stays the same over its epochs."""
 
     def __init__(
@@ -189,15 +148,15 @@ class _Run:
     ) -> FitResult:
         recipe, model, val = self.recipe, self.model, self.val
         state = self._resume(run_folder, fingerprint) or Checkpoint.start(fingerprint, model)
-        x_train, x_val = (_pixels(prepared.images, model) for prepared in (self.train, val))
-        epoch_of = self._batches(x_train)
+        x_train, x_val = (in_memory(prepared.images, model) for prepared in (self.train, val))
+        epoch_of = self.batches(x_train)
         y_val = torch.from_numpy(val.labels.astype(np.float32))
         for epoch in range(len(state.history) + 1, recipe.epochs + 1):
             plateaus = _plateaus(state, recipe)
             if _out_of_patience(state, recipe.patience) or (plateaus >= PLATEAUS and epoch > recipe.least_epochs):
                 break
             started = time.perf_counter()
-            loss = self._epoch(epoch, epoch_of, on_step, plateaus)
+            loss = self.epoch(epoch, epoch_of, on_step, plateaus)
             with swapped_in(model, self.average):
                 logits = predict_logits(model, x_val, bfloat16=recipe.bfloat16)
                 val_loss = float(F.binary_cross_entropy_with_logits(torch.from_numpy(logits), y_val))
@@ -213,7 +172,7 @@ class _Run:
         trained = model.cpu().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
         return FitResult(trained, history, state.best_epoch, state.best_logits, str(self.device))
 
-    def _batches(self, images: np.ndarray) -> Callable[[np.random.Generator, int | None], Iterator[Batch[Any]]]:
+    def batches(self, images: np.ndarray) -> Callable[[np.random.Generator, int | None], Iterator[Batch[Any]]]:
         """What makes the batches of an epoch, from a generator and the size of its images."""
         if self.batches_on_device:
             from secondread.training.device_batches import DeviceBatches
@@ -232,7 +191,7 @@ class _Run:
             self.train, images, self.recipe, rng=rng, lesions=self.lesions, n_labelled=self.n_labelled, size=size
         )
 
-    def _epoch(
+    def epoch(
         self,
         epoch: int,
         batches: Callable[[np.random.Generator, int | None], Iterator[Batch[Any]]],
@@ -245,7 +204,7 @@ class _Run:
         steps = math.ceil(len(self.train.labels) / recipe.batch_size)
         # Every epoch draws from generators of its own, so an interrupted epoch repeats exactly.
         seeds = [self.random_state, epoch]
-        made = batches(np.random.default_rng(seeds), _size_at(epoch, recipe, self.train.images.shape[1]))
+        made = batches(np.random.default_rng(seeds), size_at(epoch, recipe, self.train.images.shape[1]))
         losses: list[Tensor] = []
         sizes: list[int] = []
         self.model.train()
@@ -256,22 +215,23 @@ class _Run:
                 set_learning_rate(self.optimizer, recipe, epoch=epoch, done=done, plateaus=plateaus)
                 losses.append(self._step(batch))
                 sizes.append(len(batch.labels))
-                value = _finite(losses[-1]) if waits else 0.0
+                value = finite(losses[-1]) if waits else 0.0
                 if on_step is not None:
                     on_step(epoch, steps, step, value)
-        return sum(_finite(loss) * size for loss, size in zip(losses, sizes, strict=True)) / sum(sizes)
+        return sum(finite(loss) * size for loss, size in zip(losses, sizes, strict=True)) / sum(sizes)
 
     def _step(self, batch: Batch[Any]) -> Tensor:
         """The loss, after which the weights were changed."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self._loss(batch)
+        loss = self.loss(batch)
         loss.backward()
         self.optimizer.step()
         if self.average is not None:
             self.average.update(self.model)
         return loss.detach()
 
-    def _loss(self, batch: Batch[Any]) -> Tensor:
+    def loss(self, batch: Batch[Any]) -> Tensor:
+        """Of all that the recipe weighs."""
         x = self._to_device(batch.images)
         labels = self._to_device(batch.labels)
         weights = None if batch.label_weights is None else self._to_device(batch.label_weights)
@@ -327,7 +287,7 @@ def predict_logits(
     return torch.cat(parts).numpy()
 
 
-def _size_at(epoch: int, recipe: Recipe, size: int) -> int | None:
+def size_at(epoch: int, recipe: Recipe, size: int) -> int | None:
     """Side of this epoch's images, a multiple of 32; None: their own."""
     if recipe.sizes == (1.0,):
         return None
@@ -335,7 +295,7 @@ def _size_at(epoch: int, recipe: Recipe, size: int) -> int | None:
     return min(size, max(32, round(recipe.sizes[part] * size / 32) * 32))
 
 
-def _pixels(images: np.ndarray, model: nn.Module) -> np.ndarray:
+def in_memory(images: np.ndarray, model: nn.Module) -> np.ndarray:
     """In memory, and in one channel where the images are grey and the network says it takes them so."""
     return without_copies(images) if getattr(model, "takes_grey", False) else np.array(images)
 
@@ -347,7 +307,8 @@ def _to_input(images: np.ndarray, device: torch.device, *, channels_last: bool) 
     return pixels.contiguous(memory_format=order).float() / 255
 
 
-def _finite(loss: Tensor) -> float:
+def finite(loss: Tensor) -> float:
+    """Its value. Raises TrainingError if it is none."""
     value = float(loss)
     if not math.isfinite(value):
         raise TrainingError("the loss is no longer a number; lower the learning rate (--learning-rate)")
@@ -364,6 +325,7 @@ def _plateaus(state: Checkpoint, recipe: Recipe) -> int:
     return count_plateaus([line["val_loss"] for line in state.history], recipe.flat_after)
 
 
-def _check(prepared: PreparedSet, split: str) -> None:
+def check_classes(prepared: PreparedSet, split: str) -> None:
+    """Raises TrainingError if the split lacks a class."""
     if len(set(prepared.labels.tolist())) < 2:
         raise TrainingError(f"the {split} split needs images of both classes; see `secondread data info`")

@@ -32,6 +32,9 @@ def test_what_is_no_plan_of_this_version_is_told(text):
         ({"strategy": "krum", "privacy": Privacy("local", 1, 1)}, "not known"),
         ({"sites": 1}, "sites must be 2"),
         ({"local_epochs": 0}, "local epochs must be 1"),
+        ({"rounds_per_epoch": 3}, "of fedsgd"),
+        ({"rounds_per_epoch": 2, "strategy": "fedsgd"}, "no whole epochs"),
+        ({"rounds_per_epoch": 3, "strategy": "fedsgd", "local_epochs": 2}, "is one step"),
     ],
 )
 def test_what_cannot_go_together_is_refused(fields, why):
@@ -53,3 +56,11 @@ def test_the_recipe_runs_over_all_rounds():
     plan = Plan("tuberculosis", "lenet", 5, local_epochs=3, changes=("ema_decay=0.9",))
     assert (plan.load_recipe().epochs, plan.load_recipe().ema_decay) == (15, 0.0)
     assert [number for turn in range(1, 6) for number in plan.epochs_of(turn)] == list(range(1, 16))
+
+
+def test_a_round_of_fedsgd_is_a_part_of_an_epoch_and_validation_looks_at_its_end():
+    plan = Plan("tuberculosis", "lenet", 12, strategy="fedsgd", rounds_per_epoch=4)
+    assert plan.load_recipe().epochs == 3
+    assert [list(plan.epochs_of(turn)) for turn in (1, 4, 5, 12)] == [[1], [1], [2], [3]]
+    assert [plan.part_of(turn) for turn in (1, 4, 5, 12)] == [0, 3, 0, 3]
+    assert [turn for turn in range(1, 13) if plan.is_scored(turn)] == [4, 8, 12]

@@ -6,17 +6,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from secondread.data import PreparedSet
 from secondread.errors import TrainingError, UsageError
 from secondread.lab.federated.app import said_outside, site_app
 from secondread.lab.federated.bundle import federated_bundle
+from secondread.lab.federated.kept import load_state
 from secondread.lab.federated.plan import Plan
 from secondread.lab.federated.privacy import Privacy, difference, norm_of
 from secondread.lab.federated.secure import step_of
 from secondread.lab.federated.server import Timing, gather, run_rounds
 from secondread.lab.federated.shares import site_data
 from secondread.lab.federated.simulation import inline_grid
-from secondread.lab.federated.site import Site, first_weights
+from secondread.lab.federated.site import Site, first_weights, new_network_of, weights_of
+from secondread.lab.federated.strategies import shortened
 from secondread.reading import load_bundle
+from secondread.training.fit import fit
 from tests.lab.federated.conftest import PHANTOMS
 
 PLAN = Plan("tuberculosis", "lenet", 2, sites=3, changes=("prepare.size=31",))  # the least that the network takes
@@ -81,6 +85,74 @@ def test_fedprox_stays_nearer_to_where_it_began_and_fedadam_goes_its_own_way(pla
     assert near < 0.9 * far
     adam = _trained(grid_of(), replace(plan, strategy="fedadam", server_rate=0.005)).weights
     assert 0.02 < norm_of(difference(adam, start)) != pytest.approx(far)
+
+
+SHARED = replace(PLAN, strategy="fedsgd", rounds=4, rounds_per_epoch=2)
+
+
+def test_fedsgd_is_training_on_all_images_in_one_place(grid_of, hospitals, tmp_path):
+    changes = (*PLAN.changes, "augmentations=none", "batch_size=1000")
+    plan = replace(SHARED, rounds=3, rounds_per_epoch=1, changes=changes)  # every step sees every image
+    start, _ = first_weights(plan)
+    sites = [Site(site_data(name, rows), PHANTOMS, tmp_path) for name, rows in hospitals.items()]
+    parts = [site._part("train", plan) for site in sites]
+    pooled = PreparedSet(
+        np.concatenate([part.images for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        tuple(row for part in parts for row in part.rows),
+    )
+    model = new_network_of(plan)
+    fit(model, pooled, pooled, replace(plan.load_recipe(), keep="last"), random_state=0)
+    trained = _trained(grid_of(), plan, run_folder=tmp_path / "run")
+    together = load_state(tmp_path / "run", plan.fingerprint()).weights
+    moved = norm_of(difference(weights_of(model), start))
+    assert moved > 0.1
+    assert norm_of(difference(together, weights_of(model))) < 1e-3 * moved
+    assert [line["scored"] for line in trained.history] == [True] * 3
+
+
+def test_fedsgd_goes_on_with_its_optimizer_after_a_kill_and_validates_once_an_epoch(grid_of, tmp_path):
+    class Killed(Exception):
+        pass
+
+    def kill(line, rounds):
+        if line["round"] == 1:
+            raise Killed
+
+    whole = _trained(grid_of(), SHARED)
+    assert [line["scored"] for line in whole.history] == [False, True, False, True]
+    assert [line["val_auc"] is None for line in whole.history] == [True, False, True, False]
+    assert whole.best_round in (2, 4)
+    with pytest.raises(Killed):
+        _trained(grid_of(), SHARED, run_folder=tmp_path, on_round=kill)
+    kept = load_state(tmp_path, SHARED.fingerprint())
+    assert (kept.best_round, kept.best_weights) == (0, {})
+    assert {"exp_avg", "exp_avg_sq", "step"} == set(kept.moments)
+    again = _trained(grid_of(), SHARED, run_folder=tmp_path)
+    assert _furthest(again.weights, whole.weights) == 0
+    assert again.best_round == whole.best_round
+
+
+def test_fedsgd_under_masks_is_fedsgd_within_quantisation(grid_of):
+    secure, open_ = _trained(grid_of(), replace(SHARED, secure=True)), _trained(grid_of(), SHARED)
+    start, _ = first_weights(SHARED)
+    apart = norm_of(difference(secure.weights, open_.weights)) / norm_of(difference(open_.weights, start))
+    assert 0 < apart < 0.1
+
+
+def test_under_privacy_a_gradient_is_cut_as_an_update_is(hospitals, tmp_path):
+    plan = replace(SHARED, privacy=Privacy("central", 0.01, 1e-6))
+    site = Site(site_data("site0", hospitals["site0"]), PHANTOMS, tmp_path)
+    start, _ = first_weights(plan)
+    whole, cut = (site.train(one, start, 1)[0] for one in (SHARED, plan))
+    assert norm_of(whole) > 0.02
+    assert norm_of(cut) == pytest.approx(0.01, rel=1e-5)
+    assert _furthest(cut, shortened(whole, start, plan)) < 1e-7
+
+
+def test_a_site_with_fewer_images_than_an_epoch_has_rounds_is_told(grid_of):
+    with pytest.raises(TrainingError, match="--rounds-per-epoch"):
+        _trained(grid_of(), replace(SHARED, rounds=500, rounds_per_epoch=500))
 
 
 def test_fedbn_keeps_layers_at_home_and_ends_with_the_mean_of_those_of_the_best_round(hospitals, tmp_path):

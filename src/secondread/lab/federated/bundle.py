@@ -92,8 +92,8 @@ def bundle_record(trained: Trained, *, name: str, command: str = "") -> tuple[di
             "command": command,
             "recipe": recorded_recipe(recipe),
             "random_state": plan.random_state,
-            "epochs_run": len(trained.history) * plan.local_epochs,
-            "best_epoch": trained.best_round * plan.local_epochs,
+            "epochs_run": plan.epochs_after(len(trained.history)),
+            "best_epoch": plan.epochs_after(trained.best_round),
             "best_val_auc": round(best["val_auc"], 6) if best["val_auc"] is not None else 0.0,
             "seconds": round(sum(line["seconds"] for line in trained.history), 1),
             "device": "of each site",
@@ -215,6 +215,7 @@ def told_in_card(trained: Trained) -> dict[str, Any]:
         "strategy": plan.strategy,
         "rounds": rounds,
         "local_epochs": plan.local_epochs,
+        "rounds_per_epoch": plan.rounds_per_epoch,
         "best_round": trained.best_round,
         "secure_aggregation": plan.secure,
         "quantisation": step_of({name: one.counts["train"] for name, one in trained.hellos.items()})

@@ -90,7 +90,8 @@ def will_leave(data: SiteData, policy: Policy) -> tuple[str, ...]:
         f"once: the site's name '{data.name}', the numbers {told}, how many images the shipped gate left out and why, "
         "the version of this program, and a SHA-256 over all images together, by which you can show later which data "
         "taught",
-        "every round: the network's weights after your epochs, the mean loss and the seconds they took"
+        "every round: the network's weights after your epochs (under fedsgd the gradient of your part of one step, "
+        "which tells more of single images), the mean loss and the seconds they took"
         + ("; the server sees only the sum over all sites" if policy.secure_only else ""),
     ]
     if policy.privacy is not None:

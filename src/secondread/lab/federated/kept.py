@@ -29,13 +29,16 @@ class State:
     best_histograms: dict[str, Histogram] = field(default_factory=dict)
     moments: dict[str, Arrays] = field(default_factory=dict)  # of the server's optimizer
 
-    def add(self, line: dict[str, Any], histograms: dict[str, Histogram]) -> None:
+    def add(self, line: dict[str, Any], histograms: dict[str, Histogram] | None) -> None:
         """One more round; its weights are kept if validation likes them best, of equal ones those of less loss.
 
-        Where no site tells how its validation scores, the last round is the best.
+        Where no site tells how its validation scores, the last round is the best. histograms: None where no site was
+        asked, and the round is not to be chosen.
         """
         best = self.history[self.best_round - 1] if self.best_round else None
         self.history.append(line)
+        if histograms is None:
+            return
         if best is None or line["val_auc"] is None or best["val_auc"] is None or _better(line, best):
             self.best_round, self.best_weights, self.best_histograms = line["round"], self.weights, histograms
 
@@ -79,7 +82,5 @@ def load_state(folder: Path, fingerprint: str) -> State | None:
     if record["fingerprint"] != fingerprint:
         raise TrainingError(f"'{folder}' holds a run of another plan; give its own options again, or another --out")
     histograms = {name: Histogram.from_counts(LOGIT_EDGES, *counts) for name, counts in record["histograms"].items()}
-    moments: dict[str, Arrays] = {group: groups[group] for group in ("m", "v") if group in groups}
-    return State(
-        fingerprint, groups["now"], record["history"], record["best_round"], groups["best"], histograms, moments
-    )
+    now, best = groups.pop("now"), groups.pop("best", {})  # no best before a round was scored
+    return State(fingerprint, now, record["history"], record["best_round"], best, histograms, moments=groups)

@@ -12,9 +12,10 @@ from secondread.tasks import Task, load_task
 from secondread.training.recipe import Recipe, change_recipe, load_recipe, prepare_spec_of
 from secondread.training.train import recipe_for
 
-Strategy = Literal["fedavg", "fednova", "fedprox", "fedbn", "fedadam", "trimmed", "krum"]
+Strategy = Literal["fedavg", "fedsgd", "fednova", "fedprox", "fedbn", "fedadam", "trimmed", "krum"]
 STRATEGIES: dict[str, str] = {
     "fedavg": "the mean of the sites' weights, each by its images (McMahan et al. 2017)",
+    "fedsgd": "every step is taken together: sites send gradients, the server has the optimizer (McMahan et al. 2017)",
     "fednova": "the same, step by step: a small site's few steps count for as much as they are (Wang et al. 2020)",
     "fedprox": "the mean of the weights, with sites held near the common weights by a proximal term (Li et al. 2020)",
     "fedbn": "the same, with normalisation layers that stay at home (Li et al. 2021)",
@@ -30,8 +31,9 @@ _PRIVATE_FIELDS = ("weights", "weights_sha256")  # files and addresses: a server
 class Plan:
     """Everything that decides what a site does in a round, but for the weights.
 
-    task: name of a shipped task. recipe, changes: as of `secondread train`. proximal: μ of FedProx. server_rate: of
-    FedAdam. faulty: how many sites `trimmed` and `krum` may lose. secure: only sums of masked weights are seen.
+    task: name of a shipped task. recipe, changes: as of `secondread train`. rounds_per_epoch: of FedSGD, whose sites
+    deal their images into so many parts, one for each step. proximal: μ of FedProx. server_rate: of FedAdam. faulty:
+    how many sites `trimmed` and `krum` may lose. secure: only sums of masked weights are seen.
     """
 
     task: str
@@ -40,6 +42,7 @@ class Plan:
     recipe: str = "paper"
     changes: tuple[str, ...] = ()
     local_epochs: int = 1
+    rounds_per_epoch: int = 1
     strategy: Strategy = "fedavg"
     proximal: float = 0.01
     server_rate: float = 0.01
@@ -53,9 +56,15 @@ class Plan:
     def __post_init__(self) -> None:
         if self.strategy not in get_args(Strategy):
             raise UnknownName.of("strategy", self.strategy, STRATEGIES)
-        for name, least in (("rounds", 1), ("local_epochs", 1), ("sites", 2), ("faulty", 0)):
+        for name, least in (("rounds", 1), ("local_epochs", 1), ("rounds_per_epoch", 1), ("sites", 2), ("faulty", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"{name.replace('_', ' ')} must be {least} or more, not {getattr(self, name)}")
+        if self.strategy != "fedsgd" and self.rounds_per_epoch > 1:
+            raise UsageError(f"'{self.strategy}' learns for whole epochs in a round; rounds per epoch are of fedsgd")
+        if self.strategy == "fedsgd" and self.local_epochs > 1:
+            raise UsageError("a round of 'fedsgd' is one step; leave out local epochs")
+        if self.rounds % self.rounds_per_epoch:
+            raise UsageError(f"{self.rounds} rounds are no whole epochs of {self.rounds_per_epoch} rounds each")
         if self.secure and self.sites < 3:
             raise UsageError(
                 "secure aggregation needs three sites or more: of two, each can subtract its own weights from the sum"
@@ -83,7 +92,7 @@ class Plan:
         if found := [change for change in self.changes if change.split("=")[0].strip() in _PRIVATE_FIELDS]:
             raise UsageError(f"'{found[0]}': in a federated run the server sends the weights to start from")
         recipe = recipe_for(change_recipe(load_recipe(self.recipe, self.load_task()), self.changes), self.model)
-        return replace(recipe, epochs=self.rounds * self.local_epochs, ema_decay=0.0)
+        return replace(recipe, epochs=self.epochs_after(self.rounds), ema_decay=0.0)
 
     @property
     def prepare_spec(self) -> PrepareSpec:
@@ -91,8 +100,21 @@ class Plan:
         return prepare_spec_of(self.load_task(), self.load_recipe())
 
     def epochs_of(self, server_round: int) -> range:
-        """The numbers of a round's epochs among all. server_round: from 1."""
-        return range((server_round - 1) * self.local_epochs + 1, server_round * self.local_epochs + 1)
+        """The numbers of a round's epochs among all, or of the one that it is a part of. server_round: from 1."""
+        first = (server_round - 1) * self.local_epochs // self.rounds_per_epoch + 1
+        return range(first, first + self.local_epochs)
+
+    def part_of(self, server_round: int) -> int:
+        """Which part of its epoch a round is, from 0."""
+        return (server_round - 1) % self.rounds_per_epoch
+
+    def epochs_after(self, server_round: int) -> int:
+        """How many whole epochs lie behind after a round."""
+        return server_round * self.local_epochs // self.rounds_per_epoch
+
+    def is_scored(self, server_round: int) -> bool:
+        """Whether validation looks at the weights of a round: at the end of every epoch."""
+        return server_round % self.rounds_per_epoch == 0
 
     def to_json(self) -> str:
         """As it travels."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import numpy as np
 from flwr.app import ConfigRecord, Context, RecordDict
 from flwr.compat.common import recorddict_compat as compat
 from flwr.compat.common.parameter import ndarrays_to_parameters, parameters_to_ndarrays
@@ -22,7 +23,7 @@ from secondread.lab.federated.plan import Plan
 from secondread.lab.federated.privacy import Arrays
 
 CLIP = 8.0  # weights beyond are cut off; those of a trained network lie within ±1
-LEVELS = 1 << 22  # into which −CLIP to CLIP is divided
+_MASKS = 32  # bits of a mask, in which the sum over all sites must fit
 LEAST = 3  # sites that must stay to the end of a round: of two, each knows the other by subtracting itself
 
 
@@ -39,10 +40,18 @@ def heaviest(counts: Mapping[str, int]) -> float:
     return float(2 ** math.ceil(math.log2(max(counts.values()) + 1)))
 
 
+def levels(n_sites: int) -> int:
+    """Into how many −CLIP to CLIP is divided, as many as the sum leaves room for."""
+    return 1 << (_MASKS - math.ceil(math.log2(n_sites)))
+
+
 def step_of(counts: Mapping[str, int]) -> float:
-    """How far a mean of quantised weights may lie from the mean: a level for each site. counts: images by site."""
-    level = 2 * CLIP / (LEVELS - 1)
-    return len(counts) * level * heaviest(counts) / max(sum(counts.values()), 1)
+    """How far a mean of quantised weights may lie from the mean: a level for each site, and the last digit of a weight.
+
+    counts: images by site.
+    """
+    level = 2 * CLIP / (levels(len(counts)) - 1)
+    return len(counts) * level * heaviest(counts) / max(sum(counts.values()), 1) + float(np.finfo(np.float32).eps)
 
 
 class _Adapter:
@@ -89,7 +98,8 @@ def secure_round(
         reconstruction_threshold=max(LEAST, math.ceil(2 * len(counts) / 3)),
         max_weight=heaviest(counts),
         clipping_range=CLIP,
-        quantization_range=LEVELS,
+        quantization_range=levels(len(counts)),
+        modulus_range=1 << _MASKS,
         timeout=timeout_s,
     )
     workflow(cast(Grid, sites), context)

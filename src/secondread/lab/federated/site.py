@@ -17,8 +17,9 @@ from secondread.lab.federated.histograms import Histogram, logit_histogram
 from secondread.lab.federated.plan import Plan
 from secondread.lab.federated.privacy import Arrays, Privacy, clipped, difference, moved, noisy, secret_rng
 from secondread.lab.federated.shares import SiteData
-from secondread.training.fit import fit_epochs, predict_logits
+from secondread.training.fit import predict_logits
 from secondread.training.prepare import LesionMaps, lesion_maps, new_network
+from secondread.training.rounds import fit_epochs, gradient_of_part
 
 Leaves = Literal["histogram", "nothing"]
 _COUNTER = "num_batches_tracked"  # of normalisation layers; it says how many batches a site has, and nothing needs it
@@ -60,6 +61,7 @@ class Site:
     cache_folder: Path | None = None
     keeps: Path | None = None  # where the finished bundle and its own evidence are put
     _prepared: dict[tuple[str, str], PreparedSet] = field(default_factory=dict, repr=False)
+    _maps: dict[str, LesionMaps] = field(default_factory=dict, repr=False)
     own: dict[int, Arrays] = field(default_factory=dict, repr=False)  # round → layers that stay at home, under FedBN
     _looks: dict[str, SiteData | TrainingError] = field(default_factory=dict, repr=False)  # task → what the gate left
 
@@ -84,6 +86,7 @@ class Site:
         if found is not self.data:
             self.data = found
             self._prepared.clear()
+            self._maps.clear()
             vars(self).pop("fingerprint", None)
 
     @cached_property
@@ -99,6 +102,8 @@ class Site:
     def train(self, plan: Plan, weights: Arrays, server_round: int) -> tuple[Arrays, float]:
         """The weights after this site's epochs of a round, and the mean loss of the last of them.
 
+        Under fedsgd, in their place, the gradient of the round's part of an epoch, and the loss of that part.
+
         Raises TrainingError where they are no numbers any more: such weights are never sent.
         """
         self._allow(plan)
@@ -106,16 +111,32 @@ class Site:
         model, recipe = self._network(plan, weights, server_round - 1), plan.load_recipe()
         prepared = self._part("train", plan)
         names = shared_names(model, plan)
-        loss = fit_epochs(
-            model,
-            prepared,
-            recipe,
-            epochs=plan.epochs_of(server_round),
-            lesions=self._lesions(plan, prepared) if recipe.lesion_weight else None,
-            random_state=plan.random_state,
-            before_step=_proximal(model, plan.proximal) if plan.strategy == "fedprox" else None,
-        )
+        epochs = plan.epochs_of(server_round)
+        lesions = self._lesions(plan, prepared) if recipe.lesion_weight else None
+        if plan.strategy == "fedsgd":
+            loss = gradient_of_part(
+                model,
+                prepared,
+                recipe,
+                epoch=epochs.start,
+                part=plan.part_of(server_round),
+                parts=plan.rounds_per_epoch,
+                lesions=lesions,
+                random_state=plan.random_state,
+            )
+        else:
+            loss = fit_epochs(
+                model,
+                prepared,
+                recipe,
+                epochs=epochs,
+                lesions=lesions,
+                random_state=plan.random_state,
+                before_step=_proximal(model, plan.proximal) if plan.strategy == "fedprox" else None,
+            )
         learnt = weights_of(model)
+        if plan.strategy == "fedsgd":
+            learnt |= gradients_of(model)
         if plan.strategy == "fedbn":
             self.own[server_round] = {name: part for name, part in learnt.items() if name not in names}
         learnt = {name: learnt[name] for name in names}
@@ -144,6 +165,7 @@ class Site:
         local = self.policy.privacy or (plan.privacy if plan.privacy and plan.privacy.where == "local" else None)
         if plan.privacy is None and local is None:
             return after
+        before = origin(plan, before)
         bound = min(privacy.clip for privacy in (plan.privacy, local) if privacy is not None)
         update = clipped(difference(after, before), bound)
         if local is not None:
@@ -166,7 +188,10 @@ class Site:
         return self._prepared[key]
 
     def _lesions(self, plan: Plan, prepared: PreparedSet) -> LesionMaps:
-        return lesion_maps(self.data.train, prepared.rows, plan.prepare_spec)
+        key = repr(plan.prepare_spec)
+        if key not in self._maps:
+            self._maps[key] = lesion_maps(self.data.train, prepared.rows, plan.prepare_spec)
+        return self._maps[key]
 
 
 def new_network_of(plan: Plan) -> nn.Module:
@@ -194,6 +219,22 @@ def weights_of(model: nn.Module) -> Arrays:
         for name, tensor in state.items()
         if tensor.is_floating_point() and not name.endswith(_COUNTER)
     }
+
+
+def gradients_of(model: nn.Module) -> Arrays:
+    """Of every parameter, as they stand after a backward pass; 0 for what does not learn."""
+    return {
+        name: (torch.zeros_like(one) if one.grad is None else one.grad).detach().cpu().numpy().copy()
+        for name, one in model.named_parameters()
+    }
+
+
+def origin(plan: Plan, weights: Arrays) -> Arrays:
+    """From where an update is measured: the weights before the round; of a gradient, nothing."""
+    if plan.strategy != "fedsgd":
+        return weights
+    learning = {name for name, _ in new_network_of(plan).named_parameters()}
+    return {name: np.zeros_like(part) if name in learning else part for name, part in weights.items()}
 
 
 def put_in(model: nn.Module, weights: Arrays) -> None:

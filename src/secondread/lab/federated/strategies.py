@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from flwr.app import ArrayRecord, Message
 from flwr.serverapp.strategy import FedAdam, FedAvg, FedProx, FedTrimmedAvg, Krum
 
 from secondread.lab.federated.app import WEIGHT, from_arrays, to_arrays
 from secondread.lab.federated.plan import Plan
 from secondread.lab.federated.privacy import Arrays, difference, moved, noisy, norm_of, secret_rng
+from secondread.lab.federated.site import new_network_of, origin, put_in, weights_of
+from secondread.training.optimise import freeze, make_optimizer, set_learning_rate
 
 _SCALED = 5.0  # times the median length of the updates: from here on one is called scaled
 _AGAINST = (
@@ -68,7 +71,7 @@ class Aggregation:
 
     def __init__(self, plan: Plan):
         self.plan = plan
-        self.moments: dict[str, Arrays] = {}  # of FedAdam
+        self.moments: dict[str, Arrays] = {}  # of FedAdam, and of the recipe's optimizer under FedSGD
 
     def combine(self, before: Arrays, updates: list[Update], replies: Mapping[str, Message], *, number: int) -> Arrays:
         """The next common weights. replies: by site, in which Flower finds arrays and weights. number: of the round."""
@@ -83,12 +86,12 @@ class Aggregation:
         assert isinstance(record, ArrayRecord), "replies with arrays give arrays"
         if isinstance(strategy, FedAdam) and strategy.m_t and strategy.v_t:
             self.moments = {"m": dict(strategy.m_t), "v": dict(strategy.v_t)}
-        return self._private(before, typed(from_arrays(record), before), len(updates))
+        return self._after(before, typed(from_arrays(record), before), len(updates), number=number)
 
     def of_mean(self, before: Arrays, mean: Arrays, n_sites: int, *, number: int) -> Arrays:
         """The same of a mean that secure aggregation made, of which there are no single updates."""
         if self.plan.strategy != "fedadam":
-            return self._private(before, typed(mean, before), n_sites)
+            return self._after(before, typed(mean, before), n_sites, number=number)
         reply = _as_reply(mean)
         return self.combine(before, [Update("mean", mean, 1)], {"mean": reply}, number=number)
 
@@ -116,10 +119,18 @@ class Aggregation:
             next(iter(reply.content.metric_records.values()))[WEIGHT] = 1
         return reply
 
+    def _after(self, before: Arrays, mean: Arrays, n_sites: int, *, number: int) -> Arrays:
+        mean = self._private(before, mean, n_sites)
+        if self.plan.strategy != "fedsgd":
+            return mean
+        after, self.moments = stepped(self.plan, before, mean, self.moments, number=number)
+        return after
+
     def _private(self, before: Arrays, after: Arrays, n_sites: int) -> Arrays:
         privacy = self.plan.privacy
         if privacy is None or privacy.where != "central":
             return after
+        before = origin(self.plan, before)
         deviation = privacy.noise * privacy.clip / n_sites
         return moved(before, noisy(difference(after, before), deviation, secret_rng()))
 
@@ -140,6 +151,34 @@ def normalised(before: Arrays, updates: list[Update], *, steps: Mapping[str, int
     return moved(before, move)
 
 
+def stepped(
+    plan: Plan, before: Arrays, mean: Arrays, moments: Mapping[str, Arrays], *, number: int
+) -> tuple[Arrays, dict[str, Arrays]]:
+    """FedSGD: the step that the recipe's own optimizer makes of the sites' mean gradient, and what it remembers then.
+
+    mean: of every parameter the gradient; the statistics of normalisations themselves. moments: by their name in the
+    optimizer, of the step before. number: of the round.
+    """
+    recipe, epoch, model = plan.load_recipe(), plan.epochs_of(number).start, new_network_of(plan)
+    parameters = dict(model.named_parameters())
+    put_in(model, mean | {name: before[name] for name in parameters})
+    freeze(model, recipe, epoch)
+    optimizer = make_optimizer(model, recipe, torch.device("cpu"))
+    learning = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
+    for name, parameter in learning.items():
+        parameter.grad = torch.from_numpy(mean[name].copy())
+        known = {key: torch.from_numpy(of[name].copy()) for key, of in moments.items() if name in of}
+        if known:
+            optimizer.state[parameter] = known | {"step": known["step"].reshape(())}
+    set_learning_rate(optimizer, recipe, epoch=epoch, done=(number - 1) / plan.rounds)
+    optimizer.step()
+    kept: dict[str, Arrays] = {key: dict(of) for key, of in moments.items()}
+    for name, parameter in learning.items():
+        for key, value in optimizer.state[parameter].items():
+            kept.setdefault(key, {})[name] = np.atleast_1d(value.numpy())
+    return typed(weights_of(model), before), kept
+
+
 def typed(weights: Mapping[str, np.ndarray], like: Mapping[str, np.ndarray]) -> Arrays:
     """In the types and the order of other weights: sums of float32 may come back as float64."""
     return {name: np.asarray(weights[name]).astype(like[name].dtype) for name in like}
@@ -149,6 +188,7 @@ def shortened(weights: Arrays, before: Arrays, plan: Plan) -> Arrays:
     """A site's weights with the clip of central privacy, which must not hang on the site's own doing it."""
     if plan.privacy is None or plan.privacy.where != "central":
         return weights
+    before = origin(plan, before)
     move = difference(weights, before)
     length = norm_of(move)
     if length <= plan.privacy.clip * (1 + 1e-6):  # float32 weights give their update back to seven digits
