@@ -50,7 +50,8 @@ def test_read_json_keeps_the_contract(capsys, folder):
     code, out, _ = read(capsys, "--task", "tuberculosis", "--json", folder / "notes.txt", folder)
     rows = [json.loads(line) for line in out.splitlines()]
     assert code == 0
-    assert all(list(row) == [*CONTRACT, *MEANING] for row in rows)
+    drawn = [["findings"] if row["refusal"] is None else [] for row in rows]  # its bundle draws boxes
+    assert [list(row) for row in rows] == [[*CONTRACT, *found, *MEANING] for found in drawn]
     assert [row["path"].removeprefix(f"{folder}/") for row in rows] == ["notes.txt", "notes.txt", "a/10.dcm", "a/2.png"]
     assert [row["refusal"] and row["refusal"]["code"] for row in rows] == ["not_an_image"] * 2 + [None] * 2
     assert rows[3]["operating_point"] == "screening"
@@ -121,11 +122,11 @@ def test_a_file_of_several_frames_is_read_whole_or_at_one(capsys, tmp_path):
     path.write_bytes(dicom_of(stack()))
     task = ("--task", "tuberculosis", path)
     whole, second = (json.loads(read(capsys, "--json", *more, *task)[1]) for more in ((), ("--frame", "2")))
-    assert list(whole) == [*CONTRACT, "frames", "worst_frame", *MEANING]
+    assert list(whole) == [*CONTRACT, "findings", "frames", "worst_frame", *MEANING]
     assert [one["frame"] for one in whole["frames"]] == list(range(1, 13))
     assert whole["score"] == max(one["score"] or 0 for one in whole["frames"])
     assert whole["score"] == whole["frames"][whole["worst_frame"] - 1]["score"]
-    assert list(second) == [*CONTRACT, *MEANING]
+    assert list(second) == [*CONTRACT, "findings", *MEANING]
     assert second["score"] == whole["frames"][1]["score"]
     code, words, _ = read(capsys, *task)
     assert code == 0

@@ -154,4 +154,6 @@ def test_boxes_are_drawn_and_listed(room: Client) -> None:
     (read,) = room.read(("film.png", FILMS[3]), task="tuberculosis")
     made = room.draw_boxes(read["id"], [{"box": [4, 5, 20, 10]}])
     assert (made["added"], made["boxes"]) == (1, [{"box": [4, 5, 20, 10], "of": None}])
-    assert room.boxes(read["id"]) == {"given": False, "found": [], "drawn": [made]}
+    boxes = room.boxes(read["id"])
+    assert (boxes["given"], boxes["drawn"]) == (True, [made])
+    assert [one["box"] for one in boxes["found"]] == [one["box"] for one in read["findings"]]

@@ -29,7 +29,7 @@ KEPT = {
     "cividis", "best", "paper", "local", "north", "film", "png", "limb",
 }  # fmt: skip
 HOSPITALS = {
-    "montgomery", "shenzhen", "newdelhi", "tbx11k", "tbx", "nih", "mura", "fracatlas", "lgg", "cheng", "hands",
+    "montgomery", "shenzhen", "newdelhi", "tbx11k", "tbx", "nih", "mura", "veda", "fracatlas", "lgg", "cheng", "hands",
     "openms", "web",
 }  # fmt: skip
 UNSEEN = {"script", "style", "code", "template", "title-of-file"}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from secondread.testing.phantoms import brain_phantom, chest_phantom, dicom_bytes, encode
+from secondread.testing.phantoms import brain_phantom, dicom_bytes, encode
 from tests.web.rooms import fill, open_first, ready
 
 pytestmark = pytest.mark.browser
@@ -100,9 +100,8 @@ def test_places_that_the_network_marks_are_outlined_on_a_positive(page: Page) ->
 
 
 def test_nothing_is_drawn_on_a_negative_until_it_is_asked_for(page: Page) -> None:
-    film = dicom_bytes(chest_phantom(512, random_state=3), Modality="DX", BodyPartExamined="CHEST")
-    chest = {"name": "film.dcm", "mimeType": "application/dicom", "buffer": film}
-    sent = page.request.post("/api/v1/readings", multipart={"image": chest, "task": "tuberculosis"}).json()
+    brain = {"name": "a.png", "mimeType": "image/png", "buffer": encode(brain_phantom(256, random_state=7), "PNG")}
+    sent = page.request.post("/api/v1/readings", multipart={"image": brain, "task": "brain-tumour"}).json()
     assert sent["readings"][0]["decision"] == "negative"
     page.goto(f"/readings/{sent['readings'][0]['id']}")
     ready(page)

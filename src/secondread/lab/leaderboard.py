@@ -1,6 +1,6 @@
 """The leaderboard: what kept results say of every system, first at hospitals left out, and which are of other data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median, stdev
@@ -18,7 +18,7 @@ from secondread.pages import render
 from secondread.stats.delong import holm
 from secondread.stats.interval import NOTHING, Interval
 from secondread.stats.paired import choice_optimism
-from secondread.tasks import load_task
+from secondread.tasks import Task, load_task
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _part(task: str, results: Sequence[Result], fingerprint: str) -> dict[str, A
         "fingerprint": fingerprint,
         "rows": rows,
         "hospitals": hospitals,
-        "places": {place: about.hospital_of(place.rpartition(": ")[2]) in taught for place in places},
+        "places": {place: _known(about, place, taught) for place in places},
         "commands": sorted({result["command"] for result in own}),
         "choice": _choice(own),
         "lesson": _lesson(rows),
@@ -100,6 +100,12 @@ def _part(task: str, results: Sequence[Result], fingerprint: str) -> dict[str, A
             (result for result in results if not _is_own(result, fingerprint)), key=lambda one: one["name"]
         ),
     }
+
+
+def _known(task: Task, place: str, taught: Collection[str]) -> bool:
+    """Whether a place, as `_elsewhere` names it, is other patients of a hospital that has taught."""
+    split, _, source = place.partition(": ")
+    return split != "test" and task.hospital_of(source) in taught
 
 
 def _ranked(results: Sequence[Result]) -> list[dict[str, Any]]:
