@@ -53,6 +53,8 @@ def ask(node: Node, told: Told, asked: Dataset, *, stay: bool) -> int:
     return int(status.Status)
 
 
+# who asked may let go between the promise and its own answer to it: pynetdicom's thread of that side then ends in error
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_what_is_kept_is_promised_on_the_association_that_asked(node: Node) -> None:
     kept = radiograph(0)
     send(node, kept)
