@@ -69,14 +69,14 @@ def _installed(place: Path, wheel: Path, python: str | Path) -> Path:
     return place / "bin"
 
 
-def _run(*command: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **options)
+def _run(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    # Nothing of this process's packages: an environment that saw them would seem to have all that it lacks.
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, check=False, cwd=cwd, env=env
+    )
     assert done.returncode == 0, done.stderr
     return done
-
-
-def _clean(**more: str) -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | more
 
 
 def test_both_files_are_what_the_package_index_takes(built: tuple[Path, Path], folder: Path) -> None:
@@ -103,7 +103,7 @@ def test_both_hold_the_same_package_and_no_tests_or_data(built: tuple[Path, Path
 
 
 def test_a_wheel_reads_an_image_and_says_the_same_as_the_checkout(installed: Path, image: Path, tmp_path: Path) -> None:
-    there = _run(installed / "secondread", *READ, image, cwd=tmp_path, env=_clean())
+    there = _run(installed / "secondread", *READ, image, cwd=tmp_path)
     here = _run(sys.executable, "-m", "secondread.cli", *READ, image, cwd=tmp_path)
     found, expected = json.loads(there.stdout), json.loads(here.stdout)
     assert found["bundle"] == expected["bundle"]
@@ -113,7 +113,7 @@ def test_a_wheel_reads_an_image_and_says_the_same_as_the_checkout(installed: Pat
 @pytest.mark.parametrize("version", OTHERS)
 def test_another_python_reads_too(version: str, built: tuple[Path, Path], folder: Path, image: Path) -> None:
     programs = _installed(folder / f"env-{version}", built[1], _python(version))
-    found = json.loads(_run(programs / "secondread", *READ, image, cwd=folder, env=_clean()).stdout)
+    found = json.loads(_run(programs / "secondread", *READ, image, cwd=folder).stdout)
     expected = json.loads(_run(sys.executable, "-m", "secondread.cli", *READ, image, cwd=folder).stdout)
     assert found["probability"] == pytest.approx(expected["probability"], abs=1e-6)
 
@@ -128,7 +128,7 @@ def test_a_wheel_brings_what_serving_needs_and_no_torch(installed: Path, tmp_pat
         "assert set(answers.values()) == {200}, answers\n"
         "assert 'torch' not in sys.modules\n"
     )
-    _run(installed / "python", "-c", code, cwd=tmp_path, env=_clean())
+    _run(installed / "python", "-c", code, cwd=tmp_path)
     listed = json.loads(_run(installed / "python", "-m", "pip", "list", "--format", "json").stdout)
     assert not {"torch", "monai", "scikit-learn"} & {row["name"] for row in listed}
 

@@ -1,6 +1,8 @@
 """A simulation by Flower's own engine on Ray: every hospital a node, its questions answered by Ray's actors."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,18 @@ class _App(ClientApp):
 _APPS: dict[int, ClientApp] = {}
 
 
+@contextmanager
+def _own_environment() -> Iterator[None]:
+    """Flower adds what this process imports from to PYTHONPATH and leaves it there for programs begun later."""
+    before = os.environ.get("PYTHONPATH")
+    try:
+        yield
+    finally:
+        os.environ.pop("PYTHONPATH", None)
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+
+
 def simulate_on_ray(
     plan: Plan,
     sites: Mapping[str, Simulated],
@@ -68,13 +82,14 @@ def simulate_on_ray(
         "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
     }
     ordered = [sites[key] for key in sorted(sites)]
-    _run_simulation(
-        num_supernodes=len(ordered),
-        exit_event=EventType.PYTHON_API_RUN_SIMULATION_LEAVE,
-        client_app=_App(ordered),
-        server_app=app,
-        backend_config=config,
-    )
+    with _own_environment():
+        _run_simulation(
+            num_supernodes=len(ordered),
+            exit_event=EventType.PYTHON_API_RUN_SIMULATION_LEAVE,
+            client_app=_App(ordered),
+            server_app=app,
+            backend_config=config,
+        )
     if not made:
         raise TrainingError("the simulation on Ray ended without a bundle; run it with --engine processes to see why")
     return made[0]
