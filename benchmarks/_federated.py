@@ -15,6 +15,12 @@ TOGETHER = {"fedavg": "FedAvg", "fedsgd": "FedSGD", "fednova": "FedNova"}  # the
 _PART = re.compile(r"(<!-- federated:begin -->\n).*(<!-- federated:end -->)", re.DOTALL)
 _PROBED = re.compile(r"(<!-- probe:begin -->\n).*(<!-- probe:end -->)", re.DOTALL)
 _NETWORKS = ("capsule", "lesion-lite0")  # ways that end in these are compared with `pooled` of the same network
+_PROBES = {
+    "gradient_distance": "gradient, 1 − cosine",
+    "pixel_correlation": "r with the film that came out best",
+    "mean_pixel_correlation": "mean r with all films",
+    "with_a_film_elsewhere": "r of the best with a film elsewhere",
+}
 Rows = Sequence[dict[str, Any]]
 
 
@@ -204,17 +210,14 @@ def _table(head: list[str], rows: list[list[str]]) -> list[str]:
 
 def probed(found: dict[str, Any]) -> str:
     """What an attack made of gradients. found: what `benchmarks.federated_probe` saved."""
-    rows = [
-        [name, *(f"{one[key]:.2f}" for key in ("gradient_distance", "pixel_correlation", "with_a_film_elsewhere"))]
-        for name, one in found["cases"].items()
-    ]
+    rows = [[name, *(f"{one[key]:.2f}" for key in _PROBES)] for name, one in found["cases"].items()]
     lines = [
         f"At {found['size']} pixels, {found['steps']} steps (`{found['command']}`, {found['date']}). Two phantoms "
         f"correlate at {found['film_with_a_film_elsewhere']:.2f}, so only what lies above the last column is leaked:",
         "",
-        *_table(["what the server saw", "gradient, 1 − cosine", "r with the film", "r with a film elsewhere"], rows),
+        *_table(["what the server saw", *_PROBES.values()], rows),
         "",
-        "![a phantom, and what three attacks made of it](federated-probe.png)",
+        f"![phantoms, and what {len(rows)} attacks made of them](federated-probe.png)",
     ]
     return "\n".join(lines) + "\n"
 

@@ -34,9 +34,9 @@ def test_a_sum_over_sites_is_the_mean_of_their_gradients(network):
 
 def test_the_attack_comes_nearer_to_the_gradient_that_leaked(network):
     truth, leaked = _leak(network, 1, 1)
-    far, near = (invert(network, leaked, size=31, label=1.0, truth=truth, steps=steps) for steps in (1, 40))
+    far, near = (invert(network, leaked, [1.0], truth[None], steps=steps) for steps in (1, 40))
     assert near.distance < 0.5 * far.distance
-    assert near.pixels.shape == (31, 31)
+    assert near.pixels.shape == (1, 31, 31)
     assert 0 <= near.pixels.min() <= near.pixels.max() <= 1
 
 
@@ -46,10 +46,26 @@ def test_correlation_is_one_with_itself_and_none_without_contrast():
     assert correlation(image, np.ones((9, 9))) == 0
 
 
+def _films(n):
+    return (
+        np.stack([chest_phantom(31, random_state=number, lesion=True) for number in range(n)]).astype(np.float32) / 255
+    )
+
+
 def test_one_site_s_gradient_gives_more_of_its_image_away_than_the_sum_of_three(network):
-    films = [chest_phantom(31, random_state=number, lesion=True).astype(np.float32) / 255 for number in range(3)]
+    films = _films(3)
     parts = [gradient_of(network, torch.from_numpy(film)[None, None], torch.ones(1)) for film in films]
-    options = {"size": 31, "label": 1.0, "truth": films[0], "steps": 150}
-    alone, together = invert(network, parts[0], **options), invert(network, summed(parts), **options)
+    alone = invert(network, parts[0], [1.0], films[:1], steps=150)
+    together = invert(network, summed(parts), [1.0] * 3, films, steps=150)
     assert alone.distance < together.distance
-    assert alone.similarity > together.similarity
+    assert alone.similarities[0] > together.similarities[0]
+
+
+def test_of_several_images_each_find_stands_at_the_place_of_the_one_it_is_taken_for(network):
+    films = _films(2)
+    leaked = gradient_of(network, torch.from_numpy(films)[:, None], torch.ones(2))
+    found, turned = (invert(network, leaked, [1.0, 1.0], truths, steps=60) for truths in (films, films[::-1]))
+    assert np.array_equal(found.pixels, turned.pixels[::-1])
+    assert found.similarities == turned.similarities[::-1]
+    for one, film, told in zip(found.pixels, films, found.similarities, strict=True):
+        assert told == pytest.approx(correlation(one, film))

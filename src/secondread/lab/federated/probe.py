@@ -1,8 +1,8 @@
 """What a curious server could make of one site's weights: gradient inversion, attempted on a network of ours.
 
 A site that takes one step on one image sends the gradient, scaled. The attack looks for pixels whose gradient points
-the same way: cosine distance and total variation, by Adam (Geiping et al., NeurIPS 2020). Under secure aggregation the
-server has the sum over all sites alone, and attacks that.
+the same way: cosine distance and total variation, by Adam (Geiping et al., NeurIPS 2020). Of several images all are
+looked for at once. Under secure aggregation the server has the sum over all sites alone, and attacks that.
 """
 
 from collections.abc import Sequence
@@ -10,19 +10,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 Gradients = list[Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Inverted:
     """What the attack found."""
 
-    pixels: np.ndarray  # float32 (size, size) in 0–1
-    distance: float  # 1 − cosine between its gradient and the one that leaked
-    similarity: float  # correlation of its pixels with the true image's
+    pixels: np.ndarray  # float32 (n, size, size) in 0–1, each at the place of the true image that it is taken for
+    distance: float  # 1 − cosine between their gradient and the one that leaked
+    similarities: tuple[float, ...]  # correlation of each one's pixels with the true image's
 
 
 def gradient_of(model: nn.Module, images: Tensor, labels: Tensor) -> Gradients:
@@ -42,35 +43,41 @@ def summed(gradients: Sequence[Gradients]) -> Gradients:
 def invert(
     model: nn.Module,
     leaked: Gradients,
+    labels: Sequence[float],
+    truths: np.ndarray,
     *,
-    size: int,
-    label: float,
-    truth: np.ndarray,
     steps: int = 300,
     random_state: int = 0,
     smoothness: float = 1e-3,
 ) -> Inverted:
-    """Look for the image behind a gradient. label: of the image; it is known from the sign of the last bias' gradient.
+    """Look for the images behind a gradient. labels: of the images; a single one's is known from the sign of the last
+    bias' gradient, of several the attack is given them.
 
-    truth: float (size, size) in 0–1, to tell how near it came; the attack does not see it.
+    truths: float (n, size, size) in 0–1, to tell how near it came; the attack does not see them. A gradient does not
+    say in which order its images came, so what is found is matched to them as fits best in all.
     """
     generator = torch.Generator().manual_seed(random_state)
-    guess = torch.rand((1, 1, size, size), generator=generator).requires_grad_()
+    size = truths.shape[-1]
+    guess = torch.rand((len(labels), 1, size, size), generator=generator).requires_grad_()
     optimizer = torch.optim.Adam([guess], lr=0.05)
-    labels = torch.tensor([label])
+    wanted = torch.tensor(list(labels), dtype=torch.float32)
     parameters = list(model.parameters())
     distance = torch.ones(())
     for _ in range(steps):
         optimizer.zero_grad()
-        loss = F.binary_cross_entropy_with_logits(model(guess)[:, 0], labels)
+        loss = F.binary_cross_entropy_with_logits(model(guess)[:, 0], wanted)
         own = torch.autograd.grad(loss, parameters, create_graph=True)
         distance = _distance(own, leaked)
         (distance + smoothness * _variation(guess)).backward()
         optimizer.step()
         with torch.no_grad():
             guess.clamp_(0, 1)
-    pixels = guess.detach()[0, 0].numpy()
-    return Inverted(pixels, float(distance.detach()), correlation(pixels, truth))
+    pixels = guess.detach()[:, 0].numpy()
+    alike = np.array([[correlation(one, truth) for one in pixels] for truth in truths])
+    _, taken = linear_sum_assignment(-alike)
+    return Inverted(
+        pixels[taken], float(distance.detach()), tuple(float(row[at]) for row, at in zip(alike, taken, strict=True))
+    )
 
 
 def label_of(leaked: Gradients) -> float:
