@@ -17,9 +17,9 @@ _PROBED = re.compile(r"(<!-- probe:begin -->\n).*(<!-- probe:end -->)", re.DOTAL
 _NETWORKS = ("capsule", "lesion-lite0")  # ways that end in these are compared with `pooled` of the same network
 _PROBES = {
     "gradient_distance": "gradient, 1 − cosine",
-    "pixel_correlation": "r with the film that came out best",
+    "pixel_correlation": "r with the film given away most",
     "mean_pixel_correlation": "mean r with all films",
-    "with_a_film_elsewhere": "r of the best with a film elsewhere",
+    "with_a_film_elsewhere": "r of that one with a film elsewhere",
 }
 Rows = Sequence[dict[str, Any]]
 
