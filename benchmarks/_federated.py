@@ -165,20 +165,19 @@ def _seconds(value: float | None) -> str:
 
 
 def _missing(rows: Rows) -> list[str]:
-    """What no run has answered yet."""
-    from benchmarks.federated import NORMALISED, QUESTIONS, WAYS
+    """What no run has answered yet, of which task."""
+    from benchmarks import federated
 
-    tasks = tasks_of(rows)
-    unasked = [task for task in QUESTIONS if task not in tasks or not _of(rows, task, "pooled")]
-    ways = [way for way in (*WAYS, *NORMALISED) if not any(row["way"] == way for row in rows)]
     told = []
-    if unasked:
-        told.append(f"tasks: {', '.join(unasked)}")
-    if ways:
-        told.append(f"ways: {'; '.join(ways)}")
-    if len({row["seed"] for row in rows}) == 1:
-        told.append("a second seed")
-    return ["Not measured yet:", "", *(f"- {one}" for one in told), ""] if told else []
+    for task in federated.QUESTIONS:
+        done = [row for row in rows if row["task"] == task]
+        asked = [*federated.ways_of(task), *federated.ways_of(task, heavy=True)]
+        lacking = [way for way in asked if not way.startswith("alone") and not _of(rows, task, way)]
+        if not done:
+            told.append(f"- {task}")
+        elif lacking:
+            told.append(f"- {task}: {'; '.join(lacking)}")
+    return ["Not measured yet:", "", *told, ""] if told else []
 
 
 def _own_layers(rows: Rows) -> list[str]:
@@ -247,7 +246,7 @@ def plot(found: dict[str, Any], target: Path) -> None:
 
     rows = found["runs"]
     tasks = tasks_of(rows)
-    figure, axes = pyplot.subplots(2, max(3, len(tasks)), figsize=(14, 9), layout="constrained", squeeze=False)
+    figure, axes = pyplot.subplots(2, max(3, len(tasks)), figsize=(17, 9), layout="constrained", squeeze=False)
     for axis, task in zip(axes[0], tasks, strict=False):
         _areas(axis, rows, task)
     for axis in axes[0][len(tasks) :]:
@@ -271,11 +270,12 @@ def _areas(axis: Any, rows: Rows, task: str) -> None:
         if points:
             axis.plot(*zip(*points, strict=True), mark, color=f"C{number}", label=way, alpha=0.8)
     axis.axhline(0.5, color="grey", linewidth=0.5)
-    axis.set_xticks(range(len(places)), [name if name in home else f"{name}\n(taught nothing)" for name in places])
+    names = [name if name in home else f"{name}\n(taught nothing)" for name in places]
+    axis.set_xticks(range(len(places)), names, fontsize=8)
     axis.set_xlim(-0.6, len(places) - 0.4)
     axis.set_ylabel("ROC AUC on test images")
     axis.set_title(task)
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))  # inside, it would lie on points
 
 
 def _bars(axes: Any, rows: Rows, tasks: list[str]) -> None:
@@ -298,7 +298,7 @@ def _bars(axes: Any, rows: Rows, tasks: list[str]) -> None:
         axis.set_xlabel(title)
         axis.grid(visible=True, axis="x", alpha=0.3)
     axes[0].axvline(-NEAR, color="grey", linestyle=":")
-    axes[0].legend(fontsize=8)
+    axes[-1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def write() -> None:
