@@ -44,8 +44,10 @@ test: $(VENV)/.develops  ## set everything up and run the checks and tests
 # In the order of tests/conftest.py: the longest files first. Compiled modules are kept, also where the environment says
 # otherwise: a hundred processes that tests start would each compile the package anew.
 KEEP_COMPILED := PYTHONDONTWRITEBYTECODE=
+# Tests write thousands of small files and wait until each is on the disk: where memory has room, it is as good a place.
+IN_MEMORY := $(shell [ -w /dev/shm ] && [ "$$(df -Pk /dev/shm | awk 'END { print $$4 }')" -gt 8000000 ] && echo TMPDIR=/dev/shm)
 suite: $(VENV)/.develops
-	@$(KEEP_COMPILED) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/peers -m 'not peers'
+	@$(KEEP_COMPILED) $(IN_MEMORY) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --durations=12 --dist loadfile --no-loadscope-reorder --ignore tests/peers -m 'not peers'
 
 test-peers: $(VENV)/.develops  ## what needs wheels and other programs
 	@$(KEEP_COMPILED) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m peers

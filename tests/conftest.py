@@ -2,6 +2,7 @@
 
 import gc
 import os
+import socketserver
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from secondread.testing.phantoms import write_phantom_data
 # What an example takes says more of the machine and of what runs beside than of the code.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
+
+# A server looks twice a second whether it shall end, and some hundred tests would wait for theirs.
+socketserver.BaseServer.serve_forever.__defaults__ = (0.01,)
 
 # Long files first, with those that wait for other processes, and many short ones at the end. The first two go side by
 # side: one trains the bundle that many ask for, the other asks for none.

@@ -31,11 +31,7 @@ def _inner(ds: Dataset) -> np.ndarray:
     pixels = ds.pixel_array
     text = pixels.shape[0] - 768
     assert text > 0
-    start = next(
-        at
-        for at in range(text + 1)
-        if pixels[at : at + 768].mean() == max(pixels[row : row + 768].mean() for row in range(text + 1))
-    )
+    start = max(range(text + 1), key=lambda at: float(pixels[at : at + 768].mean()))
     found: np.ndarray = pixels[start : start + 768]
     return found
 
