@@ -125,8 +125,9 @@ def _area(rows: Rows, place: str, key: str = "roc_auc") -> str:
     if not areas:
         return ""
     values = [area["value"] for area in areas]
-    low, high = (areas[0]["low"], areas[0]["high"]) if len(areas) == 1 else (min(values), max(values))
-    return f"{sum(values) / len(values):.3f} ({low:.2f}–{high:.2f})"
+    if len(areas) == 1:
+        return f"{values[0]:.3f} ({areas[0]['low']:.2f}–{areas[0]['high']:.2f})"
+    return f"{sum(values) / len(values):.3f} ({min(values):.3f}–{max(values):.3f})"
 
 
 def ways_of(rows: Rows, task: str) -> list[str]:

@@ -48,7 +48,8 @@ def test_the_tables_say_yes_or_no_and_what_a_round_costs() -> None:
     text = _federated.tables(FOUND)
     assert "tuberculosis **yes** (-0.015). At hospitals that taught nothing: tuberculosis +0.000." in text
     assert (
-        "| here (50) | here 0.800 (0.70–0.90); there 0.500 (0.40–0.60) | 0.820 (0.81–0.83) | – | – | 0.800 (0." in text
+        "| here (50) | here 0.800 (0.70–0.90); there 0.500 (0.40–0.60) | 0.820 (0.810–0.830) | – | – | 0.800 (0."
+        in text
     )
     assert "| tuberculosis | far, taught nothing (50) |" in text
     assert "| tuberculosis | fedavg | -0.015 | +0.000 | 50 | 80 MB | 12 s | – | 2 |" in text

@@ -12,6 +12,7 @@ import pytest
 from secondread.errors import UnknownName
 from secondread.screening import screen, store_of
 from secondread.service import LOCAL, ReadingRequest, Service, readers_of, settings_from
+from secondread.service.database import FILE_NAME
 from secondread.testing.phantoms import chest_phantom, encode
 from tests.cli.test_cli import call
 
@@ -41,7 +42,7 @@ def rows_of(path):
 
 
 def stored_in(folder):
-    with sqlite3.connect(next(folder.glob("*.sqlite*"))) as database:
+    with sqlite3.connect(folder / FILE_NAME) as database:  # beside its journals and the sessions' counts
         return database.execute("select count(*) from readings").fetchone()[0]
 
 

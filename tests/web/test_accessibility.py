@@ -90,6 +90,8 @@ def test_axe_finds_nothing_where_images_were_just_read(browser: Browser, server:
             [{"name": name, "mimeType": "image/png", "buffer": data} for name, data in files.items()]
         )
         expect(page.locator(".card .next-step")).to_have_count(2)
+        expect(page.locator("#choose")).to_be_enabled()
+        page.wait_for_function("!document.getAnimations().some((one) => one instanceof CSSTransition)")  # half a colour
         page.add_script_tag(path=AXE)
         assert [(one["id"], one["nodes"][0]["html"]) for one in page.evaluate(RUN, RULES)] == []
 
