@@ -199,7 +199,7 @@ def pretrain(
         **facts,
         "n_images": len(prepared),
         "losses": losses,
-        "seconds": round(run.seconds, 1),
+        "seconds": round(run.seconds, 3),
         "date": date.today().isoformat(),
         "command": command,
     }
