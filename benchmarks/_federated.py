@@ -174,6 +174,8 @@ def _missing(rows: Rows) -> list[str]:
         done = [row for row in rows if row["task"] == task]
         asked = [*federated.ways_of(task), *federated.ways_of(task, heavy=True)]
         lacking = [way for way in asked if not way.startswith("alone") and not _of(rows, task, way)]
+        if len({row["seed"] for row in done}) == 1:
+            lacking.append("a second seed")
         if not done:
             told.append(f"- {task}")
         elif lacking:

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from benchmarks._common import save
-from secondread.lab.federated.probe import Gradients, Inverted, correlation, gradient_of, invert, summed
+from secondread.lab.federated.probe import Gradients, Inverted, correlation, gradient_of, invert, label_of, summed
 from secondread.models import create_model
 from secondread.testing.phantoms import chest_phantom
 
@@ -36,7 +36,7 @@ class Seen:
     @classmethod
     def of(cls, attack: Inverted, labels: list[int]) -> "Seen":
         away = [
-            correlation(pixels, film(ELSEWHERE, label)) for pixels, label in zip(attack.pixels, labels, strict=False)
+            correlation(pixels, film(ELSEWHERE, label)) for pixels, label in zip(attack.pixels, labels, strict=True)
         ]
         best = int(np.argmax(np.array(attack.similarities) - away))
         return cls(attack, best, away[best])
@@ -91,12 +91,13 @@ def main() -> None:
     }
     found, rows = {}, {}
     for name, (n, leaked) in cases.items():
-        wanted, truths = [float(label) for label in labels[:n]], np.stack(films[:n])
+        wanted = [label_of(leaked)] if n == 1 else [float(label) for label in labels[:n]]
+        truths = np.stack(films[:n])
         tried = {
             smoothness: invert(model, leaked, wanted, truths, steps=STEPS, smoothness=smoothness)
             for smoothness in SMOOTHNESS
         }
-        seen = {smoothness: Seen.of(one, labels) for smoothness, one in tried.items()}
+        seen = {smoothness: Seen.of(one, labels[:n]) for smoothness, one in tried.items()}
         best = max(seen, key=lambda smoothness: seen[smoothness].leaked)
         found[name], rows[name] = seen[best], {"smoothness": best, **seen[best].row()}
     between = round(correlation(film(1, 1), film(ELSEWHERE, 1)), 4)

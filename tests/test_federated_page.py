@@ -58,8 +58,10 @@ def test_the_tables_say_yes_or_no_and_what_a_round_costs() -> None:
     assert "- fracture\n- brain-tumour\n" in text
     assert "- tuberculosis: fedsgd; fednova; fedprox;" in text
     assert "fedbn, capsule;" not in text
+    assert "second seed" not in text
     worse = {**FOUND, "runs": [row for row in FOUND["runs"] if row["seed"] == 0]}
     assert "tuberculosis **yes** (-0.020)" in _federated.tables(worse)
+    assert "; a second seed\n" in _federated.tables(worse)
 
 
 def test_the_page_is_made_anew_between_its_marks(tmp_path: Path) -> None:

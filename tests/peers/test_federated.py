@@ -322,9 +322,9 @@ def _simulated(hospitals, engine, folder):
 def test_every_engine_ends_with_the_same_weights(hospitals, inline, engine, tmp_path):
     if engine == "ray":
         pytest.importorskip("ray", reason="needs the extra scale")
-    environment = dict(os.environ)
+    imported_from = os.environ.get("PYTHONPATH")
     there = _simulated(hospitals, engine, tmp_path)
-    assert os.environ.get("PYTHONPATH") == environment.get("PYTHONPATH")  # what is begun later imports its own packages
+    assert os.environ.get("PYTHONPATH") == imported_from  # what is begun later imports its own packages
     for name, part in inline.best_weights.items():
         assert np.allclose(part, there.best_weights[name], atol=1e-6), name
     assert [line["val_auc"] for line in there.history] == [line["val_auc"] for line in inline.history]
