@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secondread.data import Manifest, split
+from secondread.data.split import with_validation
 from secondread.errors import DataInvalid, UsageError
 from tests.data.folders import rows_of
 
@@ -122,3 +123,26 @@ def test_too_few_groups_of_a_class_are_refused(positives: int) -> None:
 def test_impossible_fractions_are_refused(fractions: tuple[float, ...]) -> None:
     with pytest.raises(UsageError, match="sum to 1"):
         split(crowd(20, random_state=0), fractions=fractions)
+
+
+def test_a_fifth_of_the_groups_of_a_source_without_validation_rows_validates() -> None:
+    """The same groups every time, none divided; every other row keeps its split."""
+    done = split(crowd(120, random_state=1, sources=2), fractions=(0.8, 0, 0.2))
+    own = [replace(row, split="val") if row.split == "test" and row.source == "s1" else row for row in done.rows]
+    manifest = Manifest(tuple(own), done.folder)
+    moved = with_validation(manifest, ["s0"])
+    assert moved.rows == with_validation(manifest, ["s0"]).rows
+    changed = [(old, new) for old, new in zip(manifest.rows, moved.rows, strict=True) if old != new]
+    assert {(old.source, old.split, new.split) for old, new in changed} == {("s0", "train", "val")}
+    assert all(len(splits) == 1 for splits in splits_by_group(moved).values())
+    groups = {name for name, row in zip(manifest.groups, manifest.rows, strict=True) if row.source == "s0"}
+    validate = {name for name in groups if "val" in splits_by_group(moved)[name]}
+    assert 0.1 < len(validate) / len(groups) < 0.3
+    assert with_validation(manifest, []) is manifest
+
+
+@pytest.mark.parametrize(("source", "says"), [("s1", "validation rows of its own"), ("s2", "no training rows")])
+def test_a_source_that_cannot_give_validation_rows_is_named(source: str, says: str) -> None:
+    done = split(crowd(60, random_state=1, sources=2))
+    with pytest.raises(DataInvalid, match=f"'{source}' has {says}"):
+        with_validation(done, [source])

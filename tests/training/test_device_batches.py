@@ -12,7 +12,7 @@ from secondread.data import PreparedSet, Row
 from secondread.models import create_model
 from secondread.tasks import load_task
 from secondread.training.augment import augment
-from secondread.training.batches import epoch_pieces
+from secondread.training.batches import epoch_batches, epoch_pieces
 from secondread.training.device_batches import DeviceBatches, Draws, augment_on_device, match_tones, paste_pieces
 from secondread.training.fit import fit
 from secondread.training.optimise import lesion_loss, lesion_loss_unasked
@@ -193,3 +193,19 @@ def test_a_network_learns_from_batches_made_on_the_device():
     assert first.best_epoch == 3
     assert [line.loss for line in first.history] == [line.loss for line in second.history]
     assert first.history[-1].loss < first.history[0].loss
+
+
+@pytest.mark.parametrize("changes", [{}, {"mixup": 0.5}])
+@pytest.mark.parametrize("on_device", [False, True])
+def test_an_image_brings_its_sources_prior_and_a_mixed_one_its_share_of_two(changes, on_device):
+    """Each image's prior is here its label, so that a batch's priors must be its labels, however they are mixed."""
+    labels = np.arange(16) % 3 == 0
+    rows = tuple(Row(f"{number}.png", int(label), "train") for number, label in enumerate(labels))
+    prepared, recipe = PreparedSet(films(), labels, rows), replace(PLAIN, batch_size=5, **changes)
+    given, rng = labels.astype(np.float32), np.random.default_rng(2)
+    if on_device:
+        made = DeviceBatches(prepared, prepared.images, recipe, CPU, priors=given).epoch(rng=rng)
+    else:
+        made = epoch_batches(prepared, prepared.images, recipe, rng=rng, priors=given)
+    for batch in made:
+        np.testing.assert_allclose(np.asarray(batch.priors), np.asarray(batch.labels), atol=1e-6)

@@ -19,6 +19,7 @@ from secondread.training.optimise import (
     make_optimizer,
     positive_weight_of,
     set_learning_rate,
+    source_priors,
     swapped_in,
 )
 from secondread.training.recipe import load_recipe
@@ -121,6 +122,42 @@ def test_label_losses_against_their_definitions():
     assert loss(logits, labels, weights=[1.0, 0.0, 1.0]) == pytest.approx(float(plain[[0, 2]].mean()), rel=1e-5)
     assert loss(logits, labels, weights=[0.0, 0.0, 0.0]) == 0.0
     assert positive_weight_of([True, False, False]) == 2.0
+
+
+def test_a_sources_prior_is_its_log_odds_less_those_of_all():
+    """Of 12 in `a` 3 are ill, of 8 in `b` 6, of `c` none is labelled; one more of each class counts."""
+    sources, labels = (
+        ["a"] * 12 + ["b"] * 8 + ["c"] * 2,
+        [True] * 3 + [False] * 9 + [True] * 6 + [False] * 2 + [True] * 2,
+    )
+    found = source_priors(sources, labels, n_labelled=20)
+    everyone = np.log(10 / 12)
+    expected = [np.log(4 / 10) - everyone] * 12 + [np.log(7 / 3) - everyone] * 8 + [0, 0]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert np.isfinite(source_priors(["a", "b"], [True, False])).all()
+
+
+def test_with_priors_a_network_that_sees_the_source_alone_learns_nothing_of_it():
+    """Without them it learns the log odds of each source, which is what they are there to prevent."""
+    labels = torch.tensor([1.0] * 9 + [0.0] * 29 + [1.0] * 24 + [0.0] * 8)
+    source = torch.tensor([0] * 38 + [1] * 32)
+    priors = torch.from_numpy(source_priors([str(int(one)) for one in source], [bool(one) for one in labels]))
+
+    def learnt(added):
+        said = torch.zeros(2, requires_grad=True)
+        optimizer = torch.optim.LBFGS([said], max_iter=50)
+
+        def closure():
+            optimizer.zero_grad()
+            error = label_loss(said[source] + added, labels, PAPER, positive_weight=1.0, weights=None)
+            error.backward()
+            return error
+
+        optimizer.step(closure)
+        return float((said[1] - said[0]).detach())
+
+    assert learnt(torch.zeros(70)) > 2
+    assert abs(learnt(priors)) < 0.2  # not 0: each class counts one more than there are
 
 
 def test_lesion_loss_is_least_where_scores_and_covers_agree_and_ignores_what_is_not_known():

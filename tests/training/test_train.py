@@ -135,6 +135,27 @@ def test_another_recipe_decides_by_screening(larger_manifest, tmp_path):
     assert bundle.operating_point().name == "screening"
 
 
+def test_a_source_without_validation_rows_validates_with_a_fifth_of_its_own(tmp_path):
+    """Its images choose, do not teach, and the operating points are told of it; the data keep their fingerprint."""
+    path = write_phantom_data(tmp_path / "data", counts={"train": 96, "val": 24})
+    lines = [re.sub(r"site\d(,p\d+)val", r"site0\1val", line) for line in path.read_text().splitlines()]
+    lines = [re.sub(r"site\d,p", f"site{number // 4 % 2}," + "p", line) if "train" in line else line
+             for number, line in enumerate(lines, start=-1)]  # fmt: skip
+    path.write_text("\n".join(lines) + "\n")
+    data = load_data(path, task=TASK)
+    recipe = load_recipe("paper", TASK, epochs=1, batch_size=16, val_from=("site1",), prior_by_source=True)
+    bundle = train_bundle(TASK, data, recipe, model_name="lenet", out=tmp_path / "b", name="try", measure=False)
+    rows = {(row["role"], row["source"]): row["n"] for row in bundle.record["data"]["rows"]}
+    n = sum(row.source == "site1" for row in data.split("train").rows)
+    assert n > 20
+    assert rows["taught", "site1"] + rows["chose", "site1"] == n
+    assert 0 < rows["chose", "site1"] < n / 2
+    assert rows["chose", "site0"] == 24
+    assert bundle.data.fingerprint == data.fingerprint()
+    told = bundle.operating_points["screening"].guarantees[0].sources
+    assert {one.source for one in told} == {"site0", "site1"}
+
+
 def test_same_seed_same_weights_other_seed_other_weights(phantom_manifest, tmp_path):
     hashes = [
         train(phantom_manifest, tmp_path / f"run{number}", seed=seed).record["model"]["sha256"]

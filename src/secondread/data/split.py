@@ -152,6 +152,33 @@ def held_out_share(manifest: Manifest, split: str, *, checked: bool) -> Manifest
     return _rows_in(manifest, split, {"test"} if checked else {"val", "test"})
 
 
+_VALIDATES = 5  # one group in so many
+
+
+def is_fifth(group: str) -> bool:
+    """Whether a group is of the fifth that validates where a source has no validation rows: the same in every run."""
+    return int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) % _VALIDATES == 0
+
+
+def with_validation(manifest: Manifest, sources: Sequence[str]) -> Manifest:
+    """The manifest with a fifth of the groups of these sources' `train` rows in `val`, so that thresholds can be shown
+    there too. Its fingerprint is another; the data are the same.
+
+    Raises DataInvalid for a source that has validation rows of its own, or no training rows.
+    """
+    for source in sources:
+        splits = {row.split for row in manifest.rows if row.source == source}
+        if "train" not in splits or "val" in splits:
+            has = "has validation rows of its own" if "val" in splits else "has no training rows"
+            raise DataInvalid(f"source '{source}' {has}; take it out of val_from")
+    named = list(zip(manifest.rows, manifest.groups, strict=True))
+    chosen = {group for row, group in named if row.split == "train" and row.source in sources and is_fifth(group)}
+    moved = tuple(
+        replace(row, split="val") if row.split == "train" and group in chosen else row for row, group in named
+    )
+    return Manifest(moved, manifest.folder) if sources else manifest
+
+
 def roles(
     manifest: Manifest, *, lesions_from: Sequence[str] = (), thresholds_from: Sequence[str] = ()
 ) -> list[dict[str, Any]]:

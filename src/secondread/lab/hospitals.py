@@ -1,14 +1,12 @@
 """Which hospitals of a manifest can be left out, and who teaches and who chooses while each is away."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from secondread.data import Manifest, Row
+from secondread.data.split import is_fifth
 from secondread.errors import DataInvalid, UsageError
 from secondread.training.prepare import lesion_rows
-
-_VALIDATION = 5  # one group in so many validates where the other hospitals have no validation rows
 
 
 @dataclass(frozen=True)
@@ -85,8 +83,5 @@ def _divided(rest: Manifest) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
     train, val = (tuple(row for row in rest.rows if row.split == name) for name in ("train", "val"))
     if len({row.label for row in val}) == 2:
         return train, val
-    chosen = {
-        group for group in rest.groups if int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) % _VALIDATION == 0
-    }
-    apart = [(row, group in chosen) for row, group in zip(rest.rows, rest.groups, strict=True)]
+    apart = [(row, is_fifth(group)) for row, group in zip(rest.rows, rest.groups, strict=True)]
     return tuple(row for row, validates in apart if not validates), tuple(row for row, validates in apart if validates)

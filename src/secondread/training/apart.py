@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from secondread.data import Manifest, prepared_cache
+from secondread.data.split import with_validation
 from secondread.tasks import Task
 from secondread.training.boxes import known_boxes
 from secondread.training.build import MemberPlan
@@ -31,6 +32,7 @@ def fit_apart(
     """
     recipe = recipe_for(member.recipe_for(task), member.model)
     spec = prepare_spec_of(task, recipe)
+    manifest = with_validation(manifest, recipe.val_from)
     rows = (*manifest.split("train").rows, *lesion_rows(manifest, recipe.lesions_from))
     train = prepared_cache(Manifest(rows, manifest.folder), spec, folder=cache_folder)
     result = fit(

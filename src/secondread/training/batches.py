@@ -28,6 +28,7 @@ class Batch(NamedTuple, Generic[Array]):
     images: Array  # float32 (batch, channels, size, size) in 0–1
     labels: Array  # float32 (batch,); between 0 and 1 where images were mixed
     label_weights: Array | None = None  # float32 (batch,); 0 where the label does not count
+    priors: Array | None = None  # float32 (batch,), log odds: what an image's source alone says of its label
     lesions: Array | None = None  # float32 (batch, size, size) in 0–1: covered by a lesion
     lesion_known: Array | None = None  # bool (batch,)
     boxes: Array | None = None  # float32 (batch, most, 4) in pixels of the images: left, top, right, bottom; else NaN
@@ -42,11 +43,13 @@ def epoch_batches(
     rng: np.random.Generator,
     lesions: LesionMaps | None = None,
     n_labelled: int | None = None,
+    priors: np.ndarray | None = None,
     size: int | None = None,
 ) -> Iterator[Batch[np.ndarray]]:
     """One epoch. The same generator gives the same batches, since they are made in turn by one thread.
 
     images: those of `prepared`, perhaps with fewer channels. n_labelled: only the first so many count by their labels.
+    priors: see `source_priors`.
     size: pixels of the batches' images, if not their own.
     """
     pieces = epoch_pieces(prepared, recipe, rng=rng)
@@ -60,6 +63,8 @@ def epoch_batches(
         batch = Batch(_to_float(pixels), labels)
         if n_labelled is not None:
             batch = batch._replace(label_weights=(piece < n_labelled).astype(np.float32))
+        if priors is not None:
+            batch = batch._replace(priors=priors[piece])
         if lesions is not None and covers is not None:
             covers = _resized(covers, size).astype(np.float32) / 255
             batch = batch._replace(lesions=covers, lesion_known=lesions.known[piece])
@@ -118,6 +123,8 @@ def _mixed(batch: Batch[np.ndarray], recipe: Recipe, rng: np.random.Generator) -
     mixed = Batch(_mix(batch.images, partner, by), _mix(batch.labels, partner, np.float32(share)))
     if batch.label_weights is not None:
         mixed = mixed._replace(label_weights=batch.label_weights * batch.label_weights[partner])
+    if batch.priors is not None:
+        mixed = mixed._replace(priors=_mix(batch.priors, partner, np.float32(share)))
     if batch.lesions is not None and batch.lesion_known is not None:
         known = batch.lesion_known & batch.lesion_known[partner]
         mixed = mixed._replace(lesions=_mix(batch.lesions, partner, by), lesion_known=known)

@@ -38,6 +38,7 @@ class DeviceBatches:
         lesions: LesionMaps | None = None,
         boxes: KnownBoxes | None = None,
         n_labelled: int | None = None,
+        priors: np.ndarray | None = None,
     ):
         """images: uint8 (n, S, S, C), those of `prepared`, perhaps with fewer channels. Others as `epoch_batches`.
 
@@ -51,6 +52,7 @@ class DeviceBatches:
         self.boxes_known = None if boxes is None else torch.from_numpy(boxes.known).to(device)
         self.labels = torch.from_numpy(prepared.labels.astype(np.float32)).to(device)
         self.lesions = None if lesions is None else _DeviceMaps(lesions, device)
+        self.priors = None if priors is None else torch.from_numpy(priors).to(device)
 
     def epoch(self, *, rng: np.random.Generator, size: int | None = None) -> Iterator[Batch[Tensor]]:
         """One epoch, its arrays being tensors on the device. size: pixels of the batches' images, if not their own."""
@@ -77,6 +79,8 @@ class DeviceBatches:
             batch = batch._replace(boxes=boxes * (pixels.shape[-1] / own_size), boxes_known=self.boxes_known[numbers])
         if self.n_labelled is not None:
             batch = batch._replace(label_weights=(numbers < self.n_labelled).float())
+        if self.priors is not None:
+            batch = batch._replace(priors=self.priors[numbers])
         if covers is not None:
             batch = batch._replace(lesions=_resized(covers, size)[:, 0], lesion_known=known)
         return _mixed(batch, recipe, draw) if recipe.mixup or recipe.cutmix else batch
@@ -322,6 +326,8 @@ def _mixed(batch: Batch[Tensor], recipe: Recipe, draw: Draws) -> Batch[Tensor]:
     mixed = Batch(_mix(batch.images, partner, by), _mix(batch.labels, partner, share))
     if batch.label_weights is not None:
         mixed = mixed._replace(label_weights=batch.label_weights * batch.label_weights[partner])
+    if batch.priors is not None:
+        mixed = mixed._replace(priors=_mix(batch.priors, partner, share))
     if batch.lesions is not None and batch.lesion_known is not None:
         known = batch.lesion_known & batch.lesion_known[partner]
         mixed = mixed._replace(lesions=_mix(batch.lesions, partner, by), lesion_known=known)

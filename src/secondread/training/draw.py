@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from secondread.data import Manifest, PreparedSet, Row
+from secondread.data.split import with_validation
 from secondread.errors import TrainingError, UsageError
 from secondread.evidence.detection import LEVELS, Matched, detection_table
 from secondread.evidence.localisation import load_lesions
@@ -106,8 +107,9 @@ def draw_bundle(
     reads, spec, recipe = bundle.model_path.read_bytes(), bundle.prepare_spec, plan.recipe_for(bundle)
     sees = tapped(reads)
     shared = bundle.training.recipe.get("lesions_from", ())
-    rows = teaching_rows(manifest, plan, shared)
-    chosen = Manifest((*manifest.split("val").rows, *val_rows(manifest, shared)), manifest.folder)
+    divided = with_validation(manifest, bundle.training.recipe.get("val_from", ()))
+    rows = teaching_rows(divided, plan, shared)
+    chosen = Manifest((*divided.split("val").rows, *val_rows(manifest, shared)), manifest.folder)
     val = prepared_part(chosen, "val", spec, cache_folder, progress)
     train = prepared_part(Manifest(tuple(rows), manifest.folder), "train", spec, cache_folder, progress)
     boxes = known_boxes(manifest, train.rows, spec)

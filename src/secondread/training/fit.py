@@ -30,6 +30,7 @@ from secondread.training.optimise import (
     make_optimizer,
     positive_weight_of,
     set_learning_rate,
+    source_priors,
     swapped_in,
 )
 from secondread.training.prepare import LesionMaps
@@ -138,6 +139,8 @@ class Run:
         self.optimizer = make_optimizer(model, recipe, device)
         self.average = MovingAverage(model, recipe.ema_decay) if recipe.ema_decay else None
         self.positive_weight = positive_weight_of(train.labels[: self.n_labelled])
+        sources = [row.source for row in train.rows]
+        self.priors = source_priors(sources, train.labels, self.n_labelled) if recipe.prior_by_source else None
 
     def fit(
         self,
@@ -185,10 +188,18 @@ class Run:
                 lesions=self.lesions,
                 boxes=self.boxes,
                 n_labelled=self.n_labelled,
+                priors=self.priors,
             )
             return lambda rng, size: made.epoch(rng=rng, size=size)
         return lambda rng, size: epoch_batches(
-            self.train, images, self.recipe, rng=rng, lesions=self.lesions, n_labelled=self.n_labelled, size=size
+            self.train,
+            images,
+            self.recipe,
+            rng=rng,
+            lesions=self.lesions,
+            n_labelled=self.n_labelled,
+            priors=self.priors,
+            size=size,
         )
 
     def epoch(
@@ -245,9 +256,10 @@ class Run:
                 logits, cells = self.model.lesions(x)  # type: ignore[operator]
             else:
                 logits = self.model(x)
-        loss = label_loss(
-            logits[:, 0].float(), labels, self.recipe, positive_weight=self.positive_weight, weights=weights
-        )
+        said = logits[:, 0].float()
+        if batch.priors is not None:
+            said = said + self._to_device(batch.priors)
+        loss = label_loss(said, labels, self.recipe, positive_weight=self.positive_weight, weights=weights)
         if cells is not None and reach is not None and batch.boxes is not None and batch.boxes_known is not None:
             found = box_loss(cells, reach, batch.boxes, batch.boxes_known, self.model.geometry)  # type: ignore[arg-type]
             return loss + self.recipe.box_weight * found

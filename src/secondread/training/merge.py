@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from secondread.data import Manifest
-from secondread.data.split import roles
+from secondread.data.split import roles, with_validation
 from secondread.errors import TrainingError, UsageError
 from secondread.reading import Bundle, write_bundle
 from secondread.stats.metrics import roc_auc
@@ -189,7 +189,8 @@ def merge_bundles(
     progress = progress or Progress()
     task = bundles[0].task
     spec = max((bundle.prepare_spec for bundle in bundles), key=lambda spec: spec.size)
-    val = prepared_part(manifest.split("val"), "val", spec, cache_folder, progress)
+    divided = with_validation(manifest, _val_from(bundles))
+    val = prepared_part(divided.split("val"), "val", spec, cache_folder, progress)
     mapped, boxed = [bundle.maps_lesions for bundle in bundles], [bundle.boxes is not None for bundle in bundles]
     weights = [part / bundle.calibration.temperature for bundle, part in zip(bundles, parts, strict=True)]
     served = round_smallest(
@@ -204,7 +205,7 @@ def merge_bundles(
     )
     sums: list[np.ndarray | float] = [0.0, 0.0]  # of what is said of the image, and of its cells
     for bundle, weight in zip(bundles, weights, strict=True):
-        own = prepared_part(manifest.split("val"), "val", bundle.prepare_spec, cache_folder, progress)
+        own = prepared_part(divided.split("val"), "val", bundle.prepare_spec, cache_folder, progress)
         output = "cam" if bundle.boxes else "logit"
         said = run_onnx(bundle.model_path.read_bytes(), own.images, outputs=[output])[0]
         sums[said.ndim > 1] = sums[said.ndim > 1] + weight * said
@@ -233,7 +234,7 @@ def merge_bundles(
             "fingerprint": manifest.fingerprint(),
             "splits": manifest.splits(),
             "thresholds_from": sorted(more.splits()),
-            "rows": roles(manifest, lesions_from=splits, thresholds_from=sorted(more.splits())),
+            "rows": roles(divided, lesions_from=splits, thresholds_from=sorted(more.splits())),
         },
         "members": [_member(bundle, part) for bundle, part in zip(bundles, parts, strict=True)],
         "training": _training(bundles, splits, command) | {"best_val_auc": round(auc, 6)},
@@ -287,6 +288,15 @@ def _lesions_from(bundles: Sequence[Bundle]) -> list[str]:
     return sorted({split for bundle in bundles for split in bundle.training.recipe.get("lesions_from", ())})
 
 
+def _val_from(bundles: Sequence[Bundle]) -> list[str]:
+    """The sources of whose training rows a fifth validates. Raises UsageError where members do not agree on them: what
+    validates one would have taught another."""
+    found = {tuple(sorted(bundle.training.recipe.get("val_from", ()))) for bundle in bundles}
+    if len(found) > 1:
+        raise UsageError("the bundles were validated on other images (val_from); merge those that agree on it")
+    return list(found.pop())
+
+
 def _heatmap(bundles: Sequence[Bundle]) -> dict[str, Any]:
     shown = [bundle for bundle in bundles if bundle.boxes] or [bundle for bundle in bundles if bundle.maps_lesions]
     shown = shown or list(bundles)
@@ -315,6 +325,7 @@ def _training(bundles: Sequence[Bundle], splits: list[str], command: str) -> dic
             "name": f"mean of {len(bundles)}",
             "pretrained": any(run.recipe.get("pretrained") for run in runs),
             "lesions_from": splits,
+            **({"val_from": val_from} if (val_from := _val_from(bundles)) else {}),
         },
         "random_state": None,
         "epochs_run": sum(run.epochs_run for run in runs),

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -140,6 +141,22 @@ class swapped_in:
     def __exit__(self, *_: object) -> None:
         if self._average is not None:
             self._model.load_state_dict(self._own)
+
+
+def source_priors(sources: Sequence[str], labels: Iterable[bool], n_labelled: int | None = None) -> np.ndarray:
+    """What an image's source alone says of its label: the log odds of disease among its labelled images, less those of
+    all, float32 (n,). Each class counts one more than there are, so that a source of one class says something finite.
+
+    Added to the logits while they learn, and left out afterwards, they keep a network from learning that the look of a
+    source in which more are diseased is disease (Menon et al., ICLR 2021, of classes in place of sources).
+    """
+    names, ill = np.array(sources[:n_labelled]), np.array(list(labels)[:n_labelled], dtype=bool)
+
+    def odds(chosen: np.ndarray) -> float:
+        return math.log((chosen.sum() + 1) / ((~chosen).sum() + 1))
+
+    said = {name: odds(ill[names == name]) - odds(ill) for name in set(names.tolist())}
+    return np.array([said.get(source, 0.0) for source in sources], dtype=np.float32)
 
 
 def label_loss(

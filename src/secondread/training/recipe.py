@@ -44,6 +44,7 @@ class Recipe:
     sizes: tuple[float, ...] = (1.0,)  # progressive resizing: shares of the input size, over equal parts of the run
     keep: Literal["best", "last"] = "best"  # whose weights: those of the best validation epoch, or of the last
     balance_sources: bool = False  # every source is drawn as often as any other, with replacement
+    val_from: tuple[str, ...] = ()  # sources without validation rows: a fifth of their groups validates
 
     # Network
     per_image: bool = False  # every image is brought to one mean and spread before the first layer
@@ -53,6 +54,7 @@ class Recipe:
     # Loss
     label_smoothing: float = 0.0
     balance: bool = False  # weights both classes alike
+    prior_by_source: bool = False  # how common disease is in a source is added while learning (Menon et al. 2021)
     focal_gamma: float = 0.0  # Lin et al. 2017
     lesion_weight: float = 0.0  # of the loss on known masks and boxes, for the networks that have a lesion map
     box_weight: float = 0.0  # of the loss on known boxes, for the networks that find boxes
@@ -96,6 +98,8 @@ class Recipe:
 _LATER = (
     "keep",
     "balance_sources",
+    "val_from",
+    "prior_by_source",
     "per_image",
     "sharpness",
     "mixstyle",

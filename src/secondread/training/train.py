@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from secondread.data import Manifest, PreparedSet, prepared_cache
-from secondread.data.split import MEASURED, roles
+from secondread.data.split import MEASURED, roles, with_validation
 from secondread.errors import TrainingError
 from secondread.evidence.card import write_card
 from secondread.evidence.plots import curves_plot
@@ -78,8 +78,9 @@ def train_bundle(
     check_model(model_name)  # before hours may go into preparing images
     recipe = recipe_for(recipe, model_name)
     spec = prepare_spec_of(task, recipe)
-    rows = (*manifest.split("train").rows, *lesion_rows(manifest, recipe.lesions_from))
-    val = prepared_part(manifest.split("val"), "val", spec, cache_folder, progress)
+    divided = with_validation(manifest, recipe.val_from)
+    rows = (*divided.split("train").rows, *lesion_rows(manifest, recipe.lesions_from))
+    val = prepared_part(divided.split("val"), "val", spec, cache_folder, progress)
     run_folder = out.with_name(f"{out.name}.run")
     if fresh:
         (run_folder / "checkpoint.pt").unlink(missing_ok=True)
@@ -98,7 +99,7 @@ def train_bundle(
             recipe,
             lesions=lesion_maps(manifest, train.rows, spec) if recipe.lesion_weight else None,
             boxes=known_boxes(manifest, train.rows, spec) if recipe.box_weight else None,
-            n_labelled=len(manifest.split("train")),
+            n_labelled=len(divided.split("train")),
             random_state=random_state,
             run_folder=run_folder,
             fingerprint=_fingerprint(settings, manifest),
@@ -116,7 +117,7 @@ def train_bundle(
     record |= decide_on_validation(task, rounded, manifest, sets, calibration)
     record["data"]["thresholds_from"] = sorted(more.splits())
     record["data"]["rows"] = roles(
-        manifest, lesions_from=recipe.lesions_from, thresholds_from=record["data"]["thresholds_from"]
+        divided, lesions_from=recipe.lesions_from, thresholds_from=record["data"]["thresholds_from"]
     )
     if getattr(result.model, "map_holds_logits", False):
         record["heatmap"]["zero"] = map_zero(record)
