@@ -12,12 +12,16 @@ from secondread.data.split import validation_share
 from secondread.errors import UsageError
 from secondread.models import create_model
 from secondread.models.finder import Finder
+from secondread.models.lesion_lite import without_finder
 from secondread.reading import Reader, load_bundle, write_bundle
 from secondread.tasks import load_task
+from secondread.training.boxes import boxes_for
 from secondread.training.draw import DrawPlan, draw_bundle, known_rows, teaching_rows
 from secondread.training.export import WithScaling, export_onnx, run_onnx
+from secondread.training.fit import fit
 from secondread.training.graft import SEEN, grafted, tapped
 from secondread.training.merge import merge_bundles, merge_models
+from secondread.training.prepare import lesion_maps, new_network
 from secondread.training.recipe import load_recipe, prepare_spec_of
 from secondread.training.train import Progress, prepared_part, train_bundle
 from tests.boxed import spotted_manifest
@@ -202,3 +206,51 @@ def test_the_strongest_box_is_the_answer_and_which_place_is_first_does_not_chang
             torch.testing.assert_close(below, local - local.amax(dim=(1, 2), keepdim=True), atol=1e-4, rtol=0)
             assert torch.equal(reach, sides)
     assert (reach > 0).all()
+
+
+@pytest.fixture(scope="module")
+def beside(trained):
+    """A bundle whose network learnt beside a part that draws, and what it answers on the same validation films."""
+    return trained("beside", draw_weight=1.0, draw_from=("north",))
+
+
+def test_learning_beside_a_part_that_draws_changes_what_a_network_sees_and_not_what_is_kept(reads, beside, manifest):
+    assert beside.boxes is None
+    assert beside.model.parameters == reads.model.parameters
+    assert beside.training.recipe["draw_from"] == ["north"]
+    val = prepared_part(manifest.split("val"), "val", beside.prepare_spec, None, Progress())
+    fine, other = (
+        run_onnx(tapped(one.model_path.read_bytes()), val.images, outputs=["fine"])[0] for one in (reads, beside)
+    )
+    assert np.abs(fine - other).max() > 0.01
+
+
+def test_it_then_draws_as_any_other(beside, manifest, tmp_path):
+    drawn = draw_bundle(beside, manifest, PLAN, out=tmp_path / "drawn", measure=False)
+    assert drawn.boxes is not None
+    assert drawn.record["training"]["boxes"]["logit_difference_from_before"] < 1e-3
+
+
+def test_a_part_that_draws_starts_beside_the_same_network_and_learns(manifest):
+    prepare = {"size": SIZE, "channels": 1, "aspect": "pad"}
+    recipe = load_recipe("upright", TASK, epochs=1, batch_size=8, lesion_weight=1.0, draw_weight=1.0, prepare=prepare)
+    spec = prepare_spec_of(TASK, recipe)
+    alone = new_network(NETWORK, spec, replace(recipe, draw_weight=0.0), random_state=3)
+    model = new_network(NETWORK, spec, recipe, random_state=3)
+    same = {name: torch.equal(tensor, model.state_dict()[name]) for name, tensor in alone.state_dict().items()}
+    assert all(same.values())
+    before = model.finder.head.weight.clone()
+    train = prepared_part(manifest.split("train"), "train", spec, None, Progress())
+    val = prepared_part(manifest.split("val"), "val", spec, None, Progress())
+    boxes = boxes_for(recipe, manifest, train.rows, spec)
+    fit(model, train, val, recipe, lesions=lesion_maps(manifest, train.rows, spec), boxes=boxes)
+    assert not torch.equal(model.finder.head.weight, before)
+    assert without_finder(model).finder is None
+
+
+def test_boxes_of_sources_that_are_not_named_do_not_teach(manifest):
+    recipe = load_recipe("upright", TASK, draw_weight=1.0, draw_from=("south",))
+    spec, rows = prepare_spec_of(TASK, recipe), manifest.split("train").rows
+    told = boxes_for(recipe, manifest, rows, spec)
+    assert {row.source for row, known in zip(rows, told.known, strict=True) if known} == {"south"}
+    assert boxes_for(replace(recipe, draw_weight=0.0), manifest, rows, spec) is None

@@ -14,7 +14,7 @@ from secondread.data import Manifest, PreparedSet, Row, prepared_cache
 from secondread.images import PrepareSpec
 from secondread.lab.hospitals import Hospital
 from secondread.tasks import Task
-from secondread.training.boxes import known_boxes
+from secondread.training.boxes import boxes_for
 from secondread.training.fit import Epoch, FitResult, fit, predict_logits
 from secondread.training.prepare import LesionMaps, lesion_maps, lesion_rows, new_network, recorded_recipe
 from secondread.training.recipe import Recipe, prepare_spec_of
@@ -76,7 +76,7 @@ class Runs:
             self.prepared(val, recipe),
             recipe,
             lesions=self.lesion_maps(prepared.rows, spec) if recipe.lesion_weight else None,
-            boxes=known_boxes(self.manifest, prepared.rows, spec) if recipe.box_weight else None,
+            boxes=boxes_for(recipe, self.manifest, prepared.rows, spec),
             n_labelled=len(train),
             random_state=random_state,
             run_folder=run_folder,

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from secondread.models.cam import MapGeometry
 from secondread.models.efficientnet_lite import FEATURES, EfficientNetLite
+from secondread.models.finder import Finder
 
 _WIDTH = 128  # channels of the merged features
 _SHARPNESS = 4.0  # of the smooth maximum: 0 would be the mean, infinity the maximum
@@ -26,7 +27,8 @@ class LesionLite(nn.Module):
     one of three equal ones would.
 
     pretrained: ImageNet weights of the backbone. Raises ExtraMissing if their package is not installed.
-    sharpness: of the smooth maximum. backbone: as EfficientNetLite takes them.
+    sharpness: of the smooth maximum. draws: has a part that draws beside it while it learns, so that its features serve
+    both; `without_finder` takes it away. backbone: as EfficientNetLite takes them.
     """
 
     map_method = "score of every cell of 16 pixels, whose smooth maximum is the answer"
@@ -41,6 +43,7 @@ class LesionLite(nn.Module):
         pretrained: bool = False,
         dropout: float = 0.2,
         sharpness: float = _SHARPNESS,
+        draws: bool = False,
         **backbone: Any,
     ):
         super().__init__()
@@ -63,6 +66,8 @@ class LesionLite(nn.Module):
         self.head = nn.Conv2d(_WIDTH, num_classes, 1)
         nn.init.normal_(self.head.weight, std=0.01)
         self.geometry = _half_as_coarse(self.backbone.geometry)
+        channels = self.backbone.fine_channels, self.backbone.middle_channels, FEATURES
+        self.finder: Finder | None = Finder(*channels, dropout=dropout) if draws else None
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, in_chans, S, S) in 0–1 → logits (B, num_classes)."""
@@ -78,6 +83,14 @@ class LesionLite(nn.Module):
         scores = self._scores(x)
         return smooth_maximum(scores, self.sharpness), scores[:, 0]
 
+    def lesions_and_boxes(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What `lesions` gives, and what the part that draws learns by, see `Finder.draw`. Only with `draws`."""
+        assert self.finder is not None, "made with draws=True"
+        fine, middle, last = self.backbone.pyramid(x)
+        scores = self._merged(middle, last)
+        cells, reach = self.finder.draw(fine, middle, last, scores[:, 0].to(fine.dtype))
+        return smooth_maximum(scores, self.sharpness), scores[:, 0], cells, reach
+
     def stages(self) -> list[nn.Module]:
         """The backbone's stages, the neck, the head."""
         backbone = self.backbone
@@ -85,9 +98,19 @@ class LesionLite(nn.Module):
 
     def _scores(self, x: Tensor) -> Tensor:
         _, middle, last = self.backbone.pyramid(x)
+        return self._merged(middle, last)
+
+    def _merged(self, middle: Tensor, last: Tensor) -> Tensor:
         coarse = self.neck["last"](last)
         merged = self.neck["middle"](middle) + F.interpolate(coarse, size=middle.shape[2:], mode="nearest")
         return self.head(self.neck["merge"](merged)).float()  # (B, num_classes, S/16, S/16)
+
+
+def without_finder(model: nn.Module) -> nn.Module:
+    """The network that reads alone, of one that learnt with a part that draws beside it; any other as it is."""
+    if isinstance(model, LesionLite):
+        model.finder = None
+    return model
 
 
 def smooth_maximum(scores: Tensor, sharpness: float) -> Tensor:

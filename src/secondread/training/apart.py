@@ -6,7 +6,7 @@ from pathlib import Path
 from secondread.data import Manifest, prepared_cache
 from secondread.data.split import with_validation
 from secondread.tasks import Task
-from secondread.training.boxes import known_boxes
+from secondread.training.boxes import boxes_for
 from secondread.training.build import MemberPlan
 from secondread.training.fit import Epoch, FitResult, fit
 from secondread.training.prepare import lesion_maps, lesion_rows, new_network
@@ -41,7 +41,7 @@ def fit_apart(
         prepared_cache(manifest.split("val"), spec, folder=cache_folder),
         recipe,
         lesions=lesion_maps(manifest, train.rows, spec) if recipe.lesion_weight else None,
-        boxes=known_boxes(manifest, train.rows, spec) if recipe.box_weight else None,
+        boxes=boxes_for(recipe, manifest, train.rows, spec),
         n_labelled=len(manifest.split("train")),
         random_state=member.random_state,
         on_epoch=on_epoch,

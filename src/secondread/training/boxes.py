@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from secondread.data import Manifest, Row
 from secondread.evidence.localisation import Lesions, boxes_of, load_lesions
 from secondread.images import PrepareSpec, decode, prepare
 from secondread.models.cam import MapGeometry
+from secondread.training.recipe import Recipe
 
 _SEEN = 0.3  # share of a box that must be left on the image, or it does not count
 
@@ -46,6 +47,15 @@ def known_boxes(manifest: Manifest, rows: Sequence[Row], spec: PrepareSpec) -> K
     for number, own in zip(given, found, strict=True):
         boxes[number, : len(own)] = own
     return KnownBoxes(boxes, known, spec.size)
+
+
+def boxes_for(recipe: Recipe, manifest: Manifest, rows: Sequence[Row], spec: PrepareSpec) -> KnownBoxes | None:
+    """`known_boxes`, of the sources that the recipe names; None where no boxes teach."""
+    if not (recipe.box_weight or recipe.draw_weight):
+        return None
+    found = known_boxes(manifest, rows, spec)
+    told = np.array([not recipe.draw_from or row.source in recipe.draw_from for row in rows], dtype=bool)
+    return replace(found, known=found.known & told)
 
 
 def _on_input(row: Row, lesions: Lesions, spec: PrepareSpec) -> np.ndarray:

@@ -134,7 +134,8 @@ class Run:
         self.lesions = lesions if recipe.lesion_weight and hasattr(model, "lesions") else None
         self.n_labelled = n_labelled if n_labelled is not None and n_labelled < len(train) else None
         self.random_state = random_state
-        self.boxes = boxes if recipe.box_weight and hasattr(model, "taught_boxes") else None
+        self.draws = bool(recipe.draw_weight) and getattr(model, "finder", None) is not None
+        self.boxes = boxes if self.draws or (recipe.box_weight and hasattr(model, "taught_boxes")) else None
         self.batches_on_device = batches_on_device or self.boxes is not None
         self.optimizer = make_optimizer(model, recipe, device)
         self.average = MovingAverage(model, recipe.ema_decay) if recipe.ema_decay else None
@@ -249,11 +250,13 @@ class Run:
         if self.recipe.bfloat16:
             x = x.contiguous(memory_format=torch.channels_last)
         with mixed_precision(self.model, self.device, bfloat16=self.recipe.bfloat16):
-            cells = reach = None
-            if self.boxes is not None:
+            places = cells = reach = None
+            if self.boxes is not None and self.draws:
+                logits, places, cells, reach = self.model.lesions_and_boxes(x)  # type: ignore[operator]
+            elif self.boxes is not None:
                 logits, cells, reach = self.model.taught_boxes(x)  # type: ignore[operator]
             elif self.lesions is not None:
-                logits, cells = self.model.lesions(x)  # type: ignore[operator]
+                logits, places = self.model.lesions(x)  # type: ignore[operator]
             else:
                 logits = self.model(x)
         said = logits[:, 0].float()
@@ -261,12 +264,13 @@ class Run:
             said = said + self._to_device(batch.priors)
         loss = label_loss(said, labels, self.recipe, positive_weight=self.positive_weight, weights=weights)
         if cells is not None and reach is not None and batch.boxes is not None and batch.boxes_known is not None:
-            found = box_loss(cells, reach, batch.boxes, batch.boxes_known, self.model.geometry)  # type: ignore[arg-type]
-            return loss + self.recipe.box_weight * found
-        if cells is None or batch.lesions is None or batch.lesion_known is None:
+            drawn_by: Any = self.model.finder if self.draws else self.model
+            found = box_loss(cells, reach, batch.boxes, batch.boxes_known, drawn_by.geometry)
+            loss = loss + (self.recipe.draw_weight if self.draws else self.recipe.box_weight) * found
+        if places is None or batch.lesions is None or batch.lesion_known is None:
             return loss
         covers, known = self._to_device(batch.lesions), self._to_device(batch.lesion_known)
-        return loss + self.recipe.lesion_weight * lesion_loss(cells.float(), covers, known)
+        return loss + self.recipe.lesion_weight * lesion_loss(places.float(), covers, known)
 
     def _to_device(self, values: np.ndarray | Tensor) -> Tensor:
         return torch.as_tensor(values).to(self.device, non_blocking=True)

@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 from secondread.training.recipe import Recipe
 
+_FINDER_SHARE = 3.0  # a part that draws starts from nothing: at the network's own rate its sides hardly move
+
 
 def make_optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
     """Adam or AdamW; stages nearer to the image learn slower where the recipe says so.
@@ -25,9 +27,11 @@ def make_optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> to
         adam.param_groups[0]["share"] = 1.0
         return adam
     stages = _stages(model)
+    parts = [(stage, recipe.stage_decay ** (len(stages) - 1 - number)) for number, stage in enumerate(stages)]
+    if getattr(model, "finder", None) is not None:
+        parts.append((model.finder, _FINDER_SHARE))  # type: ignore[arg-type]
     groups = []
-    for number, stage in enumerate(stages):
-        share = recipe.stage_decay ** (len(stages) - 1 - number)
+    for number, (stage, share) in enumerate(parts):
         for decayed in (True, False):
             chosen = [p for p in stage.parameters() if p.requires_grad and (p.ndim > 1) is decayed]
             if chosen:

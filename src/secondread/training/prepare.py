@@ -77,6 +77,7 @@ def new_network(model_name: str, spec: PrepareSpec, recipe: Recipe, *, random_st
         torch.manual_seed(random_state)
         imagenet = recipe.pretrained and not recipe.weights
         options = {name: getattr(recipe, name) for name in ("per_image", "sharpness") if getattr(recipe, name)}
+        options |= {"draws": True} if recipe.draw_weight else {}
         try:
             model: nn.Module = create_model(
                 model_name, in_chans=spec.channels, input_size=spec.size, pretrained=imagenet, **options

@@ -58,6 +58,8 @@ class Recipe:
     focal_gamma: float = 0.0  # Lin et al. 2017
     lesion_weight: float = 0.0  # of the loss on known masks and boxes, for the networks that have a lesion map
     box_weight: float = 0.0  # of the loss on known boxes, for the networks that find boxes
+    draw_weight: float = 0.0  # of that loss of a part that draws beside a lesion-lite, so that its features serve both
+    draw_from: tuple[str, ...] = ()  # sources whose boxes teach; none: all that have some
     lesions_from: tuple[str, ...] = ()  # splits trained on by their masks and boxes, not by their labels
 
     # Augmentation
@@ -108,6 +110,8 @@ _LATER = (
     "fourier",
     "paste",
     "box_weight",
+    "draw_weight",
+    "draw_from",
     "flat_after",
     "least_epochs",
 )

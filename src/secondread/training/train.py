@@ -21,9 +21,10 @@ from secondread.evidence.plots import curves_plot
 from secondread.files import write_bytes, write_json
 from secondread.images import PrepareSpec
 from secondread.models import check_model, has_pretrained
+from secondread.models.lesion_lite import without_finder
 from secondread.reading import Bundle, Reader, add_to_bundle, shipped_gate, write_bundle
 from secondread.tasks import Task, extension_file
-from secondread.training.boxes import known_boxes
+from secondread.training.boxes import boxes_for
 from secondread.training.decide import decide_on_validation, map_zero, round_weights
 from secondread.training.export import Exported, export_onnx
 from secondread.training.fit import Epoch, FitResult, fit
@@ -98,7 +99,7 @@ def train_bundle(
             val,
             recipe,
             lesions=lesion_maps(manifest, train.rows, spec) if recipe.lesion_weight else None,
-            boxes=known_boxes(manifest, train.rows, spec) if recipe.box_weight else None,
+            boxes=boxes_for(recipe, manifest, train.rows, spec),
             n_labelled=len(divided.split("train")),
             random_state=random_state,
             run_folder=run_folder,
@@ -106,6 +107,7 @@ def train_bundle(
             on_epoch=progress.on_epoch,
             on_step=progress.on_step,
         )
+    without_finder(result.model)  # drawing is learnt anew, by `draw_bundle`, from the network as it is kept
     exported = export_onnx(
         result.model, size=spec.size, channels=spec.channels, images=val.images, mirrored=recipe.mirrored
     )
