@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from secondread.models.cam import MapGeometry
-from secondread.models.lesion_boxes import FIRST_REACH, SIDES, WIDTH, reach_of, separable, to_width
+from secondread.models.lesion_boxes import FIRST_REACH, RARE, SIDES, WIDTH, reach_of, separable, to_width
 
 _STRIDE = 8.0  # pixels of a cell
 
@@ -34,7 +34,8 @@ class Finder(nn.Module):
         self.tower = nn.Sequential(separable(), separable(), nn.Dropout(dropout))
         self.head, self.trust = nn.Conv2d(WIDTH, 1 + SIDES, 1), nn.Conv2d(1, 1, 1)  # trust: in the network's map
         nn.init.normal_(self.head.weight, std=0.01)
-        self.head.bias = nn.Parameter(torch.tensor([0.0] + [math.log(FIRST_REACH)] * SIDES))
+        rare = math.log(RARE / (1 - RARE))
+        self.head.bias = nn.Parameter(torch.tensor([rare] + [math.log(FIRST_REACH)] * SIDES))
         nn.init.ones_(self.trust.weight)
         self.trust.bias = nn.Parameter(torch.zeros(1))
         self.register_buffer("steepness", torch.tensor(1.0))  # chosen by validation: how far other places fall behind

@@ -20,7 +20,7 @@ from secondread.models.efficientnet_lite import FEATURES, EfficientNetLite
 
 WIDTH = 96  # channels of the merged features
 SIDES = 4  # left, top, right, bottom
-_RARE = 0.05  # share of diseased cells that a fresh network expects, so that the first steps are not all alarm
+RARE = 0.05  # share of diseased cells that a fresh network expects, so that the first steps are not all alarm
 FIRST_REACH = 2.0  # cells from the middle to a side that a fresh network expects
 _SWAY = 3.0  # how far the whole image may move its scores, in logits: a clear lesion is not talked away
 _LEAST, _MOST = -3.0, 4.0  # of the logarithm of a reach, in cells: a twentieth to 55
@@ -64,7 +64,7 @@ class LesionBoxes(nn.Module):
         nn.init.zeros_(whole.bias)
         for weight in (self.head.weight, whole.weight):
             nn.init.normal_(weight, std=0.01)
-        rare, reach = math.log(_RARE / (1 - _RARE)), math.log(FIRST_REACH)
+        rare, reach = math.log(RARE / (1 - RARE)), math.log(FIRST_REACH)
         self.head.bias = nn.Parameter(torch.tensor([rare] * num_classes + [reach] * SIDES))
         stride = 8.0 if fine else 16.0
         self.geometry = MapGeometry(first_centre=stride / 2, stride=stride)
