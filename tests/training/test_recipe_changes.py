@@ -20,7 +20,8 @@ OTHER = Recipe(  # no field has its default
     contrast=(0.5, 2.0), blur_share=0.1, blur_sigma=2.0, zoom=(0.8, 1.2), stretch=1.2, shift=0.1, gamma=(0.7, 1.4),
     box_weight=0.5,
     tones=0.5, noise=3.0, erase=0.2, mixup=0.3, cutmix=1.0, mirrored=True, patience=4,
-    keep="last", balance_sources=True, per_image=True, sharpness=2.0, mixstyle=0.3, coarsest=0.4, local_contrast=0.5,
+    keep="last", balance_sources=True, val_from=("south",), prior_by_source=True, draw_weight=0.5, draw_from=("north",),
+    per_image=True, sharpness=2.0, mixstyle=0.3, coarsest=0.4, local_contrast=0.5,
     fourier=0.6, paste=0.2, flat_after=3, least_epochs=4,
 )  # fmt: skip
 

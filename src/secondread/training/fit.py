@@ -140,8 +140,11 @@ class Run:
         self.optimizer = make_optimizer(model, recipe, device)
         self.average = MovingAverage(model, recipe.ema_decay) if recipe.ema_decay else None
         self.positive_weight = positive_weight_of(train.labels[: self.n_labelled])
-        sources = [row.source for row in train.rows]
-        self.priors = source_priors(sources, train.labels, self.n_labelled) if recipe.prior_by_source else None
+        self.priors = (
+            source_priors([row.source for row in train.rows], train.labels, self.n_labelled)
+            if recipe.prior_by_source
+            else None
+        )
 
     def fit(
         self,
