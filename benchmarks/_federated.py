@@ -50,7 +50,8 @@ def gap(rows: Rows, task: str, way: str, places: Iterable[str]) -> float | None:
 
 def _reference(way: str) -> str:
     network = next((name for name in _NETWORKS if way.endswith(f", {name}")), None)
-    return f"pooled, {network}" if network else "pooled"
+    four = "four sites, " if "four sites" in way else ""
+    return f"pooled, {four}{network}" if network else "pooled"
 
 
 def _of(rows: Rows, task: str, way: str) -> list[dict[str, Any]]:
@@ -81,6 +82,8 @@ def tables(found: dict[str, Any]) -> str:
         *_ways(rows),
         "",
         *_own_layers(rows),
+        "",
+        *_one_class(rows),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -196,6 +199,29 @@ def _own_layers(rows: Rows) -> list[str]:
     )
     more = f" With its own layers in place of their mean, each hospital reads its own test images at {'; '.join(told)}."
     return [note + (more if told else "")]
+
+
+def _one_class(rows: Rows) -> list[str]:
+    """With the collections of one class as sites beside the two hospitals, and without."""
+    ways = {"pooled": "pooled", "fedavg": "FedAvg", "fedprox": "FedProx"}
+    task, network = "tuberculosis", "lesion-lite0"
+    asked = [(name, more) for name in ways for more in ("", ", four sites")]
+    found = {(name, more): _of(rows, task, f"{name}{more}, {network}") for name, more in asked}
+    if not any(runs for (_, more), runs in found.items() if more):
+        return []
+    places = [place for names in places_of(rows, task) for place in names]
+    lines = [
+        [ways[name], "with nih and tbx11k, by their lesions alone" if more else "two hospitals",
+         *(_area(runs, place) or "–" for place in places), str(len(runs))]
+        for (name, more), runs in found.items()
+        if runs
+    ]  # fmt: skip
+    return [
+        f"Collections of one class as sites beside the two hospitals ({task}, `{network}`, recipe `transfer`, as many "
+        "epochs or rounds):",
+        "",
+        *_table(["", "sites", *places, "seeds"], lines),
+    ]
 
 
 def _mean(rows: Rows, key: str) -> float:

@@ -34,7 +34,7 @@ from secondread.lab.federated.simulation import inline_grid
 from secondread.lab.federated.site import Policy, Site, new_network_of, put_in
 from secondread.stats.delong import auc_interval
 from secondread.training.fit import fit, predict_logits
-from secondread.training.prepare import new_network
+from secondread.training.prepare import lesion_maps, new_network
 
 _USED = ("train", "val", "test", "external")
 _DELTA = 1e-5
@@ -45,22 +45,25 @@ class Question:
     """A task, which of its collections are hospitals, and how many rounds keep a row under two minutes.
 
     steps: batches of an epoch of all images in one place, and so the rounds of FedSGD. together: name → collections
-    that are one hospital. divide: what is dealt by patients where three sites are needed.
+    that are one hospital. divide: what is dealt by patients where three sites are needed. one_class: shared
+    collections whose sources are sites too where a plan says so, and teach by their lesions alone.
     """
 
     rounds: int
     steps: int
     together: tuple[tuple[str, tuple[str, ...]], ...] = ()
     divide: tuple[tuple[str, int], ...] = ()
+    one_class: tuple[str, ...] = ()
 
 
 QUESTIONS = {
-    "tuberculosis": Question(50, 14, divide=(("shenzhen", 2),)),
+    "tuberculosis": Question(50, 14, divide=(("shenzhen", 2),), one_class=("localisation", "external-negatives")),
     "fracture": Question(30, 116, divide=(("fracatlas", 2),)),
     "brain-tumour": Question(30, 79, (("web", ("br35h", "navoneel", "sartaj")),), (("lgg", 2),)),
 }
 MAIN = ("alone", "fedavg", "fedsgd", "fednova", "pooled")
-# name → what a plan has besides task, rounds and seed; `three` divides a hospital, `epsilon` asks for that much noise
+# name → what a plan has besides task, rounds and seed; `three` divides a hospital, `four` has those of one class too,
+# `epsilon` asks for that much noise
 WAYS: dict[str, dict[str, Any]] = {
     "fedavg": {},
     "fedsgd": {"strategy": "fedsgd"},
@@ -91,6 +94,9 @@ HEAVY: dict[str, dict[str, Any]] = {
         "fedavg": {},
         "pooled": {},
         "fedprox": {"strategy": "fedprox", "proximal": 0.1},
+        "pooled, four sites": {"four": True},
+        "fedavg, four sites": {"four": True},
+        "fedprox, four sites": {"four": True, "strategy": "fedprox", "proximal": 0.1},
     }.items()
 }
 Row = dict[str, Any]
@@ -102,18 +108,24 @@ class Rooms:
     def __init__(self, task: str, spec: PrepareSpec):
         manifest, question = load_data(data_folder() / task / "manifest.csv"), QUESTIONS[task]
         self._spec = spec
+        used = (*_USED, *question.one_class)
         self._all = prepared_cache(
-            Manifest(tuple(row for row in manifest.rows if row.split in _USED), manifest.folder), spec
+            Manifest(tuple(row for row in manifest.rows if row.split in used), manifest.folder), spec
         )
         self._at = {row.path: number for number, row in enumerate(self._all.rows)}
         joined = {name: list(members) for name, members in question.together}
         self.two = self._sites(sites_of(manifest, together=joined))
         self.three = self._sites(sites_of(manifest, together=joined, divide=dict(question.divide)))
+        self.four = self._sites(sites_of(manifest, together=joined, lesions_from=question.one_class))
         places = {name: site.data.test for name, site in self.two.items() if site.data.test is not None}
         outside = [row for row in manifest.rows if row.split == "external"]
         for name in sorted({row.source for row in outside}):
             places[name] = Manifest(tuple(row for row in outside if row.source == name), manifest.folder)
         self.places = {name: (part, self.part(part)) for name, part in places.items()}
+
+    def sites(self, plan: Plan) -> dict[str, Site]:
+        """Those of a plan, by how many it asks for."""
+        return {2: self.two, 3: self.three, 4: self.four}[plan.sites]
 
     def part(self, manifest: Manifest) -> PreparedSet:
         """These images as the network sees them."""
@@ -154,7 +166,9 @@ def rooms_of(task: str, spec: PrepareSpec) -> Rooms:
 def plan_of(task: str, seed: int, fields: Mapping[str, Any]) -> Plan:
     """The plan of a way. fields: as in WAYS."""
     fields = dict(fields)
-    three, epsilon = fields.pop("three", False), fields.pop("epsilon", None)
+    three, four, epsilon = fields.pop("three", False), fields.pop("four", False), fields.pop("epsilon", None)
+    if four:
+        fields["changes"] = ("lesion_weight=1", f"lesions_from={','.join(QUESTIONS[task].one_class)}")
     epochs = fields.pop("rounds", QUESTIONS[task].rounds)
     rounds = epochs // fields.get("local_epochs", 1)  # as many images are seen
     if fields.get("strategy") == "fedsgd":
@@ -163,13 +177,14 @@ def plan_of(task: str, seed: int, fields: Mapping[str, Any]) -> Plan:
     if epsilon is not None:
         fields["privacy"] = Privacy("central", 1.0, noise_for(epsilon, delta=_DELTA, rounds=rounds), _DELTA)
     model, recipe = fields.pop("model", "lenet"), fields.pop("recipe", "upright")
-    return Plan(task, model, rounds, recipe=recipe, random_state=seed, sites=3 if three else 2, **fields)
+    sites = 3 if three else 4 if four else 2
+    return Plan(task, model, rounds, recipe=recipe, random_state=seed, sites=sites, **fields)
 
 
 def together(plan: Plan) -> Row:
     """A federated run, all sites in this process."""
     rooms = rooms_of(plan.task, plan.prepare_spec)
-    sites = rooms.three if plan.sites == 3 else rooms.two
+    sites = rooms.sites(plan)
     for site in sites.values():
         site.own.clear()
     grid = inline_grid({name: site_app(site) for name, site in sites.items()})
@@ -213,13 +228,24 @@ def _with_own_layers(plan: Plan, trained: Trained, rooms: Rooms) -> dict[str, An
 def apart(plan: Plan, names: Sequence[str]) -> Row:
     """One network on the images of these sites in one place, until it has seen as many as all sites see together."""
     rooms = rooms_of(plan.task, plan.prepare_spec)
-    chosen = [rooms.two[name].data for name in names]
-    train, val = rooms.pooled(chosen, "train"), rooms.pooled(chosen, "val")
-    seen = plan.rounds * sum(len(site.data.train) for site in rooms.two.values())
+    sites = rooms.sites(plan)
+    chosen = [sites[name].data for name in sorted(names, key=lambda name: sites[name].data.teaches == "lesions")]
+    labelled = [site for site in chosen if site.teaches == "labels"]
+    train, val = rooms.pooled(chosen, "train"), rooms.pooled(labelled, "val")
+    seen = plan.rounds * sum(len(site.data.train) for site in sites.values())
     epochs = math.ceil(seen / len(train))
     recipe = replace(plan.load_recipe(), epochs=epochs)
     model = new_network(plan.model, plan.prepare_spec, recipe, random_state=plan.random_state)
-    result = fit(model, train, val, recipe, random_state=plan.random_state)
+    whole = Manifest(train.rows, chosen[0].train.folder)
+    result = fit(
+        model,
+        train,
+        val,
+        recipe,
+        lesions=lesion_maps(whole, train.rows, plan.prepare_spec) if recipe.lesion_weight else None,
+        n_labelled=sum(len(site.train) for site in labelled),
+        random_state=plan.random_state,
+    )
     return {
         "sites": list(names),
         "epochs": epochs,
@@ -253,7 +279,7 @@ def rows_of(task: str, seed: int, way: str, fields: Mapping[str, Any]) -> Iterat
         for site in rooms_of(task, plan.prepare_spec).two:
             yield f"{site} {way}", lambda site=site: apart(plan, [site])
     elif kind == "pooled":
-        yield way, lambda: apart(plan, list(rooms_of(task, plan.prepare_spec).two))
+        yield way, lambda: apart(plan, list(rooms_of(task, plan.prepare_spec).sites(plan)))
     else:
         yield way, lambda: together(plan)
 

@@ -64,6 +64,26 @@ def test_the_tables_say_yes_or_no_and_what_a_round_costs() -> None:
     assert "; a second seed\n" in _federated.tables(worse)
 
 
+def test_sites_of_one_class_stand_beside_the_two_hospitals_and_are_compared_with_all_of_them_pooled() -> None:
+    assert "Collections of one class" not in _federated.tables(FOUND)
+    rows = [
+        *FOUND["runs"],
+        _row("fedavg, lesion-lite0", 0, 0.85, 0.83, **TOGETHER),
+        _row("pooled, lesion-lite0", 0, 0.9, 0.86),
+        _row("fedavg, four sites, lesion-lite0", 0, 0.8, 0.7, **TOGETHER),
+        _row("pooled, four sites, lesion-lite0", 0, 0.9, 0.9),
+    ]
+    way = "fedavg, four sites, lesion-lite0"
+    assert _federated.gap(rows, "tuberculosis", way, ["here", "there"]) == pytest.approx(-0.15)
+    text = _federated.tables({**FOUND, "runs": rows})
+    together = "| FedAvg | with nih and tbx11k, by their lesions alone | 0.800 (0.70–0.90) | 0.700 (0.60–0.80) |"
+    assert together in text
+    assert "| FedAvg | two hospitals | 0.850 (0.75–0.95) |" in text
+    plan = federated.plan_of("tuberculosis", 0, federated.HEAVY[way])
+    assert (plan.sites, plan.load_recipe().lesion_weight) == (4, 1)
+    assert plan.load_recipe().lesions_from == ("localisation", "external-negatives")
+
+
 def test_the_page_is_made_anew_between_its_marks(tmp_path: Path) -> None:
     text = "before\n<!-- federated:begin -->\nold\n<!-- federated:end -->\nafter\n"
     once = _federated.page(text, FOUND)

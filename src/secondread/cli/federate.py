@@ -100,6 +100,7 @@ def simulate(
 ) -> None:
     """All of it on this machine: every source of a manifest is a hospital.
 
+    So are the collections of one class that the recipe's `lesions_from` names: they teach by their lesions alone.
     An interrupted run goes on at its round when the same command is given again.
     """
     _flower()
@@ -116,6 +117,7 @@ def simulate(
         column=site_column,  # type: ignore[arg-type]
         together={key: value.split(",") for key, value in _pairs("--together", together).items()},
         divide={key: _number("--divide", value) for key, value in _pairs("--divide", divide).items()},
+        lesions_from=plan_of(sites=2, **{**fields, "secure": False}).load_recipe().lesions_from,
     )
     plan = plan_of(sites=len(hospitals), **fields)
     policy = Policy(leave, gate=not no_gate)  # type: ignore[arg-type]

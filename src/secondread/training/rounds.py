@@ -25,6 +25,7 @@ def fit_epochs(
     *,
     epochs: Iterable[int],
     lesions: LesionMaps | None = None,
+    by_lesions: bool = False,
     random_state: int = 0,
     device: torch.device | None = None,
     before_step: Callable[[nn.Module], None] | None = None,
@@ -32,10 +33,12 @@ def fit_epochs(
     """Some epochs of a longer run, in place, with an optimizer that begins anew; the mean loss of the last of them.
 
     epochs: their numbers, from 1: they set the learning rate and what is drawn. before_step: called between a step's
-    gradient and its use, to change the gradient. Raises TrainingError if the data lack a class.
+    gradient and its use, to change the gradient. by_lesions: no label counts, so that images of one class can teach.
+    Raises TrainingError if the data lack a class whose labels count.
     """
-    check_classes(train, "train")
-    run = _run(model, train, recipe, lesions=lesions, random_state=random_state, device=device)
+    if not by_lesions:
+        check_classes(train, "train")
+    run = _run(model, train, recipe, lesions=lesions, by_lesions=by_lesions, random_state=random_state, device=device)
     if before_step is not None:
         run.optimizer.register_step_pre_hook(lambda *_: before_step(model))
     loss = 0.0
@@ -55,15 +58,17 @@ def gradient_of_part(
     part: int,
     parts: int,
     lesions: LesionMaps | None = None,
+    by_lesions: bool = False,
     random_state: int = 0,
     device: torch.device | None = None,
 ) -> float:
     """Mean loss over one part of an epoch's images; its gradient is left in the parameters, which stay as they are.
 
-    epoch: from 1; part: from 0, one of `parts` into which the epoch is dealt. Raises TrainingError if the data lack a
-    class, or are fewer images than parts.
+    epoch: from 1; part: from 0, one of `parts` into which the epoch is dealt. by_lesions: as for `fit_epochs`. Raises
+    TrainingError if the data lack a class whose labels count, or are fewer images than parts.
     """
-    check_classes(train, "train")
+    if not by_lesions:
+        check_classes(train, "train")
     if len(train) < parts:
         raise TrainingError(f"{len(train)} images are fewer than the {parts} parts of an epoch; ask for fewer parts")
     order = np.concatenate(epoch_pieces(train, recipe, rng=np.random.default_rng([random_state, epoch])))
@@ -74,6 +79,7 @@ def gradient_of_part(
         chosen,
         replace(recipe, balance_sources=False),  # they were drawn so already
         lesions=None if lesions is None else _lesions_of(lesions, dealt),
+        by_lesions=by_lesions,
         random_state=random_state,
         device=device,
     )
@@ -98,6 +104,7 @@ def _run(
     recipe: Recipe,
     *,
     lesions: LesionMaps | None,
+    by_lesions: bool,
     random_state: int,
     device: torch.device | None,
 ) -> Run:
@@ -111,7 +118,7 @@ def _run(
         device,
         lesions=lesions,
         boxes=None,
-        n_labelled=None,
+        n_labelled=0 if by_lesions else None,
         random_state=random_state,
         batches_on_device=device.type == "cuda",
     )

@@ -57,7 +57,8 @@ def test_without_validation_rows_a_fifth_of_the_patients_validates_and_no_patien
     assert data.counts()["train"] + data.counts()["val"] == 400
 
 
-def test_a_site_of_one_class_cannot_teach():
-    rows = tuple(_row(n, split=split) for split in ("train", "val") for n in range(0, 20, 2))
+@pytest.mark.parametrize("train", [range(1, 20, 2), range(20)])  # diseased ones alone, without boxes; both
+def test_a_class_that_teaches_or_chooses_must_not_be_missing(train):
+    rows = (*(_row(n) for n in train), *(_row(n, split="val") for n in range(1, 20, 2)))
     with pytest.raises(DataInvalid, match="both classes"):
         site_data("a", Manifest(rows, Path("/x")))

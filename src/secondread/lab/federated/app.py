@@ -21,6 +21,7 @@ from secondread.lab.federated.histograms import LOGIT_EDGES, Histogram
 from secondread.lab.federated.measure import measure_here
 from secondread.lab.federated.plan import Plan
 from secondread.lab.federated.privacy import Arrays
+from secondread.lab.federated.shares import Teaches
 from secondread.lab.federated.site import Site
 
 HELLO, OWN_LAYERS, GOODBYE = "query.hello", "query.layers", "query.goodbye"
@@ -44,6 +45,11 @@ class Hello:
     counts: Mapping[str, int]  # images and diseased ones of train, val and test
     privacy: Mapping[str, Any] | None = None  # noise that it adds itself
     refused: Mapping[str, int] | None = None  # code → images that the shipped gate left out; None: it did not look
+
+    @property
+    def teaches(self) -> Teaches:
+        """By what, see `SiteData.teaches`."""
+        return "labels" if 0 < self.counts["train-positive"] < self.counts["train"] else "lesions"
 
     @classmethod
     def of(cls, reply: Message) -> "Hello":
@@ -117,7 +123,9 @@ def site_app(site: Site, *, mods: Sequence[Mod] = ()) -> ClientApp:
     @app.query("hello")
     def hello(message: Message, context: Context) -> Message:
         policy = site.policy
-        site.look(_read(message)[0])
+        plan = _read(message)[0]
+        site.can_teach(plan)
+        site.look(plan)
         said = {
             "name": site.data.name,
             "version": __version__,

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from flwr.app import ConfigRecord
 
+from secondread.data.split import SHARED
 from secondread.errors import OneClassOnly
 from secondread.evidence.card import write_card
-from secondread.evidence.evidence import build_evidence
+from secondread.evidence.evidence import Prediction, build_evidence
 from secondread.lab.federated.app import MEASURE, Hello, instruction
 from secondread.lab.federated.grid import Sites
 from secondread.lab.federated.histograms import Histogram, pooled
@@ -29,10 +30,13 @@ from secondread.stats.operating_points import (
     choose_operating_points,
 )
 from secondread.tasks import Task
+from secondread.training.decide import map_zero
 from secondread.training.export import export_onnx
 from secondread.training.measure import bands_of, thresholds_of
 from secondread.training.prepare import recorded_recipe
 from secondread.training.train import gate_for, versions
+
+_POSITIVES, _NEGATIVES = SHARED
 
 
 def federated_bundle(
@@ -104,6 +108,8 @@ def bundle_record(trained: Trained, *, name: str, command: str = "") -> tuple[di
         "gate": gate_for(task) if plan.gate else None,
         "federated": told_in_card(trained),
     }
+    if trained.histograms and getattr(network, "map_holds_logits", False):
+        record["heatmap"]["zero"] = map_zero(record)
     return record, exported.model
 
 
@@ -175,16 +181,23 @@ def _rows(hellos: Mapping[str, Hello], histograms: Mapping[str, Histogram]) -> l
 
 
 def evidence_of(bundle: Bundle, told: Mapping[str, Mapping[str, Any]], *, command: str) -> dict[str, Any]:
-    """The evidence file, from what every site told of its test images; each is a source of the split."""
-    rows = [row for name in sorted(told) for row in predictions_told(name, told[name], bundle)]
+    """The evidence file, from what every site told of its test images; each is a source of the split.
+
+    Sites of one class stand in splits of their own: beside the others they would be told by their look.
+    """
+    sites = bundle.record["federated"]["sites"]
+    found: dict[str, list[Prediction]] = {}
+    measured = []
+    for name in sorted(told):
+        rows = predictions_told(name, told[name], bundle)
+        if not rows:
+            continue
+        positives = sum(row.label for row in rows)
+        by_labels = sites[name].get("teaches", "labels") == "labels"
+        split = SPLIT if by_labels else _POSITIVES if positives else _NEGATIVES
+        found.setdefault(split, []).extend(rows)
+        measured.append({"role": "measured", "split": split, "source": name, "n": len(rows), "n_positive": positives})
     point = bundle.operating_point()
-    found = {SPLIT: rows} if rows else {}
-    counts = {name: [row for row in rows if row.source == name] for name in sorted(told)}
-    measured = [
-        {"role": "measured", "split": SPLIT, "source": name, "n": len(own), "n_positive": sum(row.label for row in own)}
-        for name, own in counts.items()
-        if own
-    ]
     return build_evidence(
         found,
         bundle=bundle.id,
@@ -224,6 +237,7 @@ def told_in_card(trained: Trained) -> dict[str, Any]:
         "privacy": privacy,
         "sites": {
             name: {
+                "teaches": hello.teaches,
                 "train": hello.counts["train"],
                 "val": hello.counts["val"],
                 "test": hello.counts["test"],

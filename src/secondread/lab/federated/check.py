@@ -87,6 +87,7 @@ def will_leave(data: SiteData, policy: Policy) -> tuple[str, ...]:
     )
     bins = len(LOGIT_EDGES) + 1
     said = [
+        *_ONE_CLASS[data.teaches],
         f"once: the site's name '{data.name}', the numbers {told}, how many images the shipped gate left out and why, "
         "the version of this program, and a SHA-256 over all images together, by which you can show later which data "
         "taught",
@@ -107,6 +108,15 @@ def will_leave(data: SiteData, policy: Policy) -> tuple[str, ...]:
     else:
         said.append("of validation and test images: nothing, so this site has no say in thresholds, and no evidence")
     return tuple(said)
+
+
+_ONE_CLASS = {
+    "labels": (),
+    "lesions": (
+        "by the weights: where lesions lie and where none do. All images here are of one class, so their labels teach "
+        "nothing, and these images choose no round; a plan without `lesion_weight` cannot have this site",
+    ),
+}
 
 
 def write_check(check: Check, folder: Path) -> Path:

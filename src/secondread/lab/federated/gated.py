@@ -41,11 +41,12 @@ def without_refused(data: SiteData, task: Task) -> SiteData:
             rows = tuple(row for row, one in zip(part.rows, codes, strict=True) if not one)
             kept[name] = Manifest(rows, part.folder)
     for name, part in kept.items():
-        if len({row.label for row in part.rows}) < 2:
+        before = data.train if name == "train" else data.val
+        if {row.label for row in part.rows} != {row.label for row in before.rows}:
             told = ", ".join(f"{count} {code}" for code, count in sorted(refused.items()))
             raise TrainingError(
                 f"the shipped gate refuses so much of site '{data.name}' ({told}) that {len(part)} images are left to "
-                f"{'learn from' if name == 'train' else 'choose by'} and not both classes among them; is this the "
+                f"{'learn from' if name == 'train' else 'choose by'} and a class is missing among them; is this the "
                 "right collection? --no-gate takes all of it"
             )
     return replace(data, train=kept["train"], val=kept["val"], refused=dict(sorted(refused.items())))

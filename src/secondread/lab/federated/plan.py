@@ -85,14 +85,15 @@ class Plan:
         return load_task(self.task)
 
     def load_recipe(self) -> Recipe:
-        """The recipe as the network can follow it, over all rounds; averaging is the server's, so it has none itself.
+        """The recipe as the network can follow it, over all rounds. It averages nothing, as the server does, and has
+        no part that draws: that is taught afterwards, where the boxes are.
 
         Raises UnknownName, or UsageError for a change that is none or that names files.
         """
         if found := [change for change in self.changes if change.split("=")[0].strip() in _PRIVATE_FIELDS]:
             raise UsageError(f"'{found[0]}': in a federated run the server sends the weights to start from")
         recipe = recipe_for(change_recipe(load_recipe(self.recipe, self.load_task()), self.changes), self.model)
-        return replace(recipe, epochs=self.epochs_after(self.rounds), ema_decay=0.0)
+        return replace(recipe, epochs=self.epochs_after(self.rounds), ema_decay=0.0, draw_weight=0.0, draw_from=())
 
     @property
     def prepare_spec(self) -> PrepareSpec:

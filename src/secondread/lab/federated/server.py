@@ -65,7 +65,7 @@ OnRound = Callable[[dict[str, Any], int], None]  # a round's line of the history
 def gather(grid: Grid, plan: Plan, *, timing: Timing = USUAL) -> tuple[Sites, dict[str, Hello]]:
     """Wait until the plan's sites are there and have said who they are.
 
-    Raises TrainingError if they do not come, or if two have one name.
+    Raises TrainingError if they do not come, if two have one name, or if none has images of both classes.
     """
     sites = Sites(grid)
     hellos: dict[str, Hello] = {}
@@ -79,6 +79,10 @@ def gather(grid: Grid, plan: Plan, *, timing: Timing = USUAL) -> tuple[Sites, di
                 "ask for fewer with --sites"
             )
         time.sleep(_LOOKS_S if len(hellos) < plan.sites else 0)
+    if all(hello.teaches == "lesions" for hello in hellos.values()):
+        raise TrainingError(
+            "no site has images of both classes, so nobody teaches by labels; one at least must, and must choose"
+        )
     return sites, dict(sorted(hellos.items()))
 
 
@@ -144,6 +148,8 @@ def run_rounds(
         state.weights, state.moments = weights, aggregation.moments
         scored = plan.is_scored(number)
         histograms, silent = _scores(sites, plan, weights, number, timing) if scored else ({}, [])
+        # a site of one class would praise what tells sites apart
+        choosing = {name: told for name, told in histograms.items() if hellos[name].teaches == "labels"}
         line = {
             "round": number,
             "sites": seen,
@@ -152,8 +158,8 @@ def run_rounds(
             "bytes_received": sites.received - before[1],
             "seconds": round(time.perf_counter() - started, 3),
             "scored": scored,
-            "val_auc": pooled_auc(histograms),
-            "val_loss": pooled_loss(histograms),
+            "val_auc": pooled_auc(choosing),
+            "val_loss": pooled_loss(choosing),
         }
         state.add(line, histograms if scored else None)
         if run_folder is not None:

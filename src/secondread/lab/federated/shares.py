@@ -6,12 +6,18 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from secondread.data import Manifest, Row
+from secondread.data.split import SHARED, part_of
 from secondread.errors import DataInvalid, UsageError
+from secondread.evidence.localisation import load_lesions
 
 _FIFTH = 5  # one group in so many validates where a site has no validation rows
 _LEAST_TO_DIVIDE = 2
 
+_CLASSES = (0, 1)
+_PARTS = ("train", "val", "test")
+
 Column = Literal["source", "note"]
+Teaches = Literal["labels", "lesions"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,12 @@ class SiteData:
     val: Manifest
     test: Manifest | None  # None: nothing is left to measure with
     refused: Mapping[str, int] = field(default_factory=dict)  # code → images that teach nothing, by the shipped gate
+
+    @property
+    def teaches(self) -> Teaches:
+        """'lesions' where all images that teach are diseased, or all healthy: by their labels they would teach that
+        this site's look is the disease; where lesions lie in an image, and where none do, they can teach."""
+        return "labels" if len({row.label for row in self.train.rows}) == len(_CLASSES) else "lesions"
 
     def counts(self) -> dict[str, int]:
         """Images, and diseased ones, of every part: what a site tells of its data."""
@@ -39,24 +51,50 @@ class SiteData:
 def site_data(name: str, manifest: Manifest) -> SiteData:
     """The rows of `train`, `val` and `test`; without validation rows, a fifth of the groups of `train` validates.
 
-    Raises DataInvalid where either class is missing of what teaches or chooses.
+    Without any of `train`, those of the shared collections (`localisation`, `external-negatives`), dealt by group as
+    everywhere. Images of one class alone teach by their lesions, see `SiteData.teaches`.
+    Raises DataInvalid where nothing can teach, or where what chooses lacks a class that teaches.
     """
-    by_split = {split: tuple(row for row in manifest.rows if row.split == split) for split in ("train", "val", "test")}
+    by_split = _dealt_rows(manifest)
     train, val = by_split["train"], by_split["val"]
     if not val:
         groups = Manifest(train, manifest.folder).groups
         apart = [_fifth(group) for group in groups]
         val = tuple(replace(row, split="val") for row, away in zip(train, apart, strict=True) if away)
         train = tuple(row for row, away in zip(train, apart, strict=True) if not away)
-    for what, rows in (("train", train), ("val", val)):
-        if len({row.label for row in rows}) < 2:
-            raise DataInvalid(
-                f"site '{name}' has {len(rows)} images to {'learn from' if what == 'train' else 'choose by'} and not "
-                "both classes among them; give it images of the other class, or let it join with another source"
-            )
-    test = by_split["test"]
-    folder = manifest.folder
-    return SiteData(name, Manifest(train, folder), Manifest(val, folder), Manifest(test, folder) if test else None)
+    folder, test = manifest.folder, by_split["test"]
+    data = SiteData(name, Manifest(train, folder), Manifest(val, folder), Manifest(test, folder) if test else None)
+    if data.teaches == "labels" and len({row.label for row in val}) < len(_CLASSES):
+        raise DataInvalid(
+            f"site '{name}' has {len(val)} images to choose by and not both classes among them; give it images of the "
+            "other class, or let it join with another source"
+        )
+    if data.teaches == "lesions" and not _lesions_known(data.train):
+        raise DataInvalid(
+            f"site '{name}' has {len(train)} images to learn from and not both classes among them, nor masks or boxes "
+            "of any; give it images of the other class, masks or boxes, or let it join with another source"
+        )
+    return data
+
+
+def _dealt_rows(manifest: Manifest) -> dict[str, tuple[Row, ...]]:
+    """By part; of shared collections, where nothing else teaches, as if each part were a split."""
+    own = {part: tuple(row for row in manifest.rows if row.split == part) for part in _PARTS}
+    if own["train"]:
+        return own
+    for row, group in zip(manifest.rows, manifest.groups, strict=True):
+        if row.split in SHARED:
+            part = part_of(row.split, group)
+            own[part] = (*own[part], replace(row, split=part))
+    return own
+
+
+def _lesions_known(train: Manifest) -> bool:
+    """Whether of any image it is known where its lesions lie: of a healthy one, nowhere."""
+    if any(row.label == 0 for row in train.rows):
+        return True
+    lesions = load_lesions(train)
+    return any(lesions.known(row) for row in train.rows)
 
 
 def _fifth(group: str) -> bool:
@@ -69,14 +107,16 @@ def sites_of(
     column: Column = "source",
     together: Mapping[str, Sequence[str]] | None = None,
     divide: Mapping[str, int] | None = None,
+    lesions_from: Sequence[str] = (),
 ) -> dict[str, Manifest]:
     """The manifest by hospital, for a simulation: name → rows, in the order of the names.
 
     together: name → sources that are one hospital. divide: hospital → into how many its groups (patients) are dealt,
-    as `name-1` and so on. Rows of splits other than train, val and test are nobody's.
+    as `name-1` and so on. lesions_from: shared collections, of one class, whose sources are hospitals too. Rows of all
+    other splits are nobody's.
     Raises UsageError for a name that is not there, DataInvalid with fewer than two hospitals.
     """
-    rows = [row for row in manifest.rows if row.split in ("train", "val", "test")]
+    rows = [row for row in manifest.rows if row.split in (*_PARTS, *lesions_from)]
     joined = {source: name for name, members in (together or {}).items() for source in members}
     known = {getattr(row, column) for row in rows}
     if unknown := sorted(set(joined) - known):

@@ -68,6 +68,16 @@ class Site:
     def __post_init__(self) -> None:
         self._whole = self.data
 
+    def can_teach(self, plan: Plan) -> None:
+        """Raises TrainingError where images of one class are here and the plan lets nobody teach by lesions."""
+        if self.data.teaches == "labels":
+            return
+        if not plan.load_recipe().lesion_weight or not hasattr(new_network_of(plan), "lesions"):
+            raise TrainingError(
+                f"site '{self.data.name}' has images of one class alone, which teach by their lesions or not at all: "
+                "take a network with a map of lesions (lesion-lite0) and --set lesion_weight=1, or leave this site out"
+            )
+
     def look(self, plan: Plan) -> None:
         """Leave out what the shipped gate refuses for the plan's task, at which it looks once.
 
@@ -122,6 +132,7 @@ class Site:
                 part=plan.part_of(server_round),
                 parts=plan.rounds_per_epoch,
                 lesions=lesions,
+                by_lesions=self.data.teaches == "lesions",
                 random_state=plan.random_state,
             )
         else:
@@ -131,6 +142,7 @@ class Site:
                 recipe,
                 epochs=epochs,
                 lesions=lesions,
+                by_lesions=self.data.teaches == "lesions",
                 random_state=plan.random_state,
                 before_step=_proximal(model, plan.proximal) if plan.strategy == "fedprox" else None,
             )
@@ -150,6 +162,8 @@ class Site:
         if self.policy.leaves == "nothing":
             return None
         self.look(plan)
+        if not len(self.data.val):  # as may be of images of one class
+            return None
         prepared = self._part("val", plan)
         model = self._network(plan, weights, server_round)
         device = torch.device("cuda") if torch.cuda.is_available() else torch.device("cpu")
