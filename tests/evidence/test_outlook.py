@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from secondread.evidence.evidence import Prediction, build_evidence
+from secondread.evidence.held_out import held_out_section
 from secondread.evidence.outlook import Outlook, Place, below_screening, chosen_on, outlook
 from secondread.reading import list_bundles, load_bundle
 from secondread.stats.interval import Interval
@@ -75,6 +76,31 @@ def test_another_collection_of_a_hospital_that_taught_is_no_other_hospital() -> 
     assert not [place for place in places if place.elsewhere]
     as_if_unknown = outlook(shipped | {"task": "a task that is not installed"}, 0.07)
     assert [place.source for place in as_if_unknown.elsewhere] == ["mura"]
+
+
+def test_a_hospital_that_was_left_out_is_told_apart_and_says_nothing_of_these_weights() -> None:
+    def result(found: float, spared: float) -> dict[str, Any]:
+        rates = {"sensitivity": Interval(found, 0.1, 0.9, 40), "specificity": Interval(spared, 0.1, 0.9, 60)}
+        point = {name: rate.to_dict() for name, rate in rates.items()}
+        area = Interval(0.7, 0.6, 0.8, 100).to_dict()
+        return {"n": 100, "n_positive": 40, "roc_auc": area, "screening": point}
+
+    section = held_out_section(
+        {"veda": [result(0.2, 0.3), result(0.9, 0.9)]},
+        recipe="best",
+        date="2026-01-01",
+        command="none",
+        fingerprint="0",
+    )
+    evidence = {**EVIDENCE, "held_out": section}
+    found = outlook(evidence, 0.5, point="screening")
+    (place,) = found.left_out  # the first training without it
+    assert place.rate("sensitivity") == "20 % (10–90), n = 40"
+    assert place.rate("specificity") == "30 % (10–90), n = 60"
+    assert place.named() == "networks of this recipe, taught without it: veda"
+    assert place not in found.places
+    assert found.worst("sensitivity") == outlook(EVIDENCE, 0.5).worst("sensitivity")
+    assert outlook(evidence, 0.5, point="mine").left_out == outlook(evidence, 0.5).left_out == ()
 
 
 def test_the_worst_and_the_best_place_are_named() -> None:

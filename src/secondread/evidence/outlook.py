@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from secondread.evidence.evidence import FEW, Scored
-from secondread.evidence.held_out import had_a_say
+from secondread.evidence.held_out import elsewhere, had_a_say
 from secondread.evidence.measured import rates_at_threshold, read_predictions
 from secondread.reading import Bundle, OperatingPoint
 from secondread.stats.interval import Interval
@@ -19,6 +19,9 @@ from secondread.tasks import N_, Task
 
 Measure = Literal["sensitivity", "specificity"]
 Translate = Callable[[str], str]
+
+
+LEFT_OUT = N_("networks of this recipe, taught without it")  # in place of a split
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,11 @@ class Place:
     known: bool = False  # other images of it taught or chose, as a share of a collection of one label does
 
     @property
+    def left_out(self) -> bool:
+        """Whether it was not these weights that read it, but networks of their recipe, taught without it."""
+        return self.split == LEFT_OUT
+
+    @property
     def elsewhere(self) -> bool:
         """Whether nothing was learnt or chosen at this hospital."""
         return self.split.startswith("external") and not self.known
@@ -44,6 +52,8 @@ class Place:
 
     def named(self, translate: Translate = str) -> str:
         """'another hospital: montgomery', 'test: shenzhen'."""
+        if self.left_out:
+            return f"{translate(LEFT_OUT)}: {self.source}"
         where = translate("another hospital") if self.elsewhere else translate(self.split)
         return f"{where}: {self.source}" if self.source else where
 
@@ -59,6 +69,7 @@ class Outlook:
 
     places: tuple[Place, ...]  # other hospitals first
     of_series: bool = False  # measured on whole series, not on single images
+    left_out: tuple[Place, ...] = ()  # what its recipe does at a hospital that is left out; never among `places`
 
     @cached_property
     def elsewhere(self) -> tuple[Place, ...]:
@@ -117,8 +128,11 @@ MISSED_SERIES = N_("missed at this operating point: %(share)s series with the di
 MISSED = N_("missed at this operating point: %(share)s images with disease")  # likewise
 
 
-def outlook(evidence: Mapping[str, Any] | None, threshold: float, low: float | None = None) -> Outlook:
-    """From a bundle's evidence. threshold: positive above it; low: the lower end of an uncertain band.
+def outlook(
+    evidence: Mapping[str, Any] | None, threshold: float, low: float | None = None, *, point: str = ""
+) -> Outlook:
+    """From a bundle's evidence. threshold: positive above it; low: the lower end of an uncertain band; point: the
+    operating point that it is of, for what was measured with hospitals left out.
 
     What is uncertain is neither missed nor a false alarm. A threshold that the evidence has no row for, as a site's
     own, is measured on its predictions.
@@ -126,7 +140,21 @@ def outlook(evidence: Mapping[str, Any] | None, threshold: float, low: float | N
     results = (evidence or {}).get("results", {})
     found = [place for name, table in results.items() for place in _places(evidence or {}, name, table, threshold, low)]
     known = [replace(place, known=had_a_say(evidence or {}, place.split, [place.source])) for place in found]
-    return Outlook(tuple(sorted(known, key=lambda place: not place.elsewhere)))  # a stable sort
+    ordered = tuple(sorted(known, key=lambda place: not place.elsewhere))  # a stable sort
+    return Outlook(ordered, left_out=_left_out(evidence, point))
+
+
+def _left_out(evidence: Mapping[str, Any] | None, point: str) -> tuple[Place, ...]:
+    """Each hospital that was left out, by the first training without it; none at a point that was not measured so."""
+    found: dict[str, Place] = {}
+    for row in elsewhere(evidence):
+        at = row.at(point)
+        if row.how == "left out" and at is not None and row.hospital not in found:
+            n_negative = row.n - row.n_positive
+            found[row.hospital] = Place(
+                LEFT_OUT, row.hospital, at.sensitivity, at.specificity, row.n_positive, n_negative
+            )
+    return tuple(found.values())
 
 
 def series_outlook(evidence: Mapping[str, Any] | None) -> Outlook:

@@ -102,8 +102,10 @@ class ReportFacts(AnswerFacts):
 
     @property
     def evidence(self) -> tuple[Place | Measured, ...]:
-        """What a page shows of it: other hospitals, then the best and worst at home, then where it was chosen."""
-        places = (*self.outlook.elsewhere[:MOST_PLACES], *self.outlook.at_home_extremes[:MOST_PLACES])
+        """What a page shows of it: other hospitals, or where there are none what its recipe does at those left out;
+        then the best and worst at home, then where it was chosen."""
+        other = self.outlook.elsewhere or self.outlook.left_out
+        places = (*other[:MOST_PLACES], *self.outlook.at_home_extremes[:MOST_PLACES])
         return (*places, *(row for row in self.measured if row.chosen))
 
     @property
@@ -237,7 +239,7 @@ def answer_facts(service: Service, reading: Outcome, *, loaded: Bundle | None = 
         point=point,
         measured=measured,
         bundle_is_here=bundle is not None,
-        outlook=_outlook(bundle, reading.threshold, reading.low, reading.operating_point == SERIES),
+        outlook=_outlook(bundle, reading.threshold, reading.low, reading.operating_point),
         meaning=service.prevalences.meaning_of(reading),
         marks=marks_of(reading, bundle),
         below_screening=bundle is not None and point is not None and below_screening(bundle, point),
@@ -253,12 +255,12 @@ def bundle_of(reading: Outcome) -> Bundle | None:
 
 
 @lru_cache(maxsize=128)  # what hangs on the threshold alone is worked out once: it is told with every answer
-def _outlook(bundle: Bundle | None, threshold: float | None, low: float | None, series: bool) -> Outlook:
+def _outlook(bundle: Bundle | None, threshold: float | None, low: float | None, point: str) -> Outlook:
     if bundle is None or threshold is None:
         return Outlook(())
-    if series:
+    if point == SERIES:
         return series_outlook(bundle.evidence)
-    return outlook(bundle.evidence, threshold, low)
+    return outlook(bundle.evidence, threshold, low, point=point)
 
 
 def _of_choice(service: Service, reading: Outcome) -> tuple[str, ...]:
