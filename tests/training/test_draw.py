@@ -133,6 +133,13 @@ def test_boxes_are_not_judged_on_diseased_films_whose_lesions_nobody_drew(manife
     assert len(judged.images) == len(judged.labels) == SPLITS["val"]
 
 
+def test_boxes_are_judged_at_the_hospitals_whose_boxes_teach(manifest, tmp_path):
+    spec = prepare_spec_of(TASK, load_recipe("upright", TASK, prepare={"size": 32, "channels": 1}))
+    val = prepared_part(manifest.split("val"), "val", spec, tmp_path, Progress())
+    assert {row.source for row in known_rows(val, manifest, ("north",)).rows} == {"north"}
+    assert known_rows(val, manifest, ("east",)).rows == known_rows(val, manifest).rows  # none of theirs validates
+
+
 def test_what_draws_already_and_other_networks_are_told_apart(learnt, mean, manifest, tmp_path):
     with pytest.raises(UsageError, match="draws boxes already"):
         draw_bundle(learnt[1], manifest, DrawPlan(), out=tmp_path / "again")

@@ -119,7 +119,7 @@ def draw_bundle(
         finder, sees, train, boxes, recipe, n_views=plan.views, random_state=plan.random_state, on_epoch=on_epoch
     )
     seconds = time.perf_counter() - started
-    judged = known_rows(val, manifest)
+    judged = known_rows(val, manifest, plan.sources)
     drawn, few = drawn_on(judged.rows, manifest, spec), val.images[:_CHECKED]
     finder.steepness.fill_(choose_steepness(grafted(reads, finder, few), judged, drawn, spec))
     draws = grafted(reads, finder, few)
@@ -241,10 +241,15 @@ def _asked(sees: bytes, batches: Sequence[Batch[Tensor]]) -> list[_Asked]:
     ]
 
 
-def known_rows(prepared: PreparedSet, manifest: Manifest) -> PreparedSet:
-    """Those of which it is known where their lesions lie, or that they have none: boxes on others are not judged."""
+def known_rows(prepared: PreparedSet, manifest: Manifest, sources: Sequence[str] = ()) -> PreparedSet:
+    """Those of which it is known where their lesions lie, or that they have none: boxes on others are not judged.
+
+    sources: whose boxes teach; where some are named and validation has images of theirs, only these are judged: others
+    draw otherwise.
+    """
     lesions = load_lesions(manifest)
     known = [number for number, row in enumerate(prepared.rows) if not row.label or lesions.known(row)]
+    known = [number for number in known if prepared.rows[number].source in sources] or known
     rows = tuple(prepared.rows[number] for number in known)
     return PreparedSet(prepared.images[known], prepared.labels[known], rows)
 
