@@ -17,6 +17,7 @@ SPECS = {
     "coarse": PrepareSpec(size=64, detail=32),
     "pad": PrepareSpec(size=64, aspect="pad"),
     "trim": PrepareSpec(size=64, trim_border=True),
+    "lungs": PrepareSpec(size=64, field="lungs"),
     "trim and pad": PrepareSpec(size=64, trim_border=True, aspect="pad"),
     "colour": PrepareSpec(size=64, channels=3),
     "window": PrepareSpec(size=64, window=(1, 99)),

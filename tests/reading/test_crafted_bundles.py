@@ -97,6 +97,7 @@ RECORDS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "an input of words": (_set("prepare", "size", to="128"), "from 16 to 1024"),
     "seven channels": (_set("prepare", "channels", to=7), "channels"),
     "another aspect": (_set("prepare", "aspect", to="stretch"), "not known here"),
+    "another field": (_set("prepare", "field", to="liver"), "not known here"),
     "a step not known": (_set("prepare", "sharpen", to=1), "not known here"),
     "detail of a million": (_set("prepare", "detail", to=1_000_000), "detail"),
     "a window of NaN": (_set("prepare", "window", to=[float("nan"), 99]), "lies outside 0 to 100"),

@@ -110,11 +110,12 @@ SPECS = [
     PrepareSpec(size=64),
     PrepareSpec(size=64, aspect="pad"),
     PrepareSpec(size=64, trim_border=True),
+    PrepareSpec(size=64, field="lungs"),
     PrepareSpec(size=64, trim_border=True, aspect="pad"),
 ]
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=["squash", "pad", "crop", "crop and pad"])
+@pytest.mark.parametrize("spec", SPECS, ids=["squash", "pad", "crop", "lungs", "crop and pad"])
 @pytest.mark.parametrize("turned", [1, 3, 6, 8])
 def test_an_outline_lies_on_its_place_after_turning_cropping_and_padding(spec: PrepareSpec, turned: int) -> None:
     """The map is made of what the network sees; the outline must lie where a person sees the bright spot."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from secondread.errors import BundleForeign
 from secondread.images.image import Image
+from secondread.images.lungs import lungs_box
 from secondread.images.values import looked_up
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels
@@ -25,6 +26,9 @@ class PrepareSpec:
     window: tuple[float, float] | None = None  # percentiles shown as black and white, e.g. (1, 99)
     clahe: float = 0.0  # clip limit of contrast-limited adaptive histogram equalisation (8 × 8 tiles); 0 is off
     denoise_sigma: float = 0.0  # Gaussian noise reduction, pixels of the input; 0 is off
+    field: Literal["whole", "lungs"] = (
+        "whole"  # what is shown of it: all, or the lungs of a chest film, see `lungs_box`
+    )
     # All steps run at this side, and the last enlarges to `size`: no source then shows finer detail than another.
     detail: int = 0  # 0, or a side below `size`
 
@@ -80,7 +84,10 @@ def prepare(image: Image, spec: PrepareSpec, *, halves: Halves | None = None) ->
     if 0 < spec.detail < spec.size:
         coarse = prepare(image, replace(spec, size=spec.detail, detail=0), halves=halves)
         return Prepared(_enlarge(coarse.pixels, spec.size), coarse.box)
-    box = _trim_box(image) if spec.trim_border else (0, 0, image.width, image.height)
+    if spec.field == "lungs":
+        box = lungs_box(image)
+    else:
+        box = _trim_box(image) if spec.trim_border else (0, 0, image.width, image.height)
     x0, y0, x1, y1 = box
     whole = box == (0, 0, image.width, image.height)
     cut, full_scale = image.pixels[y0:y1, x0:x1], image.full_scale

@@ -119,7 +119,8 @@ def check_prepare(table: Mapping[str, Any]) -> None:
         raise ValueError(f"its input is to have a side that is no whole number of pixels from {least} to {most}")
     if table.get("channels") not in (1, 3):
         raise ValueError("its input is to have channels other than 1 or 3")
-    if table.get("aspect", "squash") not in ("squash", "pad") or not isinstance(table.get("trim_border", False), bool):
+    shapes = table.get("aspect", "squash") in ("squash", "pad") and table.get("field", "whole") in ("whole", "lungs")
+    if not shapes or not isinstance(table.get("trim_border", False), bool):
         raise ValueError("its preprocessing has steps that are not known here")
     detail = table.get("detail", 0)
     if type(detail) is not int or not 0 <= detail <= most:
