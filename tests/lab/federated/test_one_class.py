@@ -1,6 +1,7 @@
 """Hospitals whose images are all diseased or all healthy: they teach where lesions lie, and nothing by their labels."""
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from secondread.lab.federated.bundle import federated_bundle
 from secondread.lab.federated.check import will_leave
 from secondread.lab.federated.histograms import logit_histogram, pooled_auc
 from secondread.lab.federated.plan import Plan
-from secondread.lab.federated.server import Timing, gather, run_rounds
+from secondread.lab.federated.server import USUAL, Timing, gather, run_rounds
+from secondread.lab.federated.serving import Simulated
 from secondread.lab.federated.shares import site_data, sites_of
-from secondread.lab.federated.simulation import inline_grid
+from secondread.lab.federated.simulation import inline_grid, simulate
 from secondread.lab.federated.site import Policy, Site, first_weights, new_network_of, put_in
 from secondread.testing.phantoms import encode, film
 
@@ -141,6 +143,15 @@ def test_a_plan_that_weighs_no_lesions_is_refused_by_such_a_site_in_words(manife
     for plan in (replace(PLAN, changes=CHANGES[:1]), replace(PLAN, model="lenet")):
         with pytest.raises(TrainingError, match="lesion_weight=1"):
             gather(_grid(_sites(manifest, tmp_path)), plan, timing=replace(SOON, sites_s=0.1))
+
+
+def test_a_simulation_does_not_wait_for_a_site_that_refuses(manifest, tmp_path):
+    sites = {name: Simulated(name, rows, OPEN) for name, rows in sites_of(manifest, lesions_from=SHARED).items()}
+    started = time.monotonic()
+    with pytest.raises(TrainingError, match=r"2 of 4 sites can take part: .*site 'ill'.*lesion_weight=1"):
+        simulate(replace(PLAN, changes=CHANGES[:1]), sites, out=tmp_path / "four", engine="inline")
+    assert time.monotonic() - started < USUAL.sites_s / 2
+    assert not (tmp_path / "four").exists()
 
 
 def test_without_any_site_of_both_classes_nothing_begins(manifest, tmp_path):

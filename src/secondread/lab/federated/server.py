@@ -42,6 +42,7 @@ class Timing:
     sites_s: float = _WAITS_S
     round_s: float = 3600.0
     attempts: int = 3  # rounds that may fail one after the other before the run gives up
+    refused_may_return: bool = True  # a site that refuses may be started again otherwise; in a simulation none can
 
 
 USUAL = Timing()
@@ -72,6 +73,8 @@ def gather(grid: Grid, plan: Plan, *, timing: Timing = USUAL) -> tuple[Sites, di
     until = time.monotonic() + timing.sites_s
     while len(hellos) < plan.sites:
         refusals = welcome(sites, hellos, plan)
+        if len(hellos) < plan.sites and refusals and not timing.refused_may_return:
+            raise TrainingError(f"{len(hellos)} of {plan.sites} sites can take part: {'; '.join(refusals)}")
         if len(hellos) < plan.sites and time.monotonic() > until:
             said = "".join(f"; one said: {why}" for why in refusals)
             raise TrainingError(

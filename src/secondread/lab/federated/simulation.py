@@ -7,6 +7,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,7 @@ def simulate(
     engine: 'processes', 'inline' or 'ray'. Called again after a kill, it goes on at the next round.
     Raises as `run_rounds` and `federated_bundle`.
     """
+    timing = replace(timing, refused_may_return=False)
     if engine == "ray":
         from secondread.lab.federated.on_ray import simulate_on_ray
 
