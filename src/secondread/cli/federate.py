@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,7 @@ def _tell_round(line: dict[str, Any], rounds: int) -> None:
 
 
 _FINE = ("ok", "in the sum")
+_LEAST_SECURE = 3  # sites that a plan needs whatever it asks for
 
 
 def _tell_bundle(bundle: Bundle) -> None:
@@ -111,15 +113,16 @@ def simulate(
     from secondread.lab.federated.site import Policy
     from secondread.tasks import load_task
 
+    plan = plan_of(sites=_LEAST_SECURE, **fields)  # how many there are the manifest says
     manifest = load_data(data, task=load_task(fields["task"]))
     hospitals = sites_of(
         manifest,
         column=site_column,  # type: ignore[arg-type]
         together={key: value.split(",") for key, value in _pairs("--together", together).items()},
         divide={key: _number("--divide", value) for key, value in _pairs("--divide", divide).items()},
-        lesions_from=plan_of(sites=2, **{**fields, "secure": False}).load_recipe().lesions_from,
+        lesions_from=plan.load_recipe().lesions_from,
     )
-    plan = plan_of(sites=len(hospitals), **fields)
+    plan = replace(plan, sites=len(hospitals))
     policy = Policy(leave, gate=not no_gate)  # type: ignore[arg-type]
     _tell_bundle(
         run(

@@ -21,7 +21,7 @@ class PrepareSpec:
 
     size: int = 128  # side of the square input, pixels
     channels: int = 1  # 1 grey, 3 RGB
-    trim_border: bool = False  # cut away rows and columns that are uniformly dark
+    trim_border: bool = False  # cut away rows and columns that are uniformly dark; not where `field` cuts closer
     aspect: Literal["squash", "pad"] = "squash"  # to a square by stretching, or by black padding
     window: tuple[float, float] | None = None  # percentiles shown as black and white, e.g. (1, 99)
     clahe: float = 0.0  # clip limit of contrast-limited adaptive histogram equalisation (8 × 8 tiles); 0 is off

@@ -124,7 +124,7 @@ def site_app(site: Site, *, mods: Sequence[Mod] = ()) -> ClientApp:
     def hello(message: Message, context: Context) -> Message:
         policy = site.policy
         plan = _read(message)[0]
-        site.can_teach(plan)
+        site.check_teaches(plan)
         site.look(plan)
         said = {
             "name": site.data.name,

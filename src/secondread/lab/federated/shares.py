@@ -55,7 +55,7 @@ def site_data(name: str, manifest: Manifest) -> SiteData:
     everywhere. Images of one class alone teach by their lesions, see `SiteData.teaches`.
     Raises DataInvalid where nothing can teach, or where what chooses lacks a class that teaches.
     """
-    by_split = _dealt_rows(manifest)
+    by_split = _rows_by_part(manifest)
     train, val = by_split["train"], by_split["val"]
     if not val:
         groups = Manifest(train, manifest.folder).groups
@@ -77,16 +77,16 @@ def site_data(name: str, manifest: Manifest) -> SiteData:
     return data
 
 
-def _dealt_rows(manifest: Manifest) -> dict[str, tuple[Row, ...]]:
-    """By part; of shared collections, where nothing else teaches, as if each part were a split."""
-    own = {part: tuple(row for row in manifest.rows if row.split == part) for part in _PARTS}
-    if own["train"]:
-        return own
-    for row, group in zip(manifest.rows, manifest.groups, strict=True):
-        if row.split in SHARED:
-            part = part_of(row.split, group)
-            own[part] = (*own[part], replace(row, split=part))
-    return own
+def _rows_by_part(manifest: Manifest) -> dict[str, tuple[Row, ...]]:
+    """By split; of shared collections, where nothing else teaches, as if each part that they are dealt in were one."""
+    if any(row.split == "train" for row in manifest.rows):
+        rows: Sequence[Row] = manifest.rows
+    else:
+        rows = [
+            replace(row, split=part_of(row.split, group)) if row.split in SHARED else row
+            for row, group in zip(manifest.rows, manifest.groups, strict=True)
+        ]
+    return {part: tuple(row for row in rows if row.split == part) for part in _PARTS}
 
 
 def _lesions_known(train: Manifest) -> bool:

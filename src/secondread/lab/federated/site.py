@@ -68,7 +68,7 @@ class Site:
     def __post_init__(self) -> None:
         self._whole = self.data
 
-    def can_teach(self, plan: Plan) -> None:
+    def check_teaches(self, plan: Plan) -> None:
         """Raises TrainingError where images of one class are here and the plan lets nobody teach by lesions."""
         if self.data.teaches == "labels":
             return
