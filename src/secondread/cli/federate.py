@@ -203,6 +203,7 @@ def server(
         command=command_line(),
         timing=Timing(sites_timeout, round_timeout),
         on_round=_tell_round,
+        on_refusal=lambda why: click.echo(f"a site came that cannot take part: {why}", err=True),
     )
     _tell_bundle(bundle)
 
@@ -314,7 +315,7 @@ def check(
     _tell_refused(made.site.refused)
     for source, terms in made.terms.items():
         click.echo(f"terms {source or 'no source named'}: {terms or 'not known here: yours to keep'}")
-    for title, lines in (("leaves", made.leaves), ("stays", made.stays)):
+    for title, lines in (("note ", made.notes), ("leaves", made.leaves), ("stays", made.stays)):
         for line in lines:
             click.echo(f"{title} {line}")
     click.echo(f"pages: {path}, {page}")

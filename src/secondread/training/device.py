@@ -2,9 +2,10 @@
 
 import ctypes
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -54,6 +55,14 @@ def _gains_by_bfloat16(model: nn.Module, device: torch.device) -> bool:
 
 def _is_depthwise(model: nn.Module) -> bool:
     return any(isinstance(part, nn.Conv2d) and 1 < part.groups == part.in_channels for part in model.modules())
+
+
+@contextmanager
+def own_draws(device: torch.device, seeds: Sequence[int]) -> Iterator[None]:
+    """What layers draw within, such as dropout, is drawn by `seeds` alone; the process's own draws go on after it."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(int(np.random.default_rng([*seeds, 2]).integers(2**62)))
+        yield
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from secondread.stats.metrics import roc_auc
 from secondread.training.batches import Batch, epoch_batches, without_copies
 from secondread.training.boxes import KnownBoxes, box_loss
 from secondread.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from secondread.training.device import choose_device, keep_freed_memory, mixed_precision, threads_for
+from secondread.training.device import choose_device, keep_freed_memory, mixed_precision, own_draws, threads_for
 from secondread.training.mixstyle import mixed_styles
 from secondread.training.optimise import (
     PLATEAUS,
@@ -224,7 +224,10 @@ class Run:
         sizes: list[int] = []
         self.model.train()
         freeze(self.model, recipe, epoch)
-        with mixed_styles(self.model, recipe.mixstyle, rng=np.random.default_rng([*seeds, 1])):
+        with (
+            own_draws(self.device, seeds),
+            mixed_styles(self.model, recipe.mixstyle, rng=np.random.default_rng([*seeds, 1])),
+        ):
             for step, batch in enumerate(made, start=1):
                 done = (epoch - 1 + (step - 1) / steps) / recipe.epochs
                 set_learning_rate(self.optimizer, recipe, epoch=epoch, done=done, plateaus=plateaus)

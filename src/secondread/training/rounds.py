@@ -10,7 +10,7 @@ from torch import nn
 from secondread.data import PreparedSet
 from secondread.errors import TrainingError
 from secondread.training.batches import epoch_pieces
-from secondread.training.device import choose_device, threads_for
+from secondread.training.device import choose_device, own_draws, threads_for
 from secondread.training.fit import Run, check_classes, finite, in_memory, size_at
 from secondread.training.mixstyle import mixed_styles
 from secondread.training.optimise import freeze, positive_weight_of
@@ -90,7 +90,11 @@ def gradient_of_part(
     freeze(model, recipe, epoch)
     model.zero_grad(set_to_none=True)
     size = size_at(epoch, recipe, chosen.images.shape[1])
-    with threads_for(model), mixed_styles(model, recipe.mixstyle, rng=np.random.default_rng([*seeds, 1])):
+    with (
+        threads_for(model),
+        own_draws(run.device, seeds),
+        mixed_styles(model, recipe.mixstyle, rng=np.random.default_rng([*seeds, 1])),
+    ):
         for batch in run.batches(in_memory(chosen.images, model))(np.random.default_rng(seeds), size):
             share = run.loss(batch) * (len(batch.labels) / len(chosen))
             share.backward()

@@ -8,7 +8,7 @@ import pytest
 
 from secondread.errors import TrainingError
 from secondread.lab.federated import node
-from secondread.lab.federated.node import Server, join
+from secondread.lab.federated.node import Server, join, telling
 from secondread.lab.federated.shares import site_data
 from secondread.lab.federated.site import Site
 
@@ -36,3 +36,12 @@ def test_a_server_that_is_not_there_is_told_when_patience_ends(hospitals):
         join(Site(site_data("site0", hospitals["site0"])), Server(address, patience_s=0.2),
              on_message=lambda *told: seen.append(told))  # fmt: skip
     assert set(seen) <= {("connection", "lost; trying again")}
+
+
+def test_a_refusal_is_told_once_and_an_answer_every_time():
+    seen = []
+    tell = telling(lambda *told: seen.append(told))
+    for _ in range(3):
+        tell("query.hello", "no boxes")
+        tell("train.plain", "answered")
+    assert seen == [("query.hello", "no boxes"), *[("train.plain", "answered")] * 3]

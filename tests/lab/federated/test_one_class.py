@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from secondread.data import Manifest, Row, load_data, write_manifest
+from secondread.data.split import part_of
 from secondread.errors import DataInvalid, TrainingError
 from secondread.lab.federated.app import site_app
 from secondread.lab.federated.bundle import federated_bundle
-from secondread.lab.federated.check import will_leave
+from secondread.lab.federated.check import taken_otherwise, will_leave, will_stay
 from secondread.lab.federated.histograms import logit_histogram, pooled_auc
 from secondread.lab.federated.plan import Plan
 from secondread.lab.federated.server import USUAL, Timing, gather, run_rounds
@@ -82,7 +83,7 @@ def test_collections_of_one_class_are_hospitals_where_the_recipe_names_them_and_
 def test_the_diseased_alone_without_a_mask_or_box_have_nothing_to_teach(manifest, tmp_path):
     rows = tuple(replace(row, split="train") for row in manifest.rows if row.source == "ill")
     assert site_data("ill", Manifest(rows, manifest.folder)).teaches == "lesions"
-    with pytest.raises(DataInvalid, match="nor masks or boxes"):
+    with pytest.raises(DataInvalid, match=r"boxes\.json"):
         site_data("ill", Manifest(rows, tmp_path))
 
 
@@ -91,14 +92,12 @@ def test_what_a_site_of_one_class_teaches_does_not_hang_on_its_labels(manifest, 
     plan = replace(PLAN, changes=(*CHANGES, "augmentations=none", "learning_rate=0.0003"), local_epochs=2)
     start, _ = first_weights(plan)
     site = _sites(manifest, tmp_path)[name]
-    torch.manual_seed(0)  # of dropout
     learnt, loss = site.train(plan, start, 1)
     assert np.isfinite(loss)
     assert loss > 0
     prepared = site._part("train", plan)
     relabelled = replace(prepared, labels=~prepared.labels)
     site._prepared[next(iter(site._prepared))] = relabelled
-    torch.manual_seed(0)
     again, _ = site.train(plan, start, 1)
     assert max(float(np.abs(learnt[key] - again[key]).max()) for key in start) < 1e-6
 
@@ -137,6 +136,13 @@ def test_all_four_make_one_bundle_and_no_site_of_one_class_chooses_its_round_or_
     assert results["external-negatives"]["n"] == len(sites["well"].data.test)
     assert f"| well | {len(sites['well'].data.train)} (of one class: by their lesions alone) |" in bundle.card
     assert "zero" in bundle.record["heatmap"]
+    n_well = len(sites["well"].data.val)
+    assert f" | {n_well} (thresholds, not the round) | " in bundle.card
+    chose = next(line for line in bundle.card.splitlines() if line.startswith("- Chose the epoch (`val` alone)"))
+    assert "`val` (north 8, south 8)" in chose
+    assert f"a share of `external-negatives` (well {n_well})" in chose
+    assert bundle.data.thresholds_from == ("external-negatives", "localisation")
+    assert "their number tells the label of each" in bundle.card
 
 
 def test_a_plan_that_weighs_no_lesions_is_refused_by_such_a_site_in_words(manifest, tmp_path):
@@ -148,10 +154,37 @@ def test_a_plan_that_weighs_no_lesions_is_refused_by_such_a_site_in_words(manife
 def test_a_simulation_does_not_wait_for_a_site_that_refuses(manifest, tmp_path):
     sites = {name: Simulated(name, rows, OPEN) for name, rows in sites_of(manifest, lesions_from=SHARED).items()}
     started = time.monotonic()
-    with pytest.raises(TrainingError, match=r"2 of 4 sites can take part: .*site 'ill'.*lesion_weight=1"):
+    with pytest.raises(TrainingError, match=r"2 of 4 sites can take part: .*site 'ill'.*lesion_weight=1") as said:
         simulate(replace(PLAN, changes=CHANGES[:1]), sites, out=tmp_path / "four", engine="inline")
+    assert str(said.value).count("lesion_weight=1") == 1  # the remedy once, for both
+    assert "site 'well'" in str(said.value)
     assert time.monotonic() - started < USUAL.sites_s / 2
     assert not (tmp_path / "four").exists()
+
+
+def test_a_server_tells_of_a_site_that_refuses_once_and_goes_on_waiting(manifest, tmp_path):
+    told: list[str] = []
+    plan = replace(PLAN, changes=CHANGES[:1])
+    with pytest.raises(TrainingError, match=r"2 of 4 sites came within 2 s; refused: site 'ill'.*'well'"):
+        gather(_grid(_sites(manifest, tmp_path)), plan, timing=replace(SOON, sites_s=2), on_refusal=told.append)
+    assert sorted(one[:11] for one in told) == ["site 'ill' ", "site 'well'"]
+
+
+def test_images_that_are_all_dealt_elsewhere_are_too_few_and_not_without_boxes(manifest):
+    rows = [row for row in manifest.rows if row.source == "ill"]
+    measured = [row for row in rows if part_of("localisation", row.group) != "train"]
+    with pytest.raises(DataInvalid, match=f"no image to learn from: its {len(measured)} images choose and measure"):
+        site_data("ill", Manifest(tuple(measured), manifest.folder))
+
+
+def test_check_says_which_rows_do_not_do_what_their_split_says(manifest):
+    taken = taken_otherwise(manifest)
+    assert taken == (
+        "20 images of the split localisation take no part", "20 images of the split external-negatives take no part",
+    )  # fmt: skip
+    ill = Manifest(tuple(row for row in manifest.rows if row.source == "ill"), manifest.folder)
+    (said,) = taken_otherwise(ill)
+    assert said.startswith("no image has the split train, so those of localisation are dealt")
 
 
 def test_without_any_site_of_both_classes_nothing_begins(manifest, tmp_path):
@@ -162,6 +195,9 @@ def test_without_any_site_of_both_classes_nothing_begins(manifest, tmp_path):
 
 def test_what_leaves_says_that_labels_teach_nothing(manifest, tmp_path):
     sites = _sites(manifest, tmp_path)
+    assert any("the numbers above tell each" in line for line in will_stay(sites["ill"].data))
+    assert "the label of any one image" in will_stay(sites["north"].data)
+    assert any("and thresholds with the others'" in line for line in will_leave(sites["ill"].data, OPEN))
     assert any("labels teach nothing" in line for line in will_leave(sites["ill"].data, OPEN))
     assert not any("labels teach nothing" in line for line in will_leave(sites["north"].data, OPEN))
 

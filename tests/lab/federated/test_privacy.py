@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from secondread.errors import UsageError
-from secondread.lab.federated.privacy import Privacy, clipped, difference, moved, noise_for, noisy, norm_of
+from secondread.lab.federated.privacy import (
+    Privacy,
+    clipped,
+    difference,
+    moved,
+    noise_for,
+    noisy,
+    norm_of,
+    spread_kept,
+)
 
 
 def _arrays(seed, scale=1.0):
@@ -33,6 +42,15 @@ def test_noise_has_the_deviation_that_was_asked_for():
     made = noisy({"a": np.zeros(20_000)}, 0.3, np.random.default_rng(0))["a"]
     assert made.std() == pytest.approx(0.3, rel=0.03)
     assert abs(made.mean()) < 0.01
+
+
+def test_a_variance_stays_above_0_whatever_noise_takes_from_it():
+    before = {"bn.running_var": np.array([1.0, 2.0], np.float32), "bn.running_mean": np.array([1.0, 2.0], np.float32)}
+    after = {name: np.array([-3.0, 5.0], np.float32) for name in before}
+    kept = spread_kept(after, before)
+    assert kept["bn.running_var"].tolist() == pytest.approx([0.1, 5.0])
+    assert kept["bn.running_var"].dtype == np.float32
+    assert kept["bn.running_mean"].tolist() == [-3.0, 5.0]
 
 
 @pytest.mark.parametrize("rounds", [1, 20])

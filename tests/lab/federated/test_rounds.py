@@ -12,12 +12,12 @@ from secondread.lab.federated.app import said_outside, site_app
 from secondread.lab.federated.bundle import federated_bundle
 from secondread.lab.federated.kept import load_state
 from secondread.lab.federated.plan import Plan
-from secondread.lab.federated.privacy import Privacy, difference, norm_of
+from secondread.lab.federated.privacy import Privacy, difference, noisy, norm_of, spread_kept
 from secondread.lab.federated.secure import step_of
 from secondread.lab.federated.server import Timing, gather, run_rounds
 from secondread.lab.federated.shares import site_data
 from secondread.lab.federated.simulation import inline_grid
-from secondread.lab.federated.site import Site, first_weights, new_network_of, weights_of
+from secondread.lab.federated.site import Site, first_weights, new_network_of, still_answers, weights_of
 from secondread.lab.federated.strategies import shortened
 from secondread.reading import load_bundle
 from secondread.training.fit import fit
@@ -278,3 +278,22 @@ def test_an_error_that_leaves_a_site_names_no_file():
 
     assert "film-of-anna" not in said_outside(DataInvalid("'film-of-anna.png' cannot be read"))
     assert said_outside(UsageError("start the server with --secure")) == "start the server with --secure"
+
+
+def test_noise_in_which_a_network_drowns_ends_the_run_in_words_and_before_all_rounds(grid_of):
+    plan = replace(PLAN, rounds=9, privacy=Privacy("central", 1.0, 1e7))
+    told = []
+    with pytest.raises(TrainingError, match=r"after round 1 .*takes of 3 sites .*--epsilon"):
+        _trained(grid_of(), plan, on_round=lambda *line: told.append(line))
+    assert not told
+
+
+def test_whether_a_network_still_answers():
+    plan = replace(PLAN, model="lesion-lite0", changes=("prepare.size=64",))
+    start, _ = first_weights(plan)
+    assert still_answers(plan, start)
+    drowned = {name: part - 2 * part if name.endswith("running_var") else part for name, part in start.items()}
+    assert not still_answers(plan, drowned)
+    noise = np.random.default_rng(0)
+    assert not still_answers(plan, spread_kept(noisy(start, 1.5, noise), start))
+    assert not still_answers(plan, {**start, "head.bias": np.array([np.nan], np.float32)})

@@ -89,7 +89,7 @@ def bundle_record(trained: Trained, *, name: str, command: str = "") -> tuple[di
         "data": {
             "fingerprint": fingerprint,
             "splits": _splits(trained.hellos),
-            "thresholds_from": [],
+            "thresholds_from": sorted({_split(trained.hellos[name], "val") for name in trained.histograms} - {"val"}),
             "rows": _rows(trained.hellos, trained.histograms),
         },
         "training": {
@@ -173,11 +173,19 @@ def _rows(hellos: Mapping[str, Hello], histograms: Mapping[str, Histogram]) -> l
     """As `data.split.roles` has it. A site that tells nothing of its validation images chose nothing with them."""
     roles = [("taught", "train", list(hellos)), ("chose", "val", sorted(histograms))]
     return [
-        {"role": role, "split": part, "source": name, "n": hellos[name].counts[part],
+        {"role": role, "split": _split(hellos[name], part), "source": name, "n": hellos[name].counts[part],
          "n_positive": hellos[name].counts[f"{part}-positive"]}
         for role, part, names in roles
         for name in names
     ]  # fmt: skip
+
+
+def _split(hello: Hello, part: str) -> str:
+    """The split that a site's part stands in: images of one class are a share of their own collection, as everywhere,
+    which chooses thresholds and no epoch."""
+    if hello.teaches == "labels":
+        return part
+    return _POSITIVES if hello.counts["train-positive"] else _NEGATIVES
 
 
 def evidence_of(bundle: Bundle, told: Mapping[str, Mapping[str, Any]], *, command: str) -> dict[str, Any]:

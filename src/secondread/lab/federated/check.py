@@ -7,10 +7,11 @@ from typing import Any
 
 from secondread.auditing import Audit, audit
 from secondread.data import Manifest
+from secondread.data.split import SHARED
 from secondread.files import write_json
 from secondread.lab.federated.gated import without_refused
 from secondread.lab.federated.histograms import LOGIT_EDGES
-from secondread.lab.federated.shares import SiteData, site_data
+from secondread.lab.federated.shares import PARTS, SiteData, site_data
 from secondread.lab.federated.site import OPEN, Policy
 from secondread.tasks import Task
 
@@ -26,6 +27,7 @@ class Check:
     terms: Mapping[str, str]  # source → terms as the task knows them; '' where it does not
     leaves: tuple[str, ...]
     stays: tuple[str, ...]
+    notes: tuple[str, ...]  # which images take no part, or another than their split says
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -47,6 +49,7 @@ class Check:
             "terms": dict(self.terms),
             "leaves": list(self.leaves),
             "stays": list(self.stays),
+            "notes": list(self.notes),
         }
 
 
@@ -68,15 +71,38 @@ def check_site(
     made = audit(manifest, progress=progress)
     known = {source.name: source.terms for source in task.sources}
     terms = {source: known.get(source, "") for source in sorted({row.source for row in manifest.rows})}
-    return Check(data, made, terms, will_leave(data, policy), STAYS)
+    return Check(data, made, terms, will_leave(data, policy), will_stay(data), taken_otherwise(manifest))
 
 
-STAYS = (
+_STAYS = (
     "every image and every pixel of it",
     "paths, file names, patients, groups, dates and all other columns of the manifest",
-    "the label of any one image",
     "the score of any one image by its name; the site's own evidence file",
 )
+
+
+def will_stay(data: SiteData) -> tuple[str, ...]:
+    """In sentences: what goes nowhere."""
+    if data.teaches == "labels":
+        return (*_STAYS, "the label of any one image")
+    return (*_STAYS, "no label: all images that teach are of one class, so the numbers above tell each of theirs")
+
+
+def taken_otherwise(manifest: Manifest) -> tuple[str, ...]:
+    """In sentences: of rows that do not do what their split says."""
+    splits = manifest.splits()
+    dealt = [name for name in SHARED if name in splits] if "train" not in splits else []
+    said = [
+        f"{n} images of {f'the split {name}' if name else 'no split'} take no part"
+        for name, n in splits.items()
+        if name not in (*PARTS, *dealt)
+    ]
+    if dealt:
+        said.append(
+            f"no image has the split train, so those of {' and '.join(dealt)} are dealt by group: most teach, a share "
+            "chooses and another measures"
+        )
+    return tuple(said)
 
 
 def will_leave(data: SiteData, policy: Policy) -> tuple[str, ...]:
@@ -114,7 +140,8 @@ _ONE_CLASS = {
     "labels": (),
     "lesions": (
         "by the weights: where lesions lie and where none do. All images here are of one class, so their labels teach "
-        "nothing, and these images choose no round; a plan without `lesion_weight` cannot have this site",
+        "nothing; these images choose no round, and thresholds with the others'; a plan without `lesion_weight` cannot "
+        "have this site",
     ),
 }
 

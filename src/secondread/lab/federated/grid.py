@@ -25,6 +25,7 @@ class Sites:
     def __init__(self, grid: Grid, nodes: Mapping[str, int] | None = None):
         self.grid = grid
         self.nodes = dict(sorted((nodes or {}).items()))
+        self.refused: dict[int, str] = {}  # node → why it cannot take part
         self.sent = 0
         self.received = 0
 

@@ -74,6 +74,8 @@ fleet_http_connection.os = _StaysAlive
 fleet_http_connection.make_simple_http_retry_invoker = _retries
 fleet_http_connection.flwr_exit = _no_connection
 
+_ANSWERED, _LOST = "answered", "lost; trying again"
+
 OnMessage = Callable[[str, str], None]  # kind of a question, what became of it
 
 
@@ -106,7 +108,7 @@ def join(site: Site, server: Server, *, on_message: OnMessage | None = None) -> 
     """
     app = site_app(site)
     context = Context(run_id=0, node_id=0, node_config={}, state=RecordDict(), run_config={})
-    tell = on_message or (lambda kind, became: None)
+    tell = telling(on_message)
     ended: list[bool] = []
     refused_at: float | None = None
     while not ended:
@@ -124,8 +126,21 @@ def join(site: Site, server: Server, *, on_message: OnMessage | None = None) -> 
                     "the key?"
                 ) from stop
         if not ended:
-            tell("connection", "lost; trying again")
+            tell("connection", _LOST)
             time.sleep(_AGAIN_S)
+
+
+def telling(on_message: OnMessage | None) -> OnMessage:
+    """Tells what was answered every time, and what was refused once: a server that waits asks again and again."""
+    said: set[tuple[str, str]] = set()
+
+    def tell(kind: str, became: str) -> None:
+        if on_message is not None and (kind, became) not in said:
+            on_message(kind, became)
+        if became not in (_ANSWERED, _LOST):
+            said.add((kind, became))
+
+    return tell
 
 
 def _connected(server: Server) -> Any:
@@ -159,7 +174,7 @@ def _one_question(talk: Any, app: Any, context: Context, tell: OnMessage) -> boo
     started = time.perf_counter()
     reply = answer(app, message, context, on_error=errors.append)
     _send(reply, send, push_object, time.perf_counter() - started)
-    tell(kind, str(errors[0]) if errors else "answered")
+    tell(kind, str(errors[0]) if errors else _ANSWERED)
     return bool(kind == GOODBYE)
 
 

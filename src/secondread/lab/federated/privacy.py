@@ -90,6 +90,21 @@ def noisy(update: Mapping[str, np.ndarray], deviation: float, rng: np.random.Gen
     return {name: part + rng.normal(0.0, deviation, np.shape(part)) for name, part in update.items()}
 
 
+_SPREAD = "running_var"  # ends the names of what normalisation layers divide by, squared
+_LEAST_SPREAD = 0.1  # of what it was: a root of less than nothing is no number, and of next to nothing drowns the layer
+
+
+def spread_kept(after: Mapping[str, np.ndarray], before: Mapping[str, np.ndarray]) -> Arrays:
+    """The weights with variances that stay above 0, where noise or a server's step took them below.
+
+    It looks at nothing but what is told anyway, so it costs no privacy.
+    """
+    return {
+        name: np.maximum(part, _LEAST_SPREAD * before[name]).astype(part.dtype) if name.endswith(_SPREAD) else part
+        for name, part in after.items()
+    }
+
+
 def secret_rng() -> np.random.Generator:
     """Noise that nobody can draw again: seeded by the operating system, never by a run's random state."""
     return np.random.default_rng()

@@ -27,7 +27,7 @@ from secondread.lab.federated.kept import State, load_state, save_state
 from secondread.lab.federated.plan import Plan
 from secondread.lab.federated.privacy import Arrays
 from secondread.lab.federated.secure import LEAST, secure_round
-from secondread.lab.federated.site import first_weights
+from secondread.lab.federated.site import first_weights, still_answers
 from secondread.lab.federated.strategies import Aggregation, Update, is_finite, judged, shortened, typed
 
 _WAITS_S = 600.0  # for the first greetings
@@ -61,9 +61,12 @@ class Trained:
 
 
 OnRound = Callable[[dict[str, Any], int], None]  # a round's line of the history, rounds in all
+OnRefusal = Callable[[str], None]  # why a site that came cannot take part
 
 
-def gather(grid: Grid, plan: Plan, *, timing: Timing = USUAL) -> tuple[Sites, dict[str, Hello]]:
+def gather(
+    grid: Grid, plan: Plan, *, timing: Timing = USUAL, on_refusal: OnRefusal | None = None
+) -> tuple[Sites, dict[str, Hello]]:
     """Wait until the plan's sites are there and have said who they are.
 
     Raises TrainingError if they do not come, if two have one name, or if none has images of both classes.
@@ -72,11 +75,14 @@ def gather(grid: Grid, plan: Plan, *, timing: Timing = USUAL) -> tuple[Sites, di
     hellos: dict[str, Hello] = {}
     until = time.monotonic() + timing.sites_s
     while len(hellos) < plan.sites:
-        refusals = welcome(sites, hellos, plan)
-        if len(hellos) < plan.sites and refusals and not timing.refused_may_return:
-            raise TrainingError(f"{len(hellos)} of {plan.sites} sites can take part: {'; '.join(refusals)}")
+        refused = welcome(sites, hellos, plan)
+        for why in refused if on_refusal is not None else ():
+            on_refusal(why)
+        if len(hellos) < plan.sites and refused and not timing.refused_may_return:
+            raise TrainingError(f"{len(hellos)} of {plan.sites} sites can take part: {_once(refused)}")
         if len(hellos) < plan.sites and time.monotonic() > until:
-            said = "".join(f"; one said: {why}" for why in refusals)
+            refusals = [sites.refused[node] for node in grid.get_node_ids() if node in sites.refused]
+            said = f"; refused: {_once(refusals)}" if refusals else ""
             raise TrainingError(
                 f"{len(hellos)} of {plan.sites} sites came within {timing.sites_s:.0f} s{said}; start the others, or "
                 "ask for fewer with --sites"
@@ -92,11 +98,11 @@ def gather(grid: Grid, plan: Plan, *, timing: Timing = USUAL) -> tuple[Sites, di
 def welcome(sites: Sites, hellos: dict[str, Hello], plan: Plan) -> list[str]:
     """Ask who they are of nodes not known yet; one that says a known name takes the place of the one that was lost.
 
-    Returns what those said that cannot take part.
+    Returns what those said that cannot take part, who are not asked again: begun anew, a site is another node.
     Raises TrainingError where two that are both here have one name and different images.
     """
     here = set(sites.grid.get_node_ids())
-    if not (new := sorted(here - set(sites.nodes.values()))):
+    if not (new := sorted(here - set(sites.nodes.values()) - set(sites.refused))):
         return []
     strangers = Sites(sites.grid, {str(node): node for node in new})
     answers = strangers.ask(HELLO, instruction(plan), timeout_s=_GREETING_S)
@@ -109,7 +115,9 @@ def welcome(sites: Sites, hellos: dict[str, Hello], plan: Plan) -> list[str]:
         sites.nodes[hello.name] = int(node)
     sites.nodes = dict(sorted(sites.nodes.items()))
     sites.sent, sites.received = sites.sent + strangers.sent, sites.received + strangers.received
-    return [_short(why) for why in answers.failed.values() if why != "late"]
+    refused = {int(node): _short(why) for node, why in answers.failed.items() if why != "late"}
+    sites.refused |= refused
+    return list(refused.values())
 
 
 def run_rounds(
@@ -147,6 +155,8 @@ def run_rounds(
             if failed >= timing.attempts:
                 raise TrainingError(f"round {number} failed {failed} times: {_why(seen)}; start the server again later")
             continue
+        if not still_answers(plan, weights):
+            raise TrainingError(f"after round {number} the network says nothing of an image any more; {_remedy(plan)}")
         failed = 0
         state.weights, state.moments = weights, aggregation.moments
         scored = plan.is_scored(number)
@@ -171,6 +181,15 @@ def run_rounds(
             on_round(line, plan.rounds)
     trained = Trained(plan, state.best_weights, state.best_round, state.best_histograms, hellos, state.history)
     return _with_own_layers(sites, trained, timing) if plan.strategy == "fedbn" else trained
+
+
+def _remedy(plan: Plan) -> str:
+    if plan.privacy is None:
+        return "take a lower learning rate"
+    return (
+        f"the noise that ε = {plan.privacy.epsilon(plan.rounds):.3g} takes of {plan.sites} sites drowns a network as "
+        "deep as this; take a smaller one (lenet), more sites, fewer rounds, or a greater --epsilon"
+    )
 
 
 def _begin(plan: Plan, run_folder: Path | None) -> State:
@@ -271,6 +290,15 @@ def _with_own_layers(sites: Sites, trained: Trained, timing: Timing) -> Trained:
 
 def _why(seen: dict[str, dict[str, Any]]) -> str:
     return ", ".join(f"{name}: {one['outcome']}" for name, one in sorted(seen.items()))
+
+
+def _once(refusals: list[str]) -> str:
+    """What several say, each remedy once: they stand after a colon."""
+    by_remedy: dict[str, list[str]] = {}
+    for why in refusals:
+        said, _, remedy = why.partition(": ")
+        by_remedy.setdefault(remedy, []).append(said)
+    return "; ".join(": ".join(filter(None, ["; ".join(said), remedy])) for remedy, said in by_remedy.items())
 
 
 def _short(why: str) -> str:

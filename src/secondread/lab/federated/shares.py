@@ -14,7 +14,7 @@ _FIFTH = 5  # one group in so many validates where a site has no validation rows
 _LEAST_TO_DIVIDE = 2
 
 _CLASSES = (0, 1)
-_PARTS = ("train", "val", "test")
+PARTS = ("train", "val", "test")
 
 Column = Literal["source", "note"]
 Teaches = Literal["labels", "lesions"]
@@ -69,10 +69,16 @@ def site_data(name: str, manifest: Manifest) -> SiteData:
             f"site '{name}' has {len(val)} images to choose by and not both classes among them; give it images of the "
             "other class, or let it join with another source"
         )
+    if not train:
+        raise DataInvalid(
+            f"site '{name}' has no image to learn from: its {len(val) + (len(test) if test else 0)} images choose and "
+            "measure; give it more, or mark some with the split train"
+        )
     if data.teaches == "lesions" and not _lesions_known(data.train):
         raise DataInvalid(
-            f"site '{name}' has {len(train)} images to learn from and not both classes among them, nor masks or boxes "
-            "of any; give it images of the other class, masks or boxes, or let it join with another source"
+            f"site '{name}' has {len(train)} images to learn from and not both classes among them, nor is it known of "
+            "any where its lesions lie; give it images of the other class, a column `mask`, or boxes.json beside the "
+            "manifest, or let it join with another source"
         )
     return data
 
@@ -86,7 +92,7 @@ def _rows_by_part(manifest: Manifest) -> dict[str, tuple[Row, ...]]:
             replace(row, split=part_of(row.split, group)) if row.split in SHARED else row
             for row, group in zip(manifest.rows, manifest.groups, strict=True)
         ]
-    return {part: tuple(row for row in rows if row.split == part) for part in _PARTS}
+    return {part: tuple(row for row in rows if row.split == part) for part in PARTS}
 
 
 def _lesions_known(train: Manifest) -> bool:
@@ -116,7 +122,7 @@ def sites_of(
     other splits are nobody's.
     Raises UsageError for a name that is not there, DataInvalid with fewer than two hospitals.
     """
-    rows = [row for row in manifest.rows if row.split in (*_PARTS, *lesions_from)]
+    rows = [row for row in manifest.rows if row.split in (*PARTS, *lesions_from)]
     joined = {source: name for name, members in (together or {}).items() for source in members}
     known = {getattr(row, column) for row in rows}
     if unknown := sorted(set(joined) - known):

@@ -235,6 +235,22 @@ def weights_of(model: nn.Module) -> Arrays:
     }
 
 
+_ROUNDED = 0.01  # logits: more than what rounding may change of an answer
+
+
+def still_answers(plan: Plan, weights: Arrays) -> bool:
+    """Whether a network of these weights answers with numbers that do not hang on rounding; under fedbn, whose layers
+    are at the sites, whether they are numbers themselves."""
+    if plan.strategy == "fedbn" or not all(np.isfinite(part).all() for part in weights.values()):
+        return all(np.isfinite(part).all() for part in weights.values())
+    model, spec = new_network_of(plan).eval(), plan.prepare_spec
+    put_in(model, weights)
+    noise = torch.from_numpy(np.random.default_rng(0).random((2, spec.channels, spec.size, spec.size), np.float32))
+    with torch.inference_mode():
+        rounded = model(noise).double()
+        return bool((model.double()(noise.double()) - rounded).abs().max() < _ROUNDED)
+
+
 def gradients_of(model: nn.Module) -> Arrays:
     """Of every parameter, as they stand after a backward pass; 0 for what does not learn."""
     return {

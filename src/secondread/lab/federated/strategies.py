@@ -12,7 +12,7 @@ from flwr.serverapp.strategy import FedAdam, FedAvg, FedProx, FedTrimmedAvg, Kru
 
 from secondread.lab.federated.app import WEIGHT, from_arrays, to_arrays
 from secondread.lab.federated.plan import Plan
-from secondread.lab.federated.privacy import Arrays, difference, moved, noisy, norm_of, secret_rng
+from secondread.lab.federated.privacy import Arrays, difference, moved, noisy, norm_of, secret_rng, spread_kept
 from secondread.lab.federated.site import new_network_of, origin, put_in, weights_of
 from secondread.training.optimise import freeze, make_optimizer, set_learning_rate
 
@@ -76,7 +76,8 @@ class Aggregation:
     def combine(self, before: Arrays, updates: list[Update], replies: Mapping[str, Message], *, number: int) -> Arrays:
         """The next common weights. replies: by site, in which Flower finds arrays and weights. number: of the round."""
         if self.plan.strategy == "fednova":
-            return normalised(before, updates, steps={one.site: self._steps(one.n) for one in updates})
+            after = normalised(before, updates, steps={one.site: self._steps(one.n) for one in updates})
+            return spread_kept(after, before)
         ordered = [self._equal(replies[one.site]) for one in updates]
         strategy = self._strategy(len(updates))
         if isinstance(strategy, FedAdam):
@@ -122,8 +123,8 @@ class Aggregation:
     def _after(self, before: Arrays, mean: Arrays, n_sites: int, *, number: int) -> Arrays:
         mean = self._private(before, mean, n_sites)
         if self.plan.strategy != "fedsgd":
-            return mean
-        after, self.moments = stepped(self.plan, before, mean, self.moments, number=number)
+            return spread_kept(mean, before)
+        after, self.moments = stepped(self.plan, before, spread_kept(mean, before), self.moments, number=number)
         return after
 
     def _private(self, before: Arrays, after: Arrays, n_sites: int) -> Arrays:
