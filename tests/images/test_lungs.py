@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from secondread.errors import BundleForeign
 from secondread.images import PrepareSpec, prepare
 from secondread.images.image import Image
 from secondread.images.lungs import lungs_box
@@ -79,3 +80,17 @@ def test_what_a_network_sees_hardly_changes_with_the_frame():
     whole = PrepareSpec(size=64)
     apart = np.corrcoef(*(prepare(_image(_framed(400, bottom=b)), whole).pixels.ravel() for b in (0, 200)))[0, 1]
     assert alike > 0.95 > apart
+
+
+def test_both_views_stand_one_behind_the_other_and_places_are_those_of_the_first():
+    image = _image(_framed(400, bottom=200))
+    both = prepare(image, PrepareSpec(size=64, channels=3, field="whole and lungs", trim_border=True, clahe=2.0))
+    whole, lungs = (
+        prepare(image, PrepareSpec(size=64, channels=3, field=field, trim_border=True, clahe=2.0))
+        for field in ("whole", "lungs")
+    )
+    assert (both.pixels.shape, both.box) == ((64, 64, 6), whole.box)
+    assert (both.pixels[..., :3] == whole.pixels).all()
+    assert (both.pixels[..., 3:] == lungs.pixels).all()
+    with pytest.raises(BundleForeign, match="not known here"):
+        PrepareSpec.from_dict({"field": "heart"})

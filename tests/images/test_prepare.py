@@ -18,6 +18,7 @@ SPECS = {
     "pad": PrepareSpec(size=64, aspect="pad"),
     "trim": PrepareSpec(size=64, trim_border=True),
     "lungs": PrepareSpec(size=64, field="lungs"),
+    "whole and lungs": PrepareSpec(size=64, field="whole and lungs", trim_border=True),
     "trim and pad": PrepareSpec(size=64, trim_border=True, aspect="pad"),
     "colour": PrepareSpec(size=64, channels=3),
     "window": PrepareSpec(size=64, window=(1, 99)),
@@ -41,7 +42,7 @@ def framed(height: int, width: int) -> np.ndarray:
 def test_input_has_its_shape_and_is_the_same_each_time(name: str, size: tuple[int, int]) -> None:
     spec, image = SPECS[name], Image.from_array(chest_phantom(size, random_state=0))
     first, second = prepare(image, spec), prepare(image, spec)
-    assert first.pixels.shape == (spec.size, spec.size, spec.channels)
+    assert first.pixels.shape == (spec.size, spec.size, spec.depth)
     assert first.pixels.dtype == np.uint8
     assert first.pixels.flags.c_contiguous
     np.testing.assert_array_equal(first.pixels, second.pixels)

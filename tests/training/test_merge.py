@@ -101,7 +101,7 @@ def test_bundles_that_cannot_be_one_are_refused(bundles, members, manifest, tmp_
     said = {
         "one": "two bundles or more",
         "another task": "different tasks",
-        "another size of tile": "size alone",
+        "another size of tile": "size and field alone",
         "isotonic": "more than a temperature",
         "another manifest": "other data",
     }[bundles]
@@ -150,6 +150,33 @@ def test_only_maps_that_count_are_shown_and_stand_on_the_scale_of_the_logit(memb
     logit, cam = session.run(["logit", "cam"], {"image": images})
     np.testing.assert_allclose(logit, 0.5 * large + 0.25 * small, atol=1e-5)
     np.testing.assert_allclose(cam, 0.75 * fine, atol=1e-5)
+
+
+def test_of_members_that_see_whole_films_and_lungs_each_is_shown_its_own_view(members, manifest, tmp_path):
+    data = load_data(manifest, task=TASK)
+    lungs = train(manifest, tmp_path / "lungs", seed=2, field="lungs")
+    both = merge_bundles([lungs, members[0]], data, out=tmp_path / "views", name="views", command="x")
+    assert (both.prepare_spec.field, both.prepare_spec.depth) == ("whole and lungs", 2)
+    pictures = [row.path for row in data.split("test").rows]
+    own = [[Reader.load(one.folder).read(picture).probability for picture in pictures] for one in (lungs, members[0])]
+    expected = np.mean([np.log(p / (1 - p)) for p in np.array(own)], axis=0) / both.record["temperature"]
+    reader = Reader.load(both.folder)
+    read = [reader.read(picture) for picture in pictures]
+    found = np.array([one.probability for one in read])
+    np.testing.assert_allclose(np.log(found / (1 - found)), expected, atol=1e-3)
+    whole = Reader.load(members[0].folder).read(pictures[0]).heatmap
+    assert read[0].heatmap.box == whole.box  # the map shown is of the whole film
+    assert np.corrcoef(read[0].heatmap.values.ravel(), whole.values.ravel())[0, 1] > 0.999
+    assert both.evidence["results"]["test"]["n"] == 8
+    assert "field whole and lungs" in both.card
+    with pytest.raises(UsageError, match="already reads two views"):
+        merge_bundles([both, members[0]], data, out=tmp_path / "never", name="never", measure=False)
+
+
+def test_one_network_sees_one_view(manifest, tmp_path):
+    with pytest.raises(UsageError, match="train one for each and merge them"):
+        train(manifest, tmp_path / "never", seed=0, field="whole and lungs")
+    assert not (tmp_path / "never").exists()
 
 
 def test_the_command_writes_a_bundle_and_keeps_its_members(capsys, members, manifest, tmp_path):

@@ -72,7 +72,7 @@ def prepared_cache(
     """
     folder = folder or _default_folder()
     readable, digests, closed = _digests(manifest)
-    entry = _Entry(folder, _key(digests, spec), (len(readable), spec.size, spec.size, spec.channels))
+    entry = _Entry(folder, _key(digests, spec), (len(readable), spec.size, spec.size, spec.depth))
     try:
         bad = _find_or_build(readable, digests, spec, entry, progress)
     except OSError as error:

@@ -13,6 +13,12 @@ from secondread.images.lungs import lungs_box
 from secondread.images.values import looked_up
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels
+Field = Literal["whole", "lungs", "whole and lungs"]
+FIELDS: dict[str, tuple[Field, ...]] = {  # what a model is shown of an image → its views, channels after channels
+    "whole": ("whole",),
+    "lungs": ("lungs",),  # of a chest film, see `lungs_box`
+    "whole and lungs": ("whole", "lungs"),
+}
 
 
 @dataclass(frozen=True)
@@ -26,11 +32,19 @@ class PrepareSpec:
     window: tuple[float, float] | None = None  # percentiles shown as black and white, e.g. (1, 99)
     clahe: float = 0.0  # clip limit of contrast-limited adaptive histogram equalisation (8 × 8 tiles); 0 is off
     denoise_sigma: float = 0.0  # Gaussian noise reduction, pixels of the input; 0 is off
-    field: Literal["whole", "lungs"] = (
-        "whole"  # what is shown of it: all, or the lungs of a chest film, see `lungs_box`
-    )
+    field: Field = "whole"  # what is shown of it, see FIELDS
     # All steps run at this side, and the last enlarges to `size`: no source then shows finer detail than another.
     detail: int = 0  # 0, or a side below `size`
+
+    @property
+    def views(self) -> tuple["PrepareSpec", ...]:
+        """One for each view of the image."""
+        return tuple(replace(self, field=field) for field in FIELDS[self.field])
+
+    @property
+    def depth(self) -> int:
+        """Channels of the input, those of all views."""
+        return self.channels * len(FIELDS[self.field])
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON keeps it."""
@@ -41,8 +55,10 @@ class PrepareSpec:
         """From JSON. Raises BundleForeign for a step that is not known here."""
         try:
             window = table.get("window")
-            return cls(**{**table, "window": tuple(window) if window else None})
-        except TypeError as error:
+            spec = cls(**{**table, "window": tuple(window) if window else None})
+            _ = FIELDS[spec.field]
+            return spec
+        except (TypeError, KeyError) as error:
             raise BundleForeign(f"the preprocessing asks for a step that is not known here: {error}") from error
 
 
@@ -50,8 +66,8 @@ class PrepareSpec:
 class Prepared:
     """A model's input and where it came from.
 
-    pixels: uint8 (size, size, channels).
-    box: the part of the image, in its own pixels, that the input shows; larger than the image where padded.
+    pixels: uint8 (size, size, channels), of several views those of one after another.
+    box: the part of the image, in its own pixels, that the (first) view shows; larger than the image where padded.
     """
 
     pixels: np.ndarray
@@ -81,6 +97,9 @@ def prepare(image: Image, spec: PrepareSpec, *, halves: Halves | None = None) ->
     halves: of this image, where it is prepared in more than one way.
     """
     halves = halves or Halves(image)
+    if len(spec.views) > 1:
+        views = [prepare(image, view, halves=halves) for view in spec.views]
+        return Prepared(np.concatenate([view.pixels for view in views], axis=2), views[0].box)
     if 0 < spec.detail < spec.size:
         coarse = prepare(image, replace(spec, size=spec.detail, detail=0), halves=halves)
         return Prepared(_enlarge(coarse.pixels, spec.size), coarse.box)

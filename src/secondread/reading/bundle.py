@@ -316,7 +316,7 @@ def _check_facts(bundle: Bundle, model: bytes) -> None:
         return
     outputs = ("logit", "cam", "box") if bundle.boxes else ("logit", "cam")
     try:
-        check_network(model, size=spec.size, channels=spec.channels, outputs=outputs)
+        check_network(model, size=spec.size, channels=spec.depth, outputs=outputs)
     except ValueError as error:
         raise BundleForeign(f"{bundle.folder / _MODEL} cannot be used: {error}") from error
 

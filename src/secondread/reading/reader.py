@@ -194,7 +194,7 @@ class Reader:
     def give_memory_back(self) -> None:
         """What its answers took, before it is let go; takes as long as an answer."""
         spec = self.bundle.prepare_spec
-        give_memory_back(self._session, size=spec.size, channels=spec.channels)
+        give_memory_back(self._session, size=spec.size, channels=spec.depth)
 
     def _read_image(
         self,
@@ -343,7 +343,7 @@ def session_of(bundle: Bundle, *, runtime: Runtime | None = None) -> Session:
     spec = bundle.prepare_spec
     session = open_session(bundle.model_path, side=spec.size, bounded=True, runtime=runtime)
     if not bundle.shipped:
-        try_once(session, size=spec.size, channels=spec.channels, boxes=bundle.boxes is not None)
+        try_once(session, size=spec.size, channels=spec.depth, boxes=bundle.boxes is not None)
     return session
 
 

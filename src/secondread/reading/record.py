@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from secondread.errors import BundleDamaged, BundleForeign
+from secondread.images.prepare import FIELDS
 
 MOST_RECORD = 16 << 20  # bytes; the largest that comes with the package has 16 kB
 MOST_EVIDENCE = 64 << 20  # bytes; of a hundred thousand images
@@ -119,7 +120,7 @@ def check_prepare(table: Mapping[str, Any]) -> None:
         raise ValueError(f"its input is to have a side that is no whole number of pixels from {least} to {most}")
     if table.get("channels") not in (1, 3):
         raise ValueError("its input is to have channels other than 1 or 3")
-    shapes = table.get("aspect", "squash") in ("squash", "pad") and table.get("field", "whole") in ("whole", "lungs")
+    shapes = table.get("aspect", "squash") in ("squash", "pad") and table.get("field", "whole") in FIELDS
     if not shapes or not isinstance(table.get("trim_border", False), bool):
         raise ValueError("its preprocessing has steps that are not known here")
     detail = table.get("detail", 0)

@@ -25,6 +25,7 @@ from secondread.images import PrepareSpec
 from secondread.images.prepare import Box
 from secondread.models.finder import Finder
 from secondread.reading import Bundle, write_bundle
+from secondread.reading.bundle import Member
 from secondread.training.batches import Batch
 from secondread.training.boxes import KnownBoxes, box_loss, known_boxes
 from secondread.training.decide import map_zero
@@ -105,7 +106,8 @@ def draw_bundle(
     if len({member.prepare["size"] for member in bundle.members}) > 1:
         raise UsageError(f"the networks of {bundle.id} read at several sizes: what they see does not lie cell on cell")
     reads, spec, recipe = bundle.model_path.read_bytes(), bundle.prepare_spec, plan.recipe_for(bundle)
-    sees = tapped(reads)
+    elsewhere = [number for number, member in enumerate(bundle.members) if _sees_elsewhere(member, spec)]
+    sees = tapped(reads, without=elsewhere)
     shared = bundle.training.recipe.get("lesions_from", ())
     divided = with_validation(manifest, bundle.training.recipe.get("val_from", ()))
     rows = teaching_rows(divided, plan, shared)
@@ -121,8 +123,8 @@ def draw_bundle(
     seconds = time.perf_counter() - started
     judged = known_rows(val, manifest, plan.sources)
     drawn, few = drawn_on(judged.rows, manifest, spec), val.images[:_CHECKED]
-    finder.steepness.fill_(choose_steepness(grafted(reads, finder, few), judged, drawn, spec))
-    draws = grafted(reads, finder, few)
+    finder.steepness.fill_(choose_steepness(grafted(reads, finder, few, without=elsewhere), judged, drawn, spec))
+    draws = grafted(reads, finder, few, without=elsewhere)
     before, after = (run_onnx(model, val.images, outputs=["logit"])[0] for model in (reads, draws))
     away = float(np.abs(before - after).max())
     if not away <= TOLERANCE:
@@ -144,6 +146,11 @@ def draw_bundle(
     if measure:
         measure_bundle(made, manifest, command=command, progress=progress)
     return made
+
+
+def _sees_elsewhere(member: Member, spec: PrepareSpec) -> bool:
+    """Whether it sees another view than the first, in whose pixels boxes are drawn."""
+    return member.prepare.get("field", "whole") != spec.views[0].field
 
 
 def teaching_rows(manifest: Manifest, plan: DrawPlan, lesions_from: Sequence[str] = ()) -> list[Row]:
@@ -168,7 +175,7 @@ def teaching_rows(manifest: Manifest, plan: DrawPlan, lesions_from: Sequence[str
 
 def new_finder(sees: bytes, spec: PrepareSpec, *, random_state: int) -> Finder:
     """As wide as what the network sees. sees: see `tapped`."""
-    blank = np.zeros((1, spec.size, spec.size, spec.channels), dtype=np.uint8)
+    blank = np.zeros((1, spec.size, spec.size, spec.depth), dtype=np.uint8)
     fine, middle, last = (values.shape[1] for values in run_onnx(sees, blank, outputs=SEEN[:3]))
     with torch.random.fork_rng(devices=[]):  # it draws from the global generator, which is put back
         torch.manual_seed(random_state)

@@ -4,6 +4,7 @@ Nothing of the network is changed or computed otherwise, so a merged file, its w
 stock as any.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,44 +28,45 @@ _READERS = {  # features → the layer of LesionLite that reads them
 }
 
 
-def tapped(model: bytes) -> bytes:
+def tapped(model: bytes, *, without: Sequence[int] = ()) -> bytes:
     """The same network, which also gives the features of its LesionLites at strides 8, 16 and 32, (batch, channels,
     rows, columns): of several those of all, channel after channel; of one that also reads the mirror image, those of
     the image itself. Its map is called `cells`.
 
+    without: members of a merged file whose features are left out, such as those that see another view of the image.
     Raises UsageError for a file without a LesionLite.
     """
-    return bytes(_tapped(model).SerializeToString())
+    return bytes(_tapped(model, without).SerializeToString())
 
 
-def grafted(model: bytes, finder: Finder, images: np.ndarray) -> bytes:
+def grafted(model: bytes, finder: Finder, images: np.ndarray, *, without: Sequence[int] = ()) -> bytes:
     """The network with a finder beside it: its answer as it was, and map and boxes of the finder.
 
-    images: uint8 (n, size, size, channels), on which the file must draw as torch does, before the finder's weights are
-    rounded to float16. Raises TrainingError where it does not.
+    without: as of `tapped`. images: uint8 (n, size, size, channels), on which the file must draw as torch does, before
+    the finder's weights are rounded to float16. Raises TrainingError where it does not.
     """
-    seen = [torch.from_numpy(values) for values in run_onnx(tapped(model), images, outputs=SEEN)]
+    seen = [torch.from_numpy(values) for values in run_onnx(tapped(model, without=without), images, outputs=SEEN)]
     exact = traced(finder.eval(), dict(zip(SEEN, (values[:2] for values in seen), strict=True)), outputs=_DRAWN)
     with torch.inference_mode():
         own = [values.numpy() for values in finder(*seen)]
-    theirs = run_onnx(_joined(model, exact), images, outputs=_DRAWN)
+    theirs = run_onnx(_joined(model, exact, without), images, outputs=_DRAWN)
     away = max(difference(one, other) for one, other in zip(own, theirs, strict=True))
     if not away <= TOLERANCE:
         raise TrainingError(f"the exported boxes differ from torch's by {away:.2g}; the bundle was not written")
-    return _joined(model, in_half(exact))
+    return _joined(model, in_half(exact), without)
 
 
-def _joined(model: bytes, finder: bytes) -> bytes:
+def _joined(model: bytes, finder: bytes, without: Sequence[int]) -> bytes:
     from onnx import compose, load_from_string
 
     beside = compose.add_prefix(load_from_string(finder), "finder.", rename_inputs=False, rename_outputs=False)
     together = compose.merge_models(
-        _tapped(model), beside, io_map=[(name, name) for name in SEEN], outputs=["logit", *_DRAWN]
+        _tapped(model, without), beside, io_map=[(name, name) for name in SEEN], outputs=["logit", *_DRAWN]
     )
     return bytes(together.SerializeToString())
 
 
-def _tapped(model: bytes) -> "ModelProto":
+def _tapped(model: bytes, without: Sequence[int]) -> "ModelProto":
     from onnx import TensorProto, helper, load_from_string
 
     whole = load_from_string(model)
@@ -73,7 +75,7 @@ def _tapped(model: bytes) -> "ModelProto":
         for names in (node.input, node.output):
             names[:] = ["cells" if name == "cam" else name for name in names]
     for name, weight in _READERS.items():
-        graph.node.append(helper.make_node("Concat", _read_by(weight, whole), [name], axis=1))
+        graph.node.append(helper.make_node("Concat", _read_by(weight, whole, without), [name], axis=1))
     kept = {output.name: output for output in graph.output}
     kept["cam"].name = "cells"
     features = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in _READERS]
@@ -83,12 +85,13 @@ def _tapped(model: bytes) -> "ModelProto":
     return whole
 
 
-def _read_by(weight: str, network: "ModelProto") -> list[str]:
+def _read_by(weight: str, network: "ModelProto", without: Sequence[int]) -> list[str]:
     """What the layers of that weight read, one tensor for each network: its first pass is that of the image itself."""
     found: dict[str, str] = {}
+    left_out = tuple(f"member{number}." for number in without)
     for node in network.graph.node:
         for name in node.input[1:]:
-            if name.endswith(f"model.{weight}"):
+            if name.endswith(f"model.{weight}") and not name.startswith(left_out):
                 found.setdefault(name, node.input[0])
     if not found:
         raise UsageError("there is no lesion-lite0, 1 or 2 in this file, beside which drawing could be learnt")

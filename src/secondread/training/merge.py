@@ -12,6 +12,7 @@ import numpy as np
 from secondread.data import Manifest
 from secondread.data.split import roles, with_validation
 from secondread.errors import TrainingError, UsageError
+from secondread.images import PrepareSpec
 from secondread.reading import Bundle, write_bundle
 from secondread.stats.metrics import roc_auc
 from secondread.training.decide import decide_on_validation, map_zero, round_smallest
@@ -30,6 +31,7 @@ def merge_models(
     weights: Sequence[float],
     mapped: Sequence[bool],
     boxed: Sequence[bool] = (),
+    views: Sequence[int] = (),
 ) -> bytes:
     """The logit is the weighted sum of the members' logits, the map that of the `mapped` members' maps.
 
@@ -38,26 +40,30 @@ def merge_models(
     one of its boxes is. A box is the mean of the members', each as sure as its own cell.
 
     models: as `export_onnx` gives them, for inputs of `sizes` pixels a side. The merged file takes images of the
-    largest size and shrinks them for the others; its map has as many cells as the finest of the maps. The maps' weights
-    are stretched to the sum of all, so that the map is on the scale of the logit.
+    largest size and shrinks them for the others. views: which of an image's views each member sees, where there are
+    several, whose channels then follow one another. Its map has as many cells as the finest of the maps. The maps'
+    weights are stretched to the sum of all, so that the map is on the scale of the logit.
     """
     from onnx import TensorProto, compose, helper, load_from_string
 
     parts = [compose.add_prefix(load_from_string(model), f"member{i}.") for i, model in enumerate(models)]
     with_boxes = any(boxed)
     mapped = boxed if with_boxes else mapped
+    views = views or [0] * len(models)
     size, cells = max(sizes), max(_cells(part) for part, counts in zip(parts, mapped, strict=True) if counts)
     stretch = sum(weights) / sum(weight for weight, counts in zip(weights, mapped, strict=True) if counts)
     if with_boxes:
         stretch = 1.0
     graph = _Graph()
     logits, maps = [], []
-    for i, (part, own, weight, counts) in enumerate(zip(parts, sizes, weights, mapped, strict=True)):
+    channels = parts[0].graph.input[0].type.tensor_type.shape.dim[3].dim_value
+    seen = graph.divide("image", channels) if max(views) else ["image"]
+    for i, (part, own, weight, counts, view) in enumerate(zip(parts, sizes, weights, mapped, views, strict=True)):
         own_image = part.graph.input[0].name
         if own == size:
-            graph.add("Identity", ["image"], own_image)
+            graph.add("Identity", [seen[view]], own_image)
         else:
-            graph.shrink("image", own_image, own)
+            graph.shrink(seen[view], own_image, own)
         graph.nodes += part.graph.node
         graph.tensors += part.graph.initializer
         if not (counts and with_boxes):
@@ -71,11 +77,10 @@ def merge_models(
     else:
         graph.add("Sum", logits, "logit")
         graph.add("Sum", maps, "cam")
-    channels = parts[0].graph.input[0].type.tensor_type.shape.dim[3].dim_value
     made = helper.make_graph(
         graph.nodes,
         "merged",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", size, size, channels])],
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", size, size, channels * len(seen)])],
         [
             helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["batch"]),
             helper.make_tensor_value_info("cam", TensorProto.FLOAT, ["batch", cells, cells]),
@@ -129,6 +134,12 @@ class _Graph:
         ]
         self.add("Div", [self.add("Sum", boxes), self.add("Sum", sure)], "box")
 
+    def divide(self, image: str, channels: int) -> list[str]:
+        """uint8 (batch, rows, columns, 2 × channels) as two views."""
+        axis = self.constant(np.array([3], dtype=np.int64))
+        ends = [self.constant(np.array([n * channels], dtype=np.int64)) for n in range(3)]
+        return [self.add("Slice", [image, ends[n], ends[n + 1], axis]) for n in range(2)]
+
     def shrink(self, image: str, output: str, size: int) -> None:
         """uint8 (batch, rows, columns, channels), smoothly, as `prepare` shrinks; channels stand first meanwhile."""
         from onnx import TensorProto
@@ -179,27 +190,29 @@ def merge_bundles(
     The answer is the mean of the members' logits, each divided by its temperature, so that none speaks louder than
     validation lets it (Dietterich, MCS 2000); with `shares`, one for each, their weighted mean. The map is the mean of
     the maps that say of places whether they look diseased, or of all where none does; of members that find boxes see
-    `merge_models`. Preprocessing may differ in its
-    size alone. Calibration, operating points and, with `measure`, the evidence are made anew, as `train_bundle` makes
-    them.
+    `merge_models`. Preprocessing may differ in size and field: where some see the whole image and others the lungs
+    alone, the bundle makes both views, and shows the maps of the former. Calibration, operating points and, with
+    `measure`, the evidence are made anew, as `train_bundle` makes them.
     Raises UsageError for bundles that cannot be merged, TrainingError or BundleError.
     """
     _check(bundles, manifest)
     parts = _parts(shares, len(bundles))
     progress = progress or Progress()
     task = bundles[0].task
-    spec = max((bundle.prepare_spec for bundle in bundles), key=lambda spec: spec.size)
+    spec, views = _spec_and_views(bundles)
     divided = with_validation(manifest, _val_from(bundles))
     val = prepared_part(divided.split("val"), "val", spec, cache_folder, progress)
-    mapped, boxed = [bundle.maps_lesions for bundle in bundles], [bundle.boxes is not None for bundle in bundles]
+    mapped = [bundle.maps_lesions and not view for bundle, view in zip(bundles, views, strict=True)]
+    boxed = [bundle.boxes is not None for bundle in bundles]
     weights = [part / bundle.calibration.temperature for bundle, part in zip(bundles, parts, strict=True)]
     served = round_smallest(
         merge_models(
             [bundle.model_path.read_bytes() for bundle in bundles],
             sizes=[bundle.prepare_spec.size for bundle in bundles],
             weights=weights,
-            mapped=mapped if any(mapped) else [True] * len(bundles),
+            mapped=mapped if any(mapped) else [not view for view in views],
             boxed=boxed,
+            views=views,
         ),
         val,
     )
@@ -229,7 +242,7 @@ def merge_bundles(
             **served.facts,
         },
         "prepare": spec.to_dict(),
-        "heatmap": _heatmap(bundles),
+        "heatmap": _heatmap([bundle for bundle, view in zip(bundles, views, strict=True) if not view], len(bundles)),
         "data": {
             "fingerprint": manifest.fingerprint(),
             "splits": manifest.splits(),
@@ -255,7 +268,7 @@ def merge_bundles(
 def _check(bundles: Sequence[Bundle], manifest: Manifest) -> None:
     if len(bundles) < 2:
         raise UsageError("merging takes two bundles or more")
-    first, fingerprint = bundles[0], manifest.fingerprint()
+    first, fingerprint = _whole_first(bundles)[0], manifest.fingerprint()
     for bundle in bundles:
         if bundle.task.name != first.task.name:
             raise UsageError(f"{bundle.id} and {first.id} read for different tasks; a merged bundle reads for one")
@@ -264,15 +277,40 @@ def _check(bundles: Sequence[Bundle], manifest: Manifest) -> None:
                 f"{bundle.id} was trained on other data than this manifest's, perhaps on its test images; "
                 "give the manifest it was trained on"
             )
-        if replace(bundle.prepare_spec, size=first.prepare_spec.size) != first.prepare_spec:
-            raise UsageError(f"{bundle.id} and {first.id} prepare images otherwise; they may differ in size alone")
+        if len(bundle.prepare_spec.views) > 1:
+            raise UsageError(f"{bundle.id} already reads two views of an image; merge the bundles that it was made of")
+        if not _alike(bundle.prepare_spec, first.prepare_spec):
+            raise UsageError(
+                f"{bundle.id} and {first.id} prepare images otherwise; they may differ in size and field alone"
+            )
         if bundle.calibration.knots is not None or bundle.calibration.bias is not None:
             raise UsageError(f"{bundle.id} is calibrated by more than a temperature; give the bundle as it was trained")
     if len({bundle.prepare_spec.size for bundle in bundles if bundle.boxes}) > 1:
         raise UsageError("bundles that find boxes can be merged at one input size alone: their cells must be the same")
+    if any(bundle.boxes and bundle.prepare_spec.field == "lungs" for bundle in bundles):
+        raise UsageError("boxes of the lungs alone lie elsewhere than those of whole images; merge it without boxes")
     extents = {bundle.heatmap.extent for bundle in bundles if bundle.maps_lesions or bundle.boxes}
     if len(extents) > 1:
         raise UsageError("the bundles' maps cover different parts of the image; merge networks of one kind")
+
+
+def _whole_first(bundles: Sequence[Bundle]) -> list[Bundle]:
+    return sorted(bundles, key=lambda bundle: bundle.prepare_spec.field != "whole")
+
+
+def _alike(spec: PrepareSpec, first: PrepareSpec) -> bool:
+    """But for what members may differ in; a border is trimmed of whole images alone."""
+    border = spec.trim_border if spec.field == first.field else first.trim_border
+    return replace(spec, size=first.size, field=first.field, trim_border=border) == first
+
+
+def _spec_and_views(bundles: Sequence[Bundle]) -> tuple[PrepareSpec, list[int]]:
+    """How the merged bundle prepares images, and which of its views each member sees."""
+    specs = [bundle.prepare_spec for bundle in bundles]
+    made = replace(_whole_first(bundles)[0].prepare_spec, size=max(spec.size for spec in specs))
+    if len({spec.field for spec in specs}) == 1:
+        return made, [0] * len(specs)
+    return replace(made, field="whole and lungs"), [int(spec.field == "lungs") for spec in specs]
 
 
 def _parts(shares: Sequence[float] | None, n: int) -> list[float]:
@@ -297,13 +335,12 @@ def _val_from(bundles: Sequence[Bundle]) -> list[str]:
     return list(found.pop())
 
 
-def _heatmap(bundles: Sequence[Bundle]) -> dict[str, Any]:
+def _heatmap(bundles: Sequence[Bundle], n: int) -> dict[str, Any]:
+    """bundles: those of the n whose maps may be shown."""
     shown = [bundle for bundle in bundles if bundle.boxes] or [bundle for bundle in bundles if bundle.maps_lesions]
     shown = shown or list(bundles)
     method = "; ".join(dict.fromkeys(bundle.heatmap.method for bundle in shown))
-    without = (
-        f" (the other {len(bundles) - len(shown)} of the networks name no places)" if len(shown) < len(bundles) else ""
-    )
+    without = f" (of the other {n - len(shown)} of {n} networks none is shown)" if len(shown) < n else ""
     return {
         "method": f"mean of {len(shown)} maps{without}: {method}" if len(shown) > 1 else f"{method}{without}",
         "extent": list(shown[0].heatmap.extent),

@@ -73,6 +73,8 @@ def new_network(model_name: str, spec: PrepareSpec, recipe: Recipe, *, random_st
 
     Raises UnknownName, UsageError for weights that do not fit, CannotOpen, or DownloadError.
     """
+    if len(spec.views) > 1:
+        raise UsageError(f"a network sees one view of an image, not '{spec.field}': train one for each and merge them")
     with torch.random.fork_rng(devices=[]):  # initial weights draw from the global generator; it is put back
         torch.manual_seed(random_state)
         imagenet = recipe.pretrained and not recipe.weights
