@@ -76,8 +76,9 @@ def gather(
     until = time.monotonic() + timing.sites_s
     while len(hellos) < plan.sites:
         refused = welcome(sites, hellos, plan)
-        for why in refused if on_refusal is not None else ():
-            on_refusal(why)
+        if on_refusal is not None:
+            for why in refused:
+                on_refusal(why)
         if len(hellos) < plan.sites and refused and not timing.refused_may_return:
             raise TrainingError(f"{len(hellos)} of {plan.sites} sites can take part: {_once(refused)}")
         if len(hellos) < plan.sites and time.monotonic() > until:
