@@ -44,6 +44,8 @@ OUTCOMES = (  # the byte on the board is the index + 1
     "swells_too_much",
     "too_many_files",
     "upload_too_large",
+    "archive",
+    "no_such_frame",
 )
 Run = Callable[[int, bytes], str]
 

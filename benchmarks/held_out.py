@@ -27,11 +27,10 @@ class Measured(NamedTuple):
 
 MEASURED = {
     "tuberculosis/best": Measured(
-        "tuberculosis",
-        ("most-detail",),
-        "`mixed`, the first of the two networks of the bundle's recipe file, alone",
-        "Trained on a GPU from a pack of images of 352 pixels at most; two seeds. The mean of the bundle's two "
-        "networks was not measured so. The images are the train and val rows of the hospital left out.",
+        "tuberculosis-views",
+        ("views",),
+        "the mean of `mixed` and `lungs`, as the bundle's recipe file has them",
+        "One seed. The images are the train and val rows of the hospital left out.",
     ),
     "fracture/best": Measured(
         "fracture-best",

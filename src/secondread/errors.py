@@ -22,6 +22,8 @@ SecondReadError
 │   ├── ImageTooLarge
 │   ├── TruncatedImage
 │   └── UnsupportedImage
+│       ├── NotUnpacked        an archive in place of an image
+│       └── NoSuchFrame        of a file with fewer frames
 ├── BundleError
 │   ├── BundleDamaged          a file is missing or not what was written
 │   └── BundleForeign          not a bundle of ours, or of a version not known here
@@ -241,6 +243,18 @@ class UnsupportedImage(ImageError):
     """An image, but of a kind that cannot be decoded here."""
 
     code = "unsupported"
+
+
+class NotUnpacked(UnsupportedImage):
+    """An archive, which may hold images and is none."""
+
+    code = "archive"
+
+
+class NoSuchFrame(UnsupportedImage):
+    """A frame, page or slice that the file does not have."""
+
+    code = "no_such_frame"
 
 
 class BundleError(SecondReadError):

@@ -6,14 +6,18 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from secondread.cli.answers import ends_of
 from secondread.cli.main import ALIASES, COMMANDS, run, secondread
 from secondread.evidence.likelihood import likelihood_of
-from secondread.evidence.outlook import outlook
+from secondread.evidence.outlook import Outlook, Place, outlook
 from secondread.evidence.promises import guarantees_of
 from secondread.reading import load_bundle
+from secondread.stats.interval import NOTHING
+from secondread.stats.proportions import proportion
 from secondread.stats.scale import ratio_in_words
 from secondread.tasks import list_tasks
 from secondread.testing.phantoms import chest_phantom, dicom_bytes, encode
@@ -50,8 +54,8 @@ def test_read_json_keeps_the_contract(capsys, folder):
     code, out, _ = read(capsys, "--task", "tuberculosis", "--json", folder / "notes.txt", folder)
     rows = [json.loads(line) for line in out.splitlines()]
     assert code == 0
-    drawn = [["findings"] if row["refusal"] is None else [] for row in rows]  # its bundle draws boxes
-    assert [list(row) for row in rows] == [[*CONTRACT, *found, *MEANING] for found in drawn]
+    assert [list(row) for row in rows] == [[*CONTRACT, *MEANING]] * 4, "the same keys, refused or not"
+    assert [row["findings"] is None for row in rows] == [True, True, False, False]
     assert [row["path"].removeprefix(f"{folder}/") for row in rows] == ["notes.txt", "notes.txt", "a/10.dcm", "a/2.png"]
     assert [row["refusal"] and row["refusal"]["code"] for row in rows] == ["not_an_image"] * 2 + [None] * 2
     assert rows[3]["operating_point"] == "screening"
@@ -109,6 +113,31 @@ def test_read_says_what_is_missed_and_the_worst_place_beside_the_best(capsys, fo
     assert ratio in (None, ratio_in_words(found.ratio))
 
 
+def place(source, *, found, n):
+    """A hospital whose sensitivity was measured on so many images."""
+    return Place("test", source, proportion([True] * found + [False] * (n - found)), NOTHING, n, 0)
+
+
+@pytest.mark.parametrize(
+    ("places", "said"),
+    [
+        ([("north", 30, 30)], "measured at one place only 100 % (88–100), n = 30 (test: north)"),
+        (
+            [("north", 30, 30), ("south", 25, 25), ("tiny", 3, 3)],
+            "the same at all 2 compared places, on the fewest images 100 % (86–100), n = 25 (test: south)",
+        ),
+        (
+            [("tiny", 3, 3), ("north", 30, 30)],
+            "of 2 measured places one alone has images enough 100 % (88–100), n = 30 (test: north)",
+        ),
+    ],
+)
+def test_places_are_counted_where_none_is_worse_than_another(places, said):
+    known = Outlook(tuple(place(source, found=found, n=n) for source, found, n in places))
+    assert ends_of(known, "sensitivity") == f"sensitivity: {said}"
+    assert ends_of(known, "specificity") == "specificity not measured"
+
+
 def test_a_point_that_confirms_nothing_is_told(capsys, folder):
     for task in ("tuberculosis", "fracture"):
         points = load_bundle(task).operating_points
@@ -122,11 +151,11 @@ def test_a_file_of_several_frames_is_read_whole_or_at_one(capsys, tmp_path):
     path.write_bytes(dicom_of(stack()))
     task = ("--task", "tuberculosis", path)
     whole, second = (json.loads(read(capsys, "--json", *more, *task)[1]) for more in ((), ("--frame", "2")))
-    assert list(whole) == [*CONTRACT, "findings", "frames", "worst_frame", *MEANING]
+    assert list(whole) == [*CONTRACT, "frames", "worst_frame", *MEANING]
     assert [one["frame"] for one in whole["frames"]] == list(range(1, 13))
     assert whole["score"] == max(one["score"] or 0 for one in whole["frames"])
     assert whole["score"] == whole["frames"][whole["worst_frame"] - 1]["score"]
-    assert list(second) == [*CONTRACT, "findings", *MEANING]
+    assert list(second) == [*CONTRACT, *MEANING]
     assert second["score"] == whole["frames"][1]["score"]
     code, words, _ = read(capsys, *task)
     assert code == 0
@@ -143,6 +172,33 @@ def test_a_path_that_cannot_be_opened_exits_1_and_the_others_are_read(capsys, fo
     assert code == 1
     assert first["refusal"]["code"] == "cannot_open"
     assert second["decision"]
+
+
+def test_a_folder_without_a_file_exits_2_after_the_others_are_read(capsys, folder):
+    (folder / "empty" / "deeper").mkdir(parents=True)
+    (folder / "empty" / ".hidden.png").write_bytes(b"")
+    code, out, err = read(capsys, "--task", "fracture", "--json", folder / "empty", folder / "a" / "2.png")
+    assert code == 2
+    assert json.loads(out)["decision"]
+    assert err.startswith(f"secondread: no image was found in '{folder / 'empty'}'; ")
+
+
+@pytest.mark.parametrize(
+    ("options", "raised_with"),
+    [(["--max-megapixels", "1"], "--max-megapixels"), (["--max-megabytes", "1"], "--max-megabytes")],
+)
+def test_the_option_that_reads_a_larger_image_is_named(capsys, tmp_path, options, raised_with):
+    path = tmp_path / "large.bmp"
+    path.write_bytes(encode(np.zeros((1100, 1100), np.uint8), "BMP"))
+    _, out, _ = read(capsys, "--json", *options, path)
+    refusal = json.loads(out)["refusal"]
+    assert refusal["code"] == "too_large"
+    assert refusal["message"].endswith(f"raise the limit with {raised_with}")
+
+
+def test_the_command_runs_as_a_module():
+    said = subprocess.run([sys.executable, "-m", "secondread", "--version"], capture_output=True, text=True, check=True)
+    assert said.stdout.startswith("secondread, version ")
 
 
 MISTAKES = {

@@ -1,6 +1,8 @@
 """The card of a bundle is its evidence put into words, and shows the figures that the page shows."""
 
 import re
+from copy import deepcopy
+from dataclasses import replace
 from html import unescape
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from secondread.evidence.card import measured_table, write_card
 from secondread.evidence.report import write_report
 from secondread.reading import list_bundles, load_bundle
+from secondread.stats.interval import Interval
 from secondread.tasks import first_tasks
 
 _ROUNDING = 0.0055  # of two digits on the card against three on the page
@@ -18,6 +21,20 @@ def test_the_shipped_card_is_that_of_the_shipped_evidence(name):
     """Out of date? Write `write_card(bundle, bundle.evidence)` with `add_card`."""
     bundle = load_bundle(name)
     assert write_card(bundle, bundle.evidence) == bundle.card
+
+
+@pytest.mark.parametrize(("share", "said"), [(1.0, "**nothing is decided**"), (0.98, ": 98.0 (")])
+def test_a_point_at_which_all_is_uncertain_has_no_rates_on_the_card(share, said):
+    bundle = load_bundle("tuberculosis/paper")
+    record = deepcopy(bundle.record)
+    none_wrong = Interval(1.0, 0.93, 1.0, n=50).to_dict()
+    uncertain = Interval(share, 0.9, 1.0, n=50).to_dict()
+    rates = {"sensitivity": none_wrong, "specificity": none_wrong, "uncertain": uncertain}
+    record["operating_points"]["triage"] |= rates
+    card = write_card(replace(bundle, record=record), bundle.evidence)
+    (row,) = [line for line in section(card, "## Operating points", "\n## ").splitlines() if "| triage |" in line]
+    assert said in row
+    assert ("1.00 (" in row) == (share < 1)
 
 
 def card_tables(text):

@@ -9,7 +9,7 @@ from secondread.errors import UsageError
 from secondread.evidence import evidence as evidence_module
 from secondread.evidence.card import keep_held_out, write_card
 from secondread.evidence.evidence import Prediction, build_evidence
-from secondread.evidence.held_out import broken, elsewhere, held_out_section
+from secondread.evidence.held_out import broken, elsewhere, held_out_section, spares_none
 from secondread.evidence.promises import promises_of
 from secondread.evidence.report import write_report
 from secondread.reading import list_bundles, load_bundle
@@ -89,6 +89,16 @@ def test_promises_are_broken_where_the_whole_interval_is_below_them():
     }
 
 
+@pytest.mark.parametrize(("value", "k"), [(0.0, 50), (0.004, 50), (0.02, None), (None, None)])
+def test_where_all_but_a_few_are_called_positive_it_is_said_in_words(value, k):
+    spared = {"value": value, "low": 0.0, "high": 0.1}
+    section = held_out_section(
+        {"north": [{**RESULT, "screening": {**RESULT["screening"], "specificity": spared}}]}, **FACTS
+    )
+    said = spares_none(elsewhere({"held_out": section, "results": {}}))
+    assert said == [f"north, screening: {k} of 50 images without the disease were called positive"] * (k is not None)
+
+
 @pytest.mark.parametrize("name", list_bundles())
 def test_card_and_page_show_it_first_and_the_same(name, tmp_path):
     bundle = load_bundle(name)
@@ -101,6 +111,9 @@ def test_card_and_page_show_it_first_and_the_same(name, tmp_path):
     for place in places:
         assert f"| {place.hospital} | " in card
         assert f"<td>{place.hospital}</td>" in page
+    for sentence in spares_none(places):
+        assert sentence in card
+        assert sentence in page
     left_out = any(place.how == "left out" for place in places)
     for text in (card, page):
         assert ("measured there, is not recorded" in " ".join(text.split())) != left_out

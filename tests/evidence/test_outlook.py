@@ -74,6 +74,10 @@ def test_another_collection_of_a_hospital_that_taught_is_no_other_hospital() -> 
     places = outlook(shipped, 0.07).places
     assert "mura" in [place.source for place in places]
     assert not [place for place in places if place.elsewhere]
+    (mura,) = [place for place in places if place.source == "mura"]
+    assert mura.named() == "known hospital, that of veda, other patients: mura"
+    assert mura.short_name() == "mura (hospital of veda, other patients)"
+    assert "that of veda" in outlook(shipped, 0.07).missed(FRACTURE), "it is the worst that was measured"
     as_if_unknown = outlook(shipped | {"task": "a task that is not installed"}, 0.07)
     assert [place.source for place in as_if_unknown.elsewhere] == ["mura"]
 
@@ -101,6 +105,19 @@ def test_a_hospital_that_was_left_out_is_told_apart_and_says_nothing_of_these_we
     assert place not in found.places
     assert found.worst("sensitivity") == outlook(EVIDENCE, 0.5).worst("sensitivity")
     assert outlook(evidence, 0.5, point="mine").left_out == outlook(evidence, 0.5).left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("spared", "alarmed", "said"),
+    [(0, 40, "0 % (0–9), n = 40: all falsely called positive"), (1, 399, ": all but 1 falsely called positive")],
+)
+def test_a_rate_of_nothing_is_told_in_words(spared: int, alarmed: int, said: str) -> None:
+    found = evidence_of({"test": rows("north", found=30, missed=1, spared=spared, alarmed=alarmed)})
+    (place,) = outlook(found, 0.5).places
+    assert place.rate("specificity").endswith(said)
+    assert place.rate("sensitivity").endswith("n = 31")
+    missed = evidence_of({"test": rows("north", found=0, missed=30, spared=5)})
+    assert outlook(missed, 0.5).places[0].rate("sensitivity").endswith("n = 30: all missed")
 
 
 def test_the_worst_and_the_best_place_are_named() -> None:

@@ -10,7 +10,7 @@ from PIL import Image as PillowImage
 
 from secondread.errors import BundleDamaged, BundleForeign
 from secondread.images import PrepareSpec
-from secondread.reading import Decision, Reader, drawn_from, with_boxes
+from secondread.reading import Decision, FrameAnswer, Reader, Refusal, drawn_from, with_boxes
 from secondread.stats.interval import Interval
 from secondread.testing.phantoms import dicom_bytes, encode
 from tests.boxed import POINTS, SIZE, boxed_bundle, boxed_network, spotted
@@ -54,13 +54,15 @@ def test_an_image_is_positive_exactly_where_a_box_reaches_the_operating_point(re
     assert positive == (reading.probability > threshold)
 
 
-def test_a_healthy_film_has_no_finding_and_a_bundle_without_boxes_has_no_such_key(reader):
+def test_a_healthy_film_has_no_finding_and_a_bundle_without_boxes_says_null(reader):
     healthy = reader.read(spotted())
     assert healthy.findings == ()
     assert healthy.to_dict(path=None)["findings"] == []
     without = Reader.load("fracture/paper", gate=False).read(spotted())
     assert without.findings is None
-    assert "findings" not in without.to_dict(path=None)
+    assert without.to_dict(path=None)["findings"] is None
+    frame = FrameAnswer(1, refusal=Refusal("blank", "it is blank"))
+    assert frame.to_dict().keys() == FrameAnswer(1, found=healthy.found).to_dict().keys()
 
 
 def test_in_an_uncertain_band_there_is_a_box_to_look_at(reader):

@@ -30,6 +30,7 @@ CONTRACT = [
     "heatmap",
     "refusal",
     "next_step",
+    "findings",
 ]
 
 
@@ -194,6 +195,12 @@ def test_band_between_thresholds_is_uncertain(reader):
 def test_auto_takes_the_task_from_dicom_facts(modality, part, expected):
     data = dicom_bytes(chest_phantom(96, random_state=0), Modality=modality, BodyPartExamined=part)
     assert load("auto", gate=False).read(data).task == expected
+
+
+def test_auto_names_no_task_for_what_is_too_small_for_any():
+    refused = load("auto").read(np.zeros((1, 1), np.uint8))
+    assert refused.refusal.code == "too_small"
+    assert "full size" in refused.next_step.message
 
 
 @pytest.mark.parametrize(

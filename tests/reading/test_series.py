@@ -50,7 +50,7 @@ def test_the_most_suspicious_frame_answers_and_a_blank_first_one_refuses_nothing
     assert list(row) == [*CONTRACT, "frames", "worst_frame"]
     assert [one["frame"] for one in row["frames"]] == list(range(1, 13))
     assert [one["decision"] for one in row["frames"]] == [None, *["negative"] * 5, *["positive"] * 3, *["negative"] * 3]
-    assert row["frames"][0] == {"frame": 1, "score": None, "decision": None, "refusal": "blank"}
+    assert row["frames"][0] == {"frame": 1, "score": None, "decision": None, "refusal": "blank", "findings": None}
     assert row["frames"][8]["score"] == row["score"] == found.score
     assert found.image is not None
     assert found.image.frame == 8
@@ -80,7 +80,7 @@ def test_one_frame_that_is_asked_for_is_read_alone_and_says_so(reader: Reader) -
     assert list(found.to_dict(path="a")) == CONTRACT
     refusal = reader.read(dicom_of(FRAMES), frame=12).refusal
     assert refusal is not None
-    assert (refusal.code, refusal.message) == ("unsupported", "there is no frame 13; the file has 12")
+    assert (refusal.code, refusal.message) == ("no_such_frame", "there is no frame 13; the file has 12")
 
 
 @pytest.mark.parametrize("source", [encode(FRAMES[4], "PNG"), raster_of(FRAMES[4:5], "TIFF"), dicom_of(FRAMES[4:5])])
@@ -201,7 +201,7 @@ def test_many_files_are_read_each_whole_or_each_at_one_frame(reader: Reader) -> 
     sources = [dicom_of(FRAMES), encode(FRAMES[4], "PNG")]
     assert [one.worst_frame for one in reader.read_many(sources)] == [9, None]
     codes = [one.refusal.code if one.refusal else "" for one in reader.read_many(sources, frame=8)]
-    assert codes == ["", "unsupported"]
+    assert codes == ["", "no_such_frame"]
 
 
 @pytest.mark.parametrize("kind", ["TIFF", "PNG"])

@@ -11,6 +11,7 @@ from secondread.errors import TaskInvalid
 from secondread.service import STATES
 from secondread.tasks import ACTIONS, list_tasks, load_task, next_step
 from secondread.tasks.next_step import CODES
+from secondread.testing.phantoms import chest_phantom, encode
 
 SOURCES = Path(secondread.__file__).parent
 DECISIONS = ("positive", "negative", "uncertain")
@@ -44,6 +45,24 @@ def test_every_code_of_a_refusal_and_every_state_says_what_to_do() -> None:
     assert set(STATES) - {"done", "refused"} <= CODES
     assert all(next_step(code=one).action in ACTIONS for one in CODES)
     assert next_step(code="unheard_of").message, "a new code is never without a step"
+
+
+@pytest.mark.parametrize(
+    ("data", "frame", "code", "said"),
+    [
+        (b"PK\x03\x04 an archive", None, "archive", "Unpack it"),
+        (b"\x1f\x8b an archive", None, "archive", "Unpack it"),
+        (encode(chest_phantom(64, random_state=1), "TIFF"), 4, "no_such_frame", "Ask for a frame that the file has"),
+        (b"a letter", None, "not_an_image", "send the image itself"),
+        (encode(chest_phantom(16, random_state=1), "PNG"), None, "too_small", "full size"),
+    ],
+)
+def test_what_to_do_fits_why_it_was_not_read(data: bytes, frame: int | None, code: str, said: str) -> None:
+    refused = secondread.load("tuberculosis", gate=False).read(data, frame=frame)
+    assert refused.refusal is not None
+    assert (refused.refusal.code, refused.next_step.code) == (code, code)
+    assert said in refused.next_step.message
+    assert "task" not in refused.next_step.message, "it was named"
 
 
 def test_what_to_do_of_a_task_file_is_checked(tmp_path: Path) -> None:

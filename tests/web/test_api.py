@@ -19,6 +19,7 @@ from tests.web.conftest import post
 
 CONTRACT = ["path", "task", "bundle", "probability", "score", "decision", "operating_point", "warnings"]
 CONTRACT += ["heatmap", "refusal", "next_step"]
+BOXES = ["findings"]
 MEANING = ["likelihood_ratio", "likelihood_ratio_measured", "local"]
 CHEST = encode(chest_phantom((300, 240), random_state=1), "PNG")
 PHANTOMS = {
@@ -43,8 +44,8 @@ def test_a_reading_has_the_keys_of_the_contract_in_order_and_says_what_the_reade
     answer = post(client, ("folder/a b.png", data), task=task)
     assert answer.status_code == 200
     (entry,) = answer.json["readings"]
-    drawn = ["findings"] if load_bundle(task).boxes else []
-    assert list(entry) == [*CONTRACT, *MEANING, *drawn, "display", "id", "stored", "from_store"]
+    assert list(entry) == [*CONTRACT, *MEANING, *BOXES, "display", "id", "stored", "from_store"]
+    assert (entry["findings"] is None) == (load_bundle(task).boxes is None)
     assert entry.pop("id") > 0
     assert entry.pop("stored")
     entry.pop("from_store")
@@ -108,7 +109,7 @@ def test_status_fits_when_every_file_is_refused(
     assert answer.status_code == status
     for entry, code in zip(answer.json["readings"], codes, strict=True):
         assert entry["refusal"]["code"] == code
-        assert [key for key in CONTRACT if entry[key] is not None] == ["path", "refusal", "next_step"]
+        assert [key for key in (*CONTRACT, *BOXES) if entry[key] is not None] == ["path", "refusal", "next_step"]
 
 
 def test_one_refused_file_does_not_stop_the_others(client: FlaskClient) -> None:

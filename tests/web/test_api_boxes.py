@@ -36,19 +36,22 @@ def entry(client: FlaskClient) -> dict:
     return found
 
 
-def test_an_answer_has_its_boxes_and_one_of_a_bundle_without_has_no_such_key(client, entry) -> None:
+def test_an_answer_has_its_boxes_and_one_of_a_bundle_without_has_null(client, entry) -> None:
     assert [one["box"] for one in entry["findings"]] == [[48, 64, 48, 48], [160, 144, 48, 48]]
     assert entry["findings"][0]["score"] == entry["probability"]
     assert client.get(f"/api/v1/readings/{entry['id']}").json["findings"] == entry["findings"]
     (other,) = post(client, ("film.png", FILM), task="fracture", bundle="fracture/paper").json["readings"]
-    assert "findings" not in other
+    assert other["findings"] is None
+    (refused,) = post(client, ("note.png", b"a note"), **ASKED).json["readings"]
+    assert refused.keys() == entry.keys()
+    assert refused["findings"] is None
     assert client.get(f"/api/v1/readings/{other['id']}/boxes").json == {"given": False, "found": [], "drawn": []}
 
 
 def test_the_document_names_them(client) -> None:
     shapes = client.get("/api/v1/openapi.json").json["components"]["schemas"]
     assert shapes["FindingOut"]["properties"].keys() == {"box", "score", "label"}
-    assert "findings" not in shapes["AnswerOut"]["required"]
+    assert "findings" in shapes["AnswerOut"]["required"]
     assert shapes["MarkRow"]["properties"]["line"]["enum"] == ["solid", "dotted"]
 
 
@@ -132,7 +135,7 @@ def test_a_withheld_answer_shows_no_box(client) -> None:
     own = client.application.test_client()
     token = logged_in(own, "carl")
     assert own.get(f"/api/v1/readings/{entry['id']}").json["hidden"]
-    assert "findings" not in own.get(f"/api/v1/readings/{entry['id']}").json
+    assert own.get(f"/api/v1/readings/{entry['id']}").json["findings"] is None
     assert own.get(f"/api/v1/readings/{entry['id']}/boxes").status_code == 403
     said = own.post(f"/api/v1/readings/{entry['id']}/boxes", json={"boxes": []}, headers={"X-CSRF-Token": token})
     assert said.status_code == 403

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 from tests.malformed import malformed_files
 from tests.web.conftest import Server, multipart
 
-REFUSALS = {"not_an_image", "too_large", "truncated", "unsupported", "blank", "too_small", "wrong_kind", "wrong_part"}
-STATUS = {"read": {200}, "too_large": {413}, "not_an_image": {415}, "unsupported": {415}}
+REFUSALS = {"not_an_image", "too_large", "truncated", "unsupported", "archive", "blank", "too_small", "wrong_kind"}
+REFUSALS |= {"wrong_part"}
+STATUS = {"read": {200}, "too_large": {413}, "not_an_image": {415}, "unsupported": {415}, "archive": {415}}
 LONGEST, MOST_MEMORY = 30.0, 2_000_000_000  # seconds: a hang, not a slow machine; bytes
 
 

@@ -80,6 +80,30 @@ def test_a_dropped_image_gets_a_decision_and_a_heat_map(page: Page) -> None:
     expect(card).to_contain_text("Not a diagnosis")
 
 
+# The words of what is chosen, in the lines that the drop-down has for them; 30 pixels are for its arrow and edge.
+FITS = """select => {
+  const canvas = document.createElement("canvas").getContext("2d"), style = getComputedStyle(select);
+  canvas.font = style.font;
+  const lines = Math.round((select.clientHeight - 12) / parseFloat(style.fontSize) / 1.3) || 1;
+  return canvas.measureText(select.selectedOptions[0].text).width <= lines * (select.clientWidth - 30);
+}"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_model_and_operating_point_are_not_cut_off(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    for title in ("Brain tumour", "Fracture", "Tuberculosis"):
+        ask_for(page, title)
+        expect(page.locator("#bundle option")).not_to_have_count(0)  # the bundles have come
+        for name in ("#bundle", "#point"):
+            options = page.locator(f"{name} option").evaluate_all("options => options.map((one) => one.value)")
+            assert options
+            for value in options:
+                page.locator(name).select_option(value)
+                assert page.locator(name).evaluate(FITS), (title, value)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_every_operating_point_can_be_chosen_and_says_what_is_proven(page: Page, server: Server) -> None:
     listed = page.request.get(f"{server.address}api/v1/bundles").json()["bundles"]
     (bundle,) = (one for one in listed if one["task"] == "tuberculosis" and one["name"] == "paper")

@@ -13,7 +13,7 @@ from tests.several import dicom_of, stack
 from tests.web.conftest import multipart
 
 OF_SEVERAL_FRAMES = {"frames", "worst_frame"}  # there only for files of several
-NOT_ALWAYS = OF_SEVERAL_FRAMES | {"findings", "belongs"}  # for a bundle with boxes; not in exports
+NOT_ALWAYS = OF_SEVERAL_FRAMES | {"belongs"}  # not in exports
 FILM = ("film.png", encode(chest_phantom(64, random_state=1), "PNG"))
 PASSWORD, NEXT_PASSWORD = "a long enough password", "another long password"
 POINT = {"bundle": "tuberculosis", "threshold": 0.4, "low": 0.2, "prevalence": 0.05}

@@ -9,7 +9,7 @@ from secondread.cli.options import point_in_words
 from secondread.stats.scale import marks, ratio_in_words
 
 if TYPE_CHECKING:
-    from secondread.evidence.outlook import Measure, Outlook
+    from secondread.evidence.outlook import Measure, Outlook, Place
     from secondread.reading import AutoReader, Bundle, OperatingPoint, Reader, Reading
 
 _COLOURS = {"positive": "red", "negative": "cyan", "uncertain": "yellow"}  # no green: a negative is no all-clear
@@ -65,12 +65,21 @@ def decided_by(bundle: "Bundle", point: "OperatingPoint") -> list[str]:
     known = outlook(bundle.evidence, point.threshold, point.low)
     lines = [f"{bundle.id}: {point.name} {_from(point.threshold, point.low)} of 100"]
     if known.places:
-        lines += [_ends(known, "sensitivity"), _ends(known, "specificity")]
+        lines += [ends_of(known, "sensitivity"), ends_of(known, "specificity")]
     else:
         lines.append("measured on no images but those that it was chosen on; run `secondread evaluate`")
     if below_screening(bundle, point):
         lines.append("“confirm” begins no higher than “screening” in this bundle: it calls no fewer images positive")
     return [lines[0], *(f"    {line}" for line in (*lines[1:], point_in_words(told)))]
+
+
+def ends_of(known: "Outlook", measure: "Measure") -> str:
+    """The worst measured place, and the best beside it; where none is worse, at how many places it was measured."""
+    worst, best = known.worst(measure), known.best(measure)
+    if worst is None or best is None:
+        return f"{measure} not measured"
+    ends = [("worst measured", worst), ("best", best)] if worst != best else [_no_worse(known, measure)]
+    return f"{measure}: " + "; ".join(f"{name} {place.rate(measure)} ({place.named()})" for name, place in ends)
 
 
 def _from(threshold: float, low: float | None) -> str:
@@ -79,10 +88,12 @@ def _from(threshold: float, low: float | None) -> str:
     return f"from {positive}" if uncertain is None else f"uncertain from {uncertain}, positive from {positive}"
 
 
-def _ends(known: "Outlook", measure: "Measure") -> str:
-    """The worst measured place, and the best beside it."""
-    worst, best = known.worst(measure), known.best(measure)
-    if worst is None or best is None:
-        return f"{measure} not measured"
-    ends = [("worst measured", worst), ("best", best)] if worst != best else [("measured at one place only", worst)]
-    return f"{measure}: " + "; ".join(f"{name} {place.rate(measure)} ({place.named()})" for name, place in ends)
+def _no_worse(known: "Outlook", measure: "Measure") -> tuple[str, "Place"]:
+    """Of one place, or of several with the same rate, of which the one with the fewest images says the least."""
+    compared, n = known.compared(measure), len(known.measured(measure))
+    least = min(compared, key=lambda place: place.n(measure))
+    if n == 1:
+        return "measured at one place only", least
+    if len(compared) == 1:
+        return f"of {n} measured places one alone has images enough", least
+    return f"the same at all {len(compared)} compared places, on the fewest images", least

@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from secondread.errors import UsageError
 from secondread.stats.interval import Interval
 
 if TYPE_CHECKING:
+    from secondread.images import Limits
     from secondread.reading import OperatingPoint
     from secondread.service import Actor, Service
     from secondread.tasks import Task
@@ -47,6 +49,17 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--max-megabytes", type=click.IntRange(1), default=200, show_default=True, help="Refuse larger files."
     )(command)
+
+
+def limits_of(*, max_megapixels: int, max_megabytes: int, max_frames: int | None = None) -> "Limits":
+    """The limits that the options set, which are named where one is passed. max_frames: None, without that option."""
+    from secondread.images import Limits
+
+    options = {"max_pixels": "--max-megapixels", "max_bytes": "--max-megabytes"}
+    found = Limits(max_megapixels * 1_000_000, max_megabytes * 1_000_000, raised_by=options)
+    if max_frames is None:
+        return found
+    return replace(found, max_frames=max_frames, raised_by=options | {"max_frames": "--max-frames"})
 
 
 def question_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -111,7 +124,9 @@ def point_in_words(point: "OperatingPoint") -> str:
         where = f"negative up to {point.low:.4f}, {where}"
     rates = {"sensitivity": point.sensitivity, "specificity": point.specificity, "uncertain": point.uncertain}
     seen = ", ".join(f"{name} {_rate(rate)}" for name, rate in rates.items() if rate and rate.value is not None)
-    return f"operating point {point.name}: {where}; on {chosen_on(point.data)}: {seen}; {point.chosen_by}"
+    seen = f"all {point.n} uncertain, nothing is decided" if point.decides_nothing else seen
+    measured = f"on {chosen_on(point.data)}: {seen}" if seen else "measured on nothing"
+    return f"operating point {point.name}: {where}; {measured}; {point.chosen_by}"
 
 
 def _rate(rate: Interval) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from secondread.cli.answers import answer_in_words, bundle_of, decided_by
-from secondread.cli.options import bundle_reference, limit_options, question_options
+from secondread.cli.options import bundle_reference, limit_options, limits_of, question_options
 from secondread.cli.tables import fitted
 
 if TYPE_CHECKING:
@@ -54,13 +54,15 @@ def read(
 ) -> None:
     """Read images and folders of images.
 
-    Exit status: 0 when every path was read or refused with a reason, 1 when a path could not be opened.
+    Exit status: 0 when every path was read or refused with a reason, 1 when a path could not be opened, 2 when a
+    folder holds no file.
     """
+    from secondread.errors import UsageError
     from secondread.files import on_a_line, shown
-    from secondread.images import Limits
     from secondread.reading import load
 
-    limits = Limits(max_pixels=max_megapixels * 1_000_000, max_bytes=max_megabytes * 1_000_000, max_frames=max_frames)
+    limits = limits_of(max_megapixels=max_megapixels, max_megabytes=max_megabytes, max_frames=max_frames)
+    empty = [path for path in paths if next(walk_files((path,)), None) is None]
     alone = None if frame is None else frame - 1
     reader = load(bundle_reference(task, bundle), operating_point=operating_point, limits=limits, gate=not no_gate)
     if heatmaps is not None:
@@ -85,6 +87,11 @@ def read(
     for name in () if as_json else used:
         known = bundle_of(reader, name)
         click.echo(fitted("\n".join(decided_by(known, known.operating_point(operating_point)))))
+    if empty:  # after the others, which are read all the same
+        named = ", ".join(f"'{shown(folder)}'" for folder in empty)
+        raise UsageError(
+            f"no image was found in {named}; name images, or a folder that holds some (hidden ones are not read)"
+        )
     if unopened:
         raise click.exceptions.Exit(1)
 

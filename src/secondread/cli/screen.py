@@ -12,6 +12,7 @@ from secondread.cli.options import (
     bundle_reference,
     engine_options,
     limit_options,
+    limits_of,
     open_service,
     question_options,
     service_settings,
@@ -64,7 +65,6 @@ def screen(
     """
     from secondread.cli.progress import event_bars
     from secondread.errors import UsageError
-    from secondread.images import Limits
     from secondread.workflows import screen as run
 
     if store and no_gate:
@@ -76,7 +76,7 @@ def screen(
             bundle=bundle_reference(task, bundle),
             operating_point=operating_point,
             frame=frame,
-            limits=Limits(max_pixels=max_megapixels * 1_000_000, max_bytes=max_megabytes * 1_000_000),
+            limits=limits_of(max_megapixels=max_megapixels, max_megabytes=max_megabytes),
             gate=not no_gate,
             workers=workers,
             engine=engine,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from secondread.errors import UsageError
-from secondread.evidence.held_out import broken, elsewhere
+from secondread.evidence.held_out import broken, elsewhere, spares_none
 from secondread.evidence.promises import promises_of
 from secondread.evidence.report import (
     PAPER_CLAIMS,
@@ -78,6 +78,7 @@ def write_card(bundle: Bundle, evidence: dict[str, Any]) -> str:
         promises=(promises := promises_of(bundle, evidence)),
         elsewhere=(places := elsewhere(evidence)),
         broken=broken(promises, places),
+        useless=spares_none(places),
         roles=roles_in_words(evidence),
         sources=(sources := sources_of(bundle, evidence)),
         is_own=any(source["terms"] is None for source in sources),

@@ -92,6 +92,7 @@ class Broken:
         return ", ".join(filter(None, (translate(self.split), self.source)))
 
 
+SPARES_NONE = N_("%(hospital)s, %(point)s: %(k)s of %(n)s images without the disease were called positive")
 BROKEN = {
     "sensitivity": N_("%(point)s, sensitivity at least %(target)s: %(where)s %(rate)s"),
     "specificity": N_("%(point)s, specificity at least %(target)s: %(where)s %(rate)s"),
@@ -155,6 +156,18 @@ def broken(promises: Iterable[Promised], rows: Iterable[Elsewhere]) -> list[Brok
     return found
 
 
+def spares_none(rows: Iterable[Elsewhere], translate: Callable[[str], str] = str) -> list[str]:
+    """Where a point calls all but a few of the healthy positive, whose specificity is told as 0: without full stops."""
+    found = []
+    for row in rows:
+        n = row.n - row.n_positive
+        for at in row.points:
+            if at.specificity.value is not None and at.specificity.value < 0.005:
+                values = {"hospital": row.hospital, "point": translate(at.name), "n": n}
+                found.append(translate(SPARES_NONE) % {**values, "k": n - round(at.specificity.value * n)})
+    return found
+
+
 def _left_out(evidence: Mapping[str, Any]) -> list[Elsewhere]:
     section = evidence.get("held_out", {})
     more = {key: section.get(key, "") for key in ("recipe", "date", "command")}
@@ -211,12 +224,23 @@ def had_a_say(evidence: Mapping[str, Any], split: str, sources: Collection[str])
 
     Collections of one hospital, as the task names them, are that hospital.
     """
-    rows = [row for row in evidence.get("data", {}).get("rows", []) if row["role"] != "measured"]
-    hospital = _hospitals(evidence.get("task", ""))
-    asked = {hospital.get(name, name) for name in sources}
-    return any(
-        hospital.get(row["source"], row["source"]) in asked if row["source"] else row["split"] == split for row in rows
+    rows = _of_a_say(evidence)
+    return bool(taught_beside(evidence, sources)) or any(
+        row["source"] in sources if row["source"] else row["split"] == split for row in rows
     )
+
+
+def taught_beside(evidence: Mapping[str, Any], sources: Collection[str]) -> list[str]:
+    """Other collections of the hospital of one of these sources that taught or chose, where the task names whose."""
+    hospital = _hospitals(evidence.get("task", ""))
+    asked = {hospital[name] for name in sources if name in hospital}
+    found = (row["source"] for row in _of_a_say(evidence))
+    return [name for name in dict.fromkeys(found) if hospital.get(name) in asked and name not in sources]
+
+
+def _of_a_say(evidence: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The rows of the evidence's data that taught or chose."""
+    return [row for row in evidence.get("data", {}).get("rows", []) if row["role"] != "measured"]
 
 
 @cache
@@ -230,7 +254,7 @@ def _hospitals(task: str) -> dict[str, str]:
 
 def _unseen(evidence: Mapping[str, Any], split: str, source: str) -> bool:
     """Whether nothing of it taught or chose, as far as the evidence knows; a source that is not named may have."""
-    rows = [row for row in evidence["data"].get("rows", []) if row["role"] != "measured"]
+    rows = _of_a_say(evidence)
     if had_a_say(evidence, split, [source]):
         return False
     apart = split.startswith("external")

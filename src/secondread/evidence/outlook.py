@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from secondread.evidence.evidence import FEW, Scored
-from secondread.evidence.held_out import elsewhere, had_a_say
+from secondread.evidence.held_out import elsewhere, had_a_say, taught_beside
 from secondread.evidence.measured import rates_at_threshold, read_predictions
 from secondread.reading import Bundle, OperatingPoint
 from secondread.stats.interval import Interval
@@ -22,6 +22,11 @@ Translate = Callable[[str], str]
 
 
 LEFT_OUT = N_("networks of this recipe, taught without it")  # in place of a split
+KNOWN = N_("known hospital, that of %(taught)s, other patients")  # likewise
+KNOWN_SOURCE = N_("%(source)s (hospital of %(taught)s, other patients)")
+# What is said of a rate that is rounded to 0 %: of none, and of k.
+NONE_RIGHT = {"sensitivity": N_("all missed"), "specificity": N_("all falsely called positive")}
+FEW_RIGHT = {"sensitivity": N_("all but %(k)s missed"), "specificity": N_("all but %(k)s falsely called positive")}
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Place:
     n_positive: int
     n_negative: int
     known: bool = False  # other images of it taught or chose, as a share of a collection of one label does
+    taught: str = ""  # the collections of the same hospital that did, where they are others
 
     @property
     def left_out(self) -> bool:
@@ -55,12 +61,28 @@ class Place:
         if self.left_out:
             return f"{translate(LEFT_OUT)}: {self.source}"
         where = translate("another hospital") if self.elsewhere else translate(self.split)
+        if self.taught:
+            where = translate(KNOWN) % {"taught": self.taught}
         return f"{where}: {self.source}" if self.source else where
 
+    def short_name(self, translate: Translate = str) -> str:
+        """'shenzhen', 'mura (hospital of veda, other patients)'; the split where sources are counted together."""
+        if self.source and self.taught:
+            return translate(KNOWN_SOURCE) % {"source": self.source, "taught": self.taught}
+        return self.source or self.named(translate)
+
     def rate(self, measure: Measure, translate: Translate = str) -> str:
-        """'57 % (39–73), n = 37'."""
+        """'57 % (39–73), n = 37'; '0 % (0–1), n = 859: all but 1 falsely called positive'."""
         value, bounds = getattr(self, measure).parts(scale=100, digits=0, too_few=translate("too few to say"))
-        return f"{value} % ({bounds}), n = {self.n(measure)}" if bounds else value
+        if not bounds:
+            return value
+        wrong = self._nearly_all_wrong(measure, translate) if value == "0" else ""
+        return f"{value} % ({bounds}), n = {self.n(measure)}{wrong}"
+
+    def _nearly_all_wrong(self, measure: Measure, translate: Translate) -> str:
+        right = round(getattr(self, measure).value * self.n(measure))
+        said = translate(FEW_RIGHT[measure]) % {"k": right} if right else translate(NONE_RIGHT[measure])
+        return f": {said}"
 
 
 @dataclass(frozen=True)
@@ -89,12 +111,21 @@ class Outlook:
         return tuple(place for place in self.at_home if place in ends)
 
     def worst(self, measure: Measure) -> Place | None:
-        """Where the measure is lowest, of the places with 20 images or more (of all where none has); None: nowhere."""
-        return min(self._measured(measure), key=lambda place: getattr(place, measure).value, default=None)
+        """Where the measure is lowest, of the places that are compared; None: nowhere."""
+        return min(self.compared(measure), key=lambda place: getattr(place, measure).value, default=None)
 
     def best(self, measure: Measure) -> Place | None:
         """Where it is highest; as `worst`."""
-        return max(self._measured(measure), key=lambda place: getattr(place, measure).value, default=None)
+        return max(self.compared(measure), key=lambda place: getattr(place, measure).value, default=None)
+
+    def measured(self, measure: Measure) -> list[Place]:
+        """Every place where the measure was measured, on however few images."""
+        return [place for place in self.places if getattr(place, measure).value is not None]
+
+    def compared(self, measure: Measure) -> list[Place]:
+        """Those of them that are compared: with 20 images or more, or all where none has so many."""
+        found = self.measured(measure)
+        return [place for place in found if place.n(measure) >= FEW] or found
 
     def of(self, decision: str, task: Task | None, translate: Translate = str) -> str:
         """What to keep in mind with a decision: of a positive how many are false, else how many are missed."""
@@ -116,10 +147,6 @@ class Outlook:
         words = FALSE_SERIES if self.of_series else task.words.get("false") if task else None
         return _at(place, "specificity", translate(words or FALSE), translate)
 
-    def _measured(self, measure: Measure) -> list[Place]:
-        found = [place for place in self.places if getattr(place, measure).value is not None]
-        return [place for place in found if place.n(measure) >= FEW] or found
-
 
 # Where a task has no words of its own: its negative class need not be healthy.
 FALSE = N_("called positive at this operating point though without the disease: %(share)s images")
@@ -139,9 +166,21 @@ def outlook(
     """
     results = (evidence or {}).get("results", {})
     found = [place for name, table in results.items() for place in _places(evidence or {}, name, table, threshold, low)]
-    known = [replace(place, known=had_a_say(evidence or {}, place.split, [place.source])) for place in found]
+    known = [
+        replace(
+            place,
+            known=had_a_say(evidence or {}, place.split, [place.source]),
+            taught=_taught_beside(evidence or {}, place),
+        )
+        for place in found
+    ]
     ordered = tuple(sorted(known, key=lambda place: not place.elsewhere))  # a stable sort
     return Outlook(ordered, left_out=_left_out(evidence, point))
+
+
+def _taught_beside(evidence: Mapping[str, Any], place: Place) -> str:
+    """Of a collection that was kept apart; of others it is plain that their hospital taught."""
+    return ", ".join(taught_beside(evidence, [place.source])) if place.split.startswith("external") else ""
 
 
 def _left_out(evidence: Mapping[str, Any] | None, point: str) -> tuple[Place, ...]:

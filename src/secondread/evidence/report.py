@@ -9,7 +9,7 @@ import numpy as np
 
 from secondread.evidence.detection import NEAR, RATES
 from secondread.evidence.evidence import Scored
-from secondread.evidence.held_out import broken, elsewhere
+from secondread.evidence.held_out import broken, elsewhere, spares_none
 from secondread.evidence.measured import read_predictions
 from secondread.evidence.plots import (
     accuracy_plot,
@@ -223,6 +223,7 @@ def write_report(
         promises=promises,
         elsewhere=(places := elsewhere(evidence)),
         broken=broken(promises, places),
+        useless=spares_none(places),
         roles=roles_in_words(evidence),
         heatmap_not=WHAT_A_HEAT_MAP_IS_NOT,
         heatmap_in_words=heatmap_in_words,

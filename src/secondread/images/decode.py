@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from secondread.errors import NotAnImage, UnsupportedImage
+from secondread.errors import NotAnImage, NotUnpacked, UnsupportedImage
 from secondread.images.frames import Frames
 from secondread.images.image import Depth, Image, Limits
 from secondread.images.nifti import is_nifti, open_nifti_frames
@@ -25,11 +25,12 @@ _FIRST_REPRESENTATIONS = (b"UL", b"CS", b"UI", b"OB", b"SH")
 _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # sizes of the header that follows the file's first 14 bytes
 NOT_READ_HERE = N_("this is %(what)s, which is not read here; %(instead)s")
 _INSTEAD = (N_("save it as JPEG or PNG"),)
+_UNPACK = N_("unpack it and send the images")
 _REFUSED = (  # what people send by mistake, and what to do instead
     (0, b"GIF8", N_("a GIF"), N_("save it as PNG")),
     (0, b"%PDF", N_("a PDF"), N_("export its image as PNG or send the DICOM file")),
-    (0, b"PK\x03\x04", N_("a ZIP archive or an office document"), N_("unpack it and send the images")),
-    (0, b"\x1f\x8b", N_("a gzip archive"), N_("unpack it and send the images")),
+    (0, b"PK\x03\x04", N_("a ZIP archive or an office document"), _UNPACK),
+    (0, b"\x1f\x8b", N_("a gzip archive"), _UNPACK),
     (0, b"\x00\x00\x00\x0cjP  ", N_("a JPEG 2000 file"), N_("save it as PNG or JPEG")),
     (0, b"\xff\x4f\xff\x51", N_("a JPEG 2000 codestream"), N_("save it as PNG or JPEG")),
     (0, b"\x00\x00\x00\x0cJXL ", N_("a JPEG XL file"), N_("save it as PNG or JPEG")),
@@ -44,10 +45,10 @@ _REFUSED = (  # what people send by mistake, and what to do instead
     (4, b"ni2\x00\r\n\x1a\n", N_("the header of a NIfTI volume"), N_("export its slices as PNG or DICOM")),
     (0, b"\x89HDF\r\n\x1a\n", N_("an HDF5 file"), N_("export its images as PNG or DICOM")),
     (0, b"\x93NUMPY", N_("a NumPy array"), N_("save it as PNG, or give the array itself")),
-    (0, b"7z\xbc\xaf\x27\x1c", N_("a 7z archive"), N_("unpack it and send the images")),
-    (0, b"Rar!\x1a\x07", N_("a RAR archive"), N_("unpack it and send the images")),
-    (0, b"BZh", N_("a bzip2 archive"), N_("unpack it and send the images")),
-    (0, b"\xfd7zXZ\x00", N_("an xz archive"), N_("unpack it and send the images")),
+    (0, b"7z\xbc\xaf\x27\x1c", N_("a 7z archive"), _UNPACK),
+    (0, b"Rar!\x1a\x07", N_("a RAR archive"), _UNPACK),
+    (0, b"BZh", N_("a bzip2 archive"), _UNPACK),
+    (0, b"\xfd7zXZ\x00", N_("an xz archive"), _UNPACK),
 )
 _BRANDS = {  # of the base media file format (ISO/IEC 14496-12, 4.3), the main one or a compatible one
     N_("a HEIC photograph"): (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"),
@@ -75,7 +76,8 @@ def sniff(data: bytes) -> str:
         raise UnsupportedImage(NOT_READ_HERE % {"what": N_("a PGM, PPM or PBM picture"), "instead": "save it as PNG"})
     for offset, signature, what, instead in _REFUSED:
         if data[offset : offset + len(signature)] == signature:
-            raise UnsupportedImage(NOT_READ_HERE % {"what": what, "instead": instead})
+            refused = NotUnpacked if instead == _UNPACK else UnsupportedImage
+            raise refused(NOT_READ_HERE % {"what": what, "instead": instead})
     if not data:
         raise NotAnImage(N_("the file is empty; export the image again"))
     raise NotAnImage(N_("this is not an image; send a PNG, JPEG, TIFF, WebP, BMP, DICOM or NIfTI file"))

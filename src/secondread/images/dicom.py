@@ -17,7 +17,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from secondread.errors import Busy, ImageError, ImageTooLarge, TruncatedImage, UnsupportedImage
+from secondread.errors import Busy, ImageError, ImageTooLarge, NoSuchFrame, TruncatedImage, UnsupportedImage
 from secondread.images.bits import aligned
 from secondread.images.budget import budget
 from secondread.images.codecs import Streams, one_frame
@@ -168,7 +168,7 @@ def translating(work: Callable[[], Any]) -> Any:
 def _frame(ds: Dataset, said: tuple[str, ...], frame: int, streams: Streams) -> Image:
     n_frames = _n_frames(ds)
     if not 0 <= frame < n_frames:
-        raise UnsupportedImage(f"there is no frame {frame + 1}; the file has {n_frames}")
+        raise NoSuchFrame(f"there is no frame {frame + 1}; the file has {n_frames}")
     stored, found = _stored(ds, frame, streams)
     pixels, notes = _colour(ds, stored) if _is_colour(ds) else grey_as_shown(ds, stored, frame, reuse=True)
     return Image(
@@ -193,7 +193,7 @@ def _frame(ds: Dataset, said: tuple[str, ...], frame: int, streams: Streams) -> 
 def _depth(ds: Dataset, frame: int, streams: Streams) -> Depth | None:
     n_frames = _n_frames(ds)
     if not 0 <= frame < n_frames:
-        raise UnsupportedImage(f"there is no frame {frame + 1}; the file has {n_frames}")
+        raise NoSuchFrame(f"there is no frame {frame + 1}; the file has {n_frames}")
     if _is_colour(ds) or int(ds.get("BitsStored") or 8) <= 8:
         return None
     return grey_in_depth(ds, _stored(ds, frame, streams)[0], frame, reuse=True)

@@ -1,7 +1,8 @@
 """A decoded image with the facts that came with it, and the limits set before decoding."""
 
 import io
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,22 +29,29 @@ class Limits:
     max_pixels: int = 64_000_000  # width × height of one frame
     max_bytes: int = 200_000_000  # of the file, and of a DICOM data set once inflated
     max_frames: int = 2000  # of a file that is read whole; one of them can be read of any file
+    raised_by: Mapping[str, str] = field(default_factory=dict, compare=False)  # limit → a command's option that sets it
 
     def check_bytes(self, n_bytes: int) -> None:
         """Raise ImageTooLarge if a file of this size must not be read."""
         if n_bytes > self.max_bytes:
-            raise ImageTooLarge(TOO_MANY_BYTES % {"n": f"{n_bytes / 1e6:.0f}", "most": f"{self.max_bytes / 1e6:.0f}"})
+            said = TOO_MANY_BYTES % {"n": f"{n_bytes / 1e6:.0f}", "most": f"{self.max_bytes / 1e6:.0f}"}
+            raise ImageTooLarge(said + self.how("max_bytes"))
 
     def check_frames(self, n_frames: int) -> None:
         """Raise ImageTooLarge if a file of so many frames must not be read whole."""
         if n_frames > self.max_frames:
-            raise ImageTooLarge(TOO_MANY_FRAMES % {"n": n_frames, "most": self.max_frames})
+            raise ImageTooLarge(TOO_MANY_FRAMES % {"n": n_frames, "most": self.max_frames} + self.how("max_frames"))
 
     def check_size(self, width: int, height: int) -> None:
         """Raise ImageTooLarge if an image of this size must not be decoded."""
         if width * height > self.max_pixels:
             most = f"{self.max_pixels / 1e6:.0f}"
-            raise ImageTooLarge(TOO_MANY_PIXELS % {"width": width, "height": height, "most": most})
+            said = TOO_MANY_PIXELS % {"width": width, "height": height, "most": most}
+            raise ImageTooLarge(said + self.how("max_pixels"))
+
+    def how(self, limit: str) -> str:
+        """What to add to “raise the limit”; nothing where whoever is told has no option for it, as on a page."""
+        return f" with {self.raised_by[limit]}" if limit in self.raised_by else ""
 
 
 class BoundedReads(io.BytesIO):

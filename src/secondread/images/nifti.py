@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from secondread.errors import ImageTooLarge, TruncatedImage, UnsupportedImage
+from secondread.errors import ImageTooLarge, NoSuchFrame, TruncatedImage, UnsupportedImage
 from secondread.images.budget import budget
 from secondread.images.frames import Frames
 from secondread.images.image import Image, Limits
@@ -81,7 +81,7 @@ def open_nifti_frames(data: bytes, *, limits: Limits) -> Frames:
 
     def frame(index: int) -> Image:
         if not 0 <= index < n:
-            raise UnsupportedImage(f"there is no slice {index + 1}; the volume has {n}")
+            raise NoSuchFrame(f"there is no slice {index + 1}; the volume has {n}")
         stored = volume.plane(axis, n - 1 - index if backwards else index)
         if rows[0] > columns[0]:
             stored = stored.T
@@ -166,7 +166,7 @@ def _open(data: bytes, limits: Limits) -> _Volume:
     if n_bytes > limits.max_bytes:
         raise ImageTooLarge(
             f"the volume takes {n_bytes / 1e6:.0f} MB, more than the {limits.max_bytes / 1e6:.0f} MB allowed; "
-            "export it smaller or raise the limit"
+            f"export it smaller or raise the limit{limits.how('max_bytes')}"
         )
     if data[:2] == _GZIP:
         with budget().reserve(2 * n_bytes):

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from secondread.errors import Busy, ImageError, ImageTooLarge, TruncatedImage, UnsupportedImage
+from secondread.errors import Busy, ImageError, ImageTooLarge, NoSuchFrame, TruncatedImage, UnsupportedImage
 from secondread.images.budget import budget
 from secondread.images.frames import Frames
 from secondread.images.image import BoundedReads, Image, Limits
@@ -98,7 +98,7 @@ def open_picture(picture: Any, *, limits: Limits) -> Frames:
 
     def one(index: int) -> Image:
         if not 0 <= index < n:
-            raise UnsupportedImage(f"there is no frame {index + 1}; the image has {n}")
+            raise NoSuchFrame(f"there is no frame {index + 1}; the image has {n}")
         if n > 1:
             _translated(lambda: picture.seek(index), str(picture.format))
         return replace(_from_picture(picture, limits=limits), frame=index, n_frames=n)
@@ -150,7 +150,7 @@ class _Pages:
     def decode(self, frame: int) -> Image:
         if not 0 <= frame < self.n:
             has = "it has one picture" if self.n == 1 else f"the file has {self.n}"
-            raise UnsupportedImage(f"there is no frame {frame + 1} in this {self._kind} file; {has}")
+            raise NoSuchFrame(f"there is no frame {frame + 1} in this {self._kind} file; {has}")
         if frame > self._damaged and self._kind in ("PNG", "WebP"):
             raise TruncatedImage(f"a picture of the {self._kind} file before this one is damaged; export it again")
         picture = self._picture if frame >= self._next else None

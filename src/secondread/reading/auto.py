@@ -12,7 +12,7 @@ from secondread.images import Frames, Image, Limits
 from secondread.images.steps import step
 from secondread.reading import reasons
 from secondread.reading.bundle import named_bundle
-from secondread.reading.gate import Verdict, shipped_gate
+from secondread.reading.gate import Verdict, check_size, shipped_gate
 from secondread.reading.in_order import read_in_order
 from secondread.reading.lookup import SHIPPED, default_bundles, folder_of
 from secondread.reading.reader import Reader, alone, shown_small
@@ -157,9 +157,9 @@ class AutoReader:
             elapsed = time.perf_counter() - started
             learned = None if verdict is None else shipped_gate()
             facts = _facts_of(image)
-            refusal = None
+            refusal = check_size(image)  # no task would read it
             if learned is not None and verdict is not None:
-                refusal, facts = learned.way_up(verdict), learned.seen(verdict, facts)
+                refusal, facts = refusal or learned.way_up(verdict), learned.seen(verdict, facts)
             return Reading(
                 None,
                 refusal=refusal or _task_unknown(facts),

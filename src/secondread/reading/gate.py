@@ -28,13 +28,17 @@ _MIN_SPREAD = 8  # grey levels between the 2nd and the 98th percentile of the mo
 _NOT_SAYING = frozenset({"", "OT", "SC", "UNKNOWN"})
 
 
+def check_size(image: Image) -> Refusal | None:
+    """Refuse what is too small, whatever it shows."""
+    if min(image.width, image.height) >= _MIN_SIDE:
+        return None
+    return Refusal("too_small", tell(reasons.TOO_SMALL, width=image.width, height=image.height, least=_MIN_SIDE))
+
+
 def check_image(image: Image, task: Task) -> Refusal | None:
     """Refuse what is too small, or what its DICOM facts say is something else."""
-    if min(image.width, image.height) < _MIN_SIDE:
-        return Refusal(
-            "too_small",
-            tell(reasons.TOO_SMALL, width=image.width, height=image.height, least=_MIN_SIDE),
-        )
+    if small := check_size(image):
+        return small
     modality = image.modality.upper()
     if modality not in _NOT_SAYING and modality not in task.dicom_modalities:
         said = modality_said(modality)  # what is no word of the standard may be anything, a name too

@@ -52,6 +52,11 @@ class OperatingPoint:
         """Whether validation shows all that is promised, at every source; None where nothing is promised."""
         return all(one.holds for one in self.guarantees) if self.guarantees else None
 
+    @property
+    def decides_nothing(self) -> bool:
+        """Whether all images it was chosen on are uncertain: none is missed or a false alarm, as none is answered."""
+        return self.uncertain is not None and self.uncertain.value == 1
+
 
 @dataclass(frozen=True)
 class Combination:

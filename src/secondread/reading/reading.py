@@ -59,15 +59,13 @@ class FrameAnswer:
 
     def to_dict(self, *, least: float | None = None) -> dict[str, Any]:
         """One element of `frames`. least: what the score of a box has to reach, see `Findings.reaching`."""
-        row = {
+        return {
             "frame": self.frame,
             "score": self.score,
             "decision": None if self.decision is None else str(self.decision),
             "refusal": None if self.refusal is None else self.refusal.code,
+            "findings": None if self.found is None else [one.to_dict() for one in self.found.reaching(least)],
         }
-        if self.found is None:
-            return row
-        return row | {"findings": [one.to_dict() for one in self.found.reaching(least)]}
 
 
 @dataclass(frozen=True)
@@ -127,8 +125,8 @@ class Reading:
     def to_dict(self, *, path: str | None = None, heatmap: str | None = None) -> dict[str, Any]:
         """The fixed JSON shape of `secondread read --json` and of the HTTP API.
 
-        path: what the caller named the image; heatmap: where its picture is. `findings` is there only where the bundle
-        has boxes, `frames` and `worst_frame` only where the file has several pictures.
+        path: what the caller named the image; heatmap: where its picture is. `findings` is None where the bundle has no
+        boxes; `frames` and `worst_frame` are there only where the file has several pictures.
         """
         refused = self.refusal is not None
         row: dict[str, Any] = {
@@ -143,9 +141,8 @@ class Reading:
             "heatmap": None if refused else heatmap,
             "refusal": {"code": self.refusal.code, "message": self.refusal.message} if self.refusal else None,
             "next_step": self.next_step.to_dict(),
+            "findings": None if self.findings is None else [one.to_dict() for one in self.findings],
         }
-        if self.findings is not None:
-            row["findings"] = [one.to_dict() for one in self.findings]
         if self.frames:
             frames = [one.to_dict(least=self._least) for one in self.frames]
             row |= {"frames": frames, "worst_frame": self.worst_frame}

@@ -89,12 +89,11 @@ class Outcome:
             "heatmap": heatmap,
             "refusal": {"code": self.refusal_code, "message": self.refusal_message} if refused else None,
             "next_step": step.to_dict() if (step := self.next_step) else None,
+            "findings": None if self.findings is None else list(self.findings),
         }
-        if self.findings is not None:
-            row["findings"] = list(self.findings)
         if self.frames:
             keys = ("frame", "score", "decision", "refusal", "findings")
-            frames = [{key: one[key] for key in keys if key in one} for one in self.frames]
+            frames = [{key: one.get(key) for key in keys} for one in self.frames]
             row |= {"frames": frames, "worst_frame": self.worst_frame}
         return row
 

@@ -48,16 +48,18 @@ _READER = N_(
 )
 _STEPS: dict[str, tuple[str, str]] = {
     # why an image was not read
-    "not_an_image": (SEND, _CHECK_FILE),
+    "not_an_image": (SEND, N_("Look whether it is the file you meant, and send the image itself.")),
     "cannot_open": (SEND, N_("Look whether the file is still there and may be read, then try again.")),
     "unsupported": (SEND, _ORIGINAL),
+    "archive": (SEND, N_("Unpack it, and send the images that are in it.")),
+    "no_such_frame": (SEND, N_("Ask for a frame that the file has, or for none, and all are read.")),
     "truncated": (SEND, N_("Send the file again. If it fails again, export it once more from the machine.")),
     "too_large": (SEND, N_("Export the image smaller, or one picture at a time, and send it again.")),
     "blank": (
         SEND,
         N_("Look at the film itself. If it shows something, export it again; if it does not, take it again."),
     ),
-    "too_small": (SEND, _ORIGINAL),
+    "too_small": (SEND, N_("Send the image in its full size, as the machine made it: this may be a preview of it.")),
     "wrong_kind": (CHOOSE_TASK, _CHECK_FILE),
     "wrong_part": (CHOOSE_TASK, _CHECK_FILE),
     "task_unknown": (CHOOSE_TASK, N_("Say which task reads this image; look at the film first.")),

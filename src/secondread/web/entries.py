@@ -84,7 +84,7 @@ def status_of(entries: list[dict[str, Any]]) -> int:
         return 200
     if codes == {"too_large"}:
         return 413
-    return 415 if codes <= {"not_an_image", "unsupported"} else 422
+    return 415 if codes <= {"not_an_image", "unsupported", "archive"} else 422
 
 
 def _told(contract: dict[str, Any], outcome: Outcome) -> dict[str, Any]:

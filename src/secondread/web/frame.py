@@ -134,10 +134,12 @@ def moment_of(moment: datetime) -> str:
 
 
 def unbroken(text: str) -> str:
-    """A rate with its interval and n, to be broken into lines only between the two."""
-    rate, comma, n = text.rpartition(", ")
+    """A rate with its interval and n, to be broken into lines only between the two; what is said of it as ever."""
+    told, colon, remark = text.partition(": ")
+    rate, comma, n = told.rpartition(", ")
     parts = [part.strip().replace(" ", "\u00a0") for part in (f"{rate}{comma}", n)]
-    return re.sub(r"(?<=\d)–(?=\d)", "\u2060–\u2060", " ".join(part for part in parts if part))
+    whole = " ".join(part for part in parts if part)
+    return re.sub(r"(?<=\d)–(?=\d)", "\u2060–\u2060", whole) + colon + remark
 
 
 def interval(found: Mapping[str, Any] | None, scale: float = 100.0, digits: int = 1) -> str:

@@ -80,6 +80,8 @@ CODES = {
     "too_large": lazy_gettext("The file or image is larger than is allowed. Export it smaller."),
     "truncated": lazy_gettext("The file is damaged or cut short. Send it again."),
     "unsupported": lazy_gettext("Images stored in this way are not read here. Export the image as PNG."),
+    "archive": lazy_gettext("This is an archive and no image. Unpack it and send the images that are in it."),
+    "no_such_frame": lazy_gettext("The file has no picture of that number. Ask for one that it has."),
     "blank": lazy_gettext("The image is blank. Send the original file."),
     "too_small": lazy_gettext("The image is too small to be read. Send the original file."),
     "wrong_kind": lazy_gettext("This is not the kind of image that the task reads. Send one, or choose another task."),

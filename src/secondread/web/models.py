@@ -8,7 +8,7 @@ from apiflask.validators import Length
 from flask import redirect, render_template, request, url_for
 
 from secondread.errors import SecondReadError, UnknownName, UsageError
-from secondread.evidence.held_out import broken, elsewhere
+from secondread.evidence.held_out import broken, elsewhere, spares_none
 from secondread.evidence.promises import promises_of
 from secondread.reading import Bundle
 from secondread.service import ANSWERS, SHADOW, BundleChoice
@@ -18,6 +18,7 @@ from secondread.tasks import list_tasks, task_named
 from secondread.web.auth import current_actor, require
 from secondread.web.context import readers, service
 from secondread.web.forms import plain_name, written
+from secondread.web.language import said as in_language
 from secondread.web.points import IntervalRow
 from secondread.web.problems import attempt
 from secondread.web.shapes import Text, said, shape_of
@@ -210,6 +211,7 @@ def _shown(task: str, of_task: list[Bundle]) -> dict[str, Any]:
         "others": others,
         "places": places,
         "left_out": any(place.how == "left out" for place in places),
+        "useless": spares_none(places, in_language),
         "broken": broken(promises_of(bundle), places) if bundle else [],
         "point": service().points.active(bundle) if bundle else None,
         "trouble": f"{switched.bundle}" if switched and bundle is None else "",

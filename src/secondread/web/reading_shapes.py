@@ -10,7 +10,7 @@ from secondread.web.shapes import one_of, said, shape_of
 
 _BOXES = (
     "boxes that reach an operating point of the bundle, or the one that decides; the image is positive exactly where "
-    "one of them reaches the latter. Not there for a bundle without boxes"
+    "one of them reaches the latter. null for a bundle without boxes, and where the image was not read"
 )
 
 
@@ -38,7 +38,7 @@ class FrameOut(Schema):
     score = Integer(required=True, allow_none=True, metadata=said("0 to 100; null where it was not read"))
     decision = String(required=True, allow_none=True, metadata=one_of(["positive", "negative", "uncertain", None]))
     refusal = String(required=True, allow_none=True, metadata=said("code of why it was not read, or null"))
-    findings = List(Nested(FindingOut), allow_none=True, metadata=said(_BOXES))
+    findings = List(Nested(FindingOut), required=True, allow_none=True, metadata=said(_BOXES))
 
 
 class LikelihoodRow(Schema):
@@ -104,7 +104,7 @@ class ContractOut(Schema):
         allow_none=True,
         metadata=said("null where this site has not set how common disease is, see `/prevalences`"),
     )
-    findings = List(Nested(FindingOut), metadata=said(_BOXES))
+    findings = List(Nested(FindingOut), required=True, allow_none=True, metadata=said(_BOXES))
     frames = List(Nested(FrameOut), metadata=said("of a file of several frames that was read whole; else not there"))
     worst_frame = Integer(
         allow_none=True, metadata=said("which of them answers, from 1; null where none was read; there with `frames`")
