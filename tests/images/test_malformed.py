@@ -10,7 +10,7 @@ import pytest
 from tests.malformed import malformed_files, seed_files
 
 N_FILES = 1000
-_NAMED = {"NotAnImage", "ImageTooLarge", "TruncatedImage", "UnsupportedImage"}
+_NAMED = {"NotAnImage", "NotUnpacked", "ImageTooLarge", "TruncatedImage", "UnsupportedImage"}
 _MEMORY = 3_000_000_000  # bytes beyond what the process has at its start
 _SECONDS = 20.0  # a hang, not a slow machine
 

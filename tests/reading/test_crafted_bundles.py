@@ -329,7 +329,7 @@ def test_a_network_of_ours_made_by_hand_is_let_through(tmp_path: Path) -> None:
 def test_every_network_that_is_shipped_would_pass(name: str) -> None:
     bundle = load_bundle(name)
     spec = bundle.prepare_spec
-    check_network(bundle.model_path.read_bytes(), size=spec.size, channels=spec.channels)
+    check_network(bundle.model_path.read_bytes(), size=spec.size, channels=spec.depth)
 
 
 def test_no_damage_to_a_network_gives_anything_but_a_refusal() -> None:

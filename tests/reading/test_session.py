@@ -21,7 +21,7 @@ def openvino():
 
 def _pixels(bundle, *, n):
     spec = bundle.prepare_spec
-    return np.random.default_rng(0).integers(0, 256, (n, 1, spec.size, spec.size, spec.channels), dtype=np.uint8)
+    return np.random.default_rng(0).integers(0, 256, (n, 1, spec.size, spec.size, spec.depth), dtype=np.uint8)
 
 
 @pytest.mark.parametrize("name", list_bundles())

@@ -237,7 +237,13 @@ def test_a_damaged_frame_has_no_picture_and_says_why(client: FlaskClient) -> Non
     whole = raster_of(FRAMES, "TIFF")
     entry = _read(client, whole[: len(whole) * 2 // 3])
     n = entry["display"]["n_frames"]
-    assert entry["frames"][-1] == {"frame": n, "score": None, "decision": None, "refusal": "truncated"}
+    assert entry["frames"][-1] == {
+        "frame": n,
+        "score": None,
+        "decision": None,
+        "refusal": "truncated",
+        "findings": None,
+    }
     for what in ("image", "thumbnail", "depth"):
         answer = client.get(f"/api/v1/readings/{entry['id']}/{what}?frame={n}")
         assert (answer.status_code, answer.json["code"]) == (404, "not_there")

@@ -64,7 +64,7 @@ LESSONS = (
         ),
     ),
     Lesson(
-        partial(pictures.draw_chest, shadows=0.7),
+        partial(pictures.draw_chest, shadows=0.4),
         ReadingRequest("tuberculosis", operating_point="triage"),
         N_("A drawn chest film with faint shadows in the upper lungs"),
         N_("A man without complaints comes for a check. His film is read with two thresholds."),
