@@ -14,7 +14,8 @@ from secondread.evidence import detection
 from secondread.evidence.card import write_card
 from secondread.reading import Reader
 from secondread.training.measure import evaluate, write_evaluation
-from secondread.training.merge import merge_bundles, merge_models
+from secondread.training.merge import merge_bundles
+from secondread.training.merge_onnx import merge_models
 from tests.boxed import CELLS, SIZE, boxed_bundle, boxed_network, spotted, spotted_manifest
 
 SPLITS = {"train": 8, "val": 16, "test": 16}

@@ -20,7 +20,8 @@ from secondread.training.draw import DrawPlan, draw_bundle, known_rows, teaching
 from secondread.training.export import WithScaling, export_onnx, run_onnx
 from secondread.training.fit import fit
 from secondread.training.graft import SEEN, grafted, tapped
-from secondread.training.merge import merge_bundles, merge_models
+from secondread.training.merge import merge_bundles
+from secondread.training.merge_onnx import merge_models
 from secondread.training.prepare import lesion_maps, new_network
 from secondread.training.recipe import load_recipe, prepare_spec_of
 from secondread.training.train import Progress, prepared_part, train_bundle

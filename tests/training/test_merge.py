@@ -16,7 +16,8 @@ from secondread.tasks import load_task
 from secondread.testing.phantoms import write_phantom_data
 from secondread.training import load_recipe
 from secondread.training.export import export_onnx, run_onnx
-from secondread.training.merge import merge_bundles, merge_models
+from secondread.training.merge import merge_bundles
+from secondread.training.merge_onnx import merge_models
 from secondread.training.train import train_bundle
 from tests.cli.test_cli import call
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from secondread.lab.federated.strategies import Update, is_finite, judged, normalised
+from secondread.lab.federated.privacy import is_finite
+from secondread.lab.federated.strategies import Update, judged, normalised
 
 BEFORE = {"a": np.zeros((20, 10), dtype=np.float32), "b": np.zeros(50, dtype=np.float32)}
 

@@ -64,6 +64,11 @@ def noise_for(epsilon: float, *, delta: float, rounds: int) -> float:
     return math.sqrt(rounds / (2 * spent))
 
 
+def is_finite(weights: Mapping[str, np.ndarray]) -> bool:
+    """Whether all of them are numbers."""
+    return all(np.isfinite(part).all() for part in weights.values())
+
+
 def norm_of(update: Mapping[str, np.ndarray]) -> float:
     """L2 over all weights together."""
     return math.sqrt(sum(float(np.sum(np.square(part, dtype=np.float64))) for part in update.values()))

@@ -25,10 +25,10 @@ from secondread.lab.federated.grid import Sites
 from secondread.lab.federated.histograms import Histogram, pooled_auc, pooled_loss
 from secondread.lab.federated.kept import State, load_state, save_state
 from secondread.lab.federated.plan import Plan
-from secondread.lab.federated.privacy import Arrays
+from secondread.lab.federated.privacy import Arrays, is_finite
 from secondread.lab.federated.secure import LEAST, secure_round
 from secondread.lab.federated.site import first_weights, still_answers
-from secondread.lab.federated.strategies import Aggregation, Update, is_finite, judged, shortened, typed
+from secondread.lab.federated.strategies import Aggregation, Update, judged, shortened, typed
 
 _WAITS_S = 600.0  # for the first greetings
 _GREETING_S = 60.0  # for one

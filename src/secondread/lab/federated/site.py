@@ -15,7 +15,7 @@ from secondread.errors import DataInvalid, TrainingError, UsageError
 from secondread.lab.federated.gated import without_refused
 from secondread.lab.federated.histograms import Histogram, logit_histogram
 from secondread.lab.federated.plan import Plan
-from secondread.lab.federated.privacy import Arrays, Privacy, clipped, difference, moved, noisy, secret_rng
+from secondread.lab.federated.privacy import Arrays, Privacy, clipped, difference, is_finite, moved, noisy, secret_rng
 from secondread.lab.federated.shares import SiteData
 from secondread.training.fit import predict_logits
 from secondread.training.prepare import LesionMaps, lesion_maps, new_network
@@ -152,7 +152,7 @@ class Site:
         if plan.strategy == "fedbn":
             self.own[server_round] = {name: part for name, part in learnt.items() if name not in names}
         learnt = {name: learnt[name] for name in names}
-        if not all(np.isfinite(part).all() for part in learnt.values()):
+        if not is_finite(learnt):
             raise TrainingError("this round ended in weights that are no numbers; a lower learning rate may help")
         return self._private(plan, {name: weights[name] for name in names}, learnt), loss
 
@@ -241,8 +241,8 @@ _ROUNDED = 0.01  # logits: more than what rounding may change of an answer
 def still_answers(plan: Plan, weights: Arrays) -> bool:
     """Whether a network of these weights answers with numbers that do not hang on rounding; under fedbn, whose layers
     are at the sites, whether they are numbers themselves."""
-    if plan.strategy == "fedbn" or not all(np.isfinite(part).all() for part in weights.values()):
-        return all(np.isfinite(part).all() for part in weights.values())
+    if plan.strategy == "fedbn" or not is_finite(weights):
+        return is_finite(weights)
     model, spec = new_network_of(plan).eval(), plan.prepare_spec
     put_in(model, weights)
     noise = torch.from_numpy(np.random.default_rng(0).random((2, spec.channels, spec.size, spec.size), np.float32))

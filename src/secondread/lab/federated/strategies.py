@@ -33,11 +33,6 @@ class Update:
     verdict: str = ""  # '', 'scaled' or 'against'
 
 
-def is_finite(weights: Mapping[str, np.ndarray]) -> bool:
-    """Whether all of them are numbers."""
-    return all(np.isfinite(part).all() for part in weights.values())
-
-
 def judged(updates: list[Update], before: Arrays) -> list[Update]:
     """The updates with what is odd about them, as far as their lengths and directions tell; of two, nothing does."""
     if len(updates) < 3:
