@@ -94,3 +94,16 @@ def test_both_views_stand_one_behind_the_other_and_places_are_those_of_the_first
     assert (both.pixels[..., 3:] == lungs.pixels).all()
     with pytest.raises(BundleForeign, match="not known here"):
         PrepareSpec.from_dict({"field": "heart"})
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.6])
+@pytest.mark.parametrize("level", [0, 6])
+def test_black_borders_change_neither_the_place_nor_what_a_network_sees(share, level):
+    film = _framed(400, bottom=100)
+    y, x = (round(share * side) for side in film.shape)
+    bordered = cv2.copyMakeBorder(film, y, y, x, x, cv2.BORDER_CONSTANT, value=level)
+    spec = PrepareSpec(size=64, field="lungs")
+    plain, wide = (prepare(_image(pixels), spec) for pixels in (film, bordered))
+    moved = np.array(wide.box) - [x, y, x, y]
+    assert np.abs(moved - plain.box).max() <= 4
+    assert np.abs(wide.pixels.astype(int) - plain.pixels).mean() < 2

@@ -21,21 +21,24 @@ _MARGIN = (0.06, 0.08, 0.06, 0.12)  # added on each side, shares of width and he
 _USUAL = (0.13, 0.12, 0.88, 0.80)  # where no lungs are found: where those of most films lie
 
 
-def lungs_box(image: Image) -> Box:
+def lungs_box(image: Image, within: Box | None = None) -> Box:
     """The part of a chest film that shows its lungs, with a margin; where they cannot be told, where they mostly are.
 
-    Never smaller than a third of either side.
+    within: the part of the image that is film, where borders were added to it: they would be taken for a lung, or for
+    the air around the body. Never smaller than a third of either side of what is looked at.
     """
-    found = _found(_small(image))
+    x0, y0, x1, y1 = within or (0, 0, image.width, image.height)
+    found = _found(_small(image.pixels[y0:y1, x0:x1]))
     left, top, right, bottom = _USUAL if found is None else found
-    x0, y0 = int(left * image.width), int(top * image.height)
-    return x0, y0, max(x0 + 1, round(right * image.width)), max(y0 + 1, round(bottom * image.height))
+    width, height = x1 - x0, y1 - y0
+    lungs_x, lungs_y = x0 + int(left * width), y0 + int(top * height)
+    return lungs_x, lungs_y, max(lungs_x + 1, x0 + round(right * width)), max(lungs_y + 1, y0 + round(bottom * height))
 
 
-def _small(image: Image) -> np.ndarray:
+def _small(film: np.ndarray) -> np.ndarray:
     """Grey and even, uint8 (128, 128)."""
-    step = max(1, min(image.width, image.height) // (2 * _SIDE))
-    pixels = image.pixels[::step, ::step].astype(np.float32)
+    step = max(1, min(film.shape[:2]) // (2 * _SIDE))
+    pixels = film[::step, ::step].astype(np.float32)
     if pixels.ndim == 3:
         pixels = pixels.mean(axis=2)
     small = cv2.resize(pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)

@@ -27,7 +27,7 @@ class PrepareSpec:
 
     size: int = 128  # side of the square input, pixels
     channels: int = 1  # 1 grey, 3 RGB
-    trim_border: bool = False  # cut away rows and columns that are uniformly dark; not where `field` cuts closer
+    trim_border: bool = False  # cut away rows and columns that are uniformly dark; `field` lungs does so anyway
     aspect: Literal["squash", "pad"] = "squash"  # to a square by stretching, or by black padding
     window: tuple[float, float] | None = None  # percentiles shown as black and white, e.g. (1, 99)
     clahe: float = 0.0  # clip limit of contrast-limited adaptive histogram equalisation (8 × 8 tiles); 0 is off
@@ -104,7 +104,7 @@ def prepare(image: Image, spec: PrepareSpec, *, halves: Halves | None = None) ->
         coarse = prepare(image, replace(spec, size=spec.detail, detail=0), halves=halves)
         return Prepared(_enlarge(coarse.pixels, spec.size), coarse.box)
     if spec.field == "lungs":
-        box = lungs_box(image)
+        box = lungs_box(image, _trim_box(image))
     else:
         box = _trim_box(image) if spec.trim_border else (0, 0, image.width, image.height)
     x0, y0, x1, y1 = box
