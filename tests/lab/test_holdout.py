@@ -10,7 +10,16 @@ from secondread.data import Manifest, Row, load_data, read_manifest, write_manif
 from secondread.data.split import part_of
 from secondread.errors import DataInvalid, TrainingError, UsageError
 from secondread.evidence.held_out import elsewhere
-from secondread.lab.holdout import Run, Scores, holdout, holdout_table, measure_without, pooled_without
+from secondread.lab.holdout import (
+    Run,
+    Scores,
+    Without,
+    holdout,
+    holdout_table,
+    margins_of,
+    measure_without,
+    pooled_without,
+)
 from secondread.lab.hospitals import hospitals_of
 from secondread.lab.pack import packed_fingerprint, rows_to_train, without_source, write_pack
 from secondread.reading import load_bundle
@@ -110,12 +119,15 @@ def test_blocks_of_one_collection_stand_for_hospitals():
 
 def test_what_was_left_out_is_also_measured_together():
     blocks = hospitals_of(manifest_of(rows_of("cheng", "train", 80), rows_of("cheng", "val", 20)), blocks=4)
-    scores = {block.name: [scores_for(block, number, noise=4)] for number, block in enumerate(blocks)}
-    pooled = pooled_without(blocks, scores, [1])
+    pooled = pooled_without([without(block, scores_for(block, n, noise=4)) for n, block in enumerate(blocks)])
     assert pooled["low"] < pooled["value"] < pooled["high"]
     assert pooled["n"] == 100
-    better = {block.name: [scores_for(block, number, noise=1)] for number, block in enumerate(blocks)}
-    assert pooled_without(blocks, better, [1])["value"] > pooled["value"]
+    better = pooled_without([without(block, scores_for(block, n, noise=1)) for n, block in enumerate(blocks)])
+    assert better["value"] > pooled["value"]
+
+
+def without(hospital, *members, lesions_from=()):
+    return Without(TASK, hospital, members, [1] * len(members), lesions_from)
 
 
 def scores_for(hospital, seed, *, noise, scale=1.0):
@@ -128,13 +140,50 @@ def test_the_mean_of_members_is_that_of_a_merged_bundle():
     hospital = hospitals_of(manifest_of(*COMPLETE))[0]
     one, two = scores_for(hospital, 0, noise=3), scores_for(hospital, 1, noise=3)
     loud = Scores(two.val * 3, two.measured * 3)  # its temperature takes that back
-    result = measure_without(TASK, hospital, [one, two], [1, 1])
-    assert result["roc_auc"] == measure_without(TASK, hospital, [one, loud], [1, 1])["roc_auc"]
+    result = measure_without(without(hospital, one, two))
+    assert result["roc_auc"] == measure_without(without(hospital, one, loud))["roc_auc"]
     labels = np.array([row.label == 1 for row in hospital.measured])
     assert result["members"][0]["value"] == pytest.approx(roc_auc(labels, one.measured), abs=1e-6)
     assert result["roc_auc"]["low"] <= result["roc_auc"]["value"] <= result["roc_auc"]["high"]
     assert result["n"] == 28
     assert 0 <= result["screening"]["sensitivity"]["value"] <= 1
+    assert result["n_checks"] == 0
+
+
+def test_thresholds_are_chosen_as_a_bundles_are_on_a_share_of_the_collections_of_lesions_as_well():
+    shared = rows_of("boxes", "localisation", 400, labels=(1,))
+    hospital = hospitals_of(manifest_of(*COMPLETE, shared))[0]
+    checks = hospital.checks(["localisation"])
+    assert len(checks) >= 22
+    assert not set(checks) & set(hospital.lesions(["localisation"]))
+    one = scores_for(hospital, 0, noise=2)
+    plain = without(hospital, one)
+    faint = Scores(one.val, one.measured, np.linspace(-6, 6, len(checks)))  # whose lesions the network hardly sees
+    asked = without(hospital, faint, lesions_from=["localisation"])
+    assert measure_without(asked)["n_checks"] == len(checks)
+    assert asked.thresholds()["screening"] < plain.thresholds()["screening"]
+    found = [measure_without(which)["screening"]["sensitivity"]["value"] for which in (asked, plain)]
+    assert found[0] >= found[1]
+
+
+def test_the_margin_needed_keeps_the_promises_on_average_and_a_plan_that_has_it_is_measured_with_it():
+    hospitals = hospitals_of(manifest_of(*COMPLETE))
+    plan = BundlePlan(TASK, "off", (MemberPlan("lenet", "paper"),))
+    found = {("off", Run(hospital.name, 0, 0)): scores_for(hospital, 3, noise=1) for hospital in hospitals}
+    for scores in found.values():
+        scores.measured -= 5.0  # the hospital left out reads lower than those that chose
+    before = holdout_table([plan], hospitals, found, (0,))["plans"][0]
+    assert before["margin"] == {"screening": 0.0, "confirm": 0.0}
+    needed = before["margin_needed"]
+    assert needed["screening"] > 0
+    assert needed == margins_of([without(hospital, found["off", Run(hospital.name, 0, 0)]) for hospital in hospitals])
+    after = holdout_table([replace(plan, margin=needed)], hospitals, found, (0,))["plans"][0]
+
+    def mean(row):
+        return np.mean([results[0]["screening"]["sensitivity"]["value"] for results in row["hospitals"].values()])
+
+    assert mean(before) < 0.9 <= mean(after)
+    assert after["margin_needed"] == needed, "asked of what has none, so that it can be asked again"
 
 
 def test_the_plan_with_the_greatest_mean_comes_first():

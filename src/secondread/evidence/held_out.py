@@ -10,11 +10,11 @@ from secondread.evidence.evidence import Scored
 from secondread.evidence.measured import read_predictions
 from secondread.evidence.promises import Promised
 from secondread.stats.interval import Interval
+from secondread.stats.margins import POINTS
 from secondread.stats.rates import rates_at
 from secondread.tasks import N_, load_task
 
 How = Literal["left out", "external"]
-POINTS = ("screening", "confirm")
 
 
 @dataclass(frozen=True)

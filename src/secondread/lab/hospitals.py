@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from secondread.data import Manifest, Row
 from secondread.data.split import is_fifth
 from secondread.errors import DataInvalid, UsageError
-from secondread.training.prepare import lesion_rows
+from secondread.training.prepare import lesion_rows, val_rows
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,10 @@ class Hospital:
     def lesions(self, lesions_from: Sequence[str]) -> tuple[Row, ...]:
         """Rows of shared collections that teach by their lesions."""
         return lesion_rows(self.elsewhere, lesions_from)
+
+    def checks(self, lesions_from: Sequence[str]) -> tuple[Row, ...]:
+        """Rows of these that thresholds are chosen on besides validation, as a bundle's are."""
+        return val_rows(self.elsewhere, lesions_from)
 
 
 def hospitals_of(

@@ -26,6 +26,7 @@ class Scores:
 
     val: np.ndarray  # logits (n_val,)
     measured: np.ndarray  # logits (n_measured,)
+    checks: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))  # logits (n_checks,), see `Hospital`
     facts: dict[str, Any] = field(default_factory=dict)  # of the training
 
 
@@ -90,10 +91,14 @@ class Runs:
         recipe: Recipe,
         *,
         random_state: int,
+        lesions_from: Sequence[str] | None = None,
         run_folder: Path | None = None,
         on_epoch: Callable[[Epoch, int], None] | None = None,
     ) -> Scores:
-        """A network that the other hospitals alone taught, and what it says of this one. Raises as `fit`."""
+        """A network that the other hospitals alone taught, and what it says of this one. Raises as `fit`.
+
+        lesions_from: of a mean of several, those of all; if not said, the recipe's own. A share of them checks.
+        """
         facts = [self.task.name, hospital.name, self.model_name, recorded_recipe(recipe), random_state]
         rows = [row.name for part in (hospital.train, hospital.val) for row in part]
         text = json.dumps([facts, rows, self.fingerprint], sort_keys=True)
@@ -108,12 +113,15 @@ class Runs:
             on_epoch=on_epoch,
         )
         model = result.model.to(torch.device(result.device))
-        val, measured = (
-            _logits(model, self.prepared(rows, recipe), recipe) for rows in (hospital.val, hospital.measured)
+        checks = hospital.checks(recipe.lesions_from if lesions_from is None else lesions_from)
+        val, measured, checked = (
+            _logits(model, self.prepared(rows, recipe), recipe) if rows else np.empty(0, np.float32)
+            for rows in (hospital.val, hospital.measured, checks)
         )
         return Scores(
             val,
             measured,
+            checked,
             facts={
                 "random_state": random_state,
                 "best_epoch": result.best_epoch,

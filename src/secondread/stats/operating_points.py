@@ -1,7 +1,7 @@
 """Operating points: thresholds bound to one set of weights, with what they cost and find on validation data."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from secondread.errors import OneClassOnly
 from secondread.stats.calibration import Calibration
+from secondread.stats.margins import moved
 from secondread.stats.promises import Guarantee, Promise
 from secondread.stats.proportions import group_codes, proportion
 from secondread.stats.rates import rates_at
@@ -56,6 +57,7 @@ def choose_operating_points(
     confidence: float = 0.9,
     worst_case: bool = False,
     paper_threshold: float = PAPER_THRESHOLD,
+    margins: Mapping[str, float] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """The operating points of a bundle by name, as its record holds them: paper, screening, confirm and triage.
 
@@ -63,13 +65,16 @@ def choose_operating_points(
     specificity is: at every source of the images, as `Promise` says; what cannot be shown stands in `chosen_by` and
     `guarantee`. Screening never lies above confirm: where the first could, both promises are kept by all thresholds
     between the two, and they change places, each with more room than it asked for. `triage` is there where the two
-    differ. worst_case: see `Promise`. paper_threshold: see `calibrated_paper_threshold`. Raises OneClassOnly.
+    differ. worst_case: see `Promise`. paper_threshold: see `calibrated_paper_threshold`. margins: by name of the point,
+    the logits that it is then moved, screening downwards and confirm upwards, see `stats.margins`. Raises OneClassOnly.
     """
     sensitivity = promised_sensitivity(on, target=target_sensitivity, confidence=confidence, worst_case=worst_case)
     specificity = promised_specificity(on, target=target_specificity, confidence=confidence, worst_case=worst_case)
     low, high = sorted((_threshold_below(on, sensitivity.cut), _threshold_above(on, -specificity.cut)))
-    screening = _promised(on, low, sensitivity.at(_first_above(on, low)))
-    confirm = _promised(on, high, specificity.at(-_last_below(on, high)))
+    lower, higher = ((margins or {}).get(name, 0.0) for name in ("screening", "confirm"))
+    low, high = moved(low, -lower), moved(high, higher)
+    screening = _promised(on, low, replace(sensitivity.at(_first_above(on, low)), margin=lower))
+    confirm = _promised(on, high, replace(specificity.at(-_last_below(on, high)), margin=higher))
     points = {"paper": paper_point(on, threshold=paper_threshold), "screening": screening, "confirm": confirm}
     return points if low == high else points | {"triage": triage_point(on, screening=screening, confirm=confirm)}
 
@@ -102,12 +107,12 @@ def promised_specificity(
 
 def guarantee_at(on: ValidationSet, guarantee: Guarantee, *, threshold: float) -> Guarantee:
     """The same promise, told apart by the sources of these images, at a threshold that was chosen before."""
-    target, sure, worst = guarantee.target, guarantee.confidence, guarantee.worst_case
-    if guarantee.on == "sensitivity":
-        told = promised_sensitivity(on, target=target, confidence=sure, worst_case=worst)
-        return told.at(_first_above(on, threshold))
-    told = promised_specificity(on, target=target, confidence=sure, worst_case=worst)
-    return told.at(-_last_below(on, threshold))
+    positive = guarantee.on == "sensitivity"
+    told = (promised_sensitivity if positive else promised_specificity)(
+        on, target=guarantee.target, confidence=guarantee.confidence, worst_case=guarantee.worst_case
+    )
+    cut = _first_above(on, threshold) if positive else -_last_below(on, threshold)
+    return replace(told.at(cut), margin=guarantee.margin)
 
 
 def triage_point(on: ValidationSet, *, screening: dict[str, Any], confirm: dict[str, Any]) -> dict[str, Any]:

@@ -59,6 +59,7 @@ class Guarantee:
     worst_case: bool  # images of one group were counted as wholly alike, whatever was seen of their likeness
     other: float | None  # the share of the other class, all sources together, on its own side of the threshold
     sources: tuple[Shown, ...]
+    margin: float = 0.0  # logits that the threshold lies on the safe side of what they show: see `stats.margins`
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> "Guarantee":
@@ -85,6 +86,9 @@ class Guarantee:
         if shown and not self.holds and all(one.shown for one in self.sources):
             rate = "specificity" if self.on == "sensitivity" else "sensitivity"
             parts.append(f"but {rate} there is {self.other or 0:.3f}, no better than a coin")
+        if self.margin:
+            side = "lower" if self.on == "sensitivity" else "higher"
+            parts.append(f"the threshold lies {self.margin:g} logits {side} than that, for hospitals it does not know")
         return "; ".join(parts)
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from secondread.data import Manifest
 from secondread.errors import CannotOpen, UnknownName, UsageError
 from secondread.reading import Bundle
+from secondread.stats.margins import POINTS
 from secondread.tasks import Task, list_tasks, load_task
 from secondread.training.draw import DrawPlan, draw_bundle
 from secondread.training.merge import merge_bundles
@@ -41,6 +42,7 @@ class BundlePlan:
     members: tuple[MemberPlan, ...]
     gate: bool = False
     task_file: Path | None = None  # of a task that is not shipped
+    margin: Mapping[str, float] = field(default_factory=dict)  # of operating points, logits: see `stats.margins`
     draw: DrawPlan | None = None  # how it learns to draw, once it reads
 
 
@@ -120,6 +122,7 @@ def build_bundle(
             fresh=fresh,
             measure=measure and alone,
             gate=plan.gate,
+            margins=plan.margin if alone else None,
             task_file=plan.task_file,
             trained=None if trained is None else trained / weights_name(plan, member),
             cache_folder=cache_folder,
@@ -138,6 +141,7 @@ def build_bundle(
         command=command,
         measure=measure,
         gate=plan.gate,
+        margins=plan.margin,
         cache_folder=cache_folder,
         progress=progress,
     )
@@ -177,6 +181,14 @@ def _plan(path: Path, task: str | None) -> BundlePlan:
     )
     if len(members) > 1 and len({member.name for member in plan.members} - {""}) < len(members):
         raise UsageError(f"'{path}': each [[member]] of several needs a `name` of its own")
+    for point, margin in plan.margin.items():
+        if (
+            point not in POINTS
+            or isinstance(margin, bool)
+            or not isinstance(margin, int | float)
+            or not 0 <= margin < 10
+        ):
+            raise UsageError(f"'{path}': [margin] takes {' and '.join(POINTS)}, each from 0 to 10 logits")
     return plan
 
 

@@ -62,12 +62,17 @@ def _rounded(model: bytes, val: PreparedSet, ways: Mapping[str, Callable[[bytes]
 
 
 def decide_on_validation(
-    task: Task, network: ModelFile, manifest: Manifest, sets: Sequence[PreparedSet], method: str
+    task: Task,
+    network: ModelFile,
+    manifest: Manifest,
+    sets: Sequence[PreparedSet],
+    method: str,
+    margins: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Calibration and operating points, as a bundle's record holds them.
 
-    sets: the images that decide: validation, and those of `checked_rows`. They serve both, as calibration keeps their
-    order.
+    sets: the images that decide: validation, and those of `val_rows`. They serve both, as calibration keeps their
+    order. margins: see `choose_operating_points`.
     """
     logits = np.concatenate([network.logits(part.images) for part in sets])
     labels = np.concatenate([part.labels for part in sets])
@@ -88,6 +93,7 @@ def decide_on_validation(
         target_sensitivity=task.target_sensitivity,
         target_specificity=task.target_specificity,
         paper_threshold=calibrated_paper_threshold(calibration),
+        margins=margins,
     )
     return {**calibration.to_record(), "operating_points": points}
 

@@ -1,7 +1,7 @@
 """Several bundles of a task as one: the mean of their calibrated logits and of their maps, in one ONNX file."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -35,6 +35,7 @@ def merge_bundles(
     command: str = "",
     measure: bool = True,
     gate: bool = False,
+    margins: Mapping[str, float] | None = None,
     cache_folder: Path | None = None,
     progress: Progress | None = None,
 ) -> Bundle:
@@ -45,7 +46,7 @@ def merge_bundles(
     the maps that say of places whether they look diseased, or of all where none does; of members that find boxes see
     `merge_models`. Preprocessing may differ in size and field: where some see the whole image and others the lungs
     alone, the bundle makes both views, and shows the maps of the former. Calibration, operating points and, with
-    `measure`, the evidence are made anew, as `train_bundle` makes them.
+    `measure`, the evidence are made anew, as `train_bundle` makes them; margins: of its operating points.
     Raises UsageError for bundles that cannot be merged, TrainingError or BundleError.
     """
     _check(bundles, manifest)
@@ -104,7 +105,7 @@ def merge_bundles(
         },
         "members": [_member(bundle, part) for bundle, part in zip(bundles, parts, strict=True)],
         "training": _training(bundles, splits, command) | {"best_val_auc": round(auc, 6)},
-        **decide_on_validation(task, served, manifest, sets, calibration),
+        **decide_on_validation(task, served, manifest, sets, calibration, margins),
         "default_operating_point": "screening",
         "gate": gate_for(task) if gate else None,
     }
@@ -131,7 +132,10 @@ def _check(bundles: Sequence[Bundle], manifest: Manifest) -> None:
                 "give the manifest it was trained on"
             )
         if len(bundle.prepare_spec.views) > 1:
-            raise UsageError(f"{bundle.id} already reads two views of an image; merge the bundles that it was made of")
+            raise UsageError(
+                f"{bundle.id} already reads two views of an image; merge the bundles that it was made of "
+                "(`secondread build` trains those of a shipped one)"
+            )
         if not _alike(bundle.prepare_spec, first.prepare_spec):
             raise UsageError(
                 f"{bundle.id} and {first.id} prepare images otherwise; they may differ in size and field alone"

@@ -4,7 +4,7 @@ import hashlib
 import json
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from importlib.metadata import version
@@ -59,6 +59,7 @@ def train_bundle(
     measure: bool = True,
     gate: bool = False,
     default_point: str | None = None,
+    margins: Mapping[str, float] | None = None,
     task_file: Path | None = None,
     trained: Path | None = None,
     cache_folder: Path | None = None,
@@ -70,10 +71,11 @@ def train_bundle(
     and the validation share of the collections in `lesions_from`; with `measure`, the other splits are read once and
     become the bundle's evidence. With `gate`, the shipped gate guards it: right for images like those it was
     trained on. default_point: which operating point decides where none is named; None: the seed paper's after its
-    recipe, else screening. The run's state is kept in the folder `<out>.run`; calling again goes on from there, also
-    with another calibration. trained: a file of `save_trained`, whose network is taken instead of training one; the
-    record then says how and where that was done. A network without pretrained weights starts from scratch where the
-    recipe would use them, see `recipe_for`; the bundle records the recipe as it was followed.
+    recipe, else screening. margins: see `choose_operating_points`. The run's state is kept in the folder `<out>.run`;
+    calling again goes on from there, also with another calibration. trained: a file of `save_trained`, whose network is
+    taken instead of training one; the record then says how and where that was done. A network without pretrained
+    weights starts from scratch where the recipe would use them, see `recipe_for`; the bundle records the recipe as it
+    was followed.
     Raises DataInvalid, TrainingError, BundleError or UnknownName.
     """
     check_model(model_name)  # before hours may go into preparing images
@@ -116,7 +118,7 @@ def train_bundle(
     record["model"] |= rounded.facts
     more = Manifest(val_rows(manifest, recipe.lesions_from), manifest.folder)
     sets = [val, prepared_part(more, "thresholds", spec, cache_folder, progress)] if more.rows else [val]
-    record |= decide_on_validation(task, rounded, manifest, sets, calibration)
+    record |= decide_on_validation(task, rounded, manifest, sets, calibration, margins)
     record["data"]["thresholds_from"] = sorted(more.splits())
     record["data"]["rows"] = roles(
         divided, lesions_from=recipe.lesions_from, thresholds_from=record["data"]["thresholds_from"]

@@ -87,7 +87,7 @@ class SeenOut(Schema):
 @shape_of(
     Promised,
     "operating_point threshold guarantee.on guarantee.target guarantee.confidence guarantee.holds "
-    "guarantee.worst_case guarantee.other in_words",
+    "guarantee.worst_case guarantee.other guarantee.margin in_words",
 )
 class PromiseOut(Schema):
     """A rate that an operating point promises at each source of the validation images."""
@@ -96,6 +96,7 @@ class PromiseOut(Schema):
     holds = said("shown at every source, and better than a coin")
     worst_case = said("images of one group counted as wholly alike")
     other = said("the other rate at this threshold, all sources together")
+    margin = said("logits that the threshold lies on the safe side of what is shown, for hospitals it does not know")
     sources = List(Nested(ShownOut), required=True, attribute="guarantee.sources")
     seen = List(Nested(SeenOut), required=True)
 
