@@ -296,6 +296,24 @@ def test_a_table_in_the_folder_that_is_read_is_none_of_its_pictures(folder):
     assert told[-1] == (15, 15)
 
 
+@pytest.mark.parametrize("kind", ["folder", "zip", "csv"])
+def test_a_source_without_an_image_leaves_no_table(tmp_path, kind, capsys):
+    source = tmp_path / f"nothing.{kind}"
+    if kind == "folder":
+        source.mkdir()
+        (source / ".hidden.png").write_bytes(b"")
+    elif kind == "zip":
+        pack({}, source)
+    else:
+        source.write_text("path\n")
+    with pytest.raises(UsageError, match=r"no image was found in .*nothing"):
+        run(source, tmp_path / "out.csv")
+    assert {path.name for path in tmp_path.iterdir()} == {source.name}
+    code, out, told = call(capsys, "screen", source, "--out", tmp_path / "out.csv", "--task", "tuberculosis")
+    assert (code, out) == (2, "")
+    assert "no image was found" in told
+
+
 def test_a_damaged_member_is_a_row(films, tmp_path):
     pack(films, tmp_path / "films.zip")
     data = bytearray((tmp_path / "films.zip").read_bytes())

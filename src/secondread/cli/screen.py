@@ -61,7 +61,8 @@ def screen(
     SOURCE may be in S3: s3://bucket/prefix or s3://bucket/archive.zip, with credentials and endpoint from the
     environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL …).
     Killed, it goes on where it was when it is asked the same again; the table appears when all is read.
-    Exit status: 0 when every file was read or refused with a reason, 1 when one could not be opened.
+    Exit status: 0 when every file was read or refused with a reason, 1 when one could not be opened, 2
+    when there is none.
     """
     from secondread.cli.progress import event_bars
     from secondread.errors import UsageError

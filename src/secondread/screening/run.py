@@ -70,8 +70,9 @@ def screen(
     reference: as of `load`. frame: of files of several, this one alone, from 1. engine: 'local', on the cores of this
     machine, or 'ray', on a cluster; workers: how many read at a time, by default as many as there are cores. address:
     of the cluster (see `connected`). store: answers in place of a reader, here alone.
-    Raises CannotOpen, UsageError, UploadRefused for an archive that cannot be read, Conflict for the journal of another
-    run or a source that changed since, ExtraMissing, and as `load`.
+    Raises CannotOpen, UsageError (also for a source without any image: no table is written then), UploadRefused for an
+    archive that cannot be read, Conflict for the journal of another run or a source that changed since, ExtraMissing,
+    and as `load`.
     """
     run = _Run(
         str(source), Path(out), Question(str(reference), operating_point, limits or Limits(), gate, frame), workers
@@ -93,6 +94,12 @@ def screen(
         journal = stack.enter_context(Journal(run.beside, run.asked(who)))
         with table(run.out) as write:
             found = run.all(journal, write, read, progress)
+            if not found.n:  # no table is left that looks as if all had been read
+                journal.remove()
+                raise UsageError(
+                    f"no image was found in '{shown(run.source)}'; name a folder, an archive or a table that holds "
+                    "some (hidden ones are not read)"
+                )
         journal.remove()
     return found
 
