@@ -326,6 +326,30 @@ def test_the_commands_say_what_comes_next(capsys, data, tmp_path):
     assert status == 2
     assert "was trained by other recipes than 'other' names" in err
     assert not (tmp_path / "no").exists(), "told before anything is trained"
+
+    margin = tmp_path / "margin.toml"
+    margin.write_text(f"{file.read_text()}[margin]\nscreening = 0.5\n")
+    status, _, err = call(capsys, "lab", "holdout", margin, "--data", data, "--out", tmp_path / "no", *into[-2:])
+    assert status == 2
+    assert "screening of tuberculosis/mine@" in err
+    assert "has a margin of 0 logits, in 'mine' it is 0.5" in err
+    more = ("--out", tmp_path / "wide", "--trained", weights)
+    status, _, err = call(capsys, "build", margin, "--data", data, *more)
+    assert status == 0, err
+    wide = load_bundle(str(tmp_path / "wide"))
+    assert wide.operating_points["screening"].guarantees[0].margin == 0.5
+    assert wide.operating_points["screening"].threshold <= bundle.operating_points["screening"].threshold
+    into = ("--data", data, "--out", tmp_path / "held", "--into", tmp_path / "wide")
+    status, out, err = call(capsys, "lab", "holdout", margin, *into)  # its networks are those of before
+    assert status == 0, err
+    assert "margins (logits) with which promises hold there on average: screening " in out
+    assert "logits lower than these images ask" in (tmp_path / "wide" / "card.md").read_text(encoding="utf-8")
+    assert "mine`: screening 0.5" in (tmp_path / "held" / "holdout.md").read_text(encoding="utf-8")
+    margin.write_text(f"{file.read_text()}[margin]\nscreening = -1\n")
+    status, _, err = call(capsys, "build", margin, "--data", data, "--out", tmp_path / "no")
+    assert status == 2
+    assert "[margin] takes screening and confirm, each from 0 to 10 logits" in err
+
     status, _, err = call(capsys, "lab", "holdout", file, "--data", data, "--out", tmp_path, "--together", "web")
     assert status == 2
     assert "--together takes NAME=SOURCE" in err

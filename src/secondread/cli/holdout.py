@@ -81,7 +81,7 @@ def holdout(
     if bundle is not None:  # what cannot be is told before hours of training
         if len(chosen) != 1:
             raise click.UsageError("--into takes one plan: the one that the bundle was built of")
-        must_be_made_of(bundle, chosen[0].name, members_of(chosen[0]))
+        must_be_made_of(bundle, chosen[0].name, members_of(chosen[0]), chosen[0].margin)
     with epoch_bars(Console(stderr=True)) as tell:
         table = run_holdout(
             chosen,
@@ -96,6 +96,8 @@ def holdout(
     for plan in table["plans"]:
         places = ", ".join(f"{name} {area_in_words(results)}" for name, results in plan["hospitals"].items())
         click.echo(f"{plan['name']}: mean AUC {plan['mean_roc_auc']:.3f}; left out: {places}")
+        needed = ", ".join(f"{name} {margin:g}" for name, margin in plan["margin_needed"].items())
+        click.echo(f"    margins (logits) with which promises hold there on average: {needed}")
     click.echo(f"page: {out / 'holdout.md'}")
     if bundle is not None:
         keep_in(bundle, table)

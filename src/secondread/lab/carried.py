@@ -8,6 +8,7 @@ from secondread.errors import UsageError
 from secondread.evidence.card import keep_held_out
 from secondread.evidence.held_out import held_out_section
 from secondread.reading import Bundle
+from secondread.stats.margins import POINTS
 
 
 def keep_in(bundle: Bundle, table: Mapping[str, Any]) -> None:
@@ -18,7 +19,7 @@ def keep_in(bundle: Bundle, table: Mapping[str, Any]) -> None:
     if len(table["plans"]) != 1:
         raise UsageError("a bundle is made of one plan: leave hospitals out with that one alone")
     (plan,) = table["plans"]
-    must_be_made_of(bundle, plan["name"], plan["members"])
+    must_be_made_of(bundle, plan["name"], plan["members"], plan.get("margin", {}))
     section = held_out_section(
         plan["hospitals"],
         recipe=f"`{plan['name']}`: {' + '.join(_models(bundle))}",
@@ -29,9 +30,11 @@ def keep_in(bundle: Bundle, table: Mapping[str, Any]) -> None:
     keep_held_out(bundle, section)
 
 
-def must_be_made_of(bundle: Bundle, name: str, members: Sequence[Mapping[str, Any]]) -> None:
-    """members: of the plan of that name, each with its model and recipe. Raises UsageError for other networks, or
-    networks of other recipes."""
+def must_be_made_of(
+    bundle: Bundle, name: str, members: Sequence[Mapping[str, Any]], margin: Mapping[str, float]
+) -> None:
+    """members: of the plan of that name, each with its model and recipe; margin: of its operating points. Raises
+    UsageError for other networks, networks of other recipes, or other margins."""
     recipes = [dict(one.recipe) for one in (member.training for member in bundle.members)] or [
         dict(bundle.training.recipe)
     ]
@@ -39,6 +42,14 @@ def must_be_made_of(bundle: Bundle, name: str, members: Sequence[Mapping[str, An
         raise UsageError(
             f"{bundle.id} was trained by other recipes than '{name}' names: what was measured is not said of it"
         )
+    points = bundle.operating_points
+    for point in POINTS:
+        has = max((told.margin for told in points[point].guarantees), default=0.0) if point in points else 0.0
+        if has != margin.get(point, 0.0):
+            raise UsageError(
+                f"{point} of {bundle.id} has a margin of {has:g} logits, in '{name}' it is {margin.get(point, 0.0):g}: "
+                "what was measured is not said of it; build it anew with this plan"
+            )
 
 
 def _models(bundle: Bundle) -> list[str]:
