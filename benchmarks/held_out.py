@@ -30,7 +30,8 @@ MEASURED = {
         "tuberculosis-views",
         ("views",),
         "the mean of `mixed` and `lungs`, as the bundle's recipe file has them",
-        "One seed. The images are the train and val rows of the hospital left out.",
+        "Two seeds. The images are the train and val rows of the hospital left out; the margin of screening was chosen "
+        "on them too.",
     ),
     "fracture/best": Measured(
         "fracture-best",
