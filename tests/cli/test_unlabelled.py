@@ -59,7 +59,7 @@ def test_too_few_to_see_a_shift_are_refused(capsys, table):
 
 def test_an_estimate_becomes_the_sites_prevalence_where_it_may(capsys, table, tmp_path, monkeypatch):
     monkeypatch.setattr(unlabelled, "BLIND", 1.0)
-    bundle = load_bundle("tuberculosis/best")
+    bundle = load_bundle("brain-tumour/best")
     path = table(drawn(600, 0.3, home=Scored.of(measured_predictions(bundle, "test"))))
     where = ("--data-folder", tmp_path / "site")
     status, out, err = recalibrate(capsys, "--scores", path, "--set", *where, bundle=bundle)
@@ -67,7 +67,7 @@ def test_an_estimate_becomes_the_sites_prevalence_where_it_may(capsys, table, tm
     assert "label shift" in out
     service = Service.open({"DATA_FOLDER": str(tmp_path / "site")})
     try:
-        active = service.prevalences.active("tuberculosis")
+        active = service.prevalences.active("brain-tumour")
         assert active is not None
         assert active.prevalence == pytest.approx(0.3, abs=0.1)
         assert "without outcomes" in active.note

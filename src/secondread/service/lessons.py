@@ -48,8 +48,8 @@ LESSONS = (
         ),
     ),
     Lesson(
-        pictures.draw_chest,
-        _FILM,
+        partial(pictures.draw_chest, 49),
+        ReadingRequest("tuberculosis", operating_point="confirm"),
         N_("A drawn chest film without shadows in the lungs"),
         N_("A woman has been coughing for a month, sweats at night and has lost weight."),
         (
@@ -64,7 +64,7 @@ LESSONS = (
         ),
     ),
     Lesson(
-        partial(pictures.draw_chest, shadows=0.4),
+        partial(pictures.draw_chest, 49, shadows=0.2),
         ReadingRequest("tuberculosis", operating_point="triage"),
         N_("A drawn chest film with faint shadows in the upper lungs"),
         N_("A man without complaints comes for a check. His film is read with two thresholds."),
