@@ -318,6 +318,7 @@ def test_the_commands_say_what_comes_next(capsys, data, tmp_path):
     status, out, err = call(capsys, "lab", "holdout", file, *into)  # nothing is trained again
     assert status == 0, err
     bundle = load_bundle(str(tmp_path / "bundle"))
+    assert "note" not in bundle.evidence["held_out"]
     assert {row.hospital for row in elsewhere(bundle.evidence) if row.how == "left out"} == {"north", "south"}
     assert "| north | left out, seed 0 |" in (tmp_path / "bundle" / "card.md").read_text(encoding="utf-8")
     other = tmp_path / "other.toml"
@@ -343,12 +344,16 @@ def test_the_commands_say_what_comes_next(capsys, data, tmp_path):
     status, out, err = call(capsys, "lab", "holdout", margin, *into)  # its networks are those of before
     assert status == 0, err
     assert "margins (logits) with which promises hold there on average: screening " in out
-    assert "logits lower than these images ask" in (tmp_path / "wide" / "card.md").read_text(encoding="utf-8")
+    assert "what they show at it flatters" in load_bundle(str(tmp_path / "wide")).evidence["held_out"]["note"]
+    assert "is set 0.5 logits lower than these images ask, by the margin of its recipe" in (
+        tmp_path / "wide" / "card.md"
+    ).read_text(encoding="utf-8")
     assert "mine`: screening 0.5" in (tmp_path / "held" / "holdout.md").read_text(encoding="utf-8")
-    margin.write_text(f"{file.read_text()}[margin]\nscreening = -1\n")
-    status, _, err = call(capsys, "build", margin, "--data", data, "--out", tmp_path / "no")
-    assert status == 2
-    assert "[margin] takes screening and confirm, each from 0 to 10 logits" in err
+    for top, table in (("", "[margin]\nscreening = -1\n"), ("", "[margin]\ntriage = 1\n"), ("margin = 0.33\n", "")):
+        margin.write_text(f"{top}{file.read_text()}{table}")
+        status, _, err = call(capsys, "build", margin, "--data", data, "--out", tmp_path / "no")
+        assert status == 2
+        assert "[margin] takes screening and confirm, each from 0 to 10 logits" in err
 
     status, _, err = call(capsys, "lab", "holdout", file, "--data", data, "--out", tmp_path, "--together", "web")
     assert status == 2

@@ -64,9 +64,9 @@ def test_screening_goes_down_and_confirm_up_and_both_say_so():
     assert wide["paper"] == plain["paper"]
     assert wide["screening"]["sensitivity"]["value"] >= plain["screening"]["sensitivity"]["value"]
     assert wide["screening"]["guarantee"]["margin"] == 0.6
-    assert "0.6 logits lower than that, for hospitals it does not know" in wide["screening"]["chosen_by"]
-    assert "0.3 logits higher than that" in wide["confirm"]["chosen_by"]
-    assert "logits" not in plain["screening"]["chosen_by"]
+    assert "then set lower by a margin of 0.6 logits" in wide["screening"]["chosen_by"]
+    assert "then set higher by a margin of 0.3 logits" in wide["confirm"]["chosen_by"]
+    assert "margin" not in plain["screening"]["chosen_by"]
     assert (wide["triage"]["low"], wide["triage"]["high"]) == (
         wide["screening"]["threshold"], wide["confirm"]["threshold"],
     )  # fmt: skip

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from secondread.cli.options import (
     bundle_reference,
+    counted,
     engine_options,
     limit_options,
     limits_of,
@@ -87,7 +88,7 @@ def screen(
         )
     counts = ", ".join(f"{n} {name}" for name, n in sorted(found.decisions.items()) if n)
     before = f" ({found.resumed} of them before)" if found.resumed else ""
-    click.echo(f"{out}: {found.n} pictures{before}: {counts or 'none'}")
+    click.echo(f"{out}: {counted(found.n, 'picture')}{before}: {counts or 'none'}")
     if found.not_opened:
         raise click.exceptions.Exit(1)
 

@@ -44,6 +44,7 @@ class Elsewhere:
     recipe: str = ""
     date: str = ""
     command: str = ""
+    note: str = ""  # what is to be known of how it was measured
 
     def at(self, name: str) -> AtPoint | None:
         """The operating point of that name, where it was measured."""
@@ -170,7 +171,7 @@ def spares_none(rows: Iterable[Elsewhere], translate: Callable[[str], str] = str
 
 def _left_out(evidence: Mapping[str, Any]) -> list[Elsewhere]:
     section = evidence.get("held_out", {})
-    more = {key: section.get(key, "") for key in ("recipe", "date", "command")}
+    more = {key: section.get(key, "") for key in ("recipe", "date", "command", "note")}
     return [
         Elsewhere(
             hospital=row["hospital"],

@@ -10,6 +10,10 @@ from secondread.evidence.held_out import held_out_section
 from secondread.reading import Bundle
 from secondread.stats.margins import POINTS
 
+_FLATTERS = (
+    "Thresholds have the recipe's margin; where it was chosen on these hospitals, what they show at it flatters."
+)
+
 
 def keep_in(bundle: Bundle, table: Mapping[str, Any]) -> None:
     """Put a table of one plan into the evidence of the bundle that was made of it, and write its card anew.
@@ -26,6 +30,7 @@ def keep_in(bundle: Bundle, table: Mapping[str, Any]) -> None:
         date=table["date"],
         command=table["command"],
         fingerprint=table["data"]["fingerprint"],
+        note=_FLATTERS if any(plan.get("margin", {}).values()) else "",
     )
     keep_held_out(bundle, section)
 

@@ -292,7 +292,9 @@ def holdout_table(
             for seed in seeds
         }
         results = {
-            hospital.name: [measure_without(left_out[hospital.name, seed], plan.margin) for seed in seeds]
+            hospital.name: [
+                measure_without(left_out[hospital.name, seed], plan.margin) | {"seed": seed} for seed in seeds
+            ]
             for hospital in hospitals
         }
         areas = [[result["roc_auc"]["value"] for result in results[hospital.name]] for hospital in hospitals]

@@ -71,7 +71,10 @@ def choose_operating_points(
     sensitivity = promised_sensitivity(on, target=target_sensitivity, confidence=confidence, worst_case=worst_case)
     specificity = promised_specificity(on, target=target_specificity, confidence=confidence, worst_case=worst_case)
     low, high = sorted((_threshold_below(on, sensitivity.cut), _threshold_above(on, -specificity.cut)))
-    lower, higher = ((margins or {}).get(name, 0.0) for name in ("screening", "confirm"))
+    lower, higher = (
+        (margins or {}).get(name, 0.0) if 0 < threshold < 1 else 0.0  # beyond, all answers are alike already
+        for name, threshold in (("screening", low), ("confirm", high))
+    )
     low, high = moved(low, -lower), moved(high, higher)
     screening = _promised(on, low, replace(sensitivity.at(_first_above(on, low)), margin=lower))
     confirm = _promised(on, high, replace(specificity.at(-_last_below(on, high)), margin=higher))
@@ -199,8 +202,11 @@ def _promise(
 
 
 def _promised(on: ValidationSet, threshold: float, guarantee: Guarantee) -> dict[str, Any]:
-    follows = "" if guarantee.holds else f"; where it is not shown the threshold follows the observed {guarantee.on}"
-    return _measure(on, threshold, guarantee.in_words() + follows) | {"guarantee": guarantee.to_dict()}
+    words = [replace(guarantee, margin=0.0).in_words()]
+    if not guarantee.holds:
+        words.append(f"where it is not shown the threshold follows the observed {guarantee.on}")
+    chosen_by = "; ".join(filter(None, [*words, guarantee.margin_in_words]))
+    return _measure(on, threshold, chosen_by) | {"guarantee": guarantee.to_dict()}
 
 
 def _threshold_below(on: ValidationSet, cut: int) -> float:

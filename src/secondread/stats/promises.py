@@ -86,10 +86,18 @@ class Guarantee:
         if shown and not self.holds and all(one.shown for one in self.sources):
             rate = "specificity" if self.on == "sensitivity" else "sensitivity"
             parts.append(f"but {rate} there is {self.other or 0:.3f}, no better than a coin")
-        if self.margin:
-            side = "lower" if self.on == "sensitivity" else "higher"
-            parts.append(f"the threshold lies {self.margin:g} logits {side} than that, for hospitals it does not know")
-        return "; ".join(parts)
+        return "; ".join(filter(None, [*parts, self.margin_in_words]))
+
+    @property
+    def margin_in_words(self) -> str:
+        """What the margin does, '' without one."""
+        if not self.margin:
+            return ""
+        side, fewer = ("lower", "missed") if self.on == "sensitivity" else ("higher", "called positive without cause")
+        return (
+            f"then set {side} by a margin of {self.margin:g} logits, so that fewer are {fewer} at hospitals that it "
+            "does not know"
+        )
 
 
 class Promise:

@@ -181,7 +181,7 @@ def _plan(path: Path, task: str | None) -> BundlePlan:
     )
     if len(members) > 1 and len({member.name for member in plan.members} - {""}) < len(members):
         raise UsageError(f"'{path}': each [[member]] of several needs a `name` of its own")
-    for point, margin in plan.margin.items():
+    for point, margin in plan.margin.items() if isinstance(plan.margin, Mapping) else [("", None)]:
         if (
             point not in POINTS
             or isinstance(margin, bool)

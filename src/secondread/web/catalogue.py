@@ -138,6 +138,7 @@ class ElsewhereOut(Schema):
     recipe = String(required=True)
     date = String(required=True)
     command = String(required=True)
+    note = String(required=True, metadata=said("what is to be known of how it was measured; often empty"))
 
 
 class BundleOut(Schema):

@@ -210,7 +210,7 @@ def _shown(task: str, of_task: list[Bundle]) -> dict[str, Any]:
         "title": task_named(task).title,
         "others": others,
         "places": places,
-        "left_out": any(place.how == "left out" for place in places),
+        "left_out": [place for place in places if place.how == "left out"],
         "useless": spares_none(places, in_language),
         "broken": broken(promises_of(bundle), places) if bundle else [],
         "point": service().points.active(bundle) if bundle else None,
