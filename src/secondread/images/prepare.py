@@ -1,7 +1,7 @@
 """One preprocessing for training, evaluation and serving; its recipe is stored in the bundle."""
 
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import cv2
@@ -75,13 +75,18 @@ class Prepared:
 
 
 class Halves:
-    """An image at half its size, a quarter and so on, made once for all that is prepared of it.
+    """An image at half its size, a quarter and so on, and what of it is film, made once for all that is prepared of it.
 
     Held no longer than the image is looked at: they take a third of its memory.
     """
 
     def __init__(self, image: Image):
-        self._levels = [image.pixels]
+        self._image, self._levels = image, [image.pixels]
+
+    @cached_property
+    def film(self) -> tuple[int, int, int, int]:
+        """Without dark borders: left, top, right, bottom in pixels."""
+        return _trim_box(self._image)
 
     def level(self, n: int) -> np.ndarray:
         """Halved n times; an odd last row or column is left out each time."""
@@ -104,9 +109,9 @@ def prepare(image: Image, spec: PrepareSpec, *, halves: Halves | None = None) ->
         coarse = prepare(image, replace(spec, size=spec.detail, detail=0), halves=halves)
         return Prepared(_enlarge(coarse.pixels, spec.size), coarse.box)
     if spec.field == "lungs":
-        box = lungs_box(image, _trim_box(image))
+        box = lungs_box(image, halves.film)
     else:
-        box = _trim_box(image) if spec.trim_border else (0, 0, image.width, image.height)
+        box = halves.film if spec.trim_border else (0, 0, image.width, image.height)
     x0, y0, x1, y1 = box
     whole = box == (0, 0, image.width, image.height)
     cut, full_scale = image.pixels[y0:y1, x0:x1], image.full_scale

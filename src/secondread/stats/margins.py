@@ -29,10 +29,8 @@ def least_margin(beyond: Sequence[np.ndarray], *, target: float) -> float:
     hospital's own threshold, in logits; below 0 on the wrong one. Rounded up to hundredths.
     """
     short = np.sort(np.concatenate([-part for part in beyond]))
-    for margin in (0.0, *(np.ceil(np.unique(short[short >= 0]) * 100 + 1e-9) / 100)):
-        if _mean_rate(beyond, margin) >= target:
-            return round(float(margin), 2)
-    return round(float(np.ceil(short[-1] * 100 + 1) / 100), 2)
+    margins = (0.0, *(np.ceil(np.unique(short[short >= 0]) * 100 + 1e-9) / 100))  # with the last, none falls short
+    return next(round(float(margin), 2) for margin in margins if _mean_rate(beyond, margin) >= target)
 
 
 def beyond_threshold(probabilities: np.ndarray, threshold: float) -> np.ndarray:

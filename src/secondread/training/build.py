@@ -181,15 +181,15 @@ def _plan(path: Path, task: str | None) -> BundlePlan:
     )
     if len(members) > 1 and len({member.name for member in plan.members} - {""}) < len(members):
         raise UsageError(f"'{path}': each [[member]] of several needs a `name` of its own")
-    for point, margin in plan.margin.items() if isinstance(plan.margin, Mapping) else [("", None)]:
-        if (
-            point not in POINTS
-            or isinstance(margin, bool)
-            or not isinstance(margin, int | float)
-            or not 0 <= margin < 10
-        ):
-            raise UsageError(f"'{path}': [margin] takes {' and '.join(POINTS)}, each from 0 to 10 logits")
+    if not isinstance(plan.margin, Mapping) or not all(_is_margin(*one) for one in plan.margin.items()):
+        raise UsageError(f"'{path}': [margin] takes {' and '.join(POINTS)}, each from 0 to 10 logits")
     return plan
+
+
+def _is_margin(point: str, margin: object) -> bool:
+    if isinstance(margin, bool) or not isinstance(margin, int | float):
+        return False
+    return point in POINTS and 0 <= margin < 10
 
 
 def _tupled(table: Mapping[str, Any]) -> dict[str, Any]:
