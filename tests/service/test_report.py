@@ -15,6 +15,7 @@ from secondread.service.patient_lines import PatientLines
 from secondread.service.pdf import page_of, reading_pdf
 from secondread.service.pdf_parts import sentence
 from secondread.service.pdf_style import BODY, MISSING, is_complete, markup, paragraph
+from secondread.service.promised import promised
 from secondread.testing.phantoms import chest_phantom, dicom_bytes, encode
 from tests.service.conftest import ANNA
 from tests.service.stubs import draft
@@ -248,3 +249,28 @@ def test_devanagari_is_shaped(service: Service) -> None:
     (word,) = (word for word in line.blPara.lines[0].words if "द" in word.text)
     assert word.text.index("द") > 0
     assert pdfmetrics.getFont(word.fontName).shapable
+
+
+def test_the_page_says_what_is_promised_and_where_that_was_shown(service: Service) -> None:
+    bundle = load_bundle("tuberculosis/best")
+    point = bundle.operating_points["screening"]
+    known = {"bundle": bundle.id, "bundle_sha256": str(bundle.record["sha256"]), "operating_point": "screening"}
+    stored = replace(_draft(), threshold=point.threshold, **known)
+    facts = report_facts(service, _add(service, stored), actor=ANNA)
+    told = promised(facts, str)
+    (guarantee,) = point.guarantees
+    assert told[0].startswith(
+        f"Promised: sensitivity at least {100 * guarantee.target:g} % ({100 * guarantee.confidence:g} % sure); "
+    )
+    for source in guarantee.sources:
+        assert f"{source.n} images of {source.source}" in told[0]
+    assert told[0].endswith("not shown elsewhere." if guarantee.holds else ", nor elsewhere.")
+    assert f"(by {guarantee.margin:.2f} logits)" in told[1]
+    page = page_of(facts, actor=ANNA)
+    assert _pages(page) == 1
+    flow = pdf_parts.operating_point(facts, str, 400)
+    assert [told for part in flow[-2:] if isinstance(part, Paragraph) for told in [part.getPlainText()]] == told
+
+
+def test_a_fixed_threshold_promises_nothing_on_the_page(service: Service) -> None:
+    assert promised(report_facts(service, _add(service, _draft()), actor=ANNA), str) == []

@@ -23,6 +23,7 @@ from secondread.service.pdf_style import (
     is_complete,
     paragraph,
 )
+from secondread.service.promised import promised
 from secondread.service.report import MOST_LETTERS, ReportFacts, short
 from secondread.service.reviews import Review
 from secondread.service.triage import DISPUTED, DONE, SETTLED, WAITING
@@ -116,7 +117,7 @@ def operating_point(facts: ReportFacts, _: Words, width: float) -> list[Flowable
             rates = (place.rate("sensitivity", _), place.rate("specificity", _))
             rows.append([paragraph(text, SMALL) for text in (place.named(_), *rates)])
         found += [Spacer(0, 1 * mm), _table(rows, [width * share for share in (0.44, 0.28, 0.28)], _LINES)]
-    return found
+    return [*found, *(paragraph(text, SMALL) for text in promised(facts, _))]
 
 
 def mark_in_words(one: Mark, _: Words) -> str:
