@@ -9,6 +9,7 @@ import torch
 from safetensors import safe_open
 from torch.nn import functional as F
 
+from secondread.cli.main import run
 from secondread.data import Manifest, load_data
 from secondread.data.split import part_of
 from secondread.errors import TrainingError
@@ -162,3 +163,19 @@ def test_only_training_images_and_teaching_parts_are_seen(manifest):
     for row, group in zip(chosen.rows, chosen.groups, strict=True):
         assert part_of(row.split, group) == "train"
     assert 96 < len(chosen) - 48 < 140  # about three fifths of 192
+
+
+def test_a_hospital_left_out_is_not_seen(manifest, tmp_path, capsys):
+    sources = sorted({row.source for row in manifest.rows})
+    few = sum(row.split == "train" and row.source != sources[0] for row in manifest.rows)
+    out = tmp_path / "lenet.safetensors"
+    command = ["lab", "pretrain", "--task", TASK.name, "--data", str(manifest.folder / "manifest.csv")]
+    command += ["--epochs", "1", "--batch-size", "8", "--set", "prepare.size=32", "--out", str(out)]
+    with pytest.raises(SystemExit) as stop:
+        run([*command, "--without", sources[0]])
+    assert not stop.value.code
+    assert f"{few} images" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        run([*command, "--without", "nowhere"])
+    assert stop.value.code == 2
+    assert sources[0] in capsys.readouterr().err

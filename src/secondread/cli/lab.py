@@ -218,6 +218,7 @@ def search(
 @click.option("--batch-size", type=click.IntRange(2), default=128, show_default=True, help="Every other is a negative.")
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=0.001, show_default=True)
 @click.option("--random-state", default=0, show_default=True, help="Seed of the initial weights, batches and views.")
+@click.option("--without", default="", metavar="SOURCE", help="Leave a hospital's images out, to be measured on it.")
 @set_option
 @click.option("--fresh", is_flag=True, help="Forget an interrupted run in OUT.run.")
 def pretrain(
@@ -230,6 +231,7 @@ def pretrain(
     batch_size: int,
     learning_rate: float,
     random_state: int,
+    without: str,
     changes: tuple[str, ...],
     fresh: bool,
 ) -> None:
@@ -252,16 +254,18 @@ def pretrain(
     try:
         from secondread.lab.contrastive import contrastive_recipe
         from secondread.lab.contrastive import pretrain as run_pretraining
+        from secondread.lab.pack import without_source
         from secondread.training.recipe import change_recipe
     except ModuleNotFoundError as error:
         raise ExtraMissing.of("training", "train") from error
+    manifest = load_data(data, task=chosen)
     plan = contrastive_recipe(base, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
     plan = change_recipe(plan, changes)
     with bars(Console(stderr=True)) as progress:
         row = progress.add_task("epochs", total=plan.epochs, said="")
         made = run_pretraining(
             chosen,
-            load_data(data, task=chosen),
+            without_source(manifest, without) if without else manifest,
             plan,
             model_name=model,
             out=out,
