@@ -78,7 +78,7 @@ format: $(VENV)/.develops  ## let ruff put the code in order
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 QUICK ?=
-bench: $(VENV)/.develops  ## everything that is measured of speed, in one table: benchmarks/results/latest.md; 20 minutes (QUICK=--quick for 2)
+bench: $(VENV)/.develops  ## everything that is measured of speed, in one table: benchmarks/results/latest.md; half an hour (QUICK=--quick for 2)
 	@$(BIN)/python -m benchmarks.bench $(QUICK)
 
 growth: $(VENV)/.develops  ## time and memory by images, their size, clients and rows: docs/explanation/scale.md; an hour (QUICK=--quick for 5 minutes)

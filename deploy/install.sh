@@ -75,7 +75,7 @@ if [ -n "$uninstall" ]; then
   exit 0
 fi
 
-[ "$(uname -s)" = Linux ] || fail "this is for Linux; on other systems install with pip and run 'secondread serve'"
+[ "$(uname -s)" = Linux ] || fail "this is for Linux; on macOS install with pip and run 'secondread serve', on Windows do so in the Subsystem for Linux"
 
 python=
 for name in python3.13 python3.12 python3.11 python3; do

@@ -122,6 +122,8 @@ def write_folder(folder: Path, files: Mapping[str, bytes], *, marker: str) -> No
     marker: the file that shows that a folder is ours to replace. Raises BundleError if something else is there, and
     DiskFull.
     """
+    if folder.name in ("", ".."):  # it is replaced by another of its name, and whoever stands in it would be nowhere
+        raise BundleError(f"'{folder}' is a folder that somebody may stand in; give one by its name")
     if folder.exists() and any(folder.iterdir()) and not (folder / marker).is_file():
         raise BundleError(f"'{folder}' holds other files; give an empty or a new folder")
     with writing(folder):

@@ -133,9 +133,42 @@ def test_a_bundle_with_points_of_other_names_is_moved_too(capsys, table, tmp_pat
 
 
 def test_an_empty_store_has_too_few(capsys, tmp_path):
+    (tmp_path / "site").mkdir()
     status, _, err = recalibrate(capsys, "--store", "--data-folder", tmp_path / "site")
     assert status == 2
     assert "too few" in err
+
+
+def test_a_folder_or_an_image_that_is_not_there_is_named(capsys, tmp_path):
+    status, _, err = recalibrate(capsys, "--store", "--data-folder", tmp_path / "sight")
+    assert status == 2
+    assert "sight" in err
+    assert not (tmp_path / "sight").exists(), "what only reads makes no service"
+    status, _, err = recalibrate(capsys, "--images", tmp_path / "nowhere.png")
+    assert status == 1
+    assert "nowhere.png" in err
+
+
+def test_no_name_that_a_bundle_cannot_have_replaces_one(capsys, table, tmp_path):
+    path, out = table(drawn(400, 0.3)), tmp_path / "moved"
+    given = ("--scores", path, "--prevalence", "0.3", "--out", out)
+    assert recalibrate(capsys, *given)[0] == 0
+    before = load_bundle(out).id
+    status, _, err = recalibrate(capsys, *given, "--name", "a/b")
+    assert status == 1
+    assert "no slash" in err
+    assert load_bundle(out).id == before
+    assert load_bundle(out).card
+
+
+def test_a_bundle_is_not_written_where_somebody_stands(capsys, table, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = recalibrate(
+        capsys, "--scores", table(drawn(400, 0.3)), "--prevalence", "0.3", "--out", ".", "--name", "ours"
+    )
+    assert status == 1
+    assert "by its name" in err
+    assert tmp_path.is_dir()
 
 
 def test_options_that_do_not_go_together_are_told(capsys, table):

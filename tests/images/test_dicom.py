@@ -22,7 +22,7 @@ from pydicom.uid import (
 )
 
 from secondread.errors import ImageTooLarge, TruncatedImage, UnsupportedImage
-from secondread.images import Limits, decode, decode_frames
+from secondread.images import Limits, decode, decode_frames, whole_range
 from secondread.testing.phantoms import chest_phantom, dicom_bytes, encode, without_preamble
 
 GREY = chest_phantom((64, 80), random_state=0)
@@ -289,10 +289,51 @@ def test_reports_hold_no_image() -> None:
     ds = pydicom.dcmread(io.BytesIO(dicom_bytes(GREY)))
     for keyword in ("PixelData", "Rows", "Columns"):
         del ds[keyword]
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.88.11"  # Basic Text SR
     target = io.BytesIO()
     ds.save_as(target)
     with pytest.raises(UnsupportedImage, match="no image"):
         decode(target.getvalue())
+
+
+@pytest.mark.parametrize("length", [350, 400, 600])
+def test_an_image_cut_short_within_its_header_is_no_report(length: int) -> None:
+    with pytest.raises(TruncatedImage, match="send it again"):
+        decode(dicom_bytes(GREY)[:length])
+
+
+@pytest.mark.parametrize(
+    ("said", "square"),
+    [
+        ({"PixelSpacing": [0.2, 0.2]}, True),
+        ({"PixelSpacing": [0.2, 0.201]}, True),
+        ({"PixelSpacing": [0.1, 0.4]}, False),
+        ({"ImagerPixelSpacing": [0.2, 0.1], "Modality": "DX"}, False),
+        ({"PixelAspectRatio": [1, 4]}, False),
+        ({"PixelAspectRatio": [3, 3], "PixelSpacing": [0.1, 0.4]}, True),
+        ({"PixelSpacing": [0, 0.4]}, True),
+    ],
+)
+def test_pixels_that_are_not_square_are_told(said: dict[str, object], square: bool) -> None:
+    ds = pydicom.dcmread(io.BytesIO(dicom_bytes(GREY)))
+    for name, value in said.items():
+        setattr(ds, name, value)
+    target = io.BytesIO()
+    ds.save_as(target)
+    assert any("not square" in note for note in decode(target.getvalue()).notes) is not square
+
+
+def test_float_pixels_whose_depth_makes_no_sense_are_damaged() -> None:
+    ds = pydicom.dcmread(io.BytesIO(dicom_bytes(GREY)))
+    del ds.PixelData
+    ds.BitsAllocated = 32
+    ds.FloatPixelData = (GREY / 100.0 - 1).astype("<f4").tobytes()
+    ds.BitsStored = [16, 16]
+    target = io.BytesIO()
+    ds.save_as(target)
+    for look in (decode, whole_range):
+        with pytest.raises(TruncatedImage, match="damaged"):
+            look(target.getvalue())
 
 
 def test_float_pixels() -> None:

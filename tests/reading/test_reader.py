@@ -132,10 +132,11 @@ def test_unknown_operating_point_names_the_known_ones(reader, phantom_bundle):
 
 def test_read_many_keeps_the_order_and_reports_what_it_cannot_open(reader, tmp_path):
     arrays = [film(128, number, disease=number % 3 == 0) for number in range(12)]
-    sources = [*arrays[:6], tmp_path / "missing.png", b"junk", *arrays[6:]]
+    sources = [*arrays[:6], tmp_path / "missing.png", b"junk", tmp_path / "a\0b.png", *arrays[6:]]
     many = list(reader.read_many(sources))
     assert many[6].refusal.code == "cannot_open"
     assert many[7].refusal.code == "not_an_image"
+    assert many[8].refusal.code == "cannot_open", "no file has such a name"
     alone = [reader.read(array).probability for array in arrays]
     assert [reading.probability for reading in many if reading.refusal is None] == alone
 

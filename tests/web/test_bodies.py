@@ -47,6 +47,31 @@ def test_what_is_no_honest_json_is_refused_with_a_reason(client: FlaskClient, na
         assert len(answer.json["detail"]) < 200
 
 
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", None])
+def test_json_that_is_not_called_so_is_told(client: FlaskClient, kind: str | None) -> None:
+    answer = client.put("/api/v1/prevalences/fracture", data=b'{"prevalence": 0.1}', content_type=kind)
+    assert answer.status_code == 415
+    assert "Content-Type: application/json" in answer.json["detail"]
+    form = client.put("/api/v1/prevalences/fracture", data=b"prevalence=0.1", content_type=kind)
+    assert form.status_code == 400
+
+
+@pytest.mark.parametrize("name", ["a list", "null", "a word"])
+def test_json_that_is_no_object_is_told(client: FlaskClient, name: str) -> None:
+    answer = client.put("/api/v1/prevalences/fracture", data=FITTING[name], content_type="application/json")
+    assert "JSON object" in answer.json["detail"]
+
+
+@pytest.mark.parametrize("path", ["readings", "readings.csv", "readings.json", "agreement", "reviews/manifest.zip"])
+def test_a_misspelt_filter_is_told_and_not_left_out(client: FlaskClient, path: str) -> None:
+    asked = {"decison": "positive", "task": "tuberculosis"}
+    answer = client.get(f"/api/v1/{path}", query_string=asked)
+    assert answer.status_code == 400
+    assert "decison: Unknown field" in answer.json["detail"]
+    of_a_list = {"order": "newest", "task": "tuberculosis"}
+    assert "order" not in str(client.get(f"/api/v1/{path}", query_string=of_a_list).get_json(silent=True) or {}).split()
+
+
 @pytest.mark.parametrize("name", FITTING)
 def test_json_that_does_not_fit_is_refused_by_its_schema(client: FlaskClient, name: str) -> None:
     answer = client.put("/api/v1/prevalences/fracture", data=FITTING[name], content_type="application/json")

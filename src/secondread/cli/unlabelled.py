@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from secondread.cli.options import open_service, who
+from secondread.cli.options import open_service, service_settings, who
 
 if TYPE_CHECKING:
     from secondread.evidence.unlabelled import Unlabelled
@@ -60,8 +60,12 @@ def _scores_of(bundle: "Bundle", asked: Asked) -> "Unlabelled":
 def _kept(bundle: "Bundle", asked: Asked) -> "Unlabelled":
     import numpy as np
 
+    from secondread.errors import UsageError
     from secondread.evidence.unlabelled import Unlabelled
 
+    settings = service_settings(**asked.service)
+    if not settings["DATABASE"] and not Path(settings["DATA_FOLDER"]).exists():
+        raise UsageError(f"no readings are kept in '{settings['DATA_FOLDER']}': there is no such folder")
     with open_service(**asked.service) as service:
         rows = service.drift.scores(bundle.sha256)
     return Unlabelled(
@@ -73,17 +77,21 @@ def _read(bundle: "Bundle", paths: tuple[Path, ...]) -> "Unlabelled":
     import numpy as np
 
     from secondread.cli.read import walk_files
+    from secondread.errors import CannotOpen
     from secondread.evidence.unlabelled import Unlabelled
     from secondread.reading import Reader
 
     reader = Reader.load(bundle.folder)
-    readings = reader.read_many(walk_files(paths))
-    found = [reading.probability for reading in readings]
-    read = [one for one in found if one is not None]
-    if len(read) < len(found):
-        click.echo(
-            f"note: {len(found) - len(read)} of {len(found)} images were refused and count for nothing", err=True
-        )
+    read, refused = [], 0
+    for reading in reader.read_many(walk_files(paths)):
+        if reading.refusal is not None and reading.refusal.code == "cannot_open":  # a path that was mistyped
+            raise CannotOpen(reading.refusal.message)
+        if reading.probability is None:
+            refused += 1
+        else:
+            read.append(reading.probability)
+    if refused:
+        click.echo(f"note: {refused} of {refused + len(read)} images were refused and count for nothing", err=True)
     return Unlabelled(", ".join(path.name for path in paths), np.array(read), None)
 
 

@@ -23,6 +23,7 @@ from secondread.images.budget import budget
 from secondread.images.codecs import Streams, one_frame
 from secondread.images.dicom_file import PIXELS, file_meta, open_dicom
 from secondread.images.frames import Frames
+from secondread.images.geometry import is_stretched
 from secondread.images.grey import WHITE, grey_as_shown, grey_in_depth, text
 from secondread.images.header import NATIVE, settle
 from secondread.images.image import Depth, Image, Limits
@@ -69,6 +70,7 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and its multi-frame kinds, .1
 _BURNED_IN = N_("the file says that text is burned into the picture, perhaps a name: look before it is passed on")
 _PERHAPS_BURNED_IN = N_("a captured picture that does not say whether text is burned in: look before it is passed on")
 _OFTEN_WITH_TEXT = ("US", "OT", "ES", "XC", "SC", "DOC")
+_STRETCHED = N_("the pixels of this file are not square, and it is read as if they were: export it with square pixels")
 _ADDING, _ADDED = Lock(), set[uids.UID]()
 
 
@@ -82,7 +84,7 @@ def open_dicom_frames(data: bytes, *, limits: Limits) -> Frames:
     ds, said, streams = _parsed(data, limits)
 
     def one(index: int) -> Image:
-        with budget().reserve(_memory_of(ds)) as memory:
+        with budget().reserve(translating(lambda: _memory_of(ds))) as memory:
             image: Image = translating(lambda: _frame(ds, said, index, streams))
             memory.keep(image.pixels, image.pixels.nbytes)
         return image
@@ -135,7 +137,7 @@ def _n_frames(ds: Dataset) -> int:
 def whole_range_of_dicom(data: bytes, *, frame: int, limits: Limits) -> Depth | None:
     """See `whole_range`."""
     ds, _, streams = _parsed(data, limits)
-    with budget().reserve(_memory_of(ds)) as memory:
+    with budget().reserve(translating(lambda: _memory_of(ds))) as memory:
         found: Depth | None = translating(lambda: _depth(ds, frame, streams))
         if found is not None:
             memory.keep(found.pixels, found.pixels.nbytes)
@@ -185,7 +187,7 @@ def _frame(ds: Dataset, said: tuple[str, ...], frame: int, streams: Streams) -> 
         intent=intent_of(ds),
         frame=frame,
         n_frames=n_frames,
-        notes=(*said, *found, *notes, *about_text(ds)),
+        notes=(*said, *found, *notes, *((_STRETCHED,) if is_stretched(ds, frame) else ()), *about_text(ds)),
         header=header_of(ds),
     )
 

@@ -8,6 +8,7 @@ from pydicom.datadict import keyword_for_tag
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -120,7 +121,7 @@ def _check_pixels(ds: Dataset, limits: Limits) -> None:
             "this is a DICOMDIR, the list of what lies on a disc, and holds no image; send the folder that it lies in"
         )
     names = [key for key in PIXELS if key in ds]
-    if not names and ("Rows" in ds or "SOPClassUID" not in ds):
+    if not names and ("Rows" in ds or "SOPClassUID" not in ds or _is_of_images(ds)):
         raise TruncatedImage("the DICOM file ends before its pixel data; send it again")
     if not names:
         raise UnsupportedImage("this DICOM file holds no image (a report or a plan, perhaps); send the image object")
@@ -130,6 +131,11 @@ def _check_pixels(ds: Dataset, limits: Limits) -> None:
     if columns < 1 or rows < 1:
         raise TruncatedImage("the DICOM file does not say how many rows and columns it has; export it again")
     limits.check_size(columns, rows)
+
+
+def _is_of_images(ds: Dataset) -> bool:
+    """By the name of its SOP class, "CT Image Storage": what has no rows then was cut short before them."""
+    return "Image Storage" in UID(str(ds.SOPClassUID)).name
 
 
 def _is_directory(ds: Dataset) -> bool:

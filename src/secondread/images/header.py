@@ -11,6 +11,7 @@ from contextlib import suppress
 import pydicom.uid as uids
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
+from pydicom.multival import MultiValue
 
 from secondread.errors import TruncatedImage, UnsupportedImage
 from secondread.images.bits import whole
@@ -302,8 +303,24 @@ def _settle_sign(ds: Dataset, stream: Stream | None, notes: list[str]) -> None:
             "the DICOM header does not say whether values are signed, nor does the compression; send it uncompressed"
         )
     if int(ds.BitsAllocated) in (8, 16, 32):
-        ds.PixelRepresentation = int(is_signed(ds))
+        ds.PixelRepresentation = int(not _is_said_to_be_unsigned(ds) and is_signed(ds))
     notes.append(_SIGNED if ds.PixelRepresentation else _UNSIGNED)
+
+
+_WITHOUT_SIGN = ("DX", "MG", "IO", "PX", "RF", "XA")  # kinds of image whose values have none, by their definitions
+
+
+def _is_said_to_be_unsigned(ds: Dataset) -> bool:
+    """By what the rest of the header says: such a kind of image, or a window of stored values that none below 0 has."""
+    if str(ds.get("Modality") or "") in _WITHOUT_SIGN:
+        return True
+    with suppress(TypeError, ValueError):
+        first = [ds.get(name) for name in ("WindowCenter", "WindowWidth")]
+        centre, width = (float(value[0] if isinstance(value, MultiValue) else value) for value in first)
+        plain = float(ds.get("RescaleIntercept") or 0) == 0 and float(ds.get("RescaleSlope") or 1) == 1
+        half = 1 << (int(ds.BitsStored) - 1)
+        return plain and centre - width / 2 >= 0 and centre + width / 2 > half
+    return False
 
 
 def _fits(ds: Dataset, length: int) -> bool:

@@ -325,11 +325,16 @@ def write_bundle(folder: Path, *, record: Mapping[str, Any], model: bytes, task_
     """Write a bundle aside, rename it into place, and load it back. An older bundle in `folder` is replaced whole.
 
     record: everything of bundle.json but format, version and hashes. task_file: for a task that is not shipped.
-    Raises BundleError if `folder` holds something that is not a bundle.
+    Raises BundleError if `folder` holds something that is not a bundle, or the record is none that could be read.
     """
     full = {"format": FORMAT, "version": VERSION, **record}
     full["model"] = {**record["model"], "sha256": hashlib.sha256(model).hexdigest()}
     full["sha256"] = record_hash(full)
+    try:
+        check_record(full)  # before what stands there is replaced
+    except ValueError as error:
+        hint = "; a name has 1 to 100 characters and no slash" if "'name'" in str(error) else ""
+        raise BundleForeign(f"no bundle can be written to '{folder}': {error}{hint}") from error
     text = json.dumps(full, indent=1, ensure_ascii=False) + "\n"
     files = {_MODEL: model, RECORD: text.encode()}
     if task_file is not None:

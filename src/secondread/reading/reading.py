@@ -123,7 +123,7 @@ class Reading:
         return threshold if low is None else low
 
     def to_dict(self, *, path: str | None = None, heatmap: str | None = None) -> dict[str, Any]:
-        """The fixed JSON shape of `secondread read --json` and of the HTTP API.
+        """What `secondread read --json` and the HTTP API share: both add likelihood ratios, the API more.
 
         path: what the caller named the image; heatmap: where its picture is. `findings` is None where the bundle has no
         boxes; `frames` and `worst_frame` are there only where the file has several pictures.

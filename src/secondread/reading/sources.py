@@ -71,6 +71,8 @@ def _read_file(path: Path, limits: Limits) -> bytes:
                 data += file.read(limits.max_bytes + 1 - len(data))
     except OSError as error:
         raise CannotOpen(f"cannot open '{shown(path)}': {error.strerror or error}") from error
+    except ValueError as error:  # a name that no file can have, with a NUL in it
+        raise CannotOpen(f"cannot open '{shown(path)}': {error}") from error
     limits.check_bytes(len(data))
     return data
 

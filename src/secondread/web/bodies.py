@@ -22,13 +22,28 @@ def register(app: APIFlask) -> None:
 
 def check_json() -> Response | None:
     """Refuse a body that calls itself JSON and is none, or is made to trouble who reads it. For after the login."""
-    if not request.is_json or request.endpoint in UPLOADS:
+    if request.endpoint in UPLOADS:
         return None
+    if not request.is_json:
+        return _not_called_json()
     try:
-        strict_json(request.get_data())
+        found = strict_json(request.get_data())
     except ValueError as error:
         return problem(400, f"the body is no JSON that is read here: {error}", code="bad_json")
+    if not isinstance(found, dict):
+        return problem(400, "the body is to be a JSON object, { … }")
     return None
+
+
+def _not_called_json() -> Response | None:
+    """A JSON object that another type is given for, as curl does by itself, would be taken for an empty form."""
+    n_bytes = request.content_length or 0
+    if request.mimetype == "multipart/form-data" or not 1 < n_bytes <= MOST_BYTES:
+        return None
+    data = request.get_data(cache=True, parse_form_data=False).strip()
+    if not (data.startswith(b"{") and data.endswith(b"}")):
+        return None
+    return problem(415, "the body looks like JSON: send it with 'Content-Type: application/json'")
 
 
 def strict_json(text: str | bytes) -> Any:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from apiflask import Schema
 from apiflask.fields import AwareDateTime, Boolean, Integer
 from apiflask.validators import OneOf, Range
-from marshmallow import ValidationError
+from marshmallow import ValidationError, validates_schema
 
 from secondread.errors import UsageError
 from secondread.service import BY_TIME, ORDERS, REVIEW_STATES, Filter
@@ -19,6 +19,7 @@ from secondread.web.shapes import LARGEST_ID, Text, said
 _MOMENTS = Range(datetime(1970, 1, 2, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC))
 _FORM = ("task", "decision", "review_state", "source", "reviewer", "bundle", "text", "since", "until", "batch")
 _UNKNOWN = "{} '{{input}}'; take one of {{choices}}"
+_OF_A_LIST = ("order", "after", "limit")  # in the address of a list, whose filter an export takes as it stands
 _SHORT = 200  # characters of a field of the form
 
 
@@ -47,6 +48,14 @@ class FilterQuery(Schema):
         error_messages={"invalid": "'{input}' is no number of an upload"},
     )
     deleted = Boolean(load_default=False, metadata=said("true: only what was deleted, to bring it back"))
+
+    @validates_schema(pass_original=True)
+    def _is_known(self, _: Any, original: Mapping[str, Any], **__: Any) -> None:
+        """A name that is misspelt would leave the list unfiltered, and an export with more than was asked for."""
+        unknown = [name for name in original if name not in self.fields and name not in _OF_A_LIST]
+        if unknown:
+            known = ", ".join(self.fields)
+            raise ValidationError({name: [f"Unknown field; known: {known}."] for name in unknown})
 
 
 class OrderedQuery(FilterQuery):
