@@ -420,7 +420,12 @@ shown("more bits stored than allocated", lambda: dicom(P12, BitsStored=24), SHAR
 shown("no bits stored: 0", lambda: dicom(P12, BitsStored=0), SHARE, "bits")
 shown("no sign", lambda: dicom(P12, bits=12, PixelRepresentation=None), SHARE, "unsigned")
 shown("no sign, 16 bits used", lambda: dicom(P12 * 16, PixelRepresentation=None), P12 / 4095, "unsigned")
-shown("no sign, signed", lambda: dicom(P12.astype(np.int16) - 2048, PixelRepresentation=None, Modality="CT"), SHARE, "read as signed")
+shown(
+    "no sign, signed",
+    lambda: dicom(P12.astype(np.int16) - 2048, PixelRepresentation=None, Modality="CT"),
+    SHARE,
+    "read as signed",
+)
 for _name, _values in {"unsigned": P12, "signed": P12.astype(np.int16) - 2048}.items():
     shown(
         f"no sign, JPEG 2000, {_name}",

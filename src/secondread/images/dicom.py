@@ -23,9 +23,8 @@ from secondread.images.budget import budget
 from secondread.images.codecs import Streams, one_frame
 from secondread.images.dicom_file import PIXELS, file_meta, open_dicom
 from secondread.images.frames import Frames
-from secondread.images.geometry import is_stretched
 from secondread.images.grey import WHITE, grey_as_shown, grey_in_depth, text
-from secondread.images.header import NATIVE, settle
+from secondread.images.header import NATIVE, is_stretched, settle
 from secondread.images.image import Depth, Image, Limits
 from secondread.images.remembering import remembering
 from secondread.images.subject import age_of, intent_of, of_whom, parts_of, views_of
@@ -187,7 +186,7 @@ def _frame(ds: Dataset, said: tuple[str, ...], frame: int, streams: Streams) -> 
         intent=intent_of(ds),
         frame=frame,
         n_frames=n_frames,
-        notes=(*said, *found, *notes, *((_STRETCHED,) if is_stretched(ds, frame) else ()), *about_text(ds)),
+        notes=(*said, *found, *notes, *((_STRETCHED,) if is_stretched(ds) else ()), *about_text(ds)),
         header=header_of(ds),
     )
 

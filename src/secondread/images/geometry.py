@@ -23,7 +23,6 @@ UNSAID = "unsaid"  # of a projection that does not say where
 FILM = "film"  # of the film that was scanned
 KINDS = (BODY, CALIBRATED, DETECTOR, UNSAID, FILM)
 _PROJECTIONS = ("CR", "DX", "DR", "RG", "RF", "XA", "MG", "IO", "PX")
-_SQUARE = 1.02  # how much longer a side of a pixel may be
 _SMALLEST, _LARGEST = 1e-4, 1e2  # mm of a pixel that can be meant
 _LEAST_SHARE = 0.25  # of a direction, that an axis of the body gets a letter for: at 15° and more
 _WAYS = (("L", "R"), ("P", "A"), ("H", "F"))  # of x, y and z upwards, and against it (PS3.3 C.7.6.1.1.1)
@@ -114,12 +113,6 @@ def _of_dicom(ds: "Dataset", frame: int) -> Geometry:
 
     spacing, kind = _spacing(ds, frame)
     return Geometry(spacing, kind, _letters_of(ds, frame), _windows(ds, frame), unit_of(ds))
-
-
-def is_stretched(ds: "Dataset", frame: int) -> bool:
-    """Whether the pixels of a DICOM frame are not square, by Pixel Aspect Ratio (PS3.3 C.7.6.3.1.7) or spacing."""
-    ratio = _pair(ds.get("PixelAspectRatio")) or _spacing(ds, frame)[0]
-    return ratio is not None and not 1 / _SQUARE < ratio[0] / ratio[1] < _SQUARE
 
 
 def _spacing(ds: "Dataset", frame: int) -> tuple[tuple[float, float] | None, str]:

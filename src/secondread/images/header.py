@@ -307,6 +307,19 @@ def _settle_sign(ds: Dataset, stream: Stream | None, notes: list[str]) -> None:
     notes.append(_SIGNED if ds.PixelRepresentation else _UNSIGNED)
 
 
+_SQUARE = 1.02  # how much longer a side of a pixel may be
+
+
+def is_stretched(ds: Dataset) -> bool:
+    """Whether pixels are not square, by Pixel Aspect Ratio (PS3.3 C.7.6.3.1.7), else by the spacing of all frames."""
+    for name in ("PixelAspectRatio", "PixelSpacing", "ImagerPixelSpacing"):
+        with suppress(TypeError, ValueError):
+            down, across = (float(side) for side in ds.get(name) or ())
+            if down > 0 and across > 0:
+                return not 1 / _SQUARE < down / across < _SQUARE
+    return False
+
+
 _WITHOUT_SIGN = ("DX", "MG", "IO", "PX", "RF", "XA")  # kinds of image whose values have none, by their definitions
 
 
