@@ -30,8 +30,8 @@ MEASURED = {
         "tuberculosis-views",
         ("views",),
         "the mean of `mixed` and `lungs`, as the bundle's recipe file has them",
-        "Two seeds. The images are the train and val rows of the hospital left out; the margin of screening was chosen "
-        "on them too.",
+        "One seed. The images are the train and val rows of the hospital left out; the margin of screening was chosen "
+        "on them too, with two seeds, when dark borders alone were cut off.",
     ),
     "fracture/best": Measured(
         "fracture-best",

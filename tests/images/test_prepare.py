@@ -20,6 +20,7 @@ SPECS = {
     "lungs": PrepareSpec(size=64, field="lungs"),
     "whole and lungs": PrepareSpec(size=64, field="whole and lungs", trim_border=True),
     "trim and pad": PrepareSpec(size=64, trim_border=True, aspect="pad"),
+    "any border": PrepareSpec(size=64, trim_border=True, borders="any"),
     "colour": PrepareSpec(size=64, channels=3),
     "window": PrepareSpec(size=64, window=(1, 99)),
     "clahe": PrepareSpec(size=64, clahe=2.0),
@@ -57,7 +58,7 @@ def test_the_image_is_left_as_it_was() -> None:
     np.testing.assert_array_equal(image.pixels, pixels)
 
 
-@pytest.mark.parametrize("name", ["squash", "pad", "trim", "trim and pad"])
+@pytest.mark.parametrize("name", ["squash", "pad", "trim", "any border", "trim and pad"])
 @pytest.mark.parametrize(("height", "width"), [(400, 300), (256, 512), (90, 130)])
 @pytest.mark.parametrize(("at_y", "at_x"), [(0.35, 0.4), (0.6, 0.75), (0.5, 0.5)])
 def test_box_tells_where_a_dot_came_from(name: str, height: int, width: int, at_y: float, at_x: float) -> None:
@@ -73,7 +74,7 @@ def test_box_tells_where_a_dot_came_from(name: str, height: int, width: int, at_
     assert abs(x0 + found_x * (x1 - x0) / 64 - (x + 0.5)) <= 0.6 * (x1 - x0) / 64
 
 
-@pytest.mark.parametrize("name", ["squash", "pad", "trim", "trim and pad"])
+@pytest.mark.parametrize("name", ["squash", "pad", "trim", "any border", "trim and pad"])
 @pytest.mark.parametrize(("height", "width"), [(400, 300), (256, 512)])
 def test_place_map_undoes_prepare(name: str, height: int, width: int) -> None:
     """A smooth picture, prepared and put back, is itself wherever the input showed it."""

@@ -33,7 +33,7 @@ def locked(path: Path, *, what: str, timeout_s: float = -1) -> Iterator[None]:
         yield
 
 
-PREPROCESSING_VERSION = 3  # raise it when `images.decode` or `images.prepare` give other pixels for the same file
+PREPROCESSING_VERSION = 4  # raise it when `images.decode` or `images.prepare` give other pixels for the same file
 _ASIDE = ".part"
 _CHUNK = 256  # images copied at a time
 _LISTED = 5  # unreadable images named in an error

@@ -19,11 +19,18 @@ from secondread.evidence.report import (
     heatmap_in_words,
     roles_in_words,
 )
+from secondread.images import PrepareSpec
 from secondread.pages import render
 from secondread.reading import Bundle, add_to_bundle
 from secondread.reading.heatmap import CAVEAT
+from secondread.tasks import N_
 
 CHECKLISTS = ("claim_2024", "tripod_ai")
+_ANY_BORDER = N_("Borders around an image may change its answer: cut them off first.")
+_OTHER_BORDERS = N_(
+    "White or grey borders around an image may change its answer, and so may letters or bars in a black one: cut them "
+    "off first."
+)
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,7 @@ def write_card(bundle: Bundle, evidence: dict[str, Any]) -> str:
         evidence=evidence,
         claims=beside_the_paper(evidence),
         caveat=CAVEAT,
+        border_limit=_border_limit(bundle.prepare_spec),
         heatmap_not=WHAT_A_HEAT_MAP_IS_NOT,
         heatmap_in_words=heatmap_in_words,
         boxes_in_words=boxes_in_words,
@@ -84,6 +92,13 @@ def write_card(bundle: Bundle, evidence: dict[str, Any]) -> str:
         is_own=any(source["terms"] is None for source in sources),
         flattery=_flattery(bundle),
     )
+
+
+def _border_limit(spec: PrepareSpec) -> str:
+    """What borders do to an answer, '' where all are cut off before."""
+    if not spec.trim_border:
+        return _ANY_BORDER
+    return "" if spec.borders == "any" else _OTHER_BORDERS
 
 
 def sources_of(bundle: Bundle, evidence: dict[str, Any]) -> list[dict[str, str | None]]:

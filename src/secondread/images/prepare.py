@@ -1,13 +1,14 @@
 """One preprocessing for training, evaluation and serving; its recipe is stored in the bundle."""
 
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, Literal
 
 import cv2
 import numpy as np
 
 from secondread.errors import BundleForeign
+from secondread.images.borders import dark_trimmed, film_box
 from secondread.images.image import Image
 from secondread.images.lungs import lungs_box
 from secondread.images.values import looked_up
@@ -19,6 +20,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {  # what a model is shown of an image â†
     "lungs": ("lungs",),  # of a chest film, see `lungs_box`
     "whole and lungs": ("whole", "lungs"),
 }
+_FILMS = {"dark": dark_trimmed, "any": film_box}  # what is left without such borders
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,14 @@ class PrepareSpec:
 
     size: int = 128  # side of the square input, pixels
     channels: int = 1  # 1 grey, 3 RGB
-    trim_border: bool = False  # cut away rows and columns that are uniformly dark; `field` lungs does so anyway
+    trim_border: bool = False  # cut away borders, see `borders`; `field` lungs does so anyway
     aspect: Literal["squash", "pad"] = "squash"  # to a square by stretching, or by black padding
     window: tuple[float, float] | None = None  # percentiles shown as black and white, e.g. (1, 99)
     clahe: float = 0.0  # clip limit of contrast-limited adaptive histogram equalisation (8 Ã— 8 tiles); 0 is off
     denoise_sigma: float = 0.0  # Gaussian noise reduction, pixels of the input; 0 is off
     field: Field = "whole"  # what is shown of it, see FIELDS
+    # Which of them: dark rows and columns; or even ones at any level, with the letters in them, see `film_box`.
+    borders: Literal["dark", "any"] = "dark"
     # All steps run at this side, and the last enlarges to `size`: no source then shows finer detail than another.
     detail: int = 0  # 0, or a side below `size`
 
@@ -56,7 +60,7 @@ class PrepareSpec:
         try:
             window = table.get("window")
             spec = cls(**{**table, "window": tuple(window) if window else None})
-            _ = FIELDS[spec.field]
+            _ = FIELDS[spec.field], _FILMS[spec.borders]
             return spec
         except (TypeError, KeyError) as error:
             raise BundleForeign(f"the preprocessing asks for a step that is not known here: {error}") from error
@@ -82,11 +86,13 @@ class Halves:
 
     def __init__(self, image: Image):
         self._image, self._levels = image, [image.pixels]
+        self._films: dict[str, tuple[int, int, int, int]] = {}
 
-    @cached_property
-    def film(self) -> tuple[int, int, int, int]:
-        """Without dark borders: left, top, right, bottom in pixels."""
-        return _trim_box(self._image)
+    def film(self, borders: str) -> tuple[int, int, int, int]:
+        """Without them, see PrepareSpec: left, top, right, bottom in pixels."""
+        if borders not in self._films:
+            self._films[borders] = _FILMS[borders](self._image)
+        return self._films[borders]
 
     def level(self, n: int) -> np.ndarray:
         """Halved n times; an odd last row or column is left out each time."""
@@ -109,9 +115,9 @@ def prepare(image: Image, spec: PrepareSpec, *, halves: Halves | None = None) ->
         coarse = prepare(image, replace(spec, size=spec.detail, detail=0), halves=halves)
         return Prepared(_enlarge(coarse.pixels, spec.size), coarse.box)
     if spec.field == "lungs":
-        box = lungs_box(image, halves.film)
+        box = lungs_box(image, halves.film(spec.borders))
     else:
-        box = halves.film if spec.trim_border else (0, 0, image.width, image.height)
+        box = halves.film(spec.borders) if spec.trim_border else (0, 0, image.width, image.height)
     x0, y0, x1, y1 = box
     whole = box == (0, 0, image.width, image.height)
     cut, full_scale = image.pixels[y0:y1, x0:x1], image.full_scale
@@ -153,24 +159,6 @@ def place_map(values: np.ndarray, box: Box, *, width: int, height: int) -> np.nd
     inside = placed[max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
     inside[:] = drawn[y : y + inside.shape[0], x : x + inside.shape[1]]
     return placed
-
-
-def _trim_box(image: Image) -> tuple[int, int, int, int]:
-    """The smallest box that holds all rows and columns brighter than 4 % of white somewhere beyond noise."""
-    step = max(1, min(image.width, image.height) // 512)
-    small = image.pixels[::step, ::step]
-    if small.ndim == 3:  # ten times faster than small.max(axis=2)
-        small = np.maximum(np.maximum(small[:, :, 0], small[:, :, 1]), small[:, :, 2])
-    # Whole numbers are above a limit where they are above its whole part; comparing them with a fraction takes longer.
-    bright = (small > int(0.04 * image.full_scale)).view(np.uint8)
-    rows, columns = (
-        np.flatnonzero(cv2.reduce(bright, axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel() / bright.shape[axis] > 0.01)
-        for axis in (1, 0)
-    )
-    if len(rows) < 8 or len(columns) < 8:
-        return 0, 0, image.width, image.height
-    x1, y1 = min(image.width, (columns[-1] + 1) * step), min(image.height, (rows[-1] + 1) * step)
-    return int(columns[0]) * step, int(rows[0]) * step, int(x1), int(y1)
 
 
 def _halve(pixels: np.ndarray, box: Box, size: int, *, deepen: bool, halves: Halves | None) -> tuple[np.ndarray, Box]:

@@ -121,7 +121,8 @@ def check_prepare(table: Mapping[str, Any]) -> None:
     if table.get("channels") not in (1, 3):
         raise ValueError("its input is to have channels other than 1 or 3")
     shapes = table.get("aspect", "squash") in ("squash", "pad") and table.get("field", "whole") in FIELDS
-    if not shapes or not isinstance(table.get("trim_border", False), bool):
+    borders = table.get("borders", "dark") in ("dark", "any") and isinstance(table.get("trim_border", False), bool)
+    if not shapes or not borders:
         raise ValueError("its preprocessing has steps that are not known here")
     detail = table.get("detail", 0)
     if type(detail) is not int or not 0 <= detail <= most:
