@@ -16,7 +16,7 @@ from secondread.models.lesion_lite import without_finder
 from secondread.reading import Reader, load_bundle, write_bundle
 from secondread.tasks import load_task
 from secondread.training.boxes import boxes_for
-from secondread.training.draw import DrawPlan, draw_bundle, known_rows, teaching_rows
+from secondread.training.draw import DrawPlan, draw_bundle, known_rows, steepest, teaching_rows
 from secondread.training.export import WithScaling, export_onnx, run_onnx
 from secondread.training.fit import fit
 from secondread.training.graft import SEEN, grafted, tapped
@@ -270,3 +270,15 @@ def test_boxes_of_sources_that_are_not_named_do_not_teach(manifest):
     told = boxes_for(recipe, manifest, rows, spec)
     assert {row.source for row, known in zip(rows, told.known, strict=True) if known} == {"south"}
     assert boxes_for(replace(recipe, draw_weight=0.0), manifest, rows, spec) is None
+
+
+@pytest.mark.parametrize(
+    ("precision", "found"),
+    [
+        ({1.0: 0.508, 2.0: 0.510, 3.0: 0.503, 4.0: 0.487}, 3.0),
+        ({1.0: 0.10, 6.0: 0.13, 8.0: 0.105}, 6.0),
+        ({1.0: 0.0, 12.0: 0.0}, 12.0),
+    ],
+)
+def test_of_what_is_as_good_the_fewest_boxes_are_drawn(precision, found):
+    assert steepest(precision) == found

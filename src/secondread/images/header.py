@@ -325,15 +325,14 @@ _WITHOUT_SIGN = ("DX", "MG", "IO", "PX", "RF", "XA")  # kinds of image whose val
 
 def _is_said_to_be_unsigned(ds: Dataset) -> bool:
     """By what the rest of the header says: such a kind of image, or a window of stored values that none below 0 has."""
-    if str(ds.get("Modality") or "") in _WITHOUT_SIGN:
-        return True
+    kind = str(ds.get("Modality") or "") in _WITHOUT_SIGN
     with suppress(TypeError, ValueError):
         first = [ds.get(name) for name in ("WindowCenter", "WindowWidth")]
         centre, width = (float(value[0] if isinstance(value, MultiValue) else value) for value in first)
-        plain = float(ds.get("RescaleIntercept") or 0) == 0 and float(ds.get("RescaleSlope") or 1) == 1
-        half = 1 << (int(ds.BitsStored) - 1)
-        return plain and centre - width / 2 >= 0 and centre + width / 2 > half
-    return False
+        if float(ds.get("RescaleIntercept") or 0) == 0 and float(ds.get("RescaleSlope") or 1) == 1:
+            half = 1 << (int(ds.BitsStored) - 1)
+            return centre - width / 2 >= 0 and (kind or centre + width / 2 > half)
+    return kind
 
 
 def _fits(ds: Dataset, length: int) -> bool:

@@ -6,7 +6,7 @@ So a bundle gets boxes in minutes, and without another answer: what it says of a
 import hashlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -40,6 +40,7 @@ from secondread.training.recipe import Recipe, load_recipe
 from secondread.training.train import Progress, measure_bundle, prepared_part, versions
 
 STEEPNESS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
+_AS_GOOD = 0.02  # of average precision: a tenth of its interval's width
 _CHECKED = 16  # images on which the file must draw as torch does
 
 OnEpoch = Callable[[int, int, float], None]  # epoch, epochs, mean loss
@@ -262,10 +263,12 @@ def known_rows(prepared: PreparedSet, manifest: Manifest, sources: Sequence[str]
 
 
 def choose_steepness(draws: bytes, val: PreparedSet, drawn: Sequence[Drawn], spec: PrepareSpec) -> float:
-    """How far an image's other places fall behind its strongest: what gives the best average precision on validation.
+    """How far an image's other places fall behind its strongest: as far as goes, with an average precision on
+    validation that is as good as the best.
 
     The loss asks whether a cell is in a lesion, of which an image's answer says little; without this a positive image
-    has a dozen boxes above the threshold. draws: with a steepness of 1.
+    has a dozen boxes above the threshold, which the average precision hardly minds, as they come last, and whoever
+    looks at the image does. draws: with a steepness of 1.
     """
     logits, scores, boxes = run_onnx(draws, val.images, outputs=["logit", "cam", "box"])
     answers = logits[:, None, None]
@@ -275,7 +278,12 @@ def choose_steepness(draws: bytes, val: PreparedSet, drawn: Sequence[Drawn], spe
         seen, _ = found_on(drawn, moved, boxes, size=spec.size, extent=extent_of(spec))
         whole = np.ones((1, len(seen)))
         precision[steepness] = float(Matched.of(seen, LEVELS[0]).average_precision(whole)[0])
-    return max(precision, key=lambda one: (precision[one], one))
+    return steepest(precision)
+
+
+def steepest(precision: Mapping[float, float]) -> float:
+    """Of the average precision by steepness: the steepest that is as good as the best."""
+    return max(one for one, found in precision.items() if found >= max(precision.values()) - _AS_GOOD)
 
 
 def extent_of(spec: PrepareSpec) -> Box:
