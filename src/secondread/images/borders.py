@@ -110,8 +110,7 @@ def _even_levels(grey: np.ndarray, image: Image) -> list[int]:
 def _connected(bright: np.ndarray) -> Box | None:
     """Around the large connected parts of a mask, thin bridges cut."""
     height, width = bright.shape
-    dark_edges = [float(edge.mean()) < 1 - _MOST for edge in _edges(bright)]
-    if not any(dark_edges):  # as of most films
+    if all(edge.mean() >= 1 - _MOST for edge in _edges(bright)):  # as of most films
         return 0, 0, width, height
     opened = cv2.morphologyEx(bright, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     n, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=8)

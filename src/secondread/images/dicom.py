@@ -24,8 +24,9 @@ from secondread.images.codecs import Streams, one_frame
 from secondread.images.dicom_file import PIXELS, file_meta, open_dicom
 from secondread.images.frames import Frames
 from secondread.images.grey import WHITE, grey_as_shown, grey_in_depth, text
-from secondread.images.header import NATIVE, is_stretched, settle
+from secondread.images.header import NATIVE, settle
 from secondread.images.image import Depth, Image, Limits
+from secondread.images.layout import is_stretched
 from secondread.images.remembering import remembering
 from secondread.images.subject import age_of, intent_of, of_whom, parts_of, views_of
 from secondread.tasks import N_

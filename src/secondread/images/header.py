@@ -11,7 +11,6 @@ from contextlib import suppress
 import pydicom.uid as uids
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.multival import MultiValue
 
 from secondread.errors import TruncatedImage, UnsupportedImage
 from secondread.images.bits import whole
@@ -303,36 +302,8 @@ def _settle_sign(ds: Dataset, stream: Stream | None, notes: list[str]) -> None:
             "the DICOM header does not say whether values are signed, nor does the compression; send it uncompressed"
         )
     if int(ds.BitsAllocated) in (8, 16, 32):
-        ds.PixelRepresentation = int(not _is_said_to_be_unsigned(ds) and is_signed(ds))
+        ds.PixelRepresentation = int(is_signed(ds))
     notes.append(_SIGNED if ds.PixelRepresentation else _UNSIGNED)
-
-
-_SQUARE = 1.02  # how much longer a side of a pixel may be
-
-
-def is_stretched(ds: Dataset) -> bool:
-    """Whether pixels are not square, by Pixel Aspect Ratio (PS3.3 C.7.6.3.1.7), else by the spacing of all frames."""
-    for name in ("PixelAspectRatio", "PixelSpacing", "ImagerPixelSpacing"):
-        with suppress(TypeError, ValueError):
-            down, across = (float(side) for side in ds.get(name) or ())
-            if down > 0 and across > 0:
-                return not 1 / _SQUARE < down / across < _SQUARE
-    return False
-
-
-_WITHOUT_SIGN = ("DX", "MG", "IO", "PX", "RF", "XA")  # kinds of image whose values have none, by their definitions
-
-
-def _is_said_to_be_unsigned(ds: Dataset) -> bool:
-    """By what the rest of the header says: such a kind of image, or a window of stored values that none below 0 has."""
-    kind = str(ds.get("Modality") or "") in _WITHOUT_SIGN
-    with suppress(TypeError, ValueError):
-        first = [ds.get(name) for name in ("WindowCenter", "WindowWidth")]
-        centre, width = (float(value[0] if isinstance(value, MultiValue) else value) for value in first)
-        if float(ds.get("RescaleIntercept") or 0) == 0 and float(ds.get("RescaleSlope") or 1) == 1:
-            half = 1 << (int(ds.BitsStored) - 1)
-            return centre - width / 2 >= 0 and (kind or centre + width / 2 > half)
-    return kind
 
 
 def _fits(ds: Dataset, length: int) -> bool:
