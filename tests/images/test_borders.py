@@ -108,4 +108,7 @@ def test_another_kind_of_border_is_not_known():
         PrepareSpec.from_dict({"borders": "wide"})
     with pytest.raises(ValueError, match="not known"):
         check_prepare({"size": 64, "channels": 1, "borders": "wide"})
+    for step in ("borders", "field", "aspect"):
+        with pytest.raises(ValueError, match="not known"):
+            check_prepare({"size": 64, "channels": 1, step: []})
     check_prepare(PrepareSpec(borders="any").to_dict())

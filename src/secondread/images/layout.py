@@ -1,7 +1,7 @@
 """Of two ways in which uncompressed DICOM pixels may lie: the one that gives a picture, where the other gives a jumble.
 
-A picture's neighbours differ little; so do those of a wrong layout only by chance. What the rest of the header says goes
-before that.
+A picture's neighbours differ little; so do those of a wrong layout only by chance.
+What the rest of the header says goes before that.
 """
 
 from contextlib import suppress

@@ -120,7 +120,7 @@ def check_prepare(table: Mapping[str, Any]) -> None:
         raise ValueError(f"its input is to have a side that is no whole number of pixels from {least} to {most}")
     if table.get("channels") not in (1, 3):
         raise ValueError("its input is to have channels other than 1 or 3")
-    shapes = table.get("aspect", "squash") in ("squash", "pad") and table.get("field", "whole") in FIELDS
+    shapes = table.get("aspect", "squash") in ("squash", "pad") and table.get("field", "whole") in tuple(FIELDS)
     borders = table.get("borders", "dark") in ("dark", "any") and isinstance(table.get("trim_border", False), bool)
     if not shapes or not borders:
         raise ValueError("its preprocessing has steps that are not known here")
